@@ -1,0 +1,67 @@
+// swift-tools-version: 6.2
+// The house plan: one target per layer, one-way imports (checked by ArchitectureTests).
+import PackageDescription
+
+/// A layer of the house: its sources, what it may import, and nothing else.
+func layer(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies)
+}
+
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let numerics = Target.Dependency.product(name: "Numerics", package: "swift-numerics")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+  name: "Azulejo",
+  platforms: [.macOS(.v26)],
+  products: [
+    .library(name: "Azulejo", targets: ["Azulejo"]),
+    .executable(name: "azulejo", targets: ["AzulejoCommand"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-numerics", from: "1.1.1"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // 0
+    layer("Basics", [logging]),
+    .target(name: "CLLVM"),  // C declarations of the LLVM-C API, resolved by dlopen at the first compile
+    .target(name: "CHost"),  // C declarations of what Swift cannot say: pause hint, cpuid, memory hints
+    // 1
+    layer("TensorTypes", ["Basics"]),
+    layer("Scalars", ["TensorTypes", numerics]),
+    layer("Targets", ["TensorTypes"]),
+    // 2
+    layer("GraphIR", ["Scalars"]),
+    layer("TileIR", ["Scalars"]),
+    // 3
+    layer("Fusion", ["GraphIR", "TileIR", "Targets"]),
+    // 4
+    layer("CodegenLLVM", ["TileIR", "Targets", "CLLVM"]),
+    layer("Runtime", ["TensorTypes", "Targets", "CHost"]),
+    // 5
+    layer("DriverCPU", ["Runtime"]),
+    layer("DriverInterpreter", ["Runtime"]),
+    layer("DriverNull", ["Runtime"]),
+    layer("Backends", ["CodegenLLVM", "TileIR", "DriverCPU", "DriverInterpreter", "DriverNull"]),
+    // 6
+    layer("Engine", ["Fusion", "Backends", collections]),
+    layer("Tensors", ["Engine"]),
+    // 7
+    layer("Formats", ["Tensors"]),
+    // 8
+    layer("LanguageModels", ["Formats"]),
+    layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
+    .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
+    // Tests
+    tests("ArchitectureTests", []),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,3 @@
+@_exported import Tensors
+@_exported import Formats
+@_exported import LanguageModels

@@ -1,0 +1,210 @@
+// An extent: a number, or a symbolic integer while a program is captured or a kernel is made for all sizes.
+// Not an Int: comparing two symbolic Dims for `==` here is structural, never a guard.
+// Surprise: a Dim is two words; only symbolic ones have a node on the heap.
+
+/// A symbolic integer, folded and ordered on construction so that equal expressions are structurally equal.
+public struct Dim: Sendable {
+  /// The value when `node` is nil.
+  @usableFromInline let constant: Int
+  @usableFromInline let node: DimNode?
+
+  @inlinable public init(_ value: Int) {
+    constant = value
+    node = nil
+  }
+
+  init(node: DimNode) {
+    constant = 0
+    self.node = node
+  }
+
+  /// The symbol `s<id>`: in a kernel, the launch argument with that number.
+  public static func symbol(_ id: Int) -> Dim { Dim(node: DimNode(.symbol(id))) }
+
+  /// The number, or nil for a symbolic Dim.
+  @inlinable public var knownValue: Int? { node == nil ? constant : nil }
+  @inlinable public func isKnown(_ value: Int) -> Bool { node == nil && constant == value }
+
+  /// How a symbolic Dim is made; nil for a number.
+  public var expression: DimExpression? { node?.expression }
+
+  /// The value under `symbols[id]`; nil for overflow, division by zero or an unbound symbol.
+  public func evaluated(_ symbols: some RandomAccessCollection<Int>) -> Int? {
+    guard let node else { return constant }
+    switch node.expression {
+    case .symbol(let id):
+      guard id < symbols.count else { return nil }
+      return symbols[symbols.index(symbols.startIndex, offsetBy: id)]
+    case .binary(let operation, let a, let b):
+      guard let x = a.evaluated(symbols), let y = b.evaluated(symbols) else { return nil }
+      return operation.apply(x, y)
+    }
+  }
+
+  /// Symbols that occur, each once, ascending.
+  public var symbols: [Int] {
+    var found: Set<Int> = []
+    func walk(_ dim: Dim) {
+      switch dim.expression {
+      case nil: return
+      case .symbol(let id)?: found.insert(id)
+      case .binary(_, let a, let b)?:
+        walk(a)
+        walk(b)
+      }
+    }
+    walk(self)
+    return found.sorted()
+  }
+
+  /// Every symbol replaced by `replacement(id)`.
+  public func substituting(_ replacement: (Int) -> Dim) -> Dim {
+    switch expression {
+    case nil: self
+    case .symbol(let id)?: replacement(id)
+    case .binary(let operation, let a, let b)?:
+      Dim.combined(operation, a.substituting(replacement), b.substituting(replacement))
+    }
+  }
+
+  public static func combined(_ operation: DimOperation, _ a: Dim, _ b: Dim) -> Dim {
+    if let x = a.knownValue, let y = b.knownValue, let z = operation.apply(x, y) { return Dim(z) }
+    switch operation {
+    case .add:
+      if a.isKnown(0) { return b }
+      if b.isKnown(0) { return a }
+    case .subtract:
+      if b.isKnown(0) { return a }
+      if a == b { return 0 }
+    case .multiply:
+      if a.isKnown(0) || b.isKnown(0) { return 0 }
+      if a.isKnown(1) { return b }
+      if b.isKnown(1) { return a }
+    case .floorDivide:
+      if b.isKnown(1) { return a }
+      if a == b { return 1 }
+    case .ceilDivide:
+      if b.isKnown(1) { return a }
+    case .modulo:
+      if b.isKnown(1) || a == b { return 0 }
+    case .minimum, .maximum:
+      if a == b { return a }
+    }
+    // Commutative operations put the constant last, so that `2 * s0` and `s0 * 2` are one expression.
+    if operation.isCommutative, a.knownValue != nil { return Dim(node: DimNode(.binary(operation, b, a))) }
+    return Dim(node: DimNode(.binary(operation, a, b)))
+  }
+
+  public static func + (a: Dim, b: Dim) -> Dim { combined(.add, a, b) }
+  public static func - (a: Dim, b: Dim) -> Dim { combined(.subtract, a, b) }
+  public static func * (a: Dim, b: Dim) -> Dim { combined(.multiply, a, b) }
+  /// Rounds toward minus infinity.
+  public static func / (a: Dim, b: Dim) -> Dim { combined(.floorDivide, a, b) }
+  public static func % (a: Dim, b: Dim) -> Dim { combined(.modulo, a, b) }
+  public static func + (a: Dim, b: Int) -> Dim { a + Dim(b) }
+  public static func + (a: Int, b: Dim) -> Dim { Dim(a) + b }
+  public static func - (a: Dim, b: Int) -> Dim { a - Dim(b) }
+  public static func - (a: Int, b: Dim) -> Dim { Dim(a) - b }
+  public static func * (a: Dim, b: Int) -> Dim { a * Dim(b) }
+  public static func * (a: Int, b: Dim) -> Dim { Dim(a) * b }
+  public static func / (a: Dim, b: Int) -> Dim { a / Dim(b) }
+  public static func % (a: Dim, b: Int) -> Dim { a % Dim(b) }
+  public static func += (a: inout Dim, b: Dim) { a = a + b }
+  public static func -= (a: inout Dim, b: Dim) { a = a - b }
+  public static func *= (a: inout Dim, b: Dim) { a = a * b }
+  public func ceilDivided(by other: Dim) -> Dim { Dim.combined(.ceilDivide, self, other) }
+  public func minimum(_ other: Dim) -> Dim { Dim.combined(.minimum, self, other) }
+  public func maximum(_ other: Dim) -> Dim { Dim.combined(.maximum, self, other) }
+}
+
+extension Dim: Hashable {
+  public static func == (a: Dim, b: Dim) -> Bool {
+    switch (a.node, b.node) {
+    case (nil, nil): a.constant == b.constant
+    case (let x?, let y?): x === y || (x.hash == y.hash && x.expression == y.expression)
+    default: false
+    }
+  }
+  public func hash(into hasher: inout Hasher) { hasher.combine(node?.hash ?? constant) }
+}
+
+extension Dim: ExpressibleByIntegerLiteral {
+  @inlinable public init(integerLiteral value: Int) { self.init(value) }
+}
+
+extension Dim: CustomStringConvertible {
+  /// "12", "s0", "(s0 * 4)".
+  public var description: String {
+    switch expression {
+    case nil: "\(constant)"
+    case .symbol(let id)?: "s\(id)"
+    case .binary(let operation, let a, let b)?:
+      switch operation {
+      case .minimum, .maximum, .ceilDivide: "\(operation.rawValue)(\(a), \(b))"
+      case .add, .subtract, .multiply, .floorDivide, .modulo: "(\(a) \(operation.rawValue) \(b))"
+      }
+    }
+  }
+}
+
+public enum DimOperation: String, Sendable, Hashable, CaseIterable {
+  case add = "+"
+  case subtract = "-"
+  case multiply = "*"
+  case floorDivide = "/"
+  case modulo = "%"
+  case minimum = "min"
+  case maximum = "max"
+  case ceilDivide = "ceildiv"
+
+  var isCommutative: Bool {
+    switch self {
+    case .add, .multiply, .minimum, .maximum: true
+    case .subtract, .floorDivide, .modulo, .ceilDivide: false
+    }
+  }
+
+  /// nil for overflow and for a divisor of zero.
+  public func apply(_ a: Int, _ b: Int) -> Int? {
+    func checked(_ result: (partialValue: Int, overflow: Bool)) -> Int? { result.overflow ? nil : result.partialValue }
+    switch self {
+    case .add: return checked(a.addingReportingOverflow(b))
+    case .subtract: return checked(a.subtractingReportingOverflow(b))
+    case .multiply: return checked(a.multipliedReportingOverflow(by: b))
+    case .minimum: return Swift.min(a, b)
+    case .maximum: return Swift.max(a, b)
+    case .floorDivide, .modulo, .ceilDivide:
+      guard b != 0, !(a == .min && b == -1) else { return nil }
+      let quotient = a / b
+      let remainder = a % b
+      let floored = remainder != 0 && (remainder < 0) != (b < 0) ? quotient - 1 : quotient
+      switch self {
+      case .floorDivide: return floored
+      case .modulo: return a - floored * b
+      case .add, .subtract, .multiply, .minimum, .maximum, .ceilDivide:
+        return remainder != 0 && (remainder < 0) == (b < 0) ? quotient + 1 : quotient
+      }
+    }
+  }
+}
+
+public enum DimExpression: Sendable, Hashable {
+  case symbol(Int)
+  case binary(DimOperation, Dim, Dim)
+}
+
+@usableFromInline final class DimNode: Sendable {
+  let expression: DimExpression
+  @usableFromInline let hash: Int
+  init(_ expression: DimExpression) {
+    self.expression = expression
+    // Not `Hasher`: its seed differs per process, and dumps must not.
+    switch expression {
+    case .symbol(let id): hash = id &* 0x9e37_79b9 ^ 0x5bd1_e995
+    case .binary(let operation, let a, let b):
+      let x = a.node?.hash ?? a.constant &* 31
+      let y = b.node?.hash ?? b.constant &* 31
+      hash = (x &* 0x0100_0193 ^ y) &* 0x85eb_ca6b &+ operation.rawValue.utf8.reduce(7) { $0 &* 31 &+ Int($1) }
+    }
+  }
+}
