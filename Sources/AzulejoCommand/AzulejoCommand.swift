@@ -1,5 +1,6 @@
 import ArgumentParser
 
 @main struct AzulejoCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "azulejo", abstract: "Deep learning in Swift, owned by no hardware vendor.")
+  static let configuration = CommandConfiguration(
+    commandName: "azulejo", abstract: "Deep learning in Swift, owned by no hardware vendor.")
 }

@@ -1,0 +1,31 @@
+// A constant element with its dtype, held as bits. Surprise: floats are held as Double bits, exactly as written,
+// and rounded to the dtype only where used.
+import TensorTypes
+
+public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
+  public let dtype: DType
+  /// Double bits for floats, the value for integers and bool.
+  public let bits: UInt64
+
+  public init(_ dtype: DType, _ value: Double) {
+    self.dtype = dtype
+    if dtype.isFloating {
+      bits = value.bitPattern
+    } else {
+      bits = UInt64(bitPattern: Int64(exactly: value.rounded(.towardZero)) ?? (value > 0 ? .max : value < 0 ? .min : 0))
+    }
+  }
+
+  public init(_ dtype: DType, integer value: Int64) {
+    self.dtype = dtype
+    bits = dtype.isFloating ? Double(value).bitPattern : UInt64(bitPattern: value)
+  }
+
+  public var doubleValue: Double { dtype.isFloating ? Double(bitPattern: bits) : Double(Int64(bitPattern: bits)) }
+  public var integerValue: Int64 {
+    dtype.isFloating
+      ? Int64(exactly: Double(bitPattern: bits).rounded(.towardZero)) ?? 0 : Int64(bitPattern: bits)
+  }
+  /// "1.5:f32", "inf:f32", "3:i64".
+  public var description: String { (dtype.isFloating ? "\(doubleValue)" : "\(integerValue)") + ":\(dtype)" }
+}

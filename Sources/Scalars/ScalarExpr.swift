@@ -1,0 +1,164 @@
+// A formula over scalar instructions: how a pointwise primitive is lowered, written once, as data.
+// Not typed: constants take the dtype of their neighbours; `ScalarProgram` is the typed, flat form all consumers read.
+// Surprise: sub-expressions are shared by identity, so `let u = 1 + x` used twice is computed once.
+import TensorTypes
+
+public struct ScalarExpr: Sendable {
+  public indirect enum Kind: Sendable {
+    case input(Int)
+    /// Takes the dtype of the operands beside it.
+    case constant(Double)
+    case integer(Int64)
+    case apply(ScalarInstruction, [ScalarExpr])
+    /// Value conversion: float to integer truncates and saturates, NaN gives 0; to bool is `!= 0`.
+    case convert(ScalarExpr, Target)
+    /// The same bits as another dtype of equal size.
+    case bitcast(ScalarExpr, DType)
+  }
+  public enum Target: Sendable, Hashable {
+    case dtype(DType)
+    /// The dtype of input `n`.
+    case input(Int)
+    /// f64 for a floating formula that needs the wider format inside.
+    case wider
+  }
+  final class Node: Sendable {
+    let kind: Kind
+    init(_ kind: Kind) { self.kind = kind }
+  }
+  let node: Node
+  public init(_ kind: Kind) { node = Node(kind) }
+  public var kind: Kind { node.kind }
+
+  public static func input(_ index: Int) -> ScalarExpr { ScalarExpr(.input(index)) }
+  public static func constant(_ value: Double) -> ScalarExpr { ScalarExpr(.constant(value)) }
+  public static func integer(_ value: Int64) -> ScalarExpr { ScalarExpr(.integer(value)) }
+  public static func apply(_ instruction: ScalarInstruction, _ operands: ScalarExpr...) -> ScalarExpr {
+    ScalarExpr(.apply(instruction, operands))
+  }
+  public func converted(to dtype: DType) -> ScalarExpr { ScalarExpr(.convert(self, .dtype(dtype))) }
+  public func converted(toInput index: Int) -> ScalarExpr { ScalarExpr(.convert(self, .input(index))) }
+  public func bitcast(to dtype: DType) -> ScalarExpr { ScalarExpr(.bitcast(self, dtype)) }
+}
+
+extension ScalarExpr: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral {
+  public init(floatLiteral value: Double) { self.init(.constant(value)) }
+  public init(integerLiteral value: Int) { self.init(.integer(Int64(value))) }
+}
+
+extension ScalarExpr {
+  public static func + (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.add, a, b) }
+  public static func - (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.subtract, a, b) }
+  public static func * (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.multiply, a, b) }
+  public static func / (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.divide, a, b) }
+  public static prefix func - (a: ScalarExpr) -> ScalarExpr { .apply(.negate, a) }
+  public static func .< (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.less, a, b) }
+  public static func .<= (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.lessOrEqual, a, b) }
+  public static func .> (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.less, b, a) }
+  public static func .== (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.equal, a, b) }
+  public static func .!= (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.notEqual, a, b) }
+  public func select(_ whenTrue: ScalarExpr, _ whenFalse: ScalarExpr) -> ScalarExpr {
+    .apply(.select, self, whenTrue, whenFalse)
+  }
+}
+
+infix operator .< : ComparisonPrecedence
+infix operator .<= : ComparisonPrecedence
+infix operator .> : ComparisonPrecedence
+infix operator .== : ComparisonPrecedence
+infix operator .!= : ComparisonPrecedence
+
+/// A typed, flat ScalarExpr: each node's operands come before it; the last node is the result.
+public struct ScalarProgram: Sendable, Hashable {
+  public enum Operation: Sendable, Hashable {
+    case input(Int)
+    case constant(ScalarConstant)
+    case apply(ScalarInstruction, [Int])
+    case convert(Int)
+    case bitcast(Int)
+  }
+  public struct Node: Sendable, Hashable {
+    public var operation: Operation
+    public var dtype: DType
+  }
+  public private(set) var nodes: [Node] = []
+  public var resultDType: DType { nodes[nodes.count - 1].dtype }
+
+  /// nil where the formula is not defined on these dtypes.
+  public init?(_ expression: ScalarExpr, inputs: [DType]) {
+    var seen: [ObjectIdentifier: Int] = [:]
+    guard let root = Self.flatten(expression, nil, inputs, &nodes, &seen) else { return nil }
+    if root != nodes.count - 1 { nodes.append(Node(operation: .convert(root), dtype: nodes[root].dtype)) }
+  }
+
+  private static func isLiteral(_ expression: ScalarExpr) -> Bool {
+    switch expression.kind {
+    case .constant, .integer: true
+    case .input, .apply, .convert, .bitcast: false
+    }
+  }
+
+  private static func flatten(
+    _ expression: ScalarExpr, _ wanted: DType?, _ inputs: [DType], _ nodes: inout [Node],
+    _ seen: inout [ObjectIdentifier: Int]
+  ) -> Int? {
+    let identity = ObjectIdentifier(expression.node)
+    if !isLiteral(expression), let index = seen[identity] { return index }
+    let made: Node
+    switch expression.kind {
+    case .input(let i):
+      guard i < inputs.count else { return nil }
+      made = Node(operation: .input(i), dtype: inputs[i])
+    case .constant(let value):
+      let dtype = wanted ?? .f32
+      made = Node(operation: .constant(ScalarConstant(dtype, value)), dtype: dtype)
+    case .integer(let value):
+      let dtype = wanted ?? .i64
+      made = Node(operation: .constant(ScalarConstant(dtype, integer: value)), dtype: dtype)
+    case .convert(let operand, let target):
+      guard let index = flatten(operand, nil, inputs, &nodes, &seen) else { return nil }
+      let dtype: DType
+      switch target {
+      case .dtype(let fixed): dtype = fixed
+      case .input(let i): dtype = inputs[i]
+      case .wider: dtype = .f64
+      }
+      if nodes[index].dtype == dtype { return index }
+      made = Node(operation: .convert(index), dtype: dtype)
+    case .bitcast(let operand, let dtype):
+      guard let index = flatten(operand, nil, inputs, &nodes, &seen), nodes[index].dtype.size == dtype.size else {
+        return nil
+      }
+      made = Node(operation: .bitcast(index), dtype: dtype)
+    case .apply(let instruction, let operands):
+      guard let node = flattenApply(instruction, operands, wanted, inputs, &nodes, &seen) else { return nil }
+      made = node
+    }
+    nodes.append(made)
+    if !isLiteral(expression) { seen[identity] = nodes.count - 1 }
+    return nodes.count - 1
+  }
+
+  /// Typed operands first, so that literals can take their dtype.
+  private static func flattenApply(
+    _ instruction: ScalarInstruction, _ operands: [ScalarExpr], _ wanted: DType?, _ inputs: [DType],
+    _ nodes: inout [Node], _ seen: inout [ObjectIdentifier: Int]
+  ) -> Node? {
+    var indices = [Int?](repeating: nil, count: operands.count)
+    let valueOperands = instruction == .select ? 1..<operands.count : 0..<operands.count
+    for (i, operand) in operands.enumerated() where !isLiteral(operand) {
+      guard let index = flatten(operand, nil, inputs, &nodes, &seen) else { return nil }
+      indices[i] = index
+    }
+    let dtype = valueOperands.compactMap { indices[$0] }.first.map { nodes[$0].dtype } ?? wanted
+    for (i, operand) in operands.enumerated() where isLiteral(operand) {
+      guard let index = flatten(operand, valueOperands.contains(i) ? dtype : .bool, inputs, &nodes, &seen) else {
+        return nil
+      }
+      indices[i] = index
+    }
+    let resolved = indices.compactMap { $0 }
+    guard let result = instruction.resultDType(resolved.map { nodes[$0].dtype }) else { return nil }
+    return Node(operation: .apply(instruction, resolved), dtype: result)
+  }
+}

@@ -1,0 +1,244 @@
+// TileIR: block programs as values, for people's kernels and the compiler's alike. One arena of nodes; a value is an Int32.
+// Nothing here knows a machine: no layouts on tiles, no vector widths, no threads.
+// Surprise: an extent may be an index value ("the whole row"), and nothing broadcasts implicitly.
+//
+// A kernel is a list of phases with a barrier between them. A phase is a grid of independent program instances; each
+// runs the phase's region on *index values* (64-bit integers: program ids, launch arguments, loop counters) and *tiles*
+// (rectangular blocks of elements of one dtype). Memory is reached only through `load` and `store` on buffers, whose
+// axes each have an extent and a stride. Floats follow IEEE 754 with the default rounding; NaN payloads are unspecified.
+import Scalars
+import TensorTypes
+
+/// A value of a kernel: an index into its arena.
+public struct TileValue: Sendable, Hashable {
+  public var id: Int32
+  public init(_ id: Int) { self.id = Int32(id) }
+}
+
+/// The extent of a tile's axis: a constant, or an index value known when the instance starts.
+public enum Extent: Sendable, Hashable {
+  case constant(Int)
+  case value(TileValue)
+}
+
+/// The coordinate of an access on one axis of a buffer: `start + scale * t[tileAxis] + indirect[...]`.
+public struct AxisMap: Sendable, Hashable {
+  /// An index value.
+  public var start: TileValue
+  /// The tile axis that walks this buffer axis; nil: the coordinate is the same for the whole tile.
+  public var tileAxis: Int?
+  public var scale: Int
+  /// Compared with the buffer's extent: outside it a load gives the fill and a store does nothing.
+  /// Unguarded coordinates are promised to be inside.
+  public var guarded: Bool
+  /// A tile of i64 added to the coordinate (gather, scatter); its extents equal the tile's or are 1.
+  /// Always checked: an index outside the extent sets the launch's fault word and accesses nothing (a load gives the fill).
+  /// A negative index is such a fault: wrapping is done by whoever makes the index.
+  public var indirect: TileValue?
+
+  public init(
+    _ start: TileValue, tileAxis: Int? = nil, scale: Int = 1, guarded: Bool = false, indirect: TileValue? = nil
+  ) {
+    self.start = start
+    self.tileAxis = tileAxis
+    self.scale = scale
+    self.guarded = guarded
+    self.indirect = indirect
+  }
+}
+
+/// Which elements of a buffer a load or store touches. One map per buffer axis.
+/// A tile axis in no map repeats the same elements (a bias row), a tile axis may walk several buffer axes (a diagonal).
+public struct Access: Sendable, Hashable {
+  public var buffer: Int
+  public var axes: [AxisMap]
+  /// Reads `dtype` elements from a buffer of u8, starting at the addressed byte (headers of packed blocks); may be unaligned.
+  public var reinterpreted: DType?
+  public init(_ buffer: Int, _ axes: [AxisMap], reinterpreted: DType? = nil) {
+    self.buffer = buffer
+    self.axes = axes
+    self.reinterpreted = reinterpreted
+  }
+}
+
+public enum StoreMode: Sendable, Hashable {
+  case plain
+  /// The output will not be read soon and exceeds the last-level cache: bypass it where the target can.
+  case streaming
+  /// Combines with what is there. Element order: ascending tile coordinates, row-major, within an instance; a phase
+  /// whose instances may meet in one element runs on a grid of one, or on a backend with atomics.
+  case accumulate(Monoid)
+}
+
+/// A block of operations in execution order, with arguments (loop counter, carried tiles) and yields.
+public struct Region: Sendable, Hashable {
+  public var arguments: [TileValue]
+  public var operations: [TileValue]
+  public var yields: [TileValue]
+  public init(arguments: [TileValue] = [], operations: [TileValue] = [], yields: [TileValue] = []) {
+    self.arguments = arguments
+    self.operations = operations
+    self.yields = yields
+  }
+}
+
+/// What a node does. Index operations have no dtype and no shape; tile operations have both.
+public enum TileOperation: Sendable, Hashable {
+  // Index values
+  /// Coordinate of this instance in the phase's grid. Axis 0 runs fastest.
+  case programID(Int)
+  /// Launch argument `i` of the kernel, a 64-bit integer: an extent, a stride, an offset.
+  case argument(Int)
+  case index(Int)
+  case indexBinary(DimOperation, TileValue, TileValue)
+  // Tiles without operands
+  case splat(ScalarConstant)
+  /// Launch argument `i` of the kernel as an element of the node's dtype (its bits in the low bytes), in every place.
+  case splatArgument(Int)
+  /// i64: `start + scale * t[axis]`; axis nil: `start` everywhere.
+  case coordinates(start: TileValue, axis: Int?, scale: Int)
+  // Memory
+  case load(Access, fill: ScalarConstant)
+  /// No value. No two instances of a phase write one element, except by `accumulate`.
+  case store(Access, TileValue, StoreMode)
+  // Elements
+  /// Operands of one shape; the dtype follows `ScalarInstruction.resultDType`.
+  case map(ScalarInstruction, [TileValue])
+  /// To the node's dtype, as `ScalarExpr.convert` defines it.
+  case convert(TileValue)
+  case bitcast(TileValue)
+  // Shape
+  /// Extent 1 to the node's extent, on any axes.
+  case broadcast(TileValue)
+  /// Axis i of the result is axis `permutation[i]` of the operand.
+  case transpose(TileValue, permutation: [Int])
+  // Across elements. Reduced axes keep extent 1.
+  /// Order of combination is fixed by the kernel and the target's vector width, never by the number of threads.
+  case reduce(Monoid, axes: [Int], TileValue)
+  /// i64 position, on `axis`, of the first maximum or minimum; a NaN counts as the winner.
+  case argReduce(ArgMonoid, axis: Int, TileValue)
+  /// Inclusive, ascending on `axis`.
+  case scan(Monoid, axis: Int, TileValue)
+  /// i64: the position of the running maximum or minimum (the last among equals, as torch.cummax).
+  case argScan(ArgMonoid, axis: Int, TileValue)
+  /// i64: stable sort order on `axis`; NaN is the largest.
+  case sortOrder(axis: Int, descending: Bool, TileValue)
+  /// `[.., m, n] += [.., m, k] . [.., k, n]` on the last two axes (leading axes have extent 1); the node's dtype is the accumulator's,
+  /// operands are converted to it element by element unless the target has a wider-accumulating dot.
+  case dot(accumulator: TileValue, TileValue, TileValue)
+  // Control
+  /// `region.arguments` = [counter] + carried; runs `count` times; yields become the next carried values.
+  case loop(count: TileValue, initial: [TileValue], Region)
+  /// The i-th final carried value of a loop.
+  case result(TileValue, Int)
+  /// A region's argument.
+  case regionArgument
+}
+
+/// Reductions and scans that give a position.
+public enum ArgMonoid: String, Sendable, Hashable, CaseIterable {
+  case maximum = "argmax"
+  case minimum = "argmin"
+}
+
+public struct TileNode: Sendable, Hashable {
+  public var operation: TileOperation
+  /// nil: an index value, or no value.
+  public var dtype: DType?
+  public var shape: [Extent]
+}
+
+/// Where a buffer's elements are. Strides are index values, in elements.
+public enum BufferLayout: Sendable, Hashable {
+  /// A launch's buffer: one stride per axis; the constant 0 repeats an element, the constant 1 promises unit stride.
+  case strided([TileValue])
+  /// Kernel scratch, row-major, rows padded by `pad` elements.
+  case rowMajor(pad: Int)
+  /// Kernel scratch in column panels: the last axis c is split, element (.., r, c) at `(.., c / width, r, c mod width)`,
+  /// each panel row padded by `pad`. Columns beyond the extent up to the panel's end exist and are readable and writable.
+  case panels(width: Int, pad: Int)
+}
+
+public struct Buffer: Sendable, Hashable {
+  public enum Role: String, Sendable, Hashable { case input, output, scratch }
+  public var name: String
+  public var dtype: DType
+  /// Index values.
+  public var shape: [TileValue]
+  public var layout: BufferLayout
+  public var role: Role
+}
+
+/// A grid of independent instances. Extents are index values over launch arguments and constants only.
+public struct Phase: Sendable, Hashable {
+  public var grid: [TileValue]
+  public var body: Region
+}
+
+/// A whole block program. Launch buffers (inputs and outputs) are numbered before scratch.
+public struct Kernel: Sendable, Hashable {
+  public var name: String
+  public internal(set) var nodes: [TileNode] = []
+  public internal(set) var buffers: [Buffer] = []
+  /// Names of launch arguments, for text and messages.
+  public internal(set) var arguments: [String] = []
+  public internal(set) var phases: [Phase] = []
+
+  public init(name: String) { self.name = name }
+
+  public subscript(value: TileValue) -> TileNode { nodes[Int(value.id)] }
+
+  /// The value of an index expression over launch arguments and constants; nil where it depends on an instance or overflows.
+  public func evaluatedIndex(_ value: TileValue, arguments: [Int]) -> Int? {
+    switch self[value].operation {
+    case .index(let constant): return constant
+    case .argument(let i): return i < arguments.count ? arguments[i] : nil
+    case .indexBinary(let operation, let a, let b):
+      guard let x = evaluatedIndex(a, arguments: arguments), let y = evaluatedIndex(b, arguments: arguments) else {
+        return nil
+      }
+      return operation.apply(x, y)
+    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
+      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return nil
+    }
+  }
+
+  /// Elements that scratch buffer `buffer` needs for these launch arguments; nil on overflow.
+  public func scratchElementCount(_ buffer: Int, arguments: [Int]) -> Int? {
+    var extents: [Int] = []
+    for value in buffers[buffer].shape {
+      guard let extent = evaluatedIndex(value, arguments: arguments), extent >= 0 else { return nil }
+      extents.append(extent)
+    }
+    guard let columns = extents.last else { return 1 }
+    let rows = extents.dropLast().reduce(1, *)
+    switch buffers[buffer].layout {
+    case .strided: return nil
+    case .rowMajor(let pad): return rows * (columns + pad)
+    case .panels(let width, let pad): return rows * ((columns + width - 1) / width) * (width + pad)
+    }
+  }
+}
+
+extension TileOperation {
+  /// Tile and index operands, in order; regions' yields are operands of their loop.
+  public var operands: [TileValue] {
+    func accessed(_ access: Access) -> [TileValue] {
+      access.axes.flatMap { axis in axis.indirect.map { [axis.start, $0] } ?? [axis.start] }
+    }
+    switch self {
+    case .programID, .argument, .index, .splat, .splatArgument, .regionArgument: return []
+    case .indexBinary(_, let a, let b): return [a, b]
+    case .coordinates(let start, _, _): return [start]
+    case .load(let access, _): return accessed(access)
+    case .store(let access, let value, _): return accessed(access) + [value]
+    case .map(_, let values): return values
+    case .convert(let a), .bitcast(let a), .broadcast(let a), .transpose(let a, _), .reduce(_, _, let a),
+      .argReduce(_, _, let a), .scan(_, _, let a), .argScan(_, _, let a), .sortOrder(_, _, let a), .result(let a, _):
+      return [a]
+    case .dot(let accumulator, let a, let b): return [accumulator, a, b]
+    case .loop(let count, let initial, let region): return [count] + initial + region.yields
+    }
+  }
+}
