@@ -30,3 +30,9 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
     }
   }
 }
+
+/// Reductions and scans that give a position instead of a value.
+public enum ArgMonoid: String, Sendable, Hashable, CaseIterable {
+  case maximum = "argmax"
+  case minimum = "argmin"
+}

@@ -135,12 +135,6 @@ public enum TileOperation: Sendable, Hashable {
   case regionArgument
 }
 
-/// Reductions and scans that give a position.
-public enum ArgMonoid: String, Sendable, Hashable, CaseIterable {
-  case maximum = "argmax"
-  case minimum = "argmin"
-}
-
 public struct TileNode: Sendable, Hashable {
   public var operation: TileOperation
   /// nil: an index value, or no value.

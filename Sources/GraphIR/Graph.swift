@@ -1,0 +1,49 @@
+// GraphIR: a program over whole tensors as a value: an arena of nodes in execution order.
+// Not executable by itself: Fusion turns it into kernels, GraphInterpreter evaluates it as the reference.
+// Surprise: value semantics, so a pass is a function Graph -> Graph; a node's operands always come before it.
+import Scalars
+import TensorTypes
+
+/// A value of a graph: the number of the node that makes it.
+public struct Value: Sendable, Hashable {
+  public var id: Int32
+  public init(_ id: Int) { self.id = Int32(id) }
+}
+
+/// A tensor handed to a launch of the graph. Symbols in `type` and `strides` are launch argument slots.
+public struct Parameter: Sendable, Hashable {
+  public var name: String
+  public var type: TensorType
+  /// Elements between neighbours on each axis; the constants 0 and 1 are promises the kernel is made for.
+  public var strides: [Dim]
+  public init(name: String, type: TensorType, strides: [Dim]? = nil) {
+    self.name = name
+    self.type = type
+    self.strides = strides ?? type.shape.contiguousStrides
+  }
+}
+
+public struct GraphNode: Sendable, Hashable {
+  public var primitive: Primitive
+  public var operands: [Value]
+  public var type: TensorType
+  public init(_ primitive: Primitive, _ operands: [Value], _ type: TensorType) {
+    self.primitive = primitive
+    self.operands = operands
+    self.type = type
+  }
+}
+
+public struct Graph: Sendable, Hashable {
+  public var name: String
+  public var parameters: [Parameter] = []
+  /// Names of the 64-bit launch arguments: extents and strides (read as symbols) and scalars (read by `Primitive.scalar`).
+  public var arguments: [String] = []
+  public var nodes: [GraphNode] = []
+  public var outputs: [Value] = []
+
+  public init(name: String) { self.name = name }
+
+  public subscript(value: Value) -> GraphNode { nodes[Int(value.id)] }
+  public func type(_ value: Value) -> TensorType { nodes[Int(value.id)].type }
+}

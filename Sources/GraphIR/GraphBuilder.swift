@@ -1,0 +1,65 @@
+// Writes a Graph: every method appends one primitive with its inferred type.
+// Not a checker of users' mistakes: an ill-typed operation throws the numbered constraint it breaks.
+import Basics
+import Scalars
+import TensorTypes
+
+public struct GraphBuilder {
+  public private(set) var graph: Graph
+
+  public init(name: String) { graph = Graph(name: name) }
+
+  /// The finished graph.
+  public func finish(_ outputs: [Value]) -> Graph {
+    var graph = graph
+    graph.outputs = outputs
+    return graph
+  }
+
+  public func type(_ value: Value) -> TensorType { graph.type(value) }
+  public func shape(_ value: Value) -> Shape { graph.type(value).shape }
+  public func dtype(_ value: Value) -> DType { graph.type(value).dtype }
+
+  /// A 64-bit launch argument as a symbolic extent.
+  public mutating func extent(_ name: String) -> Dim {
+    graph.arguments.append(name)
+    return Dim.symbol(graph.arguments.count - 1)
+  }
+
+  public mutating func parameter(_ name: String, _ type: TensorType, strides: [Dim]? = nil) -> Value {
+    graph.parameters.append(Parameter(name: name, type: type, strides: strides))
+    graph.nodes.append(GraphNode(.parameter(graph.parameters.count - 1), [], type))
+    return Value(graph.nodes.count - 1)
+  }
+
+  /// A 0-d element handed to each launch.
+  public mutating func scalar(_ name: String, _ dtype: DType) -> Value {
+    graph.arguments.append(name)
+    graph.nodes.append(GraphNode(.scalar(argument: graph.arguments.count - 1), [], TensorType(dtype, [])))
+    return Value(graph.nodes.count - 1)
+  }
+
+  public mutating func append(_ primitive: Primitive, _ operands: [Value]) throws(Diagnostic) -> Value {
+    let type = try primitive.resultType(operands.map { graph.type($0) })
+    graph.nodes.append(GraphNode(primitive, operands, type))
+    return Value(graph.nodes.count - 1)
+  }
+
+  public mutating func append(_ primitive: Primitive, _ operands: Value...) throws(Diagnostic) -> Value {
+    try append(primitive, operands)
+  }
+
+  /// The 0-d constant repeated to `shape`.
+  public mutating func filled(_ constant: ScalarConstant, _ shape: Shape) throws(Diagnostic) -> Value {
+    let scalar = try append(.constant(constant), [])
+    return try broadcast(scalar, shape)
+  }
+
+  public mutating func broadcast(_ value: Value, _ shape: Shape) throws(Diagnostic) -> Value {
+    self.shape(value) == shape ? value : try append(.broadcast(shape), [value])
+  }
+
+  public mutating func convert(_ value: Value, to dtype: DType) throws(Diagnostic) -> Value {
+    self.dtype(value) == dtype ? value : try append(.convert(dtype), [value])
+  }
+}

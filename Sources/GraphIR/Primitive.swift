@@ -1,0 +1,116 @@
+// The primitives: the closed vocabulary that capture, differentiation and fusion speak. About 85.
+// Not the users' surface (composites on Tensor), and no record: the record of each case is in PrimitiveDefinition.
+// Surprise: primitives never broadcast and never promote; `Tensors` inserts `broadcast` and `convert` first.
+import Scalars
+import TensorTypes
+
+public enum Primitive: Sendable, Hashable {
+  // MARK: Leaves
+  /// Launch tensor `i`.
+  case parameter(Int)
+  /// The element in launch argument slot `i` (its bits in the low bytes), 0-d.
+  case scalar(argument: Int)
+  /// 0-d.
+  case constant(ScalarConstant)
+  /// i64: the coordinate on `axis`; the node's type gives the shape.
+  case iota(axis: Int, Shape)
+
+  // MARK: Pointwise, one operand
+  case negate, absolute, sign
+  case floor, ceil, truncate, roundEven
+  case squareRoot, reciprocalSquareRoot, reciprocal
+  case exp, exp2, expm1, log, log2, log10, log1p
+  case sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh
+  case sigmoid, erf, erfc, erfinv, lgamma, digamma
+  case not, isNaN, isFinite, signBit
+  case convert(DType)
+  /// The same bits as a dtype of equal size.
+  case bitcast(DType)
+
+  // MARK: Pointwise, two operands
+  case add, subtract, multiply
+  /// True division of floats; integers truncate.
+  case divide
+  case floorDivide
+  /// Python's `%`: the sign of the divisor.
+  case remainder
+  /// C's fmod: the sign of the dividend.
+  case truncatedRemainder
+  case power, atan2, minimum, maximum
+  case and, or, xor, shiftLeft, shiftRight
+  case equal, notEqual, less, lessOrEqual
+  case copySign, nextAfter
+  /// Word `word` (0..<4) of Philox4x32-10 for (i64 counter, i64 key), as i64 in 0..<2^32.
+  case philox(word: Int)
+
+  // MARK: Pointwise, three operands
+  /// (condition: bool, whenTrue, whenFalse)
+  case select
+  case multiplyAdd
+
+  // MARK: Reindexing: the same elements elsewhere
+  /// To `shape`: axes are aligned at the right; extent 1 and missing axes repeat.
+  case broadcast(Shape)
+  case reshape(Shape)
+  /// Axis i of the result is axis `permutation[i]` of the operand.
+  case permute([Int])
+  /// Elements start, start + step, ... (`count` of them) on each axis; a negative step walks back.
+  case slice(starts: [Dim], counts: [Dim], steps: [Int])
+  /// `low` and `high` (not negative) elements of the second operand (0-d) around each axis.
+  case pad(low: [Dim], high: [Dim])
+  case concatenate(axis: Int)
+  /// Appends an axis of extent `size`: result[.., i, .., j] = x[.., i * step + j * dilation, ..]; `axis` keeps the window count.
+  case windows(axis: Int, size: Int, step: Int, dilation: Int)
+
+  // MARK: Across elements
+  /// Reduced axes are dropped. Floats accumulate in the compute dtype, sums of integers in the operand's dtype.
+  case reduce(Monoid, axes: [Int])
+  /// i64; the first position; NaN wins.
+  case argReduce(ArgMonoid, axis: Int)
+  case scan(Monoid, axis: Int)
+  case argScan(ArgMonoid, axis: Int)
+  /// i64; stable; NaN is the largest.
+  case sortOrder(axis: Int, descending: Bool)
+  /// Sum of products over `contracted` axes. Result axes: batch, free of the left, free of the right; in operand order.
+  case contraction(ContractionAxes)
+  /// (x, indices: i64): result[.., k, ..] = x[.., indices[.., k, ..], ..]. Other extents are equal. An index outside faults.
+  case gather(axis: Int)
+  /// (base, indices: i64, updates): base with updates at indices on `axis`. nil replaces (the last one wins).
+  case scatter(axis: Int, combine: Monoid?)
+
+  // MARK: Doors
+  /// A subgraph with the operands as its parameters and one result.
+  case call(GraphReference)
+}
+
+/// The axes of a contraction, as pairs (axis of the left operand, axis of the right operand).
+public struct ContractionAxes: Sendable, Hashable {
+  public struct Pair: Sendable, Hashable {
+    public var left: Int
+    public var right: Int
+    public init(_ left: Int, _ right: Int) {
+      self.left = left
+      self.right = right
+    }
+  }
+  public var batch: [Pair]
+  public var contracted: [Pair]
+  public init(batch: [Pair] = [], contracted: [Pair]) {
+    self.batch = batch
+    self.contracted = contracted
+  }
+  public func leftFree(rank: Int) -> [Int] {
+    (0..<rank).filter { axis in !batch.contains { $0.left == axis } && !contracted.contains { $0.left == axis } }
+  }
+  public func rightFree(rank: Int) -> [Int] {
+    (0..<rank).filter { axis in !batch.contains { $0.right == axis } && !contracted.contains { $0.right == axis } }
+  }
+}
+
+/// A shared immutable subgraph; equal when the graphs are equal.
+public final class GraphReference: Sendable, Hashable {
+  public let graph: Graph
+  public init(_ graph: Graph) { self.graph = graph }
+  public static func == (a: GraphReference, b: GraphReference) -> Bool { a === b || a.graph == b.graph }
+  public func hash(into hasher: inout Hasher) { hasher.combine(graph) }
+}
