@@ -2,6 +2,8 @@
 // Not an Int: comparing two symbolic Dims for `==` here is structural, never a guard.
 // Surprise: a Dim is two words; only symbolic ones have a node on the heap.
 
+import Basics
+
 /// A symbolic integer, folded and ordered on construction so that equal expressions are structurally equal.
 public struct Dim: Sendable {
   /// The value when `node` is nil.
@@ -18,12 +20,27 @@ public struct Dim: Sendable {
     self.node = node
   }
 
+  /// A Dim that carries a mistake to where its value is used.
+  public static func failed(_ diagnostic: Diagnostic) -> Dim { Dim(node: DimNode(.failed(diagnostic))) }
+
   /// The symbol `s<id>`: in a kernel, the launch argument with that number.
   public static func symbol(_ id: Int) -> Dim { Dim(node: DimNode(.symbol(id))) }
 
   /// The number, or nil for a symbolic Dim.
   @inlinable public var knownValue: Int? { node == nil ? constant : nil }
   @inlinable public func isKnown(_ value: Int) -> Bool { node == nil && constant == value }
+
+  /// The number. Inside `compile` this is a guard; a failed Dim throws what made it fail.
+  public var value: Int {
+    get throws(Diagnostic) {
+      switch node?.expression {
+      case nil: return constant
+      case .failed(let diagnostic)?: throw diagnostic
+      case .symbol?, .binary?:
+        throw Diagnostic(.shape, "the extent \(self) is symbolic and has no value here")
+      }
+    }
+  }
 
   /// How a symbolic Dim is made; nil for a number.
   public var expression: DimExpression? { node?.expression }
@@ -32,6 +49,7 @@ public struct Dim: Sendable {
   public func evaluated(_ symbols: some RandomAccessCollection<Int>) -> Int? {
     guard let node else { return constant }
     switch node.expression {
+    case .failed: return nil
     case .symbol(let id):
       guard id < symbols.count else { return nil }
       return symbols[symbols.index(symbols.startIndex, offsetBy: id)]
@@ -46,7 +64,7 @@ public struct Dim: Sendable {
     var found: Set<Int> = []
     func walk(_ dim: Dim) {
       switch dim.expression {
-      case nil: return
+      case nil, .failed?: return
       case .symbol(let id)?: found.insert(id)
       case .binary(_, let a, let b)?:
         walk(a)
@@ -60,7 +78,7 @@ public struct Dim: Sendable {
   /// Every symbol replaced by `replacement(id)`.
   public func substituting(_ replacement: (Int) -> Dim) -> Dim {
     switch expression {
-    case nil: self
+    case nil, .failed?: self
     case .symbol(let id)?: replacement(id)
     case .binary(let operation, let a, let b)?:
       Dim.combined(operation, a.substituting(replacement), b.substituting(replacement))
@@ -137,6 +155,7 @@ extension Dim: CustomStringConvertible {
   public var description: String {
     switch expression {
     case nil: "\(constant)"
+    case .failed?: "failed"
     case .symbol(let id)?: "s\(id)"
     case .binary(let operation, let a, let b)?:
       switch operation {
@@ -190,6 +209,8 @@ public enum DimOperation: String, Sendable, Hashable, CaseIterable {
 
 public enum DimExpression: Sendable, Hashable {
   case symbol(Int)
+  /// Asked for where there is none (an axis outside the rank); throws when its value is used.
+  case failed(Diagnostic)
   case binary(DimOperation, Dim, Dim)
 }
 
@@ -200,6 +221,7 @@ public enum DimExpression: Sendable, Hashable {
     self.expression = expression
     // Not `Hasher`: its seed differs per process, and dumps must not.
     switch expression {
+    case .failed(let diagnostic): hash = diagnostic.message.utf8.reduce(11) { $0 &* 31 &+ Int($1) }
     case .symbol(let id): hash = id &* 0x9e37_79b9 ^ 0x5bd1_e995
     case .binary(let operation, let a, let b):
       let x = a.node?.hash ?? a.constant &* 31
