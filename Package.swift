@@ -55,13 +55,14 @@ let package = Package(
     layer("Engine", ["Fusion", "Backends", collections]),
     layer("Tensors", ["Engine"]),
     // 7
-    layer("Formats", ["Tensors"]),
+    layer("Formats", ["TensorTypes", "Basics"]),
     // 8
     layer("LanguageModels", ["Formats"]),
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
     // Tests
     tests("ArchitectureTests", []),
+    tests("FormatsTests", ["Formats", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,126 @@
+// A read-only file mapped into memory, shared by every reader of weights.
+// Not a cache and not a copy: bytes are read from the disk when first touched. Surprise: a file that another process
+// shortens while it is mapped cannot be made safe; touching the lost pages ends the process with SIGBUS.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+import Basics
+
+/// A file mapped read-only into memory.
+///
+/// All reads are bounds-checked against the size at the time of opening. The mapping lives as long as this object, and
+/// every ``MappedBytes`` keeps its file alive.
+///
+/// - Important: Replacing a file (a rename, as all writers here do) is safe while it is mapped. *Shortening* it in
+///   place is not: the system then delivers `SIGBUS` when a lost page is touched, and no library can prevent that.
+// @unchecked: all stored properties are immutable, and the mapped memory is read-only until deinit unmaps it.
+public final class MappedFile: @unchecked Sendable {
+  /// The path as the caller gave it; every error names it.
+  public let path: String
+  /// Bytes in the file when it was opened; never 0.
+  public let count: Int
+  /// The first byte; valid while this object lives.
+  package let base: UnsafeRawPointer
+
+  /// Maps the file at `path`.
+  ///
+  /// - Throws: A `.file` ``Basics/Diagnostic`` if the file is missing, not readable, empty, a directory or a device.
+  public init(path: String) throws(Diagnostic) {
+    // O_NONBLOCK: opening a named pipe would otherwise wait for its writer for ever.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw Self.openingFailure(path, errno) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw Self.openingFailure(path, errno) }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR:
+      throw Diagnostic(.file, "\(path): is a directory, expected a file", remedy: "name a file inside it")
+    default: throw Diagnostic(.file, "\(path): is not a regular file", remedy: "copy the data into a file first")
+    }
+    guard status.st_size > 0 else {
+      throw Diagnostic(.file, "\(path): is empty (0 bytes)", remedy: "fetch the file again")
+    }
+    let count = Int(status.st_size)
+    guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
+      throw Diagnostic(.file, "\(path): cannot map \(count) bytes: \(Self.reason(errno))")
+    }
+    self.path = path
+    self.count = count
+    self.base = UnsafeRawPointer(base)
+  }
+
+  deinit { munmap(UnsafeMutableRawPointer(mutating: base), count) }
+
+  /// All bytes of the file.
+  public var bytes: MappedBytes { MappedBytes(file: self, uncheckedOffset: 0, count: count) }
+
+  /// The bytes at `range`, not copied.
+  ///
+  /// - Throws: A `.format` ``Basics/Diagnostic`` if `range` leaves the file.
+  public func bytes(in range: Range<Int>) throws(Diagnostic) -> MappedBytes {
+    guard range.lowerBound >= 0, range.upperBound <= count else {
+      throw Diagnostic(
+        .format, "\(path): bytes \(range.lowerBound)..<\(range.upperBound) are wanted, the file has \(count)",
+        remedy: "the file is truncated or damaged: fetch it again")
+    }
+    return MappedBytes(file: self, uncheckedOffset: range.lowerBound, count: range.count)
+  }
+
+  /// A little-endian integer at `offset`, which needs no alignment.
+  ///
+  /// - Throws: A `.format` ``Basics/Diagnostic`` if its bytes leave the file.
+  public func load<Value: FixedWidthInteger & BitwiseCopyable>(
+    _ type: Value.Type, at offset: Int
+  ) throws(Diagnostic) -> Value {
+    guard offset >= 0, offset <= count, count - offset >= MemoryLayout<Value>.size else {
+      throw Diagnostic(
+        .format, "\(path): \(MemoryLayout<Value>.size) bytes at \(offset) are wanted, the file has \(count)",
+        remedy: "the file is truncated or damaged: fetch it again")
+    }
+    return Value(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: type))
+  }
+
+  /// Drops the pages that hold `range` from memory, so that weights which were repacked do not count as resident.
+  ///
+  /// Only a hint about memory: the bytes stay readable and come back from the file when touched again. Pages shared
+  /// with neighbouring ranges are dropped with it. The part of `range` outside the file is ignored.
+  public func release(_ range: Range<Int>) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = max(range.lowerBound, 0) / page * page
+    let end = min(range.upperBound, count)
+    guard page > 0, first < end else { return }
+    _ = madvise(UnsafeMutableRawPointer(mutating: base + first), end - first, MADV_DONTNEED)
+  }
+
+  /// Asks the system to read `range` ahead of its use. The part of `range` outside the file is ignored.
+  public func prefetch(_ range: Range<Int>) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = max(range.lowerBound, 0) / page * page
+    let end = min(range.upperBound, count)
+    guard page > 0, first < end else { return }
+    _ = madvise(UnsafeMutableRawPointer(mutating: base + first), end - first, MADV_WILLNEED)
+  }
+
+  /// A `.format` error about this file: "FILE: WHAT".
+  package func malformed(
+    _ what: String, remedy: String? = "the file is damaged or not what its name says: fetch it again"
+  ) -> Diagnostic {
+    Diagnostic(.format, "\(path): \(what)", remedy: remedy)
+  }
+
+  static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+  private static func openingFailure(_ path: String, _ code: Int32) -> Diagnostic {
+    switch code {
+    case ENOENT: Diagnostic(.file, "\(path): no such file", remedy: "check the path")
+    case EACCES: Diagnostic(.file, "\(path): not readable (permission denied)", remedy: "check its permissions")
+    default: Diagnostic(.file, "\(path): cannot open: \(reason(code))", remedy: "check the path")
+    }
+  }
+}
