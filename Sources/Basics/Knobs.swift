@@ -1,0 +1,195 @@
+// The one table of knobs: environment variables AZULEJO_* that change how the stack works, never what it computes.
+// Not command-line options. Surprise: a bad value keeps the default and is listed in `Knobs.problems`, it never traps.
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The settings of this process. Read once, from the environment.
+public struct Knobs: Sendable {
+  /// Artifacts printed to standard error.
+  public var log: Set<LogArtifact> = []
+  /// Directory that receives every stage of every compiled kernel.
+  public var dump: String?
+  /// Directory whose files replace stages of the same file name.
+  public var override: String?
+  public var device: DeviceKind = .cpu
+  public var cache: CacheChoice = .standard
+  /// nil: one per processor this process may use.
+  public var threads: Int?
+  /// Stop in the debugger at the first failed tensor.
+  public var strict = false
+  /// Microseconds an idle pool thread waits awake before it sleeps.
+  public var spin = 100
+  /// Path of libLLVM; nil: the usual names.
+  public var llvm: String?
+  /// Directory of models.
+  public var models: String?
+  /// Most bytes tensors may take; nil: what the machine (or its container) has.
+  public var memory: Int?
+
+  public enum CacheChoice: Sendable, Hashable {
+    case standard, off
+    case directory(String)
+  }
+
+  public init() {}
+
+  /// One row of the table.
+  public struct Knob: Sendable {
+    /// With its prefix: "AZULEJO_LOG".
+    public let name: String
+    /// What a value looks like: "cpu | interpreter | null".
+    public let form: String
+    public let meaning: String
+    let defaultText: String
+    let assign: @Sendable (String, inout Knobs) -> Bool
+
+    init(
+      _ name: String, _ form: String, default defaultText: String, _ meaning: String,
+      _ assign: @escaping @Sendable (String, inout Knobs) -> Bool
+    ) {
+      self.name = "AZULEJO_" + name
+      self.form = form
+      self.defaultText = defaultText
+      self.meaning = meaning
+      self.assign = assign
+    }
+  }
+
+  /// Every knob there is. `assign` answers false for a value it cannot read.
+  public static let table: [Knob] = [
+    Knob(
+      "LOG", LogArtifact.allCases.map(\.rawValue).joined(separator: ","), default: "nothing",
+      "comma list of artifacts to print to standard error"
+    ) { text, knobs in
+      for name in text.split(separator: ",") {
+        guard let artifact = LogArtifact(rawValue: trimmed(name)) else { return false }
+        knobs.log.insert(artifact)
+      }
+      return true
+    },
+    Knob("DUMP", "directory", default: "off", "write every stage of every compiled kernel there, one file each") {
+      $1.dump = $0
+      return true
+    },
+    Knob("OVERRIDE", "directory", default: "off", "a file there named like a dumped stage replaces that stage") {
+      $1.override = $0
+      return true
+    },
+    Knob(
+      "DEVICE", DeviceKind.allCases.map(\.rawValue).joined(separator: " | "), default: "cpu",
+      "the device of tensors made without naming one"
+    ) { text, knobs in
+      guard let kind = DeviceKind(rawValue: text) else { return false }
+      knobs.device = kind
+      return true
+    },
+    Knob(
+      "CACHE", "directory | off", default: "$XDG_CACHE_HOME/azulejo or ~/.cache/azulejo",
+      "where compiled kernels are kept"
+    ) {
+      $1.cache = $0 == "off" ? .off : .directory($0)
+      return true
+    },
+    Knob("THREADS", "1...1024", default: "one per processor", "threads that run kernels, the caller's included") {
+      guard let count = Int($0), (1...1024).contains(count) else { return false }
+      $1.threads = count
+      return true
+    },
+    Knob("STRICT", "0 | 1", default: "0", "stop in the debugger at the first failed tensor") {
+      guard $0 == "0" || $0 == "1" else { return false }
+      $1.strict = $0 == "1"
+      return true
+    },
+    Knob("SPIN", "0...1000000", default: "100", "microseconds an idle pool thread stays awake") {
+      guard let duration = Int($0), (0...1_000_000).contains(duration) else { return false }
+      $1.spin = duration
+      return true
+    },
+    Knob("LLVM", "file", default: "libLLVM 19 where the system keeps it", "the LLVM library to load") {
+      $1.llvm = $0
+      return true
+    },
+    Knob("MODELS", "directory", default: "models", "where models are looked for") {
+      $1.models = $0
+      return true
+    },
+    Knob("MEMORY", "bytes, or with suffix K, M, G", default: "what the machine has", "the most that tensors may take") {
+      guard let bytes = byteCount($0), bytes > 0 else { return false }
+      $1.memory = bytes
+      return true
+    },
+  ]
+
+  /// The settings in `environment`, and a diagnostic for each AZULEJO_ variable that is unknown or unreadable.
+  public static func parsed(_ environment: [String: String]) -> (knobs: Knobs, problems: [Diagnostic]) {
+    var knobs = Knobs()
+    var problems: [Diagnostic] = []
+    for (name, value) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("AZULEJO_") {
+      guard let knob = table.first(where: { $0.name == name }) else {
+        let known = table.map(\.name).joined(separator: ", ")
+        problems.append(Diagnostic(.argument, "\(name) is not a knob", remedy: "the knobs are \(known)"))
+        continue
+      }
+      // An empty variable is an unset one: shells have no other way to unset it for one command.
+      if value.isEmpty { continue }
+      var changed = knobs
+      if knob.assign(value, &changed) {
+        knobs = changed
+      } else {
+        problems.append(
+          Diagnostic(
+            .argument, "\(name)=\(value) cannot be read", remedy: "write \(name)=\(knob.form) (\(knob.meaning))"))
+      }
+    }
+    return (knobs, problems)
+  }
+
+  private static let process = parsed(processEnvironment())
+
+  /// The settings of this process.
+  public static var current: Knobs { process.knobs }
+
+  /// What was wrong in this process' environment; the command line prints these and stops.
+  public static var problems: [Diagnostic] { process.problems }
+
+  /// The table as a Markdown table.
+  public static var documentation: String {
+    func cell(_ text: String) -> String { text.split(separator: "|").joined(separator: "\\|") }
+    let rows = table.map { "| `\($0.name)` | \(cell($0.form)) | \(cell($0.defaultText)) | \(cell($0.meaning)) |" }
+    return (["| name | value | default | meaning |", "|---|---|---|---|"] + rows).joined(separator: "\n") + "\n"
+  }
+
+  private static func trimmed(_ text: Substring) -> String {
+    String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+  }
+
+  private static func byteCount(_ text: String) -> Int? {
+    let shifts: [Character: Int] = ["K": 10, "M": 20, "G": 30]
+    guard let last = text.last, let shift = shifts[last] else { return Int(text) }
+    guard let count = Int(text.dropLast()) else { return nil }
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << shift)
+    return overflow ? nil : bytes
+  }
+}
+
+/// The kinds of device; which of them work here is the drivers' answer.
+public enum DeviceKind: String, Sendable, Hashable, CaseIterable {
+  case cpu, interpreter, null
+}
+
+/// The environment without Foundation, whose loading would cost every start of the command line.
+private func processEnvironment() -> [String: String] {
+  var result: [String: String] = [:]
+  var entry = environ
+  while let text = entry.pointee {
+    let line = String(cString: text)
+    if let split = line.firstIndex(of: "=") {
+      result[String(line[..<split])] = String(line[line.index(after: split)...])
+    }
+    entry += 1
+  }
+  return result
+}
