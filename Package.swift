@@ -63,6 +63,7 @@ let package = Package(
     // Tests
     tests("ArchitectureTests", []),
     tests("FormatsTests", ["Formats", "TensorTypes", "Basics"]),
+    tests("ScalarsTests", ["Scalars"]),
   ],
   swiftLanguageModes: [.v6]
 )

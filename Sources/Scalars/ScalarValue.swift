@@ -1,0 +1,33 @@
+// One element of any dtype as reference code holds it: the exact value of a float as a Double, of anything else as an
+// Int64 (bool: 0 or 1). Not a constant of a program, see `ScalarConstant`. Surprise: it does not know its dtype.
+import TensorTypes
+
+public enum ScalarValue: Sendable, Hashable {
+  case float(Double)
+  case integer(Int64)
+
+  /// The value as a Double; large integers are rounded.
+  public var doubleValue: Double {
+    switch self {
+    case .float(let value): value
+    case .integer(let value): Double(value)
+    }
+  }
+
+  /// The value as an integer: floats truncate and saturate, NaN gives 0.
+  public var integerValue: Int64 {
+    switch self {
+    case .float(let value): ScalarReference.truncated(value, to: .i64)
+    case .integer(let value): value
+    }
+  }
+}
+
+extension ScalarConstant {
+  /// The element this constant is: floats rounded to the dtype.
+  public var value: ScalarValue {
+    dtype.isFloating
+      ? .float(ScalarReference.rounded(doubleValue, to: dtype))
+      : .integer(ScalarReference.wrapped(Int64(bitPattern: bits), to: dtype))
+  }
+}
