@@ -185,7 +185,7 @@ private func float(_ i: ScalarInstruction, _ dtype: DType, _ a: Double, _ b: Dou
       #expect(format.encode(largest + step / 2) == bits + 1)
       #expect(format.encode((largest + step / 2).nextDown) == bits)
       #expect(format.encode(.greatestFiniteMagnitude) == bits + 1)
-      #expect(format.encode(5e-324) == 0)
+      #expect(format.encode(.leastNonzeroMagnitude) == 0)
     }
   }
 
