@@ -64,6 +64,7 @@ let package = Package(
     tests("ArchitectureTests", []),
     tests("FormatsTests", ["Formats", "TensorTypes", "Basics"]),
     tests("ScalarsTests", ["Scalars"]),
+    tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,7 @@
-// What a primitive is, in one record: name, meaning, constraints, lowering as data.
-// Everything else (purity, fusibility, reference evaluation, flops, documentation, tests) is derived from it.
+// What a primitive is, in one record: name, meaning, constraints, type rule, lowering as data.
+// Everything else (purity, fusibility, reference evaluation, flops, text, documentation, tests) is derived from it.
+// Surprise: `lowering` holds the formula for floats; `Primitive.scalarProgram(operandDTypes:)` is what consumers evaluate.
+import Basics
 import Scalars
 import TensorTypes
 
@@ -22,6 +24,37 @@ public enum Lowering: Sendable {
   case call
 }
 
+/// A set of dtypes.
+public struct DTypes: OptionSet, Sendable, Hashable, CustomStringConvertible {
+  public var rawValue: UInt16
+  public init(rawValue: UInt16) { self.rawValue = rawValue }
+  public init(where condition: (DType) -> Bool) {
+    rawValue = DType.allCases.reduce(0) { condition($1) ? $0 | 1 << UInt16($1.rawValue) : $0 }
+  }
+
+  public static let all = DTypes { _ in true }
+  public static let floats = DTypes { $0.isFloating }
+  public static let integers = DTypes { $0.isInteger }
+  public static let numbers = DTypes { $0 != .bool }
+  /// Integers and bool.
+  public static let bits = DTypes { !$0.isFloating }
+  public static let indices = DTypes { $0 == .i64 }
+  public static func only(_ dtype: DType) -> DTypes { DTypes { $0 == dtype } }
+
+  public func contains(_ dtype: DType) -> Bool { rawValue & 1 << UInt16(dtype.rawValue) != 0 }
+  public var members: [DType] { DType.allCases.filter { contains($0) } }
+
+  /// "floating", "integer or bool", or the names.
+  public var description: String {
+    if self == .all { return "of any kind" }
+    if self == .floats { return "floating" }
+    if self == .integers { return "integer" }
+    if self == .numbers { return "integer or floating" }
+    if self == .bits { return "integer or bool" }
+    return members.map(\.description).joined(separator: ", ")
+  }
+}
+
 public struct PrimitiveDefinition: Sendable {
   public var name: String
   /// One line, for documentation.
@@ -29,4 +62,46 @@ public struct PrimitiveDefinition: Sendable {
   /// Numbered from C1; quoted by the error they raise.
   public var constraints: [String]
   public var lowering: Lowering
+  /// What the elements may be (of `select`: those of the branches).
+  public var dtypes: DTypes
+  /// The formula on some dtypes where it is not the one of `lowering`.
+  public var variants: [FormulaVariant] = []
+  /// Half floats are not lifted to the compute dtype: nothing is rounded, or the bits matter.
+  public var staysInStorage = false
+  /// The type of the result, or the constraint that is broken.
+  package var type: @Sendable (borrowing TypeQuestion) throws(Diagnostic) -> TensorType
+  /// The primitive with this payload; nil for a payload of another kind.
+  package var make: @Sendable (Payload) -> Primitive?
+}
+
+/// A formula for the dtypes named.
+public struct FormulaVariant: Sendable {
+  public var dtypes: DTypes
+  public var formula: ScalarExpr
+  public init(_ dtypes: DTypes, _ formula: ScalarExpr) {
+    self.dtypes = dtypes
+    self.formula = formula
+  }
+}
+
+/// What a primitive carries beside its operands. Primitives with equal kinds of payload share text, hash and parser.
+package enum Payload: Sendable, Hashable {
+  case none
+  case number(Int)
+  case constant(ScalarConstant)
+  case iota(axis: Int, Shape)
+  case dtype(DType)
+  case shape(Shape)
+  case permutation([Int])
+  case slice(starts: [Dim], counts: [Dim], steps: [Int])
+  case pad(low: [Dim], high: [Dim])
+  case axis(Int)
+  case windows(axis: Int, size: Int, step: Int, dilation: Int)
+  case reduce(Monoid, axes: [Int])
+  case argAxis(ArgMonoid, axis: Int)
+  case scan(Monoid, axis: Int)
+  case sort(axis: Int, descending: Bool)
+  case contraction(ContractionAxes)
+  case scatter(axis: Int, combine: Monoid?)
+  case graph(GraphReference)
 }

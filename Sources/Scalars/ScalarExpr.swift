@@ -80,9 +80,16 @@ public struct ScalarProgram: Sendable, Hashable {
   public struct Node: Sendable, Hashable {
     public var operation: Operation
     public var dtype: DType
+    package init(operation: Operation, dtype: DType) {
+      self.operation = operation
+      self.dtype = dtype
+    }
   }
   public private(set) var nodes: [Node] = []
   public var resultDType: DType { nodes[nodes.count - 1].dtype }
+
+  /// A program written node by node: operands come before their node, and the last node is the result.
+  package init(nodes: [Node]) { self.nodes = nodes }
 
   /// nil where the formula is not defined on these dtypes.
   public init?(_ expression: ScalarExpr, inputs: [DType]) {

@@ -1,0 +1,124 @@
+// The records of what combines elements of different places: reductions, scans, sorting, products, gathers; and calls.
+import Scalars
+import TensorTypes
+
+enum Across {
+  private static let reductions = Monoid.allCases.map { monoid in
+    PrimitiveDefinition(
+      name: "reduce",
+      meaning: "Combines the elements along `axes`, which are dropped. Floats accumulate in the compute dtype.",
+      constraints: ["the axes are axes of the operand, each named once", "the monoid is defined on the dtype"],
+      lowering: .reduction(monoid), dtypes: monoid.dtypes, type: TypeRules.reduce,
+      make: { if case .reduce(let monoid, let axes) = $0 { .reduce(monoid, axes: axes) } else { nil } })
+  }
+  private static let scans = Monoid.allCases.map { monoid in
+    PrimitiveDefinition(
+      name: "scan",
+      meaning: "Combines each element with all before it on `axis`. Floats accumulate in the compute dtype.",
+      constraints: ["`axis` is an axis of the operand", "the monoid is defined on the dtype"],
+      lowering: .scan(monoid), dtypes: monoid.dtypes, type: TypeRules.scan,
+      make: { if case .scan(let monoid, let axis) = $0 { .scan(monoid, axis: axis) } else { nil } })
+  }
+  private static let argReductions = ArgMonoid.allCases.map { monoid in
+    PrimitiveDefinition(
+      name: "argreduce",
+      meaning: "The first position (i64) of the largest or smallest element on `axis`, which is dropped; NaN wins.",
+      constraints: ["`axis` is an axis of the operand", "the extent on `axis` is not 0"],
+      lowering: .argReduction(monoid), dtypes: .all, type: TypeRules.argReduce,
+      make: { if case .argAxis(let monoid, let axis) = $0 { .argReduce(monoid, axis: axis) } else { nil } })
+  }
+  private static let argScans = ArgMonoid.allCases.map { monoid in
+    PrimitiveDefinition(
+      name: "argscan",
+      meaning: "The last position (i64) of the largest or smallest element up to here on `axis`; NaN wins.",
+      constraints: ["`axis` is an axis of the operand"],
+      lowering: .argScan(monoid), dtypes: .all, type: TypeRules.argScan,
+      make: { if case .argAxis(let monoid, let axis) = $0 { .argScan(monoid, axis: axis) } else { nil } })
+  }
+  private static let scatters = ([nil] + Monoid.allCases.map { $0 }).map { combine in
+    PrimitiveDefinition(
+      name: "scatter",
+      meaning: "The base (first operand) with the updates (third) combined in at the indices (second) on `axis`; "
+        + "without a monoid they replace, and the last one wins. An index outside faults.",
+      constraints: [
+        "`axis` is an axis of the base, and all operands have its rank",
+        "the indices are i64, and the updates have the base's dtype",
+        "indices and updates have one shape, which is the base's except on `axis`",
+        "the monoid is defined on the dtype",
+      ],
+      lowering: .scatter(combine), dtypes: combine?.dtypes ?? .all, type: TypeRules.scatter,
+      make: {
+        if case .scatter(let axis, let combine) = $0 { .scatter(axis: axis, combine: combine) } else { nil }
+      })
+  }
+
+  static func reduce(_ monoid: Monoid) -> PrimitiveDefinition { reductions[monoid.ordinal] }
+  static func scan(_ monoid: Monoid) -> PrimitiveDefinition { scans[monoid.ordinal] }
+  static func argReduce(_ monoid: ArgMonoid) -> PrimitiveDefinition { argReductions[monoid.ordinal] }
+  static func argScan(_ monoid: ArgMonoid) -> PrimitiveDefinition { argScans[monoid.ordinal] }
+  static func scatter(_ combine: Monoid?) -> PrimitiveDefinition { scatters[combine.map { $0.ordinal + 1 } ?? 0] }
+
+  static let sortOrder = PrimitiveDefinition(
+    name: "sortorder",
+    meaning: "The positions (i64) that sort `axis`; stable; NaN is the largest.",
+    constraints: ["`axis` is an axis of the operand"],
+    lowering: .sort, dtypes: .all, type: TypeRules.sortOrder,
+    make: {
+      if case .sort(let axis, let descending) = $0 { .sortOrder(axis: axis, descending: descending) } else { nil }
+    })
+
+  static let contraction = PrimitiveDefinition(
+    name: "contraction",
+    meaning: "Sums of products over the contracted axes. Result axes: batch, free of the left, free of the right.",
+    constraints: [
+      "each axis of an operand is paired at most once, and exists",
+      "both operands have one dtype, integer or floating",
+      "paired extents are equal",
+    ],
+    lowering: .contraction, dtypes: .numbers, type: TypeRules.contraction,
+    make: { if case .contraction(let axes) = $0 { .contraction(axes) } else { nil } })
+
+  static let gather = PrimitiveDefinition(
+    name: "gather",
+    meaning: "result[.., k, ..] = x[.., indices[.., k, ..], ..] on `axis`. An index outside faults.",
+    constraints: [
+      "`axis` is an axis of the operand, and the indices have its rank",
+      "the indices are i64",
+      "all extents but that on `axis` are equal",
+    ],
+    lowering: .gather, dtypes: .all, staysInStorage: true, type: TypeRules.gather,
+    make: { if case .axis(let axis) = $0 { .gather(axis: axis) } else { nil } })
+
+  static let call = PrimitiveDefinition(
+    name: "call",
+    meaning: "A graph with the operands as its parameters and one result; its symbols are bound by their shapes.",
+    constraints: [
+      "the graph has one output and an operand for each parameter",
+      "each operand has the parameter's type; a symbol stands for one extent",
+      "the graph reads no scalar argument, and each of its symbols is an extent of a parameter",
+      "the graph's parameters are contiguous",
+    ],
+    lowering: .call, dtypes: .all, type: TypeRules.call,
+    make: { if case .graph(let graph) = $0 { .call(graph) } else { nil } })
+}
+
+extension Monoid {
+  /// Where the monoid's instruction is defined.
+  package var dtypes: DTypes { DTypes { instruction.resultDType([$0, $0]) == $0 } }
+
+  /// The place in `allCases`.
+  fileprivate var ordinal: Int {
+    switch self {
+    case .sum: 0
+    case .product: 1
+    case .minimum: 2
+    case .maximum: 3
+    case .and: 4
+    case .or: 5
+    }
+  }
+}
+
+extension ArgMonoid {
+  fileprivate var ordinal: Int { self == .maximum ? 0 : 1 }
+}
