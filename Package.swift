@@ -45,11 +45,11 @@ let package = Package(
     layer("Fusion", ["GraphIR", "TileIR", "Targets"]),
     // 4
     layer("CodegenLLVM", ["TileIR", "Targets", "CLLVM"]),
-    layer("Runtime", ["TensorTypes", "Targets", "CHost"]),
+    layer("Runtime", ["Basics", "TensorTypes", "Targets", "CHost"]),
     // 5
-    layer("DriverCPU", ["Runtime"]),
+    layer("DriverCPU", ["Basics", "TensorTypes", "Runtime", "CHost"]),
     layer("DriverInterpreter", ["Runtime"]),
-    layer("DriverNull", ["Runtime"]),
+    layer("DriverNull", ["Basics", "TensorTypes", "Runtime"]),
     layer("Backends", ["CodegenLLVM", "TileIR", "DriverCPU", "DriverInterpreter", "DriverNull"]),
     // 6
     layer("Engine", ["Fusion", "Backends", collections]),
@@ -62,6 +62,7 @@ let package = Package(
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
     // Tests
     tests("ArchitectureTests", []),
+    tests("RuntimeTests", ["Basics", "TensorTypes", "Runtime", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "TensorTypes", "Basics"]),
     tests("ScalarsTests", ["Scalars"]),
     tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),

@@ -1,1 +1,36 @@
+// What the host offers and Swift cannot say: a pause hint, one block of thread-local words, processor count, memory hints.
+// No logic lives here.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/// Tells the core that this is a waiting loop.
+static inline void azulejo_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory");
+#else
+  __asm__ volatile("" ::: "memory");
+#endif
+}
+
+/// The words every thread has of its own; zero at the thread's start. Runtime's Swift code decides what they mean.
+struct azulejo_thread {
+  void *_Nullable memory;
+  void *_Nullable arena;
+  int64_t arena_bytes;
+  int64_t pool_depth;
+};
+extern _Thread_local struct azulejo_thread azulejo_thread_words;
+
+static inline struct azulejo_thread *_Nonnull azulejo_this_thread(void) { return &azulejo_thread_words; }
+
+/// Processors that this process may run on; at least 1.
+int azulejo_processor_count(void);
+
+/// Asks for huge pages; a refusal does not matter.
+void azulejo_advise_huge(void *_Nonnull start, size_t bytes);
+
+/// Makes the pages of [start, start + bytes) present and writable, keeping what they hold. start is page aligned.
+void azulejo_populate(void *_Nonnull start, size_t bytes, size_t page);

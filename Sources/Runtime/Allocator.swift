@@ -1,0 +1,156 @@
+// Memory of tensors and scratch: blocks by size class, kept when they are freed and handed out again.
+// Not a general allocator (Swift's objects stay with malloc). Surprise: a small block is freed into the freeing thread's own
+// cache, and its exact count lives there; `statistics` sums over all threads.
+//
+// What is kept is bounded: in use and kept together never exceed 9/8 of the most that was in use at once (or 64 MB).
+import Basics
+import CHost
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+package enum Allocator {
+  package struct Statistics: Sendable, Hashable {
+    /// Bytes of blocks in use.
+    package var current = 0
+    /// The most that was ever in use; small blocks are counted when a thread's cache is filled.
+    package var peak = 0
+    /// Bytes of freed spans that are kept for reuse.
+    package var kept = 0
+    /// Bytes taken from the system for small blocks; they stay.
+    package var slabs = 0
+  }
+
+  /// A block in use: where it is and the class to give it back to.
+  package struct Block {
+    package var address: UnsafeMutableRawPointer
+    package var sizeClass: SizeClass
+  }
+
+  static let central = CentralMemory()
+
+  @inline(__always) package static func allocate(_ byteCount: Int) throws(Diagnostic) -> Block {
+    guard byteCount >= 0, let sizeClass = SizeClass(holding: byteCount) else { throw CentralMemory.absurd(byteCount) }
+    guard sizeClass.isSmall else { return try central.allocateSpan(sizeClass, byteCount: byteCount) }
+    let cache = ThreadCache.current
+    if let address = cache.pop(sizeClass) { return Block(address: address, sizeClass: sizeClass) }
+    try central.refill(cache, sizeClass)
+    guard let address = cache.pop(sizeClass) else { throw CentralMemory.absurd(byteCount) }
+    return Block(address: address, sizeClass: sizeClass)
+  }
+
+  @inline(__always) package static func free(_ block: Block) {
+    guard block.sizeClass.isSmall else { return central.freeSpan(block.address, block.sizeClass) }
+    let cache = ThreadCache.current
+    if cache.push(block.address, block.sizeClass) { central.drain(cache, block.sizeClass) }
+  }
+
+  package static var statistics: Statistics { central.statistics }
+
+  /// Gives kept memory back to the system.
+  package static func trim() { central.trim(toKeep: 0) }
+
+  /// The most that may be in use.
+  package static var limit: Int {
+    get { central.limit.load(ordering: .relaxed) }
+    set { central.limit.store(newValue, ordering: .relaxed) }
+  }
+}
+
+/// Small free blocks of one thread. Only its thread touches the lists; anyone may read `inUse`.
+struct ThreadCache {
+  private struct List {
+    var head: UnsafeMutableRawPointer?
+    var count = 0
+  }
+
+  private struct Header: ~Copyable {
+    let inUse = Atomic<Int>(0)
+    var next: UnsafeMutableRawPointer?
+  }
+
+  // One raw block: the header's cache line, then a list per small class.
+  private let base: UnsafeMutableRawPointer
+
+  private init(base: UnsafeMutableRawPointer) { self.base = base }
+
+  private var header: UnsafeMutablePointer<Header> { base.assumingMemoryBound(to: Header.self) }
+  @inline(__always) private func list(_ sizeClass: SizeClass) -> UnsafeMutablePointer<List> {
+    (base + 64).assumingMemoryBound(to: List.self) + sizeClass.number
+  }
+
+  /// Blocks that a thread may keep: about 128 KB per class, at least 4.
+  static func capacity(_ sizeClass: SizeClass) -> Int { min(64, max(4, (128 << 10) / sizeClass.capacity)) }
+
+  @inline(__always) static var current: ThreadCache {
+    if let memory = azulejo_this_thread().pointee.memory { return ThreadCache(base: memory) }
+    return make()
+  }
+
+  @inline(never) private static func make() -> ThreadCache {
+    let base = UnsafeMutableRawPointer.allocate(
+      byteCount: 64 + SizeClass.smallCount * MemoryLayout<List>.stride, alignment: 64)
+    base.initializeMemory(as: Header.self, to: Header())
+    (base + 64).initializeMemory(as: List.self, repeating: List(), count: SizeClass.smallCount)
+    let cache = ThreadCache(base: base)
+    azulejo_this_thread().pointee.memory = base
+    Allocator.central.register(cache)
+    return cache
+  }
+
+  var address: UnsafeMutableRawPointer { base }
+  init(address: UnsafeMutableRawPointer) { base = address }
+
+  var inUse: Int { header.pointee.inUse.load(ordering: .relaxed) }
+  var next: UnsafeMutableRawPointer? {
+    get { header.pointee.next }
+    nonmutating set { header.pointee.next = newValue }
+  }
+
+  // Not an atomic addition: this thread is the only writer.
+  @inline(__always) private func count(_ bytes: Int) {
+    header.pointee.inUse.store(header.pointee.inUse.load(ordering: .relaxed) &+ bytes, ordering: .relaxed)
+  }
+
+  @inline(__always) func pop(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
+    let list = list(sizeClass)
+    guard let block = list.pointee.head else { return nil }
+    list.pointee.head = block.load(as: UnsafeMutableRawPointer?.self)
+    list.pointee.count &-= 1
+    count(sizeClass.capacity)
+    return block
+  }
+
+  /// True if the list has grown too long.
+  @inline(__always) func push(_ block: UnsafeMutableRawPointer, _ sizeClass: SizeClass) -> Bool {
+    count(-sizeClass.capacity)
+    return keep(block, sizeClass) > Self.capacity(sizeClass)
+  }
+
+  /// Adds a block that was not in use; the list's new count.
+  @inline(__always) @discardableResult
+  func keep(_ block: UnsafeMutableRawPointer, _ sizeClass: SizeClass) -> Int {
+    let list = list(sizeClass)
+    block.storeBytes(of: list.pointee.head, as: UnsafeMutableRawPointer?.self)
+    list.pointee.head = block
+    list.pointee.count &+= 1
+    return list.pointee.count
+  }
+
+  /// Takes a block out without counting it as in use.
+  func surrender(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
+    let list = list(sizeClass)
+    guard let block = list.pointee.head else { return nil }
+    list.pointee.head = block.load(as: UnsafeMutableRawPointer?.self)
+    list.pointee.count -= 1
+    return block
+  }
+
+  func count(of sizeClass: SizeClass) -> Int { list(sizeClass).pointee.count }
+
+  func destroy() { base.deallocate() }
+}
