@@ -40,7 +40,7 @@ let package = Package(
     layer("Targets", ["TensorTypes"]),
     // 2
     layer("GraphIR", ["Scalars"]),
-    layer("TileIR", ["Scalars"]),
+    layer("TileIR", ["Basics", "TensorTypes", "Scalars"]),
     // 3
     layer("Fusion", ["GraphIR", "TileIR", "Targets"]),
     // 4
@@ -66,6 +66,7 @@ let package = Package(
     tests("FormatsTests", ["Formats", "TensorTypes", "Basics"]),
     tests("ScalarsTests", ["Scalars"]),
     tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
+    tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -32,7 +32,8 @@ public struct AxisMap: Sendable, Hashable {
   /// Unguarded coordinates are promised to be inside.
   public var guarded: Bool
   /// A tile of i64 added to the coordinate (gather, scatter); its extents equal the tile's or are 1.
-  /// Always checked: an index outside the extent sets the launch's fault word and accesses nothing (a load gives the fill).
+  /// Always checked, hence without a guard: an index outside the extent sets the launch's fault word and accesses nothing
+  /// (a load gives the fill). Elements that another axis's guard excludes are not checked.
   /// A negative index is such a fault: wrapping is done by whoever makes the index.
   public var indirect: TileValue?
 

@@ -22,9 +22,11 @@ public struct KernelBuilder: ~Copyable {
     return value
   }
 
-  /// Values that every region may use: not part of any region's list.
-  private mutating func appendGlobal(_ operation: TileOperation) -> TileValue {
-    kernel.nodes.append(TileNode(operation: operation, dtype: nil, shape: []))
+  /// Values in no region's list of operations: global ones, and arguments of regions.
+  private mutating func appendUnlisted(
+    _ operation: TileOperation, _ dtype: DType? = nil, _ shape: [Extent] = []
+  ) -> TileValue {
+    kernel.nodes.append(TileNode(operation: operation, dtype: dtype, shape: shape))
     return TileValue(kernel.nodes.count - 1)
   }
 
@@ -36,7 +38,7 @@ public struct KernelBuilder: ~Copyable {
   /// A 64-bit launch argument, numbered in order of declaration.
   public mutating func argument(_ name: String) -> TileValue {
     kernel.arguments.append(name)
-    return appendGlobal(.argument(kernel.arguments.count - 1))
+    return appendUnlisted(.argument(kernel.arguments.count - 1))
   }
 
   /// A buffer of the launch; declare all before any scratch.
@@ -63,7 +65,7 @@ public struct KernelBuilder: ~Copyable {
 
   public mutating func index(_ value: Int) -> TileValue {
     if let known = constants[value] { return known }
-    let made = appendGlobal(.index(value))
+    let made = appendUnlisted(.index(value))
     constants[value] = made
     return made
   }
@@ -91,7 +93,7 @@ public struct KernelBuilder: ~Copyable {
     case .minimum, .maximum: if a == b { return a }
     }
     // Expressions over arguments only are made while no phase is open and belong to every region.
-    if open.count == 1 { return appendGlobal(.indexBinary(operation, a, b)) }
+    if open.count == 1 { return appendUnlisted(.indexBinary(operation, a, b)) }
     return append(.indexBinary(operation, a, b))
   }
 
@@ -160,8 +162,8 @@ public struct KernelBuilder: ~Copyable {
     _ body: (inout KernelBuilder, TileValue, [TileValue]) -> [TileValue]
   ) -> [TileValue] {
     open.append([])
-    let counter = append(.regionArgument)
-    let carried = initial.map { append(.regionArgument, kernel[$0].dtype, kernel[$0].shape) }
+    let counter = appendUnlisted(.regionArgument)
+    let carried = initial.map { appendUnlisted(.regionArgument, kernel[$0].dtype, kernel[$0].shape) }
     let yields = body(&self, counter, carried)
     let region = Region(arguments: [counter] + carried, operations: open.removeLast(), yields: yields)
     let loop = append(.loop(count: count, initial: initial, region))
