@@ -56,8 +56,9 @@ let package = Package(
     layer("Tensors", ["Engine"]),
     // 7
     layer("Formats", ["TensorTypes", "Basics"]),
+    layer("Tokenizers", ["Basics"]),
     // 8
-    layer("LanguageModels", ["Formats"]),
+    layer("LanguageModels", ["Formats", "Tokenizers"]),
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
     // Tests
@@ -65,8 +66,5 @@ let package = Package(
     tests("RuntimeTests", ["Basics", "TensorTypes", "Runtime", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "TensorTypes", "Basics"]),
     tests("ScalarsTests", ["Scalars"]),
-    tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
-    tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
-  ],
-  swiftLanguageModes: [.v6]
-)
+    tests("BasicsTests", ["Basics"]),
+    tests("TokenizersTests", ["Tokenizers", "Formats"]),
