@@ -24,3 +24,35 @@ enum ByteAlphabet {
     (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || byte >= 0xAE
   }
 }
+
+extension ByteAlphabet {
+  /// Bytes written in the alphabet.
+  static func text(_ bytes: some Sequence<UInt8>) -> String {
+    var text = ""
+    for byte in bytes { text.unicodeScalars.append(Unicode.Scalar(scalars[Int(byte)]) ?? "\u{FFFD}") }
+    return text
+  }
+
+  /// The bytes that a text in the alphabet stands for; nil when a scalar of it stands for none.
+  static func decoded(_ text: some Collection<UInt8>) -> [UInt8]? {
+    var decoded: [UInt8] = []
+    decoded.reserveCapacity(text.count)
+    var lead: UInt16?
+    for unit in text {
+      if let high = lead {
+        let scalar = Int(high << 6 | UInt16(unit & 0x3F))
+        guard scalar < bytes.count, bytes[scalar] >= 0 else { return nil }
+        decoded.append(UInt8(bytes[scalar]))
+        lead = nil
+      } else if unit < 0x80 {
+        guard bytes[Int(unit)] >= 0 else { return nil }
+        decoded.append(unit)
+      } else {
+        // Every scalar of the alphabet has at most two UTF-8 units.
+        guard unit < 0xE0 else { return nil }
+        lead = UInt16(unit & 0x1F)
+      }
+    }
+    return decoded
+  }
+}

@@ -1,0 +1,51 @@
+// Token ids to text piece by piece, for printing while a model speaks.
+// Surprise: a piece may be empty: an incomplete character waits for its remaining bytes.
+
+/// Decodes ids one at a time; the pieces joined equal `decode` of all ids.
+public struct StreamingDecoder: Sendable {
+  private let tokenizer: Tokenizer
+  private let skippingSpecialTokens: Bool
+  private var pending: [UInt8] = []
+
+  public init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
+    self.tokenizer = tokenizer
+    self.skippingSpecialTokens = skippingSpecialTokens
+  }
+
+  /// The text that `id` completes: whole characters only. Bytes that no continuation can save become U+FFFD.
+  public mutating func append(_ id: Int32) -> String {
+    if skippingSpecialTokens, tokenizer.isControl(id) { return "" }
+    return append(bytes: tokenizer.bytes(of: id))
+  }
+
+  mutating func append(bytes: some Sequence<UInt8>) -> String {
+    pending.append(contentsOf: bytes)
+    let complete = pending.count - Self.incompleteTail(of: pending)
+    defer { pending.removeFirst(complete) }
+    return String(decoding: pending[..<complete], as: UTF8.self)
+  }
+
+  /// What is left when no more ids come: U+FFFD for a character cut short.
+  public mutating func finish() -> String {
+    defer { pending = [] }
+    return String(decoding: pending, as: UTF8.self)
+  }
+
+  /// How many bytes at the end begin a character without finishing it (0...3).
+  static func incompleteTail(of bytes: [UInt8]) -> Int {
+    for length in 1...3 where length <= bytes.count {
+      let lead = bytes[bytes.count - length]
+      if lead & 0xC0 == 0x80 { continue }
+      let width =
+        lead >= 0xF0 && lead <= 0xF4 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xC2 && lead < 0xE0 ? 2 : 1
+      guard width > length else { return 0 }
+      guard length > 1 else { return 1 }
+      // The second byte is restricted after four leads: no overlong forms, surrogates, or values beyond U+10FFFF.
+      let second = bytes[bytes.count - length + 1]
+      let lowest: UInt8 = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80
+      let highest: UInt8 = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF
+      return second >= lowest && second <= highest ? length : 0
+    }
+    return 0
+  }
+}

@@ -1,0 +1,93 @@
+// The vocabulary's texts in one flat array, found again by an open-addressing hash.
+// Not a Dictionary<String, Int>: filling one with 50,000 entries costs as much as a whole warm start may.
+
+/// Token texts by id, and ids by text. Texts are kept as the file writes them (byte alphabet included).
+struct TokenTable: Sendable {
+  private var bytes: [UInt8] = []
+  private var ends: [UInt32] = []
+  private var slots: [Int32] = []
+  private let mask: Int
+
+  init(_ texts: some Collection<String>) {
+    let capacity = Self.capacity(for: texts.count)
+    mask = capacity - 1
+    slots = [Int32](repeating: -1, count: capacity)
+    ends.reserveCapacity(texts.count)
+    bytes.reserveCapacity(texts.count * 8)
+    for text in texts {
+      bytes.append(contentsOf: text.utf8)
+      ends.append(UInt32(truncatingIfNeeded: bytes.count))
+    }
+    bytes.withUnsafeBufferPointer { all in
+      for id in ends.indices {
+        let text = UnsafeBufferPointer(rebasing: all[range(id)])
+        var slot = Int(truncatingIfNeeded: Self.hash(text, Self.seed)) & mask
+        // A text that occurs twice keeps its first id.
+        while slots[slot] >= 0 {
+          if Self.equal(text, UnsafeBufferPointer(rebasing: all[range(Int(slots[slot]))])) { break }
+          slot = (slot + 1) & mask
+        }
+        if slots[slot] < 0 { slots[slot] = Int32(id) }
+      }
+    }
+  }
+
+  var count: Int { ends.count }
+
+  private func range(_ id: Int) -> Range<Int> { (id == 0 ? 0 : Int(ends[id - 1]))..<Int(ends[id]) }
+
+  /// The text of a token as the file writes it.
+  func text(_ id: Int32) -> ArraySlice<UInt8> { bytes[range(Int(id))] }
+
+  func id(of text: String) -> Int32? {
+    var text = text
+    return text.withUTF8 { id(of: $0) }
+  }
+
+  func id(of text: UnsafeBufferPointer<UInt8>) -> Int32? {
+    find(hash: Self.hash(text, Self.seed)) { Self.equal(text, $0) }
+  }
+
+  /// The id of two texts written one after the other; neither is copied.
+  func id(ofJoined left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Int32? {
+    find(hash: Self.hash(right, Self.hash(left, Self.seed))) { text in
+      text.count == left.count + right.count
+        && Self.equal(left, UnsafeBufferPointer(rebasing: text[..<left.count]))
+        && Self.equal(right, UnsafeBufferPointer(rebasing: text[left.count...]))
+    }
+  }
+
+  @inline(__always)
+  private func find(hash: UInt64, where isEqual: (UnsafeBufferPointer<UInt8>) -> Bool) -> Int32? {
+    bytes.withUnsafeBufferPointer { all in
+      var slot = Int(truncatingIfNeeded: hash) & mask
+      while slots[slot] >= 0 {
+        if isEqual(UnsafeBufferPointer(rebasing: all[range(Int(slots[slot]))])) { return slots[slot] }
+        slot = (slot + 1) & mask
+      }
+      return nil
+    }
+  }
+
+  /// At most half full, so that an unsuccessful search stays short.
+  static func capacity(for count: Int) -> Int {
+    var capacity = 16
+    while capacity < count * 2 { capacity *= 2 }
+    return capacity
+  }
+
+  private static let seed: UInt64 = 0x1bf2_9ce4_8422_2325
+
+  /// Byte by byte, so that hash(a + b) continues hash(a). The shift brings high bits down to the mask.
+  private static func hash(_ text: UnsafeBufferPointer<UInt8>, _ start: UInt64) -> UInt64 {
+    var value = start
+    for byte in text { value = (value ^ UInt64(byte)) &* 0x9e37_79b9_7f4a_7c15 ^ (value >> 29) }
+    return value
+  }
+
+  private static func equal(_ a: UnsafeBufferPointer<UInt8>, _ b: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard a.count == b.count else { return false }
+    for index in 0..<a.count where a[index] != b[index] { return false }
+    return true
+  }
+}
