@@ -68,3 +68,8 @@ let package = Package(
     tests("ScalarsTests", ["Scalars"]),
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
+    tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
+    tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
