@@ -9,8 +9,8 @@ public struct GraphBuilder {
 
   public init(name: String) { graph = Graph(name: name) }
 
-  /// The finished graph.
-  public func finish(_ outputs: [Value]) -> Graph {
+  /// The finished graph. Mutating so that operands appended in the argument are part of it.
+  public mutating func finish(_ outputs: [Value]) -> Graph {
     var graph = graph
     graph.outputs = outputs
     return graph
