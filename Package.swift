@@ -55,7 +55,8 @@ let package = Package(
     layer("Engine", ["Fusion", "Backends", collections]),
     layer("Tensors", ["Engine"]),
     // 7
-    layer("Formats", ["TensorTypes", "Basics"]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),  // inflate, deflate, crc32
+    layer("Formats", ["TensorTypes", "Basics", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
     // 8
     layer("LanguageModels", ["Formats", "Tokenizers"]),
@@ -64,7 +65,8 @@ let package = Package(
     // Tests
     tests("ArchitectureTests", []),
     tests("RuntimeTests", ["Basics", "TensorTypes", "Runtime", "DriverCPU", "DriverNull"]),
-    tests("FormatsTests", ["Formats", "TensorTypes", "Basics"]),
+    tests("FormatsTests", ["Formats", "FuzzFormats", "TensorTypes", "Basics"]),
+    .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
     tests("ScalarsTests", ["Scalars"]),
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),

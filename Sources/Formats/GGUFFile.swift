@@ -107,3 +107,10 @@ extension StoredTensor {
       remedy: "check that the file holds the model you want")
   }
 }
+
+extension GGUFFile: CustomStringConvertible {
+  /// One line: path, version and counts.
+  public var description: String {
+    "\(file.path): GGUF \(version), \(keys.count) metadata entries, \(tensors.count) tensors"
+  }
+}

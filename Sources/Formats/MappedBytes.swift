@@ -59,3 +59,8 @@ public struct MappedBytes: Sendable {
   /// Drops these bytes' pages from memory (see ``MappedFile/release(_:)``).
   public func release() { file.release(range) }
 }
+
+extension MappedBytes: CustomStringConvertible {
+  /// The path and the positions.
+  public var description: String { "\(file.path)[\(offset)..<\(offset + count)]" }
+}

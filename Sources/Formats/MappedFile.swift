@@ -26,6 +26,8 @@ public final class MappedFile: @unchecked Sendable {
   public let count: Int
   /// The first byte; valid while this object lives.
   package let base: UnsafeRawPointer
+  /// What deinit unmaps; larger than the file for `init(guarding:)`.
+  private let mapping: UnsafeMutableRawBufferPointer
 
   /// Maps the file at `path`.
   ///
@@ -53,9 +55,30 @@ public final class MappedFile: @unchecked Sendable {
     self.path = path
     self.count = count
     self.base = UnsafeRawPointer(base)
+    self.mapping = UnsafeMutableRawBufferPointer(start: base, count: count)
   }
 
-  deinit { munmap(UnsafeMutableRawPointer(mutating: base), count) }
+  /// A copy of `bytes` that ends where an inaccessible page begins, so that fuzzers see every read past the end.
+  ///
+  /// - Throws: A `.memory` ``Basics/Diagnostic`` if there is no room; a `.file` one if `bytes` is empty.
+  package init(guarding bytes: [UInt8], named path: String) throws(Diagnostic) {
+    guard !bytes.isEmpty else { throw Diagnostic(.file, "\(path): is empty (0 bytes)") }
+    let page = Self.pageBytes
+    let room = (bytes.count + page - 1) / page * page
+    guard let start = mmap(nil, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      start != MAP_FAILED
+    else { throw Diagnostic(.memory, "\(path): cannot map \(room + page) bytes: \(Self.reason(errno))") }
+    let first = start + (room - bytes.count)
+    bytes.withUnsafeBytes { first.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: $0.count) }
+    mprotect(start, room, PROT_READ)
+    mprotect(start + room, page, PROT_NONE)
+    self.path = path
+    self.count = bytes.count
+    self.base = UnsafeRawPointer(first)
+    self.mapping = UnsafeMutableRawBufferPointer(start: start, count: room + page)
+  }
+
+  deinit { munmap(mapping.baseAddress, mapping.count) }
 
   /// All bytes of the file.
   public var bytes: MappedBytes { MappedBytes(file: self, uncheckedOffset: 0, count: count) }
@@ -90,22 +113,21 @@ public final class MappedFile: @unchecked Sendable {
   ///
   /// Only a hint about memory: the bytes stay readable and come back from the file when touched again. Pages shared
   /// with neighbouring ranges are dropped with it. The part of `range` outside the file is ignored.
-  public func release(_ range: Range<Int>) {
-    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let first = max(range.lowerBound, 0) / page * page
-    let end = min(range.upperBound, count)
-    guard page > 0, first < end else { return }
-    _ = madvise(UnsafeMutableRawPointer(mutating: base + first), end - first, MADV_DONTNEED)
-  }
+  public func release(_ range: Range<Int>) { advise(range, MADV_DONTNEED) }
 
   /// Asks the system to read `range` ahead of its use. The part of `range` outside the file is ignored.
-  public func prefetch(_ range: Range<Int>) {
-    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let first = max(range.lowerBound, 0) / page * page
-    let end = min(range.upperBound, count)
-    guard page > 0, first < end else { return }
-    _ = madvise(UnsafeMutableRawPointer(mutating: base + first), end - first, MADV_WILLNEED)
+  public func prefetch(_ range: Range<Int>) { advise(range, MADV_WILLNEED) }
+
+  private func advise(_ range: Range<Int>, _ advice: Int32) {
+    let start = Int(bitPattern: base)
+    let first = (start + max(range.lowerBound, 0)) / Self.pageBytes * Self.pageBytes
+    let end = start + min(range.upperBound, count)
+    // Anonymous memory would come back as zeros, so only mapped files are advised.
+    guard mapping.count == count, first < end else { return }
+    _ = madvise(UnsafeMutableRawPointer(bitPattern: first), end - first, advice)
   }
+
+  private static var pageBytes: Int { max(Int(sysconf(Int32(_SC_PAGESIZE))), 1) }
 
   /// A `.format` error about this file: "FILE: WHAT".
   package func malformed(
@@ -114,7 +136,7 @@ public final class MappedFile: @unchecked Sendable {
     Diagnostic(.format, "\(path): \(what)", remedy: remedy)
   }
 
-  static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+  package static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
 
   private static func openingFailure(_ path: String, _ code: Int32) -> Diagnostic {
     switch code {
@@ -123,4 +145,9 @@ public final class MappedFile: @unchecked Sendable {
     default: Diagnostic(.file, "\(path): cannot open: \(reason(code))", remedy: "check the path")
     }
   }
+}
+
+extension MappedFile: CustomStringConvertible {
+  /// The path and the size.
+  public var description: String { "\(path) (\(count) bytes)" }
 }

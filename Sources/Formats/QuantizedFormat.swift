@@ -132,15 +132,18 @@ extension QuantizedFormat {
   /// The elements of one or more blocks given as an array.
   public func decode(_ block: [UInt8]) -> [Float] { block.withUnsafeBytes { decode($0) } }
 
-  private var decodingTable: DecodingTable { DecodingTable(self) }
+  /// The index maps of all formats, evaluated at the first use of one.
+  private static let decodingTables = Dictionary(uniqueKeysWithValues: all.map { ($0.ggmlID, DecodingTable($0)) })
+
+  private var decodingTable: DecodingTable { Self.decodingTables[ggmlID] ?? DecodingTable(self) }
 }
 
 /// The index maps of a format, evaluated once for each element of a block.
-private struct DecodingTable {
-  struct Slice {
+private struct DecodingTable: Sendable {
+  struct Slice: Sendable {
     let byte: Int, shift: UInt8, mask: UInt8, position: Int
   }
-  struct Integer {
+  struct Integer: Sendable {
     let slices: [[Slice]]
     let signBits: Int
     let bias: Int

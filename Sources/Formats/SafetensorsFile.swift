@@ -56,3 +56,10 @@ public struct SafetensorsFile: Sendable {
     return tensors[index]
   }
 }
+
+extension SafetensorsFile: CustomStringConvertible {
+  /// One line: path and counts.
+  public var description: String {
+    "\(file.path): safetensors, \(metadata.count) metadata entries, \(tensors.count) tensors"
+  }
+}

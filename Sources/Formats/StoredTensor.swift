@@ -54,19 +54,7 @@ public struct StoredTensor: Sendable {
     switch encoding {
     case .unsupported(let encoding): throw unsupported(encoding)
     case .quantized(let format): return bytes.withUnsafeBytes { format.decode($0) }
-    case .dense(let dtype):
-      switch dtype {
-      case .bool: return bytes.copied(as: UInt8.self).map { $0 == 0 ? 0 : 1 }
-      case .u8: return bytes.copied(as: UInt8.self).map { Float($0) }
-      case .i8: return bytes.copied(as: Int8.self).map { Float($0) }
-      case .i16: return bytes.copied(as: Int16.self).map { Float($0) }
-      case .i32: return bytes.copied(as: Int32.self).map { Float($0) }
-      case .i64: return bytes.copied(as: Int64.self).map { Float($0) }
-      case .f16: return bytes.copied(as: UInt16.self).map { Float(Float16(bitPattern: $0)) }
-      case .bf16: return bytes.copied(as: UInt16.self).map { Float(bitPattern: UInt32($0) << 16) }
-      case .f32: return bytes.copied(as: Float.self)
-      case .f64: return bytes.copied(as: Double.self).map { Float($0) }
-      }
+    case .dense(let dtype): return bytes.withUnsafeBytes { dtype.floats($0) }
     }
   }
 
@@ -91,20 +79,54 @@ public struct StoredTensor: Sendable {
   }
 }
 
+extension StoredTensor: CustomStringConvertible {
+  /// "blk.0.attn_q.weight: Q4_1 [576, 576]".
+  public var description: String { "\(name): \(encoding) \(shape)" }
+}
+
 /// Byte and element counts that a hostile header cannot overflow.
 enum CheckedSize {
   /// The product of `extents`; nil if one is negative or the product does not fit.
   static func elements(_ extents: [Int]) -> Int? {
+    // An extent of 0 would hide an overflow of the others, which strides would meet later: count it as 1 at first.
     var product = 1
-    // An extent of 0 hides an overflow of the others, and the shape's strides would still overflow: refuse both.
-    var unsignedProduct = 1
     for extent in extents {
       guard extent >= 0 else { return nil }
-      let (next, overflow) = unsignedProduct.multipliedReportingOverflow(by: max(extent, 1))
+      let (next, overflow) = product.multipliedReportingOverflow(by: max(extent, 1))
       guard !overflow else { return nil }
-      unsignedProduct = next
-      product = extent == 0 ? 0 : product * (extent)
+      product = next
     }
-    return product
+    return extents.contains(0) ? 0 : product
+  }
+
+  /// The bytes of that many elements; nil also where these overflow.
+  static func bytes(_ extents: [Int], _ dtype: DType) -> Int? {
+    guard let elements = elements(extents) else { return nil }
+    let (bytes, overflow) = elements.multipliedReportingOverflow(by: dtype.size)
+    return overflow ? nil : bytes
+  }
+}
+
+extension DType {
+  /// Little-endian elements of this dtype as `Float`s, at any alignment; trailing bytes that fill none are left out.
+  func floats(_ bytes: UnsafeRawBufferPointer) -> [Float] {
+    func each<Element: BitwiseCopyable>(_ convert: (Element) -> Float) -> [Float] {
+      let stride = MemoryLayout<Element>.stride
+      return (0..<bytes.count / stride).map {
+        convert(bytes.loadUnaligned(fromByteOffset: $0 * stride, as: Element.self))
+      }
+    }
+    return switch self {
+    case .bool: each { (element: UInt8) in element == 0 ? 0 : 1 }
+    case .u8: each { (element: UInt8) in Float(element) }
+    case .i8: each { (element: Int8) in Float(element) }
+    case .i16: each { (element: Int16) in Float(element) }
+    case .i32: each { (element: Int32) in Float(element) }
+    case .i64: each { (element: Int64) in Float(element) }
+    case .f16: each { (element: UInt16) in Float(Float16(bitPattern: element)) }
+    case .bf16: each { (element: UInt16) in Float(bitPattern: UInt32(element) << 16) }
+    case .f32: each { (element: Float) in element }
+    case .f64: each { (element: Double) in Float(element) }
+    }
   }
 }

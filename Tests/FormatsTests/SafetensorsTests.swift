@@ -1,0 +1,173 @@
+// safetensors: hostile headers refused with both values, written files read back.
+
+import Basics
+import Foundation
+import TensorTypes
+import Testing
+
+@testable import Formats
+
+struct SafetensorsTests {
+  private func file(_ header: String, data: Int = 0, claimed: UInt64? = nil) throws -> SafetensorsFile {
+    let count = claimed ?? UInt64(header.utf8.count)
+    let bytes = withUnsafeBytes(of: count.littleEndian) { [UInt8]($0) } + Array(header.utf8)
+    return try SafetensorsFile(
+      file: MappedFile(guarding: bytes + [UInt8](repeating: 0, count: data), named: "x.safetensors"))
+  }
+
+  private func entry(_ dtype: String, _ shape: String, _ offsets: String) -> String {
+    "{\"dtype\":\"\(dtype)\",\"shape\":[\(shape)],\"data_offsets\":[\(offsets)]}"
+  }
+
+  @Test func headers_that_lie_about_their_length_are_refused() {
+    expectDiagnostic(.format, "header length", "8 bytes") {
+      _ = try SafetensorsFile(file: MappedFile(guarding: [1, 2], named: "x"))
+    }
+    expectDiagnostic(.format, "18446744073709551615", "100000000") { _ = try file("{}", claimed: .max) }
+    expectDiagnostic(.format, "needs 3 bytes", "2 are left") { _ = try file("{}", claimed: 3) }
+    expectDiagnostic(.format, "'{'") { _ = try file("", data: 4, claimed: 0) }
+  }
+
+  @Test(arguments: [
+    ("[]", "'{'"), ("{", "cannot be read"), ("{}}", "cannot be read"), ("{} x", "cannot be read"),
+    ("{\"a\":1}", "'a'"), ("{\"a\":{}}", "missing"), ("{\"a\":null}", "'a'"),
+    ("{\"__metadata__\":{\"k\":1}}", "__metadata__"), ("{\"__metadata__\":{\"k\":[[[]]]}}", "nests 5"),
+    ("{\"a\":\u{1}}", "cannot be read"), ("{\"a", "cannot be read"),
+  ])
+  func headers_that_are_not_what_they_should_be_are_refused(_ header: String, _ part: String) {
+    expectDiagnostic(.format, "x.safetensors", part) { _ = try file(header) }
+  }
+
+  @Test func a_million_brackets_do_not_exhaust_the_stack() throws {
+    let brackets = "{\"a\":" + String(repeating: "[", count: 1_000_000)
+    expectDiagnostic(.format, "nests 1000001 levels") { _ = try file(brackets) }
+    // Brackets in strings are no nesting, also behind escaped quotes.
+    let metadata = "{\"__metadata__\":{\"k\":\"\\\"[[[[[[{{{{\"}}"
+    #expect(try file(metadata).metadata == ["k": "\"[[[[[[{{{{"])
+  }
+
+  @Test(arguments: [
+    ("F32", "2,3", "0,23", 23, "needs 6 x 4 bytes, data_offsets give 23"),
+    ("F32", "2,3", "0,28", 28, "needs 6 x 4 bytes, data_offsets give 28"),
+    ("F32", "2", "0,8", 7, "ends at byte 8 of the data, which has 7"),
+    ("F32", "2", "0,8", 9, "end at byte 8 of the data, which has 9"),
+    ("F32", "2", "1,9", 9, "leave a hole"),
+    ("F32", "2", "8,0", 8, "are no range"),
+    ("F32", "2", "0", 8, "are no range"),
+    ("F32", "2", "0,4,8", 8, "are no range"),
+    ("F32", "2", "-8,0", 8, "are no range"),
+    ("F32", "-2", "0,8", 8, "negative or too large"),
+    ("F32", "4611686018427387904,4", "0,8", 8, "negative or too large"),
+    ("F32", "4611686018427387904", "0,8", 8, "needs"),
+    ("F32", "0,9223372036854775807,2", "0,0", 0, "negative or too large"),
+    ("F32", "99999999999999999999", "0,8", 8, "cannot be read"),
+    ("F32", "1.5", "0,8", 8, "cannot be read"),
+    ("F32", "\"2\"", "0,8", 8, "cannot be read"),
+    ("F32", "2", "0,1e30", 8, "cannot be read"),
+    ("U16", "2", "0,3", 3, "needs 2 x 2 bytes"),
+  ])
+  func entries_that_lie_are_refused(
+    _ dtype: String, _ shape: String, _ offsets: String, _ data: Int, _ part: String
+  ) {
+    expectDiagnostic(.format, "x.safetensors", part) {
+      _ = try file("{\"a\":\(entry(dtype, shape, offsets))}", data: data)
+    }
+  }
+
+  @Test func tensors_that_overlap_are_refused() {
+    let header = "{\"a\":\(entry("F32", "2", "0,8")),\"b\":\(entry("F32", "1", "4,8"))}"
+    expectDiagnostic(.format, "'b'", "starts at byte 4", "expected 8", "overlap") { _ = try file(header, data: 8) }
+  }
+
+  @Test func unknown_dtypes_are_listed_and_only_fail_when_read() throws {
+    let header = "{\"a\":\(entry("F8_E4M3", "3", "0,3")),\"b\":\(entry("F4", "3", "3,5"))}"
+    let file = try file(header, data: 5)
+    #expect(file.tensors.map(\.encoding) == [.unsupported("F8_E4M3"), .unsupported("F4")])
+    #expect(try file.tensor("b").bytes.count == 2)
+    expectDiagnostic(.format, "F8_E4M3") { _ = try file.tensor("a").denseDType() }
+    expectDiagnostic(.format, "F4") { _ = try file.tensor("b").floats() }
+  }
+
+  @Test func unaligned_tensors_are_flagged_and_still_read() throws {
+    let header = "{\"a\":\(entry("U8", "1", "0,1")),\"b\":\(entry("F32", "1", "1,5"))}"
+    let folder = try ScratchFolder()
+    let padded = header + String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
+    let bytes = withUnsafeBytes(of: UInt64(padded.utf8.count).littleEndian) { [UInt8]($0) } + Array(padded.utf8)
+    let file = try SafetensorsFile(path: folder.write(bytes + [9, 0, 0, 0x80, 0x3f]))
+    #expect(try file.tensor("a").isAligned)
+    #expect(try !file.tensor("b").isAligned)
+    #expect(try file.tensor("b").floats() == [1])
+  }
+
+  @Test func written_files_read_back_aligned_and_in_full() throws {
+    let folder = try ScratchFolder()
+    let path = folder.path("x.safetensors")
+    let odd = "quote \" backslash \\ newline \n ção 🧱 \u{1}"
+    try SafetensorsWriter.write(
+      [
+        OutgoingTensor("u8", .u8, [3], elements: [1, 2, 3] as [UInt8]),
+        OutgoingTensor(odd, .f64, [2, 1], elements: [1.5, -2] as [Double]),
+        OutgoingTensor("bf16", .bf16, [], elements: [0x3f80] as [UInt16]),
+        OutgoingTensor("empty", .i32, [0, 7], elements: [] as [Int32]),
+        OutgoingTensor("pieces", .f32, [2]) { sink throws(Diagnostic) in
+          for value in [3, 4] as [Float] {
+            let piece = [value]
+            try piece.withUnsafeBufferPointer { buffer throws(Diagnostic) in
+              try sink(UnsafeRawBufferPointer(buffer))
+            }
+          }
+        },
+      ], metadata: ["b": odd, "a": ""], to: path)
+    let file = try SafetensorsFile(path: path)
+    #expect(file.metadata == ["b": odd, "a": ""])
+    #expect(file.tensors.map(\.name) == [odd, "empty", "pieces", "bf16", "u8"])
+    #expect(file.tensors.allSatisfy { $0.isAligned })
+    #expect(try file.tensor(odd).floats() == [1.5, -2])
+    #expect(try file.tensor("bf16").floats() == [1])
+    #expect(try file.tensor("bf16").shape == [])
+    #expect(try file.tensor("pieces").floats() == [3, 4])
+    #expect(try file.tensor("empty").shape == [0, 7])
+    #expect(try file.tensor("u8").floats() == [1, 2, 3])
+  }
+
+  @Test func a_file_without_tensors_round_trips() throws {
+    let folder = try ScratchFolder()
+    try SafetensorsWriter.write([], to: folder.path("x"))
+    #expect(try SafetensorsFile(path: folder.path("x")).tensors.isEmpty)
+  }
+
+  @Test func recorded_tensors_copied_to_a_new_file_are_equal() throws {
+    let source = try SafetensorsFile(path: RecordedFiles.path("dtypes.safetensors"))
+    let readable = source.tensors.filter { $0.encoding != .unsupported("U16") }
+    let folder = try ScratchFolder()
+    try SafetensorsWriter.write(
+      readable.map { try OutgoingTensor($0) }, metadata: source.metadata, to: folder.path("x"))
+    let copy = try SafetensorsFile(path: folder.path("x"))
+    #expect(copy.metadata == source.metadata)
+    for tensor in readable {
+      let other = try copy.tensor(tensor.name)
+      #expect(other.shape == tensor.shape)
+      #expect(other.encoding == tensor.encoding)
+      #expect(other.bytes.copied(as: UInt8.self) == tensor.bytes.copied(as: UInt8.self))
+    }
+    expectDiagnostic(.format, "U16") { _ = try OutgoingTensor(source.tensor("U16")) }
+  }
+
+  @Test func tensors_that_cannot_be_written_are_refused() throws {
+    let folder = try ScratchFolder()
+    func write(_ tensors: OutgoingTensor...) throws { try SafetensorsWriter.write(tensors, to: folder.path("x")) }
+    let one = OutgoingTensor("a", .f32, [1], elements: [0] as [Float])
+    expectDiagnostic(.argument, "two tensors are called 'a'") { try write(one, one) }
+    expectDiagnostic(.argument, "__metadata__") {
+      try write(OutgoingTensor("__metadata__", .f32, [1], elements: [0] as [Float]))
+    }
+    expectDiagnostic(.argument, "[-1]") { try write(OutgoingTensor("a", .f32, [-1], elements: [] as [Float])) }
+    expectDiagnostic(.argument, "has 4 bytes", "8 were given") {
+      try write(OutgoingTensor("a", .f32, [1], elements: [0, 1] as [Float]))
+    }
+    expectDiagnostic(.argument, "has 8 bytes, 4 were given") {
+      try write(OutgoingTensor("a", .f32, [2], elements: [0] as [Float]))
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+  }
+}
