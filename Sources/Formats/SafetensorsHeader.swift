@@ -1,125 +1,107 @@
-// The JSON header of a safetensors file, decoded and checked.
-// Not public: `SafetensorsFile` is what it becomes. Surprise: nesting is measured before Foundation sees the text, so
-// that its parser's own limits never matter.
+// The JSON header of a safetensors file, checked member by member.
+// Not public: `SafetensorsFile` is what it becomes.
 
 import Basics
 import TensorTypes
 
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
-
-struct SafetensorsHeader: Decodable {
-  struct Entry: Decodable {
+struct SafetensorsHeader {
+  private struct Entry {
+    let name: String
     let dtype: String
     let shape: [Int]
-    let offsets: [Int]
-
-    enum CodingKeys: String, CodingKey {
-      case dtype, shape
-      case offsets = "data_offsets"
-    }
+    let begin: Int
+    let end: Int
   }
 
-  /// A name in the header: every tensor is a key of the one JSON object.
-  private struct Name: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
-  /// The header object holds entries, which hold arrays.
-  static let maximumDepth = 3
+  static let metadataKey = "__metadata__"
 
   let metadata: [String: String]
-  let entries: [String: Entry]
+  private let entries: [Entry]
 
-  init(_ json: MappedBytes) throws(Diagnostic) {
-    let file = json.file
-    guard json.withUnsafeBytes({ $0.first }) == UInt8(ascii: "{") else {
+  init(_ text: MappedBytes) throws(Diagnostic) {
+    let file = text.file
+    guard text.withUnsafeBytes({ $0.first }) == UInt8(ascii: "{") else {
       throw file.malformed("is not a safetensors file: the header does not start with '{'")
     }
-    let depth = json.withUnsafeBytes { Self.nesting(of: $0) }
-    guard depth <= Self.maximumDepth else {
-      throw file.malformed("the header nests \(depth) levels deep, \(Self.maximumDepth) are allowed")
-    }
+    let json: JSON
     do {
-      self = try JSONDecoder().decode(Self.self, from: json.withUnsafeBytes { Data($0) })
-    } catch let error as DecodingError {
-      throw file.malformed("the header cannot be read: \(Self.explain(error))")
+      json = try text.withUnsafeBytes { try JSON(parsing: $0) }
+    } catch let error as Diagnostic {
+      throw file.malformed("the header cannot be read: \(error.message)")
     } catch {
       throw file.malformed("the header cannot be read: \(error)")
     }
-  }
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: Name.self)
     var metadata: [String: String] = [:]
-    var entries: [String: Entry] = [:]
-    for key in container.allKeys {
-      if key.stringValue == "__metadata__" {
-        metadata = try container.decode([String: String].self, forKey: key)
+    var entries: [Entry] = []
+    var names = Set<String>()
+    for member in json.members ?? [] {
+      guard names.insert(member.key).inserted else { throw file.malformed("tensor '\(member.key)' comes twice") }
+      if member.key == Self.metadataKey {
+        metadata = try Self.metadata(member.value, in: file)
       } else {
-        entries[key.stringValue] = try container.decode(Entry.self, forKey: key)
+        entries.append(try Self.entry(member, in: file))
       }
     }
     self.metadata = metadata
     self.entries = entries
   }
 
-  /// The deepest nesting of arrays and objects, brackets in strings left out.
-  static func nesting(of text: UnsafeRawBufferPointer) -> Int {
-    var depth = 0, deepest = 0, inString = false, isEscaped = false
-    for byte in text {
-      if isEscaped {
-        isEscaped = false
-      } else if inString {
-        if byte == UInt8(ascii: "\\") { isEscaped = true } else if byte == UInt8(ascii: "\"") { inString = false }
-      } else if byte == UInt8(ascii: "\"") {
-        inString = true
-      } else if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") {
-        depth += 1
-        deepest = max(deepest, depth)
-      } else if byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]") {
-        depth -= 1
+  private static func metadata(_ value: JSON, in file: MappedFile) throws(Diagnostic) -> [String: String] {
+    var metadata: [String: String] = [:]
+    guard let members = value.members else { throw file.malformed("\(metadataKey) is not an object") }
+    for member in members {
+      guard let text = member.value.string else {
+        throw file.malformed("\(metadataKey) '\(member.key)' is not a string")
+      }
+      guard metadata.updateValue(text, forKey: member.key) == nil else {
+        throw file.malformed("\(metadataKey) '\(member.key)' comes twice")
       }
     }
-    return deepest
+    return metadata
+  }
+
+  private static func entry(_ member: JSON.Member, in file: MappedFile) throws(Diagnostic) -> Entry {
+    func integers(_ key: String) throws(Diagnostic) -> [Int] {
+      guard let elements = member.value[key]?.array else {
+        throw file.malformed("tensor '\(member.key)': '\(key)' is missing or not an array")
+      }
+      let integers = elements.compactMap(\.int)
+      guard integers.count == elements.count, integers.allSatisfy({ $0 >= 0 }) else {
+        throw file.malformed("tensor '\(member.key)': '\(key)' holds something else than integers from 0 to 2^63 - 1")
+      }
+      return integers
+    }
+    guard let dtype = member.value["dtype"]?.string else {
+      throw file.malformed("tensor '\(member.key)': 'dtype' is missing or not a string")
+    }
+    let offsets = try integers("data_offsets")
+    guard offsets.count == 2, let begin = offsets.first, let end = offsets.last, begin <= end else {
+      throw file.malformed("tensor '\(member.key)': data_offsets \(offsets.prefix(4)) are no range")
+    }
+    return Entry(name: member.key, dtype: dtype, shape: try integers("shape"), begin: begin, end: end)
   }
 
   /// All tensors in the order of their bytes; every byte after `dataOffset` belongs to exactly one.
   func tensors(in file: MappedFile, from dataOffset: Int) throws(Diagnostic) -> [StoredTensor] {
     let dataCount = file.count - dataOffset
-    var placed: [(name: String, entry: Entry, begin: Int, end: Int)] = []
-    for (name, entry) in entries {
-      guard entry.offsets.count == 2, let begin = entry.offsets.first, let end = entry.offsets.last,
-        begin >= 0, begin <= end
-      else { throw file.malformed("tensor '\(name)': data_offsets \(entry.offsets) are no range") }
-      guard end <= dataCount else {
-        throw file.malformed(
-          "tensor '\(name)' ends at byte \(end) of the data, which has \(dataCount)", remedy: ByteCursor.fetchAgain)
-      }
-      placed.append((name, entry, begin, end))
-    }
-    placed.sort { ($0.begin, $0.end, $0.name) < ($1.begin, $1.end, $1.name) }
-
     var tensors: [StoredTensor] = []
     var position = 0
-    for (name, entry, begin, end) in placed {
-      guard begin == position else {
+    for entry in entries.sorted(by: { ($0.begin, $0.end, $0.name) < ($1.begin, $1.end, $1.name) }) {
+      guard entry.end <= dataCount else {
         throw file.malformed(
-          "tensor '\(name)' starts at byte \(begin) of the data, expected \(position): tensors "
-            + (begin < position ? "overlap" : "leave a hole"))
+          "tensor '\(entry.name)' ends at byte \(entry.end) of the data, which has \(dataCount)",
+          remedy: ByteCursor.fetchAgain)
       }
-      position = end
-      let encoding = try encoding(of: entry, name, bytes: end - begin, in: file)
+      guard entry.begin == position else {
+        throw file.malformed(
+          "tensor '\(entry.name)' starts at byte \(entry.begin) of the data, expected \(position): tensors "
+            + (entry.begin < position ? "overlap" : "leave a hole"))
+      }
+      position = entry.end
       tensors.append(
         StoredTensor(
-          name: name, shape: entry.shape, encoding: encoding,
-          bytes: MappedBytes(file: file, uncheckedOffset: dataOffset + begin, count: end - begin)))
+          name: entry.name, shape: entry.shape, encoding: try encoding(of: entry, in: file),
+          bytes: MappedBytes(file: file, uncheckedOffset: dataOffset + entry.begin, count: entry.end - entry.begin)))
     }
     guard position == dataCount else {
       throw file.malformed("the tensors end at byte \(position) of the data, which has \(dataCount)")
@@ -127,38 +109,23 @@ struct SafetensorsHeader: Decodable {
     return tensors
   }
 
-  private func encoding(
-    of entry: Entry, _ name: String, bytes: Int, in file: MappedFile
-  ) throws(Diagnostic) -> StoredTensor.Encoding {
+  private func encoding(of entry: Entry, in file: MappedFile) throws(Diagnostic) -> StoredTensor.Encoding {
     guard entry.shape.count <= SafetensorsFile.maximumRank, let elements = CheckedSize.elements(entry.shape) else {
-      throw file.malformed("tensor '\(name)': shape \(entry.shape.prefix(8)) is negative or too large")
+      throw file.malformed("tensor '\(entry.name)': shape \(entry.shape.prefix(8)) is too large")
     }
     let dtype = DType(safetensorsName: entry.dtype)
     guard let size = dtype?.size ?? Self.unreadSizes[entry.dtype] else { return .unsupported(entry.dtype) }
     let (expected, overflow) = elements.multipliedReportingOverflow(by: size)
-    guard !overflow, expected == bytes else {
+    guard !overflow, expected == entry.end - entry.begin else {
       throw file.malformed(
-        "tensor '\(name)': \(entry.dtype) of shape \(entry.shape) needs \(elements) x \(size) bytes, "
-          + "data_offsets give \(bytes)")
+        "tensor '\(entry.name)': \(entry.dtype) of shape \(entry.shape) needs \(elements) x \(size) bytes, "
+          + "data_offsets give \(entry.end - entry.begin)")
     }
     return dtype.map { .dense($0) } ?? .unsupported(entry.dtype)
   }
 
   /// Bytes of dtypes that are checked and listed but not read.
   private static let unreadSizes = ["U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8]
-
-  private static func explain(_ error: DecodingError) -> String {
-    func at(_ context: DecodingError.Context) -> String {
-      let path = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? "'\($0.stringValue)'" }
-      return path.isEmpty ? "" : path.joined(separator: " ") + ": "
-    }
-    switch error {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-      return at(context) + context.debugDescription
-    case .keyNotFound(let key, let context): return at(context) + "'\(key.stringValue)' is missing"
-    @unknown default: return "\(error)"
-    }
-  }
 }
 
 extension DType {

@@ -19,8 +19,8 @@ public enum SafetensorsWriter {
     _ tensors: [OutgoingTensor], metadata: [String: String] = [:], to path: String
   ) throws(Diagnostic) {
     try OutgoingTensor.checkNames(tensors, writing: path)
-    guard !tensors.contains(where: { $0.name == reservedName }) else {
-      throw Diagnostic(.argument, "\(path): a tensor is called '\(reservedName)'", remedy: "rename it")
+    guard !tensors.contains(where: { $0.name == SafetensorsHeader.metadataKey }) else {
+      throw Diagnostic(.argument, "\(path): a tensor is called '\(SafetensorsHeader.metadataKey)'", remedy: "rename it")
     }
     let ordered = tensors.sorted { ($1.dtype.size, $0.name) < ($0.dtype.size, $1.name) }
     let header = try header(of: ordered, metadata, path)
@@ -34,8 +34,6 @@ public enum SafetensorsWriter {
     try file.commit()
   }
 
-  private static let reservedName = "__metadata__"
-
   /// The JSON header, padded with spaces so that the data after it starts at a multiple of 8.
   private static func header(
     of tensors: [OutgoingTensor], _ metadata: [String: String], _ path: String
@@ -43,7 +41,7 @@ public enum SafetensorsWriter {
     var fields: [String] = []
     if !metadata.isEmpty {
       let pairs = metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }
-      fields.append("\(quoted(reservedName)):{\(pairs.joined(separator: ","))}")
+      fields.append("\(quoted(SafetensorsHeader.metadataKey)):{\(pairs.joined(separator: ","))}")
     }
     var position = 0
     for tensor in tensors {
@@ -65,19 +63,5 @@ public enum SafetensorsWriter {
     return header
   }
 
-  /// `text` as a JSON string.
-  static func quoted(_ text: String) -> String {
-    var quoted = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": quoted += "\\\""
-      case "\\": quoted += "\\\\"
-      case "\u{0}"..<" ":
-        let digits = String(scalar.value, radix: 16)
-        quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: quoted.unicodeScalars.append(scalar)
-      }
-    }
-    return quoted + "\""
-  }
+  private static func quoted(_ text: String) -> String { JSON.string(text).description }
 }

@@ -30,20 +30,21 @@ struct SafetensorsTests {
 
   @Test(arguments: [
     ("[]", "'{'"), ("{", "cannot be read"), ("{}}", "cannot be read"), ("{} x", "cannot be read"),
-    ("{\"a\":1}", "'a'"), ("{\"a\":{}}", "missing"), ("{\"a\":null}", "'a'"),
-    ("{\"__metadata__\":{\"k\":1}}", "__metadata__"), ("{\"__metadata__\":{\"k\":[[[]]]}}", "nests 5"),
+    ("{\"a\":1}", "'a': 'dtype' is missing"), ("{\"a\":{}}", "'dtype' is missing"), ("{\"a\":null}", "'a'"),
+    ("{\"a\":{\"dtype\":\"F32\"}}", "'data_offsets' is missing"),
+    ("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", "'shape' is missing"),
+    ("{\"__metadata__\":{\"k\":1}}", "__metadata__ 'k' is not a string"),
+    ("{\"__metadata__\":[]}", "__metadata__ is not an object"),
+    ("{\"__metadata__\":{\"k\":\"\",\"k\":\"\"}}", "'k' comes twice"),
     ("{\"a\":\u{1}}", "cannot be read"), ("{\"a", "cannot be read"),
   ])
   func headers_that_are_not_what_they_should_be_are_refused(_ header: String, _ part: String) {
     expectDiagnostic(.format, "x.safetensors", part) { _ = try file(header) }
   }
 
-  @Test func a_million_brackets_do_not_exhaust_the_stack() throws {
+  @Test func a_million_brackets_do_not_exhaust_the_stack() {
     let brackets = "{\"a\":" + String(repeating: "[", count: 1_000_000)
-    expectDiagnostic(.format, "nests 1000001 levels") { _ = try file(brackets) }
-    // Brackets in strings are no nesting, also behind escaped quotes.
-    let metadata = "{\"__metadata__\":{\"k\":\"\\\"[[[[[[{{{{\"}}"
-    #expect(try file(metadata).metadata == ["k": "\"[[[[[[{{{{"])
+    expectDiagnostic(.format, "cannot be read", "nested deeper") { _ = try file(brackets) }
   }
 
   @Test(arguments: [
@@ -55,15 +56,15 @@ struct SafetensorsTests {
     ("F32", "2", "8,0", 8, "are no range"),
     ("F32", "2", "0", 8, "are no range"),
     ("F32", "2", "0,4,8", 8, "are no range"),
-    ("F32", "2", "-8,0", 8, "are no range"),
-    ("F32", "-2", "0,8", 8, "negative or too large"),
-    ("F32", "4611686018427387904,4", "0,8", 8, "negative or too large"),
+    ("F32", "2", "-8,0", 8, "integers from 0"),
+    ("F32", "-2", "0,8", 8, "integers from 0"),
+    ("F32", "4611686018427387904,4", "0,8", 8, "too large"),
     ("F32", "4611686018427387904", "0,8", 8, "needs"),
-    ("F32", "0,9223372036854775807,2", "0,0", 0, "negative or too large"),
-    ("F32", "99999999999999999999", "0,8", 8, "cannot be read"),
-    ("F32", "1.5", "0,8", 8, "cannot be read"),
-    ("F32", "\"2\"", "0,8", 8, "cannot be read"),
-    ("F32", "2", "0,1e30", 8, "cannot be read"),
+    ("F32", "0,9223372036854775807,2", "0,0", 0, "too large"),
+    ("F32", "99999999999999999999", "0,8", 8, "integers from 0"),
+    ("F32", "1.5", "0,8", 8, "integers from 0"),
+    ("F32", "\"2\"", "0,8", 8, "integers from 0"),
+    ("F32", "2", "0,1e30", 8, "integers from 0"),
     ("U16", "2", "0,3", 3, "needs 2 x 2 bytes"),
   ])
   func entries_that_lie_are_refused(
@@ -72,6 +73,11 @@ struct SafetensorsTests {
     expectDiagnostic(.format, "x.safetensors", part) {
       _ = try file("{\"a\":\(entry(dtype, shape, offsets))}", data: data)
     }
+  }
+
+  @Test func a_name_that_comes_twice_is_refused() {
+    let header = "{\"a\":\(entry("F32", "1", "0,4")),\"a\":\(entry("F32", "1", "4,8"))}"
+    expectDiagnostic(.format, "'a' comes twice") { _ = try file(header, data: 8) }
   }
 
   @Test func tensors_that_overlap_are_refused() {
