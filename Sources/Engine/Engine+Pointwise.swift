@@ -1,0 +1,52 @@
+// Launching pointwise programs: operands of one shape, axes coalesced to as few as their strides allow.
+// Surprise: most tensors become one axis here, so that one kernel serves all shapes of a dtype.
+import Basics
+import TensorTypes
+
+extension Engine {
+  /// All tensor operands have the destination's extents (stride 0 where they repeat).
+  package func runPointwise(
+    _ program: Program, _ operands: [Operand], _ destination: Destination
+  ) throws(Diagnostic) -> TensorView {
+    let result: TensorView
+    switch destination {
+    case .existing(let view): result = view
+    case .fresh(let dtype, let extents): result = try allocate(dtype, extents)
+    }
+    if result.elementCount == 0 { return result }
+    var views: [TensorView] = [result]
+    for case .tensor(let view) in operands { views.append(view) }
+    coalesce(&views)
+    var next = 1
+    let merged = operands.map { operand in
+      guard case .tensor = operand else { return operand }
+      defer { next += 1 }
+      return .tensor(views[next])
+    }
+    _ = try run(program, merged, [.existing(views[0])])
+    return result
+  }
+}
+
+/// Drops axes of extent 1 and merges neighbours that every view walks without a gap.
+package func coalesce(_ views: inout [TensorView]) {
+  let extents = views[0].extents
+  var kept: [Int] = []
+  var merged: [Int] = []
+  for axis in extents.indices where extents[axis] != 1 {
+    if let last = kept.last, views.allSatisfy({ $0.strides[last] == $0.strides[axis] * extents[axis] }) {
+      // The merged axis steps as its innermost part does.
+      kept[kept.count - 1] = axis
+      merged[merged.count - 1] *= extents[axis]
+    } else {
+      kept.append(axis)
+      merged.append(extents[axis])
+    }
+  }
+  if kept.count == extents.count { return }
+  for i in views.indices {
+    let strides = views[i].strides
+    views[i].strides = kept.map { strides[$0] }
+    views[i].extents = merged
+  }
+}

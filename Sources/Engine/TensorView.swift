@@ -1,0 +1,86 @@
+// A strided window on a storage: what the engine launches on. Not the user's Tensor, which adds failure and value semantics.
+// Surprise: the offset is in bytes, strides are in elements; an expanded axis has stride 0.
+import Runtime
+import TensorTypes
+
+package struct TensorView: Sendable {
+  package var storage: Storage
+  /// Bytes from the storage's base to the first element.
+  package var offset: Int
+  package var dtype: DType
+  package var extents: [Int]
+  /// Elements between neighbours on each axis.
+  package var strides: [Int]
+
+  package init(_ storage: Storage, offset: Int = 0, _ dtype: DType, extents: [Int], strides: [Int]? = nil) {
+    self.storage = storage
+    self.offset = offset
+    self.dtype = dtype
+    self.extents = extents
+    self.strides = strides ?? Self.contiguousStrides(extents)
+  }
+
+  @inline(__always) package var rank: Int { extents.count }
+  package var elementCount: Int { extents.reduce(1, *) }
+  package var base: UnsafeMutableRawPointer { storage.base + offset }
+
+  package static func contiguousStrides(_ extents: [Int]) -> [Int] {
+    var strides = [Int](repeating: 1, count: extents.count)
+    var axis = extents.count - 2
+    while axis >= 0 {
+      strides[axis] = strides[axis + 1] * max(extents[axis + 1], 1)
+      axis -= 1
+    }
+    return strides
+  }
+
+  /// Row-major without gaps; axes of extent 1 may have any stride.
+  package var isContiguous: Bool {
+    var expected = 1
+    var axis = extents.count - 1
+    while axis >= 0 {
+      if extents[axis] != 1 {
+        if strides[axis] != expected { return false }
+        expected *= extents[axis]
+      }
+      axis -= 1
+    }
+    return true
+  }
+}
+
+/// What a launch reads: a tensor, or an element handed over as a launch argument.
+package enum Operand: Sendable {
+  case tensor(TensorView)
+  case scalar(ScalarOperand)
+}
+
+/// A Swift number beside tensors, already in the dtype the program computes in.
+package struct ScalarOperand: Sendable {
+  package var dtype: DType
+  /// The element's bits in the low bytes.
+  package var bits: Int64
+  package init(_ dtype: DType, bits: Int64) {
+    self.dtype = dtype
+    self.bits = bits
+  }
+}
+
+/// Where a launch writes: memory of its own, or a window of a tensor that the caller holds alone.
+package enum Destination: Sendable {
+  case fresh(DType, [Int])
+  case existing(TensorView)
+
+  package var dtype: DType {
+    switch self {
+    case .fresh(let dtype, _): dtype
+    case .existing(let view): view.dtype
+    }
+  }
+  package var extents: [Int] {
+    switch self {
+    case .fresh(_, let extents): extents
+    case .existing(let view): view.extents
+    }
+  }
+}

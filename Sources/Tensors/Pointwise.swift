@@ -1,0 +1,176 @@
+// The way of every pointwise operation: promote, broadcast, coalesce axes, launch one program.
+// Not the operations themselves. Surprise: dtype conversions of operands happen inside the one kernel, and a Swift
+// scalar is a launch argument, so `x * 2` makes no 0-d tensor and no new kernel for each number.
+import Basics
+import Engine
+import GraphIR
+import Scalars
+import TensorTypes
+
+/// An operand of a pointwise operation as the user wrote it.
+package enum PointwiseOperand {
+  case tensor(Tensor)
+  case scalar(ScalarValue)
+}
+
+/// Which dtype a pointwise operation computes in and gives.
+package enum ResultRule: Sendable {
+  /// Operands meet by promotion; the result has that dtype.
+  case promoted
+  /// As `promoted`, but integers become f32 (true division, sqrt, exp).
+  case floating
+  /// Operands meet by promotion; the result is bool.
+  case comparison
+  /// Operand 0 is a condition (made bool); the others are promoted.
+  case selection
+  /// Operands stay as they are; the given result dtype.
+  case unchanged(DType)
+}
+
+/// A pointwise operation: its program and its dtype rule. Make each once, as a static.
+package final class PointwiseOperation: Sendable {
+  package let name: String
+  package let rule: ResultRule
+  /// One program per compute dtype: operands of any dtype are converted to it inside.
+  private let programs: [Program]
+
+  /// One primitive.
+  package convenience init(_ primitive: Primitive, _ rule: ResultRule) {
+    self.init("\(primitive)", rule) { builder, values throws(Diagnostic) in try builder.append(primitive, values) }
+  }
+
+  /// A composite formula over operands of one shape.
+  package init(
+    _ name: String, _ rule: ResultRule,
+    _ formula: @escaping @Sendable (inout GraphBuilder, [Value]) throws(Diagnostic) -> Value
+  ) {
+    self.name = name
+    self.rule = rule
+    programs = DType.allCases.map { compute in
+      Program("pointwise \(name) \(compute)") { builder, operands throws(Diagnostic) in
+        let shape = operands.map { builder.shape($0) }.max { $0.rank < $1.rank } ?? []
+        var values: [Value] = []
+        for (i, operand) in operands.enumerated() {
+          var value = operand
+          switch rule {
+          case .promoted, .floating, .comparison: value = try builder.convert(value, to: compute)
+          case .selection: value = try builder.convert(value, to: i == 0 ? .bool : compute)
+          case .unchanged: break
+          }
+          values.append(try builder.broadcast(value, shape))
+        }
+        return [try formula(&builder, values)]
+      }
+    }
+  }
+
+  package func program(_ compute: DType) -> Program { programs[Int(compute.rawValue)] }
+
+  /// The dtype operands meet in.
+  package func computeDType(_ operands: [PointwiseOperand]) throws(Diagnostic) -> DType {
+    var met: DType?
+    // A 0-d tensor is like a scalar for promotion: it lifts the category only.
+    var zeroDimensional: DType?
+    var scalarCategory: DType.Category?
+    for (i, operand) in operands.enumerated() {
+      if case .selection = rule, i == 0 { continue }
+      switch operand {
+      case .tensor(let tensor):
+        let view = try tensor.view
+        if view.rank == 0 {
+          zeroDimensional = zeroDimensional.map { $0.promoted(with: view.dtype) } ?? view.dtype
+        } else {
+          met = met.map { $0.promoted(with: view.dtype) } ?? view.dtype
+        }
+      case .scalar(let value): scalarCategory = max(scalarCategory ?? .bool, value.category)
+      }
+    }
+    var dtype = met ?? zeroDimensional ?? Self.defaultDType(scalarCategory ?? .floating)
+    if let zeroDimensional, met != nil, zeroDimensional.category > dtype.category { dtype = zeroDimensional }
+    if let scalarCategory { dtype = dtype.promoted(withScalar: scalarCategory) }
+    if case .floating = rule { dtype = dtype.floatingResult }
+    return dtype
+  }
+
+  static func defaultDType(_ category: DType.Category) -> DType {
+    switch category {
+    case .bool: .bool
+    case .integer: .i64
+    case .floating: .f32
+    }
+  }
+
+  /// Promotes, broadcasts and runs.
+  package func callAsFunction(
+    _ operands: [PointwiseOperand], into existing: TensorView? = nil
+  ) throws(Diagnostic) -> Tensor {
+    let compute = try computeDType(operands)
+    let result: DType =
+      switch rule {
+      case .promoted, .floating, .selection: compute
+      case .comparison: .bool
+      case .unchanged(let dtype): dtype
+      }
+    var extents: [Int] = []
+    for operand in operands {
+      if case .tensor(let tensor) = operand {
+        extents = try broadcastExtents(extents, tensor.body.view.extents, name)
+      }
+    }
+    var bound: [Operand] = []
+    bound.reserveCapacity(operands.count)
+    for (i, operand) in operands.enumerated() {
+      switch operand {
+      case .tensor(let tensor): bound.append(.tensor(tensor.body.view.expanded(to: extents)))
+      case .scalar(let value):
+        var dtype = compute
+        if case .selection = rule, i == 0 { dtype = .bool }
+        bound.append(.scalar(ScalarOperand(value.constant(dtype))))
+      }
+    }
+    let destination: Destination = existing.map { .existing($0) } ?? .fresh(result, extents)
+    let view = try Engine.current.runPointwise(program(compute), bound, destination)
+    return Tensor(view)
+  }
+}
+
+/// The extents two shapes broadcast to.
+package func broadcastExtents(_ a: [Int], _ b: [Int], _ name: String) throws(Diagnostic) -> [Int] {
+  if a == b || b.isEmpty { return a }
+  if a.isEmpty { return b }
+  let rank = max(a.count, b.count)
+  var result = [Int](repeating: 1, count: rank)
+  for i in 0..<rank {
+    let x = i < a.count ? a[a.count - 1 - i] : 1
+    let y = i < b.count ? b[b.count - 1 - i] : 1
+    guard x == y || x == 1 || y == 1 else {
+      throw Diagnostic(
+        .shape, "\(name): shapes \(a) and \(b) do not broadcast: axis \(rank - 1 - i) has extents \(x) and \(y)",
+        remedy: "extents must be equal or 1, aligned at the last axis")
+    }
+    result[rank - 1 - i] = x == 1 ? y : x
+  }
+  return result
+}
+
+extension TensorView {
+  /// The same elements seen in a larger shape: extents of 1 and missing axes repeat by stride 0.
+  package func expanded(to target: [Int]) -> TensorView {
+    if extents == target { return self }
+    var view = self
+    var newStrides = [Int](repeating: 0, count: target.count)
+    let lead = target.count - extents.count
+    for axis in extents.indices where extents[axis] == target[lead + axis] && extents[axis] != 1 {
+      newStrides[lead + axis] = strides[axis]
+    }
+    view.extents = target
+    view.strides = newStrides
+    return view
+  }
+}
+
+extension ScalarOperand {
+  package init(_ constant: ScalarConstant) {
+    self.init(constant.dtype, bits: ScalarReference.bits(constant))
+  }
+}

@@ -1,0 +1,136 @@
+// The user's tensor: a Sendable struct with value semantics; dtype and shape are run-time properties.
+// Not a view into somebody else's data: slices share memory until one side writes.
+// Surprise: a wrong operation gives a *failed* tensor that carries the first diagnostic to the next throwing call.
+import Basics
+import Engine
+import Runtime
+import TensorTypes
+
+/// A rectangular array of elements of one dtype.
+///
+/// Operations are eager: each line has a value when it returns. Values leave a tensor only through throwing calls
+/// such as ``item(as:file:line:)`` and ``array(as:file:line:)``; there is no conversion to `Bool` or `Int`.
+public struct Tensor: Sendable {
+  package var body: TensorBody
+
+  package init(_ view: TensorView) { body = TensorBody(view) }
+
+  /// A tensor that carries `diagnostic` until a throwing boundary.
+  package init(failure diagnostic: Diagnostic) {
+    if Knobs.current.strict { stopForDebugger(diagnostic) }
+    body = TensorBody(failure: diagnostic)
+  }
+
+  /// The window on memory, or the mistake that made this tensor.
+  package var view: TensorView {
+    get throws(Diagnostic) {
+      if let failure = body.failure { throw failure }
+      return body.view
+    }
+  }
+
+  /// The first mistake on the way to this tensor; nil for a good one.
+  public var failure: Diagnostic? { body.failure }
+
+  /// The type of the elements; f32 for a failed tensor.
+  public var dtype: DType { body.view.dtype }
+
+  /// The extents, outermost axis first. A failed tensor has the empty shape.
+  public var shape: TensorShape { TensorShape(body.view.extents, failure: body.failure) }
+
+  /// The number of axes.
+  public var rank: Int { body.view.rank }
+
+  /// The number of elements.
+  public var elementCount: Dim { body.failure.map { .failed($0) } ?? Dim(body.view.elementCount) }
+
+  /// Runs `make`; a thrown diagnostic becomes a failed tensor located at the caller.
+  @inline(__always)
+  package static func attempt(
+    _ file: StaticString, _ line: UInt, _ make: () throws(Diagnostic) -> Tensor
+  ) -> Tensor {
+    do {
+      return try make()
+    } catch {
+      return failed(error, file, line)
+    }
+  }
+
+  @inline(never)
+  package static func failed(_ error: Diagnostic, _ file: StaticString, _ line: UInt) -> Tensor {
+    var located = error
+    if located.location == nil { located.location = .init(file: "\(file)", line: line) }
+    return Tensor(failure: located)
+  }
+
+  /// As `attempt`, for several results that fail together.
+  package static func attemptAll<T>(
+    _ file: StaticString, _ line: UInt, onFailure: (Tensor) -> T, _ make: () throws(Diagnostic) -> T
+  ) -> T {
+    do {
+      return try make()
+    } catch {
+      return onFailure(failed(error, file, line))
+    }
+  }
+}
+
+/// The heap part of a tensor. @unchecked Sendable: `view` is written only by a holder that is its only reference.
+package final class TensorBody: @unchecked Sendable {
+  package fileprivate(set) var view: TensorView
+  package let failure: Diagnostic?
+
+  init(_ view: TensorView) {
+    self.view = view
+    failure = nil
+  }
+
+  init(failure: Diagnostic) {
+    self.failure = failure
+    view = TensorView(Storage.empty, .f32, extents: [])
+  }
+
+  /// True if nobody else reads the storage, so that it may be written in place.
+  func holdsStorageAlone() -> Bool { isKnownUniquelyReferenced(&view.storage) }
+}
+
+extension Tensor {
+  /// Makes this tensor the only holder of its memory, copying the elements if somebody shares it.
+  package mutating func makeUnique() throws(Diagnostic) {
+    let shared = try view
+    if isKnownUniquelyReferenced(&body), body.holdsStorageAlone() { return }
+    self = try Tensor(shared).contiguousCopy()
+  }
+}
+
+@inline(never) private func stopForDebugger(_ diagnostic: Diagnostic) {
+  preconditionFailure("AZULEJO_STRICT: \(diagnostic)")
+}
+
+/// The extents of a tensor. `shape[i]` is a ``Dim``; an axis outside the rank gives a failed one.
+public struct TensorShape: Sendable, Hashable, CustomStringConvertible {
+  package let extents: [Int]
+  private let failure: Diagnostic?
+
+  package init(_ extents: [Int], failure: Diagnostic? = nil) {
+    self.extents = extents
+    self.failure = failure
+  }
+
+  public var rank: Int { extents.count }
+
+  /// The extent of `axis`; negative axes count from the end.
+  public subscript(axis: Int) -> Dim {
+    if let failure { return .failed(failure) }
+    let index = axis < 0 ? axis + extents.count : axis
+    guard extents.indices.contains(index) else {
+      return .failed(Diagnostic(.index, "axis \(axis) is outside the rank \(extents.count) of shape \(self)"))
+    }
+    return Dim(extents[index])
+  }
+
+  public var dims: [Dim] { failure.map { [.failed($0)] } ?? extents.map { Dim($0) } }
+
+  /// "[2, 3]".
+  public var description: String { "\(extents)" }
+}
