@@ -28,13 +28,17 @@ extension Engine {
   }
 }
 
-/// Drops axes of extent 1 and merges neighbours that every view walks without a gap.
-package func coalesce(_ views: inout [TensorView]) {
+/// Drops axes of extent 1 and merges neighbours of one kind that every view walks without a gap.
+/// `views[0]` gives the extents; gives the kinds of the axes that are left.
+@discardableResult
+package func coalesce(_ views: inout [TensorView], kinds: [Bool]? = nil) -> [Bool] {
   let extents = views[0].extents
   var kept: [Int] = []
   var merged: [Int] = []
   for axis in extents.indices where extents[axis] != 1 {
-    if let last = kept.last, views.allSatisfy({ $0.strides[last] == $0.strides[axis] * extents[axis] }) {
+    if let last = kept.last, kinds == nil || kinds?[last] == kinds?[axis],
+      views.allSatisfy({ $0.strides[last] == $0.strides[axis] * extents[axis] })
+    {
       // The merged axis steps as its innermost part does.
       kept[kept.count - 1] = axis
       merged[merged.count - 1] *= extents[axis]
@@ -43,10 +47,12 @@ package func coalesce(_ views: inout [TensorView]) {
       merged.append(extents[axis])
     }
   }
-  if kept.count == extents.count { return }
-  for i in views.indices {
-    let strides = views[i].strides
-    views[i].strides = kept.map { strides[$0] }
-    views[i].extents = merged
+  if kept.count != extents.count {
+    for i in views.indices {
+      let strides = views[i].strides
+      views[i].strides = kept.map { strides[$0] }
+      views[i].extents = merged
+    }
   }
+  return kept.map { kinds?[$0] ?? false }
 }

@@ -174,3 +174,12 @@ extension ScalarOperand {
     self.init(constant.dtype, bits: ScalarReference.bits(constant))
   }
 }
+
+extension PointwiseOperation {
+  /// Runs on one view in its own dtype; the destination's dtype may differ (a converting copy).
+  func asIs(_ source: TensorView, into existing: TensorView?) throws(Diagnostic) -> Tensor {
+    let destination: Destination = existing.map { .existing($0) } ?? .fresh(source.dtype, source.extents)
+    let view = try Engine.current.runPointwise(program(destination.dtype), [.tensor(source)], destination)
+    return Tensor(view)
+  }
+}

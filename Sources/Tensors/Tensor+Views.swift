@@ -1,0 +1,244 @@
+// Views: other shapes of the same memory. Not copies, except where a shape cannot be had by strides (`reshaped`).
+// Surprise: writing to a view copies first, because the memory is shared; the original never changes.
+import Basics
+import Engine
+import TensorTypes
+
+/// A size in a shape: an `Int` or a ``Dim``.
+public protocol Extent: Sendable { var dim: Dim { get } }
+extension Int: Extent { public var dim: Dim { Dim(self) } }
+extension Dim: Extent { public var dim: Dim { self } }
+
+extension TensorView {
+  /// The view in `extents` (same element count), or nil where strides cannot say it.
+  package func reshapedView(_ target: [Int]) -> TensorView? {
+    var view = self
+    view.extents = target
+    if isContiguous {
+      view.strides = TensorView.contiguousStrides(target)
+      return view
+    }
+    // Split both shapes into the shortest groups of equal element count; each group must be contiguous inside.
+    let old = extents.indices.filter { extents[$0] != 1 }
+    var newStrides = [Int](repeating: 0, count: target.count)
+    var i = 0
+    var j = 0
+    while i < old.count {
+      var oldCount = extents[old[i]]
+      var iEnd = i + 1
+      while j < target.count, target[j] == 1 { j += 1 }
+      guard j < target.count else { return nil }
+      var newCount = target[j]
+      var jEnd = j + 1
+      while oldCount != newCount {
+        if oldCount < newCount {
+          guard iEnd < old.count, strides[old[iEnd - 1]] == strides[old[iEnd]] * extents[old[iEnd]] else { return nil }
+          oldCount *= extents[old[iEnd]]
+          iEnd += 1
+        } else {
+          guard jEnd < target.count else { return nil }
+          newCount *= target[jEnd]
+          jEnd += 1
+        }
+      }
+      var stride = strides[old[iEnd - 1]]
+      for axis in (j..<jEnd).reversed() {
+        newStrides[axis] = stride
+        stride *= target[axis]
+      }
+      i = iEnd
+      j = jEnd
+    }
+    view.strides = newStrides
+    return view
+  }
+
+  package func permuted(_ order: [Int]) -> TensorView {
+    var view = self
+    view.extents = order.map { extents[$0] }
+    view.strides = order.map { strides[$0] }
+    return view
+  }
+
+  /// Elements start, start + step, ... (`count` of them) on `axis`.
+  package func sliced(_ axis: Int, start: Int, count: Int, step: Int = 1) -> TensorView {
+    var view = self
+    view.offset += start * strides[axis] * dtype.size
+    view.extents[axis] = count
+    view.strides[axis] = strides[axis] * step
+    return view
+  }
+
+  /// Windows of `size` elements, `dilation` apart, every `step`: axis keeps the window count, a last axis has the size.
+  package func windowed(_ axis: Int, size: Int, step: Int, dilation: Int = 1) -> TensorView {
+    var view = self
+    let span = (size - 1) * dilation + 1
+    view.extents[axis] = max((extents[axis] - span) / step + 1, 0)
+    view.strides[axis] = strides[axis] * step
+    view.extents.append(size)
+    view.strides.append(strides[axis] * dilation)
+    return view
+  }
+
+  package func inserting(_ axis: Int) -> TensorView {
+    var view = self
+    view.extents.insert(1, at: axis)
+    view.strides.insert(0, at: axis)
+    return view
+  }
+
+  package func removing(_ axis: Int) -> TensorView {
+    var view = self
+    view.extents.remove(at: axis)
+    view.strides.remove(at: axis)
+    return view
+  }
+}
+
+extension Tensor {
+  private static let copyOperation = PointwiseOperation("copy", .promoted) { _, values in values[0] }
+
+  /// The elements in fresh row-major memory.
+  package func contiguousCopy() throws(Diagnostic) -> Tensor {
+    let source = try view
+    return try Self.copyOperation.asIs(source, into: nil)
+  }
+
+  /// Writes the elements of `source`, broadcast and converted, into `target`.
+  package static func copy(_ source: TensorView, into target: TensorView) throws(Diagnostic) {
+    _ = try copyOperation.asIs(source.expanded(to: target.extents), into: target)
+  }
+
+  /// A row-major tensor: this one if it already is.
+  public func contiguous(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in try view.isContiguous ? self : contiguousCopy() }
+  }
+
+  /// The same elements, in row-major order, in another shape; one extent may be -1. A view where strides allow it.
+  public func reshaped<each D: Extent>(
+    _ dims: repeat each D, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    var list: [Dim] = []
+    repeat list.append((each dims).dim)
+    return reshaped(list, file: file, line: line)
+  }
+
+  /// The same elements in the shape `dims`; one extent may be -1.
+  public func reshaped(_ dims: [Dim], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      var extents: [Int] = []
+      for dim in dims { extents.append(try dim.value) }
+      return try reshaped(to: extents)
+    }
+  }
+
+  package func reshaped(to wanted: [Int]) throws(Diagnostic) -> Tensor {
+    let source = try view
+    let count = source.elementCount
+    var extents = wanted
+    if let free = extents.firstIndex(of: -1) {
+      let known = extents.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
+      guard known > 0, count % known == 0 else {
+        throw Diagnostic(.shape, "reshape: \(source.extents) has \(count) elements, which \(wanted) does not divide")
+      }
+      extents[free] = count / known
+    }
+    guard extents.allSatisfy({ $0 >= 0 }), extents.reduce(1, *) == count else {
+      throw Diagnostic(
+        .shape, "reshape: \(source.extents) has \(count) elements, \(wanted) has \(extents.reduce(1, *))")
+    }
+    if let reshaped = source.reshapedView(extents) { return Tensor(reshaped) }
+    let copy = try contiguousCopy().view
+    return Tensor(TensorView(copy.storage, offset: copy.offset, copy.dtype, extents: extents))
+  }
+
+  /// Axis i of the result is axis `order[i]`. A view.
+  public func permuted(_ order: [Int], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      var axes: [Int] = []
+      for axis in order { axes.append(try resolvedAxis(axis, rank: source.rank, "permute")) }
+      guard axes.sorted() == Array(0..<source.rank) else {
+        throw Diagnostic(.argument, "permute: \(order) is not a permutation of the \(source.rank) axes")
+      }
+      return Tensor(source.permuted(axes))
+    }
+  }
+
+  /// Two axes exchanged. A view.
+  public func transposed(
+    _ a: Int = -2, _ b: Int = -1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let i = try resolvedAxis(a, rank: source.rank, "transpose")
+      let j = try resolvedAxis(b, rank: source.rank, "transpose")
+      if source.rank == 0 { return self }
+      var order = Array(0..<source.rank)
+      order.swapAt(i, j)
+      return Tensor(source.permuted(order))
+    }
+  }
+
+  /// Repeats axes of extent 1 (and missing leading axes) to `dims`; -1 keeps an extent. A view with stride 0.
+  public func expanded<each D: Extent>(
+    _ dims: repeat each D, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    var list: [Dim] = []
+    repeat list.append((each dims).dim)
+    return expanded(list, file: file, line: line)
+  }
+
+  /// Repeats axes of extent 1 (and missing leading axes) to `dims`; -1 keeps an extent. A view with stride 0.
+  public func expanded(_ dims: [Dim], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      var extents: [Int] = []
+      let lead = dims.count - source.rank
+      for (i, dim) in dims.enumerated() {
+        let wanted = try dim.value
+        extents.append(wanted == -1 && i >= lead ? source.extents[i - lead] : wanted)
+      }
+      guard lead >= 0,
+        source.extents.indices.allSatisfy({ source.extents[$0] == 1 || source.extents[$0] == extents[lead + $0] })
+      else {
+        throw Diagnostic(.shape, "expand: \(source.extents) cannot be repeated to \(extents)")
+      }
+      return Tensor(source.expanded(to: extents))
+    }
+  }
+
+  /// An axis of extent 1 inserted at `axis`. A view.
+  public func expandedDims(at axis: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      return Tensor(source.inserting(try resolvedAxis(axis, rank: source.rank + 1, "expandedDims")))
+    }
+  }
+
+  /// Axes of extent 1 removed: those in `axes`, or all. Others stay. A view.
+  public func squeezed(_ axes: [Int]? = nil, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      var result = try view
+      if result.rank == 0 { return self }
+      for axis in try resolvedAxes(axes, rank: result.rank, "squeeze").reversed() where result.extents[axis] == 1 {
+        result = result.removing(axis)
+      }
+      return Tensor(result)
+    }
+  }
+
+  /// Axes `first...last` merged into one. A view where strides allow it.
+  public func flattened(
+    _ first: Int = 0, _ last: Int = -1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let extents = try view.extents
+      if extents.isEmpty { return try reshaped(to: [1]) }
+      let i = try resolvedAxis(first, rank: extents.count, "flatten")
+      let j = try resolvedAxis(last, rank: extents.count, "flatten")
+      guard i <= j else { throw Diagnostic(.argument, "flatten: axis \(first) comes after axis \(last)") }
+      return try reshaped(to: Array(extents[..<i]) + [extents[i...j].reduce(1, *)] + Array(extents[(j + 1)...]))
+    }
+  }
+}
