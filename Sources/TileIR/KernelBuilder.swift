@@ -55,10 +55,34 @@ public struct KernelBuilder: ~Copyable {
   }
 
   public mutating func phase(_ grid: [TileValue], _ body: (inout KernelBuilder, [TileValue]) -> Void) {
-    open.append([])
-    let ids = grid.indices.map { append(.programID($0)) }
+    let ids = openPhase(grid)
     body(&self, ids)
+    closePhase(grid)
+  }
+
+  /// Begins a phase and gives the coordinates of an instance; `closePhase` ends it. For writers that cannot lend the builder.
+  public mutating func openPhase(_ grid: [TileValue]) -> [TileValue] {
+    open.append([])
+    return grid.indices.map { append(.programID($0)) }
+  }
+
+  public mutating func closePhase(_ grid: [TileValue]) {
     kernel.phases.append(Phase(grid: grid, body: Region(operations: open.removeLast())))
+  }
+
+  /// Begins a loop and gives its counter and carried tiles; `closeLoop` ends it.
+  public mutating func openLoop(_ initial: [TileValue]) -> (counter: TileValue, carried: [TileValue]) {
+    open.append([])
+    let counter = appendUnlisted(.regionArgument)
+    return (counter, initial.map { appendUnlisted(.regionArgument, kernel[$0].dtype, kernel[$0].shape) })
+  }
+
+  public mutating func closeLoop(
+    _ count: TileValue, _ initial: [TileValue], counter: TileValue, carried: [TileValue], yields: [TileValue]
+  ) -> [TileValue] {
+    let region = Region(arguments: [counter] + carried, operations: open.removeLast(), yields: yields)
+    let loop = append(.loop(count: count, initial: initial, region))
+    return initial.indices.map { append(.result(loop, $0), kernel[initial[$0]].dtype, kernel[initial[$0]].shape) }
   }
 
   // MARK: Index values
@@ -161,13 +185,9 @@ public struct KernelBuilder: ~Copyable {
     _ count: TileValue, _ initial: [TileValue],
     _ body: (inout KernelBuilder, TileValue, [TileValue]) -> [TileValue]
   ) -> [TileValue] {
-    open.append([])
-    let counter = appendUnlisted(.regionArgument)
-    let carried = initial.map { appendUnlisted(.regionArgument, kernel[$0].dtype, kernel[$0].shape) }
+    let (counter, carried) = openLoop(initial)
     let yields = body(&self, counter, carried)
-    let region = Region(arguments: [counter] + carried, operations: open.removeLast(), yields: yields)
-    let loop = append(.loop(count: count, initial: initial, region))
-    return initial.indices.map { append(.result(loop, $0), kernel[initial[$0]].dtype, kernel[initial[$0]].shape) }
+    return closeLoop(count, initial, counter: counter, carried: carried, yields: yields)
   }
 
   private func reducing(_ value: TileValue, _ axes: [Int]) -> [Extent] {

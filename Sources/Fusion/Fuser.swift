@@ -1,0 +1,35 @@
+// Fusion's front door: a graph in, kernels out, through named steps that can each be printed.
+// Not code generation. Surprise: eager operations come through here too; there is no other way to a kernel.
+import Basics
+import GraphIR
+import TensorTypes
+import TileIR
+
+package enum Fuser {
+  /// Cuts `graph` into nests and tiles each. Every kernel's arguments are the graph's.
+  package static func schedule(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
+    let partition = try Partition(graph)
+    var schedule = Schedule()
+    schedule.temporaries = partition.temporaries
+    for (i, nest) in partition.nests.enumerated() {
+      var named = nest
+      named.name = partition.nests.count == 1 ? graph.name : "\(graph.name)_\(i)"
+      schedule.steps.append(try tiled(graph, named, context))
+    }
+    return schedule
+  }
+
+  private static func tiled(
+    _ graph: Graph, _ nest: LoopNest, _ context: SchedulingContext
+  ) throws(Diagnostic) -> Schedule.Step {
+    var emitter = NestEmitter(graph, nest, context)
+    emitter.declareBuffers()
+    switch nest.form {
+    case .pointwise: try emitter.tilePointwise()
+    case .rows(let anchors): try emitter.tileRows(anchors)
+    case .contraction(let value): try emitter.tileContraction(value)
+    case .scatter(let value): try emitter.tileScatter(value)
+    }
+    return emitter.finish()
+  }
+}

@@ -1,0 +1,61 @@
+// A loop nest: one kernel before tiles: a domain of axes, what is computed over it, and where results go.
+// Not a schedule: grid, tile extents and phases are decided when the nest is tiled. Surprise: values are not listed;
+// they are what the roots need from the graph, down to parameters and temporaries.
+import GraphIR
+import TensorTypes
+
+package struct LoopNest: Sendable {
+  package enum Form: Sendable {
+    /// Every element by itself.
+    case pointwise
+    /// Rows along the reduced axes; anchors are reductions, scans and sorts over the same axes, in order.
+    case rows(anchors: [Value])
+    /// Sums of products.
+    case contraction(Value)
+    /// Base copied, then updates combined in.
+    case scatter(Value)
+  }
+  package struct Axis: Sendable {
+    package var extent: Dim
+    package var reduced: Bool
+  }
+  package struct Root: Sendable {
+    package var value: Value
+    package var target: Schedule.BufferSource
+  }
+  package var name: String
+  package var form: Form
+  package var axes: [Axis]
+  package var roots: [Root]
+  /// Values of other nests that this one reads from memory.
+  package var inputs: [Value: Schedule.BufferSource]
+
+  /// The nest as loops around the graph's own statements.
+  package func text(_ graph: Graph) -> String {
+    var lines: [String] = ["nest \(name)"]
+    var indent = "  "
+    for (i, axis) in axes.enumerated() {
+      lines.append("\(indent)for i\(i) < \(axis.extent)\(axis.reduced ? " reduced" : " parallel")")
+      indent += "  "
+    }
+    for value in body(graph) {
+      let node = graph[value]
+      let operands = node.operands.map { "%\($0.id)" }.joined(separator: ", ")
+      let read = inputs[value].map { "read \($0)" } ?? "\(node.primitive.definition.name) \(operands)"
+      lines.append("\(indent)%\(value.id) = \(read) : \(node.type)")
+    }
+    for root in roots { lines.append("\(indent)write \(root.target) = %\(root.value.id)") }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// The graph values computed in this nest, in order.
+  package func body(_ graph: Graph) -> [Value] {
+    var seen: Set<Int32> = []
+    func visit(_ value: Value) {
+      guard seen.insert(value.id).inserted, inputs[value] == nil else { return }
+      for operand in graph[value].operands { visit(operand) }
+    }
+    for root in roots { visit(root.value) }
+    return seen.sorted().map { Value(Int($0)) }
+  }
+}

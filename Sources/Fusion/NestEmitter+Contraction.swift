@@ -1,0 +1,277 @@
+// Tiling of products: packed panels and a register-box dot, or, where one side is a vector, rows of a reduction.
+// Not the micro-kernel, which is the lowering's. Surprise: packing evaluates whatever the operand is (a decode, a
+// transpose, a convert), so prologues need no special case; the epilogue is the roots' own expression on the finished tile.
+//
+//   phase 0: pack the right operand   Bp[outer.., k, n]  in panels as wide as the register box
+//   phase 1: pack the left operand    Ap[outer.., m, k]  only if its rows are not contiguous f32
+//   phase 2: for each block of C: acc += Ap . Bp over slices of k; epilogue; store
+import Basics
+import GraphIR
+import Scalars
+import TensorTypes
+import TileIR
+
+/// The axes of a product: positions in the left operand, the right operand and the result.
+struct ContractionPlan {
+  struct Axis {
+    var extent: Dim
+    var left: Int?
+    var right: Int?
+    var out: Int?
+  }
+  var batch: [Axis] = []
+  var rows: [Axis] = []
+  var columns: [Axis] = []
+  var inner: [Axis] = []
+
+  init(_ axes: ContractionAxes, left: Shape, right: Shape) {
+    for pair in axes.batch {
+      batch.append(Axis(extent: left[pair.left], left: pair.left, right: pair.right, out: batch.count))
+    }
+    for axis in axes.leftFree(rank: left.rank) {
+      rows.append(Axis(extent: left[axis], left: axis, right: nil, out: batch.count + rows.count))
+    }
+    for axis in axes.rightFree(rank: right.rank) {
+      columns.append(Axis(extent: right[axis], left: nil, right: axis, out: batch.count + rows.count + columns.count))
+    }
+    for pair in axes.contracted {
+      inner.append(Axis(extent: left[pair.left], left: pair.left, right: pair.right, out: nil))
+    }
+  }
+
+  var innerExtent: Dim { inner.map(\.extent).reduce(1, *) }
+  func isVector(_ axes: [Axis]) -> Bool { axes.allSatisfy { $0.extent.isKnown(1) } }
+}
+
+extension NestEmitter {
+  mutating func tileContraction(_ value: Value) throws(Diagnostic) {
+    let node = graph[value]
+    guard case .contraction(let axes) = node.primitive else {
+      throw Diagnostic(.compiler, "fusion: \(node.primitive.definition.name) is no contraction")
+    }
+    let plan = ContractionPlan(
+      axes, left: graph.type(node.operands[0]).shape, right: graph.type(node.operands[1]).shape)
+    let isFloat = node.type.dtype.isFloating
+    if !isFloat || plan.isVector(plan.rows) || plan.isVector(plan.columns) {
+      try tileVectorProduct(value, plan)
+    } else {
+      try tileMatrixProduct(value, plan)
+    }
+  }
+
+  // MARK: Vector products
+
+  /// Multiply and sum, over the axes of the larger operand in the order of its memory.
+  private mutating func tileVectorProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
+    let node = graph[value]
+    let compute = node.type.dtype.computeDType
+    let largeIsRight = plan.isVector(plan.rows) || !plan.isVector(plan.columns)
+    let large = node.operands[largeIsRight ? 1 : 0]
+    let unit = unitStrideAxis(large)
+    let innerIsLast = plan.inner.contains { (largeIsRight ? $0.right : $0.left) == unit } || plan.inner.isEmpty
+    // Kept axes first, or last where the large operand is contiguous along one of them.
+    let kept = plan.batch + plan.rows + plan.columns
+    var order = innerIsLast ? kept + plan.inner : plan.inner + kept
+    if !innerIsLast, let position = order.firstIndex(where: { (largeIsRight ? $0.right : $0.left) == unit }) {
+      order.append(order.remove(at: position))
+    }
+    let blocks = order.enumerated().map { position, axis in
+      Block(extent: axis.extent, size: axis.out == nil ? nil : position == order.count - 1 ? 256 : 1)
+    }
+    try phase(blocks) { emitter, coordinates throws(Diagnostic) in
+      let zero = emitter.builder.index(0)
+      func at(_ rank: Int, _ position: (ContractionPlan.Axis) -> Int?) -> [Coordinate] {
+        var result = [Coordinate](repeating: Coordinate(start: zero), count: rank)
+        for (i, axis) in order.enumerated() {
+          if let slot = position(axis) { result[slot] = coordinates[i] }
+        }
+        return result
+      }
+      let (left, right) = (node.operands[0], node.operands[1])
+      let a = try emitter.emit(left, at(emitter.graph.type(left).shape.rank) { $0.left })
+      let b = try emitter.emit(right, at(emitter.graph.type(right).shape.rank) { $0.right })
+      let wideA = emitter.builder.convert(a, to: compute)
+      let wideB = emitter.builder.convert(b, to: compute)
+      let product = emitter.map(node.type.dtype == .bool ? .and : .multiply, [wideA, wideB])
+      let reduced = order.indices.filter { order[$0].out == nil }
+      var result = product
+      if !reduced.isEmpty {
+        var shape = emitter.builder.shape(product)
+        for axis in reduced { shape[axis] = emitter.tile[axis] }
+        let whole = emitter.repeating(product, shape)
+        result = emitter.builder.reduce(node.type.dtype == .bool ? .or : .sum, reduced, whole)
+      }
+      emitter.bound[value] = emitter.builder.convert(result, to: node.type.dtype)
+      try emitter.storeRoots(at(node.type.shape.rank) { $0.out })
+    }
+  }
+
+  private mutating func storeRoots(_ coordinates: [Coordinate]) throws(Diagnostic) {
+    for root in nest.roots {
+      let value = try emit(root.value, coordinates)
+      store(root, value, coordinates)
+    }
+  }
+
+  /// The axis along which a value's neighbours are neighbours in memory; computed values are walked along their last.
+  private func unitStrideAxis(_ value: Value) -> Int? {
+    let rank = graph.type(value).shape.rank
+    if case .parameter(let i)? = nest.inputs[value],
+      let unit = graph.parameters[i].strides.firstIndex(where: { $0.isKnown(1) })
+    {
+      return unit
+    }
+    if case .permute(let order) = graph[value].primitive, nest.inputs[value] == nil,
+      let inner = unitStrideAxis(graph[value].operands[0])
+    {
+      return order.firstIndex(of: inner)
+    }
+    if case .convert = graph[value].primitive, nest.inputs[value] == nil {
+      return unitStrideAxis(graph[value].operands[0])
+    }
+    return rank == 0 ? nil : rank - 1
+  }
+
+  // MARK: Matrix products
+
+  private struct ProductTiles {
+    var rows: Int
+    var columns: Int
+    var slice: Int
+    var panel: Int
+  }
+
+  /// Blocks for a register box: four boxes high, a B panel slice that stays in the nearest cache.
+  private func tiles(_ compute: DType) -> ProductTiles {
+    let box = context.target.registerBox
+    let panel = max(box.columns * 4 / compute.size, 4)
+    return ProductTiles(rows: box.rows * 4, columns: panel * 16, slice: 1024, panel: panel)
+  }
+
+  private mutating func tileMatrixProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
+    let node = graph[value]
+    let compute = node.type.dtype.computeDType
+    let sizes = tiles(compute)
+    let (m, n) = (plan.rows[plan.rows.count - 1], plan.columns[plan.columns.count - 1])
+    let (outerM, outerN) = (plan.rows.dropLast(), plan.columns.dropLast())
+    let depth = index(plan.innerExtent)
+
+    let packedB = try pack(
+      "right", node.operands[1], outer: plan.batch + outerN, line: n, plan, compute, layout: .panels(width: sizes.panel, pad: 0),
+      lineFirst: false
+    ) { $0.right }
+    var packedA: Int?
+    if !readsRowsDirectly(node.operands[0], plan, compute) {
+      packedA = try pack(
+        "left", node.operands[0], outer: plan.batch + outerM, line: m, plan, compute, layout: .rowMajor(pad: 16),
+        lineFirst: true
+      ) { $0.left }
+    }
+
+    let outer = plan.batch + outerM + outerN
+    let (mTotal, nTotal) = (index(m.extent), index(n.extent))
+    let grid =
+      [builder.index(.ceilDivide, nTotal, sizes.columns), builder.index(.ceilDivide, mTotal, sizes.rows)]
+      + outer.map { index($0.extent) }
+    let slices = builder.index(.ceilDivide, depth, sizes.slice)
+    let ids = builder.openPhase(grid)
+    forget()
+    tile = [.constant(sizes.rows), .constant(sizes.columns)]
+    let zero = builder.index(0)
+    let m0 = builder.index(.multiply, ids[1], sizes.rows)
+    let n0 = builder.index(.multiply, ids[0], sizes.columns)
+    let places = outer.indices.map { ids[2 + $0] }
+    func place(_ axis: ContractionPlan.Axis) -> TileValue {
+      outer.firstIndex { $0.out == axis.out }.map { places[$0] } ?? zero
+    }
+
+    let start = builder.splat(ScalarConstant(compute, 0), tile)
+    let (counter, carried) = builder.openLoop([start])
+    let k0 = builder.index(.multiply, counter, sizes.slice)
+    let left = builder.index(.subtract, depth, k0)
+    let count = Extent.value(builder.index(.minimum, left, sizes.slice))
+    let a: TileValue
+    if let packedA {
+      let lead = (plan.batch + outerM).map { AxisMap(place($0)) }
+      let axes = lead + [AxisMap(m0, tileAxis: 0, guarded: true), AxisMap(k0, tileAxis: 1)]
+      a = builder.load(Access(packedA, axes), [tile[0], count])
+    } else {
+      var at = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(node.operands[0]).shape.rank)
+      for axis in plan.batch + outerM { if let slot = axis.left { at[slot] = Coordinate(start: place(axis)) } }
+      if let slot = m.left { at[slot] = Coordinate(start: m0, tileAxis: 0, guarded: true) }
+      if let slot = plan.inner[0].left { at[slot] = Coordinate(start: k0, tileAxis: 1) }
+      let whole = tile
+      tile = [whole[0], count]
+      let loaded = try emit(node.operands[0], at)
+      a = repeating(loaded, tile)
+      tile = whole
+    }
+    let lead = (plan.batch + outerN).map { AxisMap(place($0)) }
+    let panelAxes = lead + [AxisMap(k0, tileAxis: 0), AxisMap(n0, tileAxis: 1)]
+    let b = builder.load(Access(packedB, panelAxes), [count, tile[1]])
+    let next = builder.dot(carried[0], a, b)
+    let sums = builder.closeLoop(slices, [start], counter: counter, carried: carried, yields: [next])
+
+    forget()
+    bound[value] = builder.convert(sums[0], to: node.type.dtype)
+    var out = [Coordinate](repeating: Coordinate(start: zero), count: node.type.shape.rank)
+    for axis in outer { if let slot = axis.out { out[slot] = Coordinate(start: place(axis)) } }
+    if let slot = m.out { out[slot] = Coordinate(start: m0, tileAxis: 0, guarded: true) }
+    if let slot = n.out { out[slot] = Coordinate(start: n0, tileAxis: 1, guarded: true) }
+    try storeRoots(out)
+    builder.closePhase(grid)
+    forget()
+  }
+
+  /// The left operand can be read as it is: f32 or f64 in memory, one inner axis, contiguous along it.
+  private func readsRowsDirectly(_ value: Value, _ plan: ContractionPlan, _ compute: DType) -> Bool {
+    guard plan.inner.count == 1, let source = nest.inputs[value], graph.type(value).dtype == compute else { return false }
+    guard case .parameter(let i) = source else { return plan.inner[0].left == graph.type(value).shape.rank - 1 }
+    return plan.inner[0].left.map { graph.parameters[i].strides[$0].isKnown(1) } ?? false
+  }
+
+  /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line], all inner axes made one.
+  private mutating func pack(
+    _ name: String, _ value: Value, outer: [ContractionPlan.Axis], line: ContractionPlan.Axis, _ plan: ContractionPlan,
+    _ compute: DType, layout: BufferLayout, lineFirst: Bool, _ position: (ContractionPlan.Axis) -> Int?
+  ) throws(Diagnostic) -> Int {
+    let depth = index(plan.innerExtent)
+    let lineExtent = index(line.extent)
+    let shape = outer.map { index($0.extent) } + (lineFirst ? [lineExtent, depth] : [depth, lineExtent])
+    let scratch = builder.scratch(name, compute, shape, layout)
+    let innermost = plan.inner[plan.inner.count - 1]
+    let slow = plan.inner.dropLast()
+    let ordered = outer + slow + (lineFirst ? [line, innermost] : [innermost, line])
+    let last = ordered.count - 1
+    let blocks = ordered.enumerated().map { i, axis in
+      Block(extent: axis.extent, size: i == last ? 512 : i == last - 1 ? 64 : 1)
+    }
+    let rank = graph.type(value).shape.rank
+    try phase(blocks) { emitter, coordinates throws(Diagnostic) in
+      var at = [Coordinate](repeating: Coordinate(start: emitter.builder.index(0)), count: rank)
+      for (i, axis) in ordered.enumerated() {
+        if let slot = position(axis) { at[slot] = coordinates[i] }
+      }
+      let loaded = try emitter.emit(value, at)
+      let wide = emitter.builder.convert(loaded, to: compute)
+      let whole = emitter.repeating(wide, emitter.naturalShape(coordinates))
+      // Flat position of the inner axes: ((k0 * K1) + k1) * K2 + ...
+      var flat = emitter.builder.index(0)
+      for (i, axis) in ordered.enumerated() where axis.out == nil && i < last - 1 {
+        let extent = emitter.index(axis.extent)
+        flat = emitter.builder.index(.multiply, flat, extent)
+        flat = emitter.builder.index(.add, flat, coordinates[i].start)
+      }
+      let innerPosition = lineFirst ? last : last - 1
+      let innerExtent = emitter.index(innermost.extent)
+      flat = emitter.builder.index(.multiply, flat, innerExtent)
+      flat = emitter.builder.index(.add, flat, coordinates[innerPosition].start)
+      let inner = AxisMap(flat, tileAxis: coordinates[innerPosition].tileAxis)
+      let linePosition = lineFirst ? last - 1 : last
+      let along = AxisMap(coordinates[linePosition].start, tileAxis: coordinates[linePosition].tileAxis)
+      let lead = outer.indices.map { AxisMap(coordinates[$0].start) }
+      emitter.builder.store(Access(scratch, lead + (lineFirst ? [inner, along].reversed() : [inner, along])), whole)
+    }
+    return scratch
+  }
+}

@@ -1,0 +1,90 @@
+// Tiling of nests without anchors: blocks of the last two axes, one instance a block.
+// Surprise: a tail is not guarded; its tile is as large as what is left, and the lowering masks the last strip.
+import Basics
+import GraphIR
+import TensorTypes
+import TileIR
+
+/// Elements of one block along the innermost axis: long enough to amortise an instance, short enough to balance threads.
+private let blockColumns = 4096
+/// Rows that share what does not vary over them (a bias row stays in the nearest cache).
+private let blockRows = 4
+
+extension NestEmitter {
+  mutating func tilePointwise() throws(Diagnostic) {
+    let extents = nest.axes.map(\.extent)
+    let plan = blocks(extents, rows: blockRows, columns: blockColumns)
+    try phase(plan) { emitter, coordinates throws(Diagnostic) in
+      for root in emitter.nest.roots {
+        let value = try emitter.emit(root.value, coordinates)
+        emitter.store(root, value, coordinates)
+      }
+    }
+  }
+
+  /// How one axis of the domain is walked by a grid of tiles.
+  struct Block {
+    var extent: Dim
+    /// Elements per tile; nil: the whole axis in every tile.
+    var size: Int?
+  }
+
+  func blocks(_ extents: [Dim], rows: Int, columns: Int) -> [Block] {
+    extents.enumerated().map { axis, extent in
+      let fromEnd = extents.count - 1 - axis
+      return Block(extent: extent, size: fromEnd == 0 ? columns : fromEnd == 1 ? rows : 1)
+    }
+  }
+
+  /// One phase over a grid of blocks; the innermost axis runs fastest. `body` gets the coordinates of the domain's axes.
+  mutating func phase(
+    _ plan: [Block], _ body: (inout NestEmitter, [Coordinate]) throws(Diagnostic) -> Void
+  ) throws(Diagnostic) {
+    var grid: [TileValue] = []
+    var walked: [Int] = []
+    for (axis, block) in plan.enumerated().reversed() {
+      guard let size = block.size else { continue }
+      let extent = index(block.extent)
+      grid.append(builder.index(.ceilDivide, extent, size))
+      walked.append(axis)
+    }
+    if grid.isEmpty { grid = [builder.index(1)] }
+    let ids = builder.openPhase(grid)
+    forget()
+    var coordinates: [Coordinate] = []
+    tile = []
+    for (axis, block) in plan.enumerated() {
+      guard let size = block.size, let position = walked.firstIndex(of: axis) else {
+        tile.append(extent(block.extent))
+        coordinates.append(Coordinate(start: builder.index(0), tileAxis: axis))
+        continue
+      }
+      let start = builder.index(.multiply, ids[position], size)
+      if size == 1 {
+        tile.append(.constant(1))
+      } else if let known = block.extent.knownValue, known <= size {
+        tile.append(.constant(known))
+      } else {
+        let total = index(block.extent)
+        let left = builder.index(.subtract, total, start)
+        tile.append(.value(builder.index(.minimum, left, size)))
+      }
+      // A tile of one element stands still on its axis.
+      coordinates.append(Coordinate(start: start, tileAxis: size == 1 ? nil : axis))
+    }
+    // Every tile has at least one axis.
+    if tile.isEmpty { tile = [.constant(1)] }
+    try body(&self, coordinates)
+    builder.closePhase(grid)
+    forget()
+  }
+
+  mutating func store(_ root: LoopNest.Root, _ value: TileValue, _ coordinates: [Coordinate], _ mode: StoreMode = .plain) {
+    let number = buffer(root.value, root.target, .output)
+    let axes = coordinates.map {
+      AxisMap($0.start, tileAxis: $0.tileAxis, scale: $0.scale, guarded: $0.guarded, indirect: $0.indirect)
+    }
+    let repeated = repeating(value, naturalShape(coordinates))
+    builder.store(Access(number, axes), repeated, mode)
+  }
+}

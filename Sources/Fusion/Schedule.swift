@@ -1,0 +1,38 @@
+// What Fusion makes of a graph: kernels in launch order, the buffers they read and write, temporaries between them.
+// Not executable: Engine compiles the kernels and binds memory. Surprise: all kernels of a schedule take the graph's
+// launch arguments, in the graph's order, so one argument array serves the whole launch.
+import GraphIR
+import Targets
+import TensorTypes
+import TileIR
+
+/// A graph turned into kernels.
+package struct Schedule: Sendable {
+  package enum BufferSource: Sendable, Hashable {
+    case parameter(Int), output(Int), temporary(Int)
+  }
+  package struct Step: Sendable {
+    package var nest: LoopNest
+    package var kernel: Kernel
+    /// One source for each launch buffer of the kernel.
+    package var buffers: [BufferSource]
+  }
+  package var steps: [Step] = []
+  /// Row-major values that live from one step to a later one.
+  package var temporaries: [TensorType] = []
+}
+
+/// What a schedule is made for.
+package struct SchedulingContext: Sendable {
+  package var target: TargetDescription
+  /// Strides of each output; nil: row-major.
+  package var outputStrides: [[Dim]?]
+  /// Largest value of launch arguments that have one, by argument number.
+  package var bounds: [Int: Int]
+
+  package init(target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:]) {
+    self.target = target
+    self.outputStrides = outputStrides
+    self.bounds = bounds
+  }
+}
