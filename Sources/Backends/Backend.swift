@@ -1,0 +1,93 @@
+// The one list that pairs a code generator with a driver. Not a scheduler and not a cache.
+// Surprise: the interpreter's "code" is the kernel's own text, so every backend is an ExecutableImage away.
+import Basics
+import CodegenLLVM
+import DriverCPU
+import DriverInterpreter
+import DriverNull
+import Runtime
+import Targets
+import TensorTypes
+import TileIR
+
+/// A device that kernels can be made for and run on.
+package struct Backend: Sendable {
+  package var kind: DeviceKind
+  package var target: TargetDescription
+  package var driver: any Driver
+  /// Everything besides the kernel that decides the code: part of every cache key.
+  package var key: String
+  /// False where making the image costs less than finding it in a cache.
+  package var isWorthCaching: Bool
+  private let generate: @Sendable (Kernel) throws(Diagnostic) -> ExecutableImage
+
+  package func image(_ kernel: Kernel) throws(Diagnostic) -> ExecutableImage { try generate(kernel) }
+
+  package static func make(_ kind: DeviceKind) throws(Diagnostic) -> Backend {
+    switch kind {
+    case .cpu:
+      let target = TargetDescription.host
+      return Backend(
+        kind: kind, target: target, driver: try CPUDriver.shared(), key: "llvm \(CPUCompiler.version) \(target.cacheKey)",
+        isWorthCaching: true
+      ) { kernel throws(Diagnostic) in
+        let compiled = try CPUCompiler.compile(kernel, for: target)
+        return try image(kernel, .object, compiled.object, arena: compiled.arenaSymbol) { compiled.phases[$0] }
+      }
+    case .interpreter:
+      return Backend(
+        kind: kind, target: .host, driver: InterpreterDriver.shared, key: "interpreter", isWorthCaching: false
+      ) { kernel throws(Diagnostic) in
+        try image(kernel, .tileText, Array(kernel.text.utf8), arena: nil) { "phase\($0)" }
+      }
+    case .null:
+      return Backend(kind: kind, target: .host, driver: NullDriver.shared, key: "null", isWorthCaching: false) {
+        kernel throws(Diagnostic) in
+        try image(kernel, .nothing, [], arena: nil) { "phase\($0)" }
+      }
+    }
+  }
+
+  /// The image's plain data from the kernel's index values.
+  private static func image(
+    _ kernel: Kernel, _ format: ExecutableImage.Format, _ code: [UInt8], arena: String?, symbol: (Int) -> String
+  ) throws(Diagnostic) -> ExecutableImage {
+    var phases: [ExecutableImage.Phase] = []
+    for (i, phase) in kernel.phases.enumerated() {
+      var grid: [Dim] = []
+      for value in phase.grid { grid.append(try kernel.dim(value)) }
+      phases.append(.init(symbol: symbol(i), grid: grid))
+    }
+    var scratch: [Dim] = []
+    for buffer in kernel.buffers where buffer.role == .scratch { scratch.append(try kernel.scratchBytes(buffer)) }
+    return ExecutableImage(
+      name: kernel.name, format: format, code: code, phases: phases, arenaSymbol: arena, scratch: scratch,
+      bufferCount: kernel.buffers.count - scratch.count, argumentCount: kernel.arguments.count)
+  }
+}
+
+extension Kernel {
+  /// An index value over launch arguments as a Dim whose symbols are the arguments.
+  func dim(_ value: TileValue) throws(Diagnostic) -> Dim {
+    switch self[value].operation {
+    case .index(let constant): return Dim(constant)
+    case .argument(let i): return .symbol(i)
+    case .indexBinary(let operation, let a, let b): return Dim.combined(operation, try dim(a), try dim(b))
+    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
+      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      throw Diagnostic(.compiler, "kernel \(name): a grid or scratch extent depends on an instance")
+    }
+  }
+
+  func scratchBytes(_ buffer: Buffer) throws(Diagnostic) -> Dim {
+    var extents: [Dim] = []
+    for value in buffer.shape { extents.append(try dim(value)) }
+    let columns = extents.last ?? 1
+    let rows = extents.dropLast().reduce(1, *)
+    switch buffer.layout {
+    case .strided: throw Diagnostic(.compiler, "kernel \(name): scratch \(buffer.name) has no layout of its own")
+    case .rowMajor(let pad): return rows * (columns + pad) * buffer.dtype.size
+    case .panels(let width, let pad): return rows * columns.ceilDivided(by: Dim(width)) * ((width + pad) * buffer.dtype.size)
+    }
+  }
+}

@@ -1,0 +1,101 @@
+// Runs programs on tensors: finds the prepared launch of a signature, or makes it: graph, fusion, tile IR, code.
+// Not an op library: it knows no operation. Surprise: a hit builds no graph and allocates nothing but the results.
+import Backends
+import Basics
+import Fusion
+import GraphIR
+import Runtime
+import Scalars
+import Synchronization
+import TensorTypes
+import TileIR
+
+package final class Engine: Sendable {
+  package let backend: Backend
+  private let kernels: KernelCache
+
+  package init(_ kind: DeviceKind) throws(Diagnostic) {
+    backend = try Backend.make(kind)
+    kernels = KernelCache(backend)
+  }
+
+  /// The engine of the device that this process' tensors live on.
+  package static var current: Engine {
+    get throws(Diagnostic) { try shared.get() }
+  }
+  private static let shared: Result<Engine, Diagnostic> = Result { () throws(Diagnostic) in
+    try Engine(Knobs.current.device)
+  }
+
+  package func allocate(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
+    var count = dtype.size
+    for extent in extents {
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard !overflow, extent >= 0 else {
+        throw Diagnostic(.memory, "a tensor of shape \(extents) and dtype \(dtype) has no size a machine can address")
+      }
+      count = product
+    }
+    return TensorView(try backend.driver.allocate(byteCount: count), dtype, extents: extents)
+  }
+
+  /// Launches `program`. Operands whose axes have one label have one extent there.
+  package func run(
+    _ program: Program, _ operands: [Operand], _ destinations: [Destination]
+  ) throws(Diagnostic) -> [TensorView] {
+    var results: [TensorView] = []
+    results.reserveCapacity(destinations.count)
+    var isEmpty = true
+    for destination in destinations {
+      let view: TensorView
+      switch destination {
+      case .existing(let existing): view = existing
+      case .fresh(let dtype, let extents): view = try allocate(dtype, extents)
+      }
+      if view.elementCount > 0 { isEmpty = false }
+      results.append(view)
+    }
+    if isEmpty { return results }
+    var signature = Signature()
+    for (i, operand) in operands.enumerated() {
+      switch operand {
+      case .tensor(let view): signature.append(view) { program.smallLabels.contains(program.label(i, $0)) }
+      case .scalar(let scalar): signature.append(scalar: scalar.dtype)
+      }
+    }
+    for view in results { signature.append(view) { _ in false } }
+    guard !signature.overflows else {
+      throw Diagnostic(.argument, "\(program.name): too many operands or axes for one launch")
+    }
+    let prepared: Prepared
+    if let known = program.prepared.withLock({ $0[signature] }) {
+      prepared = known
+    } else {
+      prepared = try prepare(program, operands, results)
+      program.prepared.withLock { $0[signature] = prepared }
+    }
+    try prepared.launch(operands, results, on: backend.driver)
+    return results
+  }
+
+  private func prepare(
+    _ program: Program, _ operands: [Operand], _ results: [TensorView]
+  ) throws(Diagnostic) -> Prepared {
+    let template = try LaunchTemplate(program, operands, results)
+    Log.emit(.graph) { template.graph.text }
+    let context = SchedulingContext(
+      target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds)
+    let schedule = try Fuser.schedule(template.graph, context)
+    Log.emit(.fusion) { schedule.steps.map { $0.nest.text(template.graph) }.joined(separator: "\n") }
+    var steps: [Prepared.Step] = []
+    for step in schedule.steps {
+      steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers))
+    }
+    var temporaries: [DimProgram] = []
+    for type in schedule.temporaries {
+      let bytes = type.shape.elementCount * type.dtype.size
+      temporaries.append(try DimProgram(bytes, argumentCount: template.graph.arguments.count))
+    }
+    return Prepared(name: program.name, recipe: template.recipe, steps: steps, temporaries: temporaries)
+  }
+}

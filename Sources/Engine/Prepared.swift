@@ -1,0 +1,84 @@
+// A launch made ready: executables, and how to find each argument and buffer in the operands at hand.
+// Not tied to extents. Surprise: arguments and addresses live on the stack for the time of the launch.
+import Basics
+import Fusion
+import Runtime
+import TensorTypes
+
+final class Prepared: Sendable {
+  struct Step: Sendable {
+    let executable: any Executable
+    let buffers: [Schedule.BufferSource]
+  }
+  private let name: String
+  private let recipe: [LaunchTemplate.ArgumentSource]
+  private let steps: [Step]
+  /// Bytes of each temporary.
+  private let temporaries: [DimProgram]
+
+  init(name: String, recipe: [LaunchTemplate.ArgumentSource], steps: [Step], temporaries: [DimProgram]) {
+    self.name = name
+    self.recipe = recipe
+    self.steps = steps
+    self.temporaries = temporaries
+  }
+
+  func launch(_ operands: [Operand], _ results: [TensorView], on driver: any Driver) throws(Diagnostic) {
+    var work = 0
+    var points = 1
+    let arguments = recipe.map { source -> Int64 in
+      switch source {
+      case .extent(let i, let axis):
+        guard case .tensor(let view) = operands[i] else { return 0 }
+        points &*= view.extents[axis]
+        return Int64(view.extents[axis])
+      case .stride(let i, let axis):
+        guard case .tensor(let view) = operands[i] else { return 0 }
+        return Int64(view.strides[axis])
+      case .scalar(let i):
+        guard case .scalar(let scalar) = operands[i] else { return 0 }
+        return scalar.bits
+      case .resultExtent(let i, let axis): return Int64(results[i].extents[axis])
+      case .resultStride(let i, let axis): return Int64(results[i].strides[axis])
+      }
+    }
+    var parameters: [TensorView] = []
+    for case .tensor(let view) in operands {
+      parameters.append(view)
+      work += view.elementCount * view.dtype.size
+    }
+    for view in results { work += view.elementCount * view.dtype.size }
+    // A product's time is in its points (labels multiplied), not in its bytes.
+    work = max(work, points / 4)
+    let storages = try temporaryStorages(arguments)
+    for step in steps {
+      let references = step.buffers.map { source -> BufferReference in
+        switch source {
+        case .parameter(let i): BufferReference(parameters[i].storage, offset: parameters[i].offset)
+        case .output(let i): BufferReference(results[i].storage, offset: results[i].offset)
+        case .temporary(let i): BufferReference(storages[i])
+        }
+      }
+      let fault: Fault?
+      if driver.isSynchronous {
+        var addresses = references.map { Optional($0.address) }
+        fault = try step.executable.run(buffers: &addresses, arguments: arguments, work: work)
+      } else {
+        let launch = Launch(step.executable, buffers: references, arguments: arguments, work: work)
+        fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
+      }
+      if let fault { throw fault.diagnostic(kernel: name) }
+    }
+  }
+
+  private func temporaryStorages(_ arguments: [Int64]) throws(Diagnostic) -> [Storage] {
+    var storages: [Storage] = []
+    for program in temporaries {
+      guard let bytes = program.value(arguments) else {
+        throw Diagnostic(.memory, "\(name): a temporary's size overflows")
+      }
+      storages.append(try Storage(byteCount: bytes))
+    }
+    return storages
+  }
+}
