@@ -37,7 +37,7 @@ let package = Package(
     // 1
     layer("TensorTypes", ["Basics"]),
     layer("Scalars", ["TensorTypes", numerics]),
-    layer("Targets", ["TensorTypes"]),
+    layer("Targets", ["TensorTypes", "CHost"]),
     // 2
     layer("GraphIR", ["Scalars"]),
     layer("TileIR", ["Basics", "TensorTypes", "Scalars"]),

@@ -25,23 +25,10 @@ package struct Backend: Sendable {
 
   package static func make(_ kind: DeviceKind) throws(Diagnostic) -> Backend {
     switch kind {
-    case .cpu:
-      let target = TargetDescription.host
-      return Backend(
-        kind: kind, target: target, driver: try CPUDriver.shared(), key: "llvm \(CPUCompiler.version) \(target.cacheKey)",
-        isWorthCaching: true
-      ) { kernel throws(Diagnostic) in
-        let compiled = try CPUCompiler.compile(kernel, for: target)
-        return try image(kernel, .object, compiled.object, arena: compiled.arenaSymbol) { compiled.phases[$0] }
-      }
-    case .interpreter:
-      return Backend(
-        kind: kind, target: .host, driver: InterpreterDriver.shared, key: "interpreter", isWorthCaching: false
-      ) { kernel throws(Diagnostic) in
-        try image(kernel, .tileText, Array(kernel.text.utf8), arena: nil) { "phase\($0)" }
-      }
+    case .cpu: throw Diagnostic(.device, "the cpu's code generator has not landed")
+    case .interpreter: throw Diagnostic(.device, "the interpreter's driver has not landed")
     case .null:
-      return Backend(kind: kind, target: .host, driver: NullDriver.shared, key: "null", isWorthCaching: false) {
+      return Backend(kind: kind, target: .host, driver: NullDriver(), key: "null", isWorthCaching: false) {
         kernel throws(Diagnostic) in
         try image(kernel, .nothing, [], arena: nil) { "phase\($0)" }
       }

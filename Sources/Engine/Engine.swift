@@ -82,11 +82,11 @@ package final class Engine: Sendable {
     _ program: Program, _ operands: [Operand], _ results: [TensorView]
   ) throws(Diagnostic) -> Prepared {
     let template = try LaunchTemplate(program, operands, results)
-    Log.emit(.graph) { template.graph.text }
+    Log.write(.graph, template.graph.text)
     let context = SchedulingContext(
       target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds)
     let schedule = try Fuser.schedule(template.graph, context)
-    Log.emit(.fusion) { schedule.steps.map { $0.nest.text(template.graph) }.joined(separator: "\n") }
+    Log.write(.fusion, schedule.steps.map { $0.nest.text(template.graph) }.joined(separator: "\n"))
     var steps: [Prepared.Step] = []
     for step in schedule.steps {
       steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers))

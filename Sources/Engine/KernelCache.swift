@@ -8,12 +8,10 @@ import TileIR
 
 final class KernelCache: Sendable {
   private let backend: Backend
-  private let disk: ObjectCache?
   private let loaded = Mutex<[String: any Executable]>([:])
 
   init(_ backend: Backend) {
     self.backend = backend
-    disk = backend.isWorthCaching ? ObjectCache.standard : nil
   }
 
   func executable(_ kernel: Kernel) throws(Diagnostic) -> any Executable {
@@ -23,16 +21,13 @@ final class KernelCache: Sendable {
     hash.combine(text)
     let key = hash.description
     if let known = loaded.withLock({ $0[key] }) { return known }
-    Log.emit(.tile) { text }
+    Log.write(.tile, text)
     let made = try backend.driver.load(try image(kernel, key))
     loaded.withLock { $0[key] = made }
     return made
   }
 
   private func image(_ kernel: Kernel, _ key: String) throws(Diagnostic) -> ExecutableImage {
-    if let bytes = disk?.read(key), let image = try? ExecutableImage(bytes: bytes) { return image }
-    let image = try backend.image(kernel)
-    disk?.write(key, image.bytes)
-    return image
+    try backend.image(kernel)
   }
 }

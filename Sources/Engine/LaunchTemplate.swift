@@ -5,9 +5,9 @@ import GraphIR
 import TensorTypes
 
 struct LaunchTemplate {
-  private(set) var recipe: [ArgumentSource] = []
-  private(set) var bounds: [Int: Int] = [:]
-  private(set) var outputStrides: [[Dim]?] = []
+  let recipe: [ArgumentSource]
+  let bounds: [Int: Int]
+  let outputStrides: [[Dim]?]
   let graph: Graph
 
   /// Where a launch argument comes from.
@@ -21,6 +21,9 @@ struct LaunchTemplate {
 
   init(_ program: Program, _ operands: [Operand], _ results: [TensorView]) throws(Diagnostic) {
     var builder = GraphBuilder(name: program.name)
+    var recipe: [ArgumentSource] = []
+    var bounds: [Int: Int] = [:]
+    var outputStrides: [[Dim]?] = []
     var symbols: [Int: Dim] = [:]
     var values: [Value] = []
     var parameters = 0
@@ -71,6 +74,9 @@ struct LaunchTemplate {
         })
     }
     graph = builder.finish(outputs)
+    self.recipe = recipe
+    self.bounds = bounds
+    self.outputStrides = outputStrides
   }
 
   /// Strides as the signature sees them: constants and products where the class says so, else a symbol.

@@ -22,7 +22,7 @@ package struct TensorView: Sendable {
 
   @inline(__always) package var rank: Int { extents.count }
   package var elementCount: Int { extents.reduce(1, *) }
-  package var base: UnsafeMutableRawPointer { storage.base + offset }
+  package var base: UnsafeMutableRawPointer { storage.address + offset }
 
   package static func contiguousStrides(_ extents: [Int]) -> [Int] {
     var strides = [Int](repeating: 1, count: extents.count)

@@ -79,6 +79,8 @@ public struct Tensor: Sendable {
 package final class TensorBody: @unchecked Sendable {
   package fileprivate(set) var view: TensorView
   package let failure: Diagnostic?
+  /// A failed tensor's memory: none.
+  private static let nothing = Storage(borrowing: UnsafeRawBufferPointer(start: nil, count: 0), owner: Nobody())
 
   init(_ view: TensorView) {
     self.view = view
@@ -87,7 +89,7 @@ package final class TensorBody: @unchecked Sendable {
 
   init(failure: Diagnostic) {
     self.failure = failure
-    view = TensorView(Storage.empty, .f32, extents: [])
+    view = TensorView(Self.nothing, .f32, extents: [])
   }
 
   /// True if nobody else reads the storage, so that it may be written in place.
@@ -134,3 +136,5 @@ public struct TensorShape: Sendable, Hashable, CustomStringConvertible {
   /// "[2, 3]".
   public var description: String { "\(extents)" }
 }
+
+private final class Nobody: Sendable {}

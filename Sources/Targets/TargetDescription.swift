@@ -1,0 +1,110 @@
+// The machine card: what a code generator and Fusion need to know about a processor. Plain data; part of every cache key.
+// Not a measurement: bandwidths are nil until someone has measured them. Surprise: triples are always ELF and never name
+// the system, so the same bytes load on Linux and macOS.
+import TensorTypes
+
+public struct TargetDescription: Sendable, Hashable {
+  /// "x86-64-v4", "znver5": the name people use and `preset` knows.
+  public var name: String
+  public var triple: String
+  /// LLVM's processor name.
+  public var processor: String
+  /// LLVM's feature list, "+avx2,+fma".
+  public var features: String
+  public var vectorBits: Int
+  public var vectorRegisters: Int
+  /// Fused multiply-add in hardware.
+  public var hasFusedMultiplyAdd: Bool
+  /// f16 <-> f32 conversion in hardware.
+  public var hasHalfConversion: Bool
+  /// Element sizes in bytes that masked loads and stores exist for.
+  public var maskedElementSizes: [Int]
+  /// Rounding to an integral value in hardware.
+  public var hasRounding: Bool
+  /// Rows and columns of f32 accumulators that fit the registers of a matrix product.
+  public var registerBox: RegisterBox
+  public var cache: Caches
+  /// Bytes per second, where measured.
+  public var readBandwidth: Double?
+  public var copyBandwidth: Double?
+
+  public struct RegisterBox: Sendable, Hashable {
+    public var rows: Int
+    public var columns: Int
+    public init(rows: Int, columns: Int) {
+      self.rows = rows
+      self.columns = columns
+    }
+  }
+
+  /// Bytes; level 1 and 2 of one core, level 3 as seen by all.
+  public struct Caches: Sendable, Hashable {
+    public var level1: Int
+    public var level2: Int
+    public var level3: Int
+    public init(level1: Int, level2: Int, level3: Int) {
+      self.level1 = level1
+      self.level2 = level2
+      self.level3 = level3
+    }
+  }
+
+  /// f32 elements in a vector register.
+  public var lanes: Int { vectorBits / 32 }
+
+  /// Everything that decides the code, in one line; two targets with equal keys may share objects.
+  public var cacheKey: String {
+    "\(triple) \(processor) \(features) \(vectorBits) \(registerBox.rows)x\(registerBox.columns)"
+      + " \(cache.level1) \(cache.level2) \(cache.level3)"
+  }
+}
+
+extension TargetDescription {
+  private static let x86Triple = "x86_64-unknown-linux-gnu"
+  private static let version2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"
+  private static let version3 = version2 + ",+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
+  private static let version4 = version3 + ",+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
+
+  /// Any x86-64: 128-bit vectors, no fused multiply-add.
+  public static let x86Baseline = TargetDescription(
+    name: "x86-64", triple: x86Triple, processor: "x86-64", features: "", vectorBits: 128, vectorRegisters: 16,
+    hasFusedMultiplyAdd: false, hasHalfConversion: false, maskedElementSizes: [], hasRounding: false,
+    registerBox: RegisterBox(rows: 4, columns: 8),
+    cache: Caches(level1: 32 << 10, level2: 256 << 10, level3: 8 << 20))
+
+  /// AVX2, FMA and F16C.
+  public static let x86Version3 = TargetDescription(
+    name: "x86-64-v3", triple: x86Triple, processor: "x86-64-v3", features: version3, vectorBits: 256,
+    vectorRegisters: 16, hasFusedMultiplyAdd: true, hasHalfConversion: true, maskedElementSizes: [4, 8],
+    hasRounding: true, registerBox: RegisterBox(rows: 6, columns: 16),
+    cache: Caches(level1: 32 << 10, level2: 512 << 10, level3: 16 << 20))
+
+  /// AVX-512 F, BW, CD, DQ and VL.
+  public static let x86Version4 = TargetDescription(
+    name: "x86-64-v4", triple: x86Triple, processor: "x86-64-v4", features: version4, vectorBits: 512,
+    vectorRegisters: 32, hasFusedMultiplyAdd: true, hasHalfConversion: true, maskedElementSizes: [1, 2, 4, 8],
+    hasRounding: true, registerBox: RegisterBox(rows: 14, columns: 32),
+    cache: Caches(level1: 32 << 10, level2: 1 << 20, level3: 32 << 20))
+
+  /// AMD Zen 5.
+  public static let zen5: TargetDescription = {
+    var target = x86Version4
+    target.name = "znver5"
+    target.processor = "znver5"
+    target.features += ",+avx512bf16,+avx512vnni,+avx512vbmi,+avxvnni"
+    target.cache = Caches(level1: 48 << 10, level2: 1 << 20, level3: 32 << 20)
+    return target
+  }()
+
+  /// Any 64-bit ARM: NEON.
+  public static let arm64 = TargetDescription(
+    name: "aarch64", triple: "aarch64-unknown-linux-gnu", processor: "generic", features: "+neon,+reserve-x18",
+    vectorBits: 128, vectorRegisters: 32, hasFusedMultiplyAdd: true, hasHalfConversion: true, maskedElementSizes: [],
+    hasRounding: true, registerBox: RegisterBox(rows: 12, columns: 8),
+    cache: Caches(level1: 64 << 10, level2: 1 << 20, level3: 8 << 20))
+
+  public static let presets = [x86Baseline, x86Version3, x86Version4, zen5, arm64]
+
+  /// The preset called `name`, or nil.
+  public static func preset(_ name: String) -> TargetDescription? { presets.first { $0.name == name } }
+}
