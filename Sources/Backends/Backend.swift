@@ -74,7 +74,8 @@ extension Kernel {
     switch buffer.layout {
     case .strided: throw Diagnostic(.compiler, "kernel \(name): scratch \(buffer.name) has no layout of its own")
     case .rowMajor(let pad): return rows * (columns + pad) * buffer.dtype.size
-    case .panels(let width, let pad): return rows * columns.ceilDivided(by: Dim(width)) * ((width + pad) * buffer.dtype.size)
+    case .panels(let width, let pad):
+      return rows * columns.ceilDivided(by: Dim(width)) * ((width + pad) * buffer.dtype.size)
     }
   }
 }

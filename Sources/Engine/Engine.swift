@@ -82,7 +82,7 @@ package final class Engine: Sendable {
     _ program: Program, _ operands: [Operand], _ results: [TensorView]
   ) throws(Diagnostic) -> Prepared {
     let template = try LaunchTemplate(program, operands, results)
-    Log.write(.graph, template.graph.text)
+    Log.write(.graph, template.graph.description)
     let context = SchedulingContext(
       target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds)
     let schedule = try Fuser.schedule(template.graph, context)

@@ -45,7 +45,8 @@ struct LaunchTemplate {
             recipe.append(.extent(operand: i, axis: axis))
             symbols[label] = made
             dims.append(made)
-            let isSmall = ExtentClass(view.extents[axis], distinguishesSmall: program.smallLabels.contains(label)) == .small
+            let isSmall =
+              ExtentClass(view.extents[axis], distinguishesSmall: program.smallLabels.contains(label)) == .small
             if isSmall { bounds[recipe.count - 1] = ExtentClass.smallBound }
           }
         }

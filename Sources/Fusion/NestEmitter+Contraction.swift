@@ -157,7 +157,8 @@ extension NestEmitter {
     let depth = index(plan.innerExtent)
 
     let packedB = try pack(
-      "right", node.operands[1], outer: plan.batch + outerN, line: n, plan, compute, layout: .panels(width: sizes.panel, pad: 0),
+      "right", node.operands[1], outer: plan.batch + outerN, line: n, plan, compute,
+      layout: .panels(width: sizes.panel, pad: 0),
       lineFirst: false
     ) { $0.right }
     var packedA: Int?
@@ -225,7 +226,9 @@ extension NestEmitter {
 
   /// The left operand can be read as it is: f32 or f64 in memory, one inner axis, contiguous along it.
   private func readsRowsDirectly(_ value: Value, _ plan: ContractionPlan, _ compute: DType) -> Bool {
-    guard plan.inner.count == 1, let source = nest.inputs[value], graph.type(value).dtype == compute else { return false }
+    guard plan.inner.count == 1, let source = nest.inputs[value], graph.type(value).dtype == compute else {
+      return false
+    }
     guard case .parameter(let i) = source else { return plan.inner[0].left == graph.type(value).shape.rank - 1 }
     return plan.inner[0].left.map { graph.parameters[i].strides[$0].isKnown(1) } ?? false
   }

@@ -79,7 +79,9 @@ extension NestEmitter {
     forget()
   }
 
-  mutating func store(_ root: LoopNest.Root, _ value: TileValue, _ coordinates: [Coordinate], _ mode: StoreMode = .plain) {
+  mutating func store(
+    _ root: LoopNest.Root, _ value: TileValue, _ coordinates: [Coordinate], _ mode: StoreMode = .plain
+  ) {
     let number = buffer(root.value, root.target, .output)
     let axes = coordinates.map {
       AxisMap($0.start, tileAxis: $0.tileAxis, scale: $0.scale, guarded: $0.guarded, indirect: $0.indirect)

@@ -26,7 +26,8 @@ extension NestEmitter {
       let updates = try emitter.emit(node.operands[2], coordinates)
       let whole = emitter.repeating(updates, emitter.naturalShape(coordinates))
       var target = coordinates
-      target[axis] = Coordinate(start: emitter.builder.index(0), indirect: emitter.repeating(indices, emitter.builder.shape(whole)))
+      target[axis] = Coordinate(
+        start: emitter.builder.index(0), indirect: emitter.repeating(indices, emitter.builder.shape(whole)))
       emitter.store(root, whole, target, combine.map { .accumulate($0) } ?? .plain)
     }
   }

@@ -181,7 +181,8 @@ struct NestEmitter: ~Copyable {
     case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .call: break
     }
     throw Diagnostic(
-      .compiler, "fusion: %\(value.id) (\(node.primitive.definition.name)) is needed in a kernel that does not compute it")
+      .compiler,
+      "fusion: %\(value.id) (\(node.primitive.definition.name)) is needed in a kernel that does not compute it")
   }
 
   private mutating func leaf(_ node: GraphNode, _ coordinates: [Coordinate]) -> TileValue {

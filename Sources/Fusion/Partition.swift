@@ -161,7 +161,8 @@ struct Partition {
     nests.append(
       LoopNest(
         name: graph.name, form: .rows(anchors: [value]),
-        axes: domain.dims.enumerated().map { .init(extent: $1, reduced: reduced.contains($0)) }, roots: [], inputs: [:]))
+        axes: domain.dims.enumerated().map { .init(extent: $1, reduced: reduced.contains($0)) }, roots: [], inputs: [:])
+    )
   }
 
   private func matches(_ nest: Int, _ domain: Shape, _ axes: [Int]) -> Bool {

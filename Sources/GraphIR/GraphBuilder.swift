@@ -20,6 +20,12 @@ public struct GraphBuilder {
   public func shape(_ value: Value) -> Shape { graph.type(value).shape }
   public func dtype(_ value: Value) -> DType { graph.type(value).dtype }
 
+  /// Whether `value` is a tensor of the launch (not a scalar).
+  public func isParameter(_ value: Value) -> Bool {
+    if case .parameter = graph[value].primitive { return true }
+    return false
+  }
+
   /// A 64-bit launch argument as a symbolic extent.
   public mutating func extent(_ name: String) -> Dim {
     graph.arguments.append(name)
@@ -57,6 +63,14 @@ public struct GraphBuilder {
 
   public mutating func broadcast(_ value: Value, _ shape: Shape) throws(Diagnostic) -> Value {
     self.shape(value) == shape ? value : try append(.broadcast(shape), [value])
+  }
+
+  /// A value with `axes` of `shape` dropped, repeated along them again.
+  public mutating func restoring(_ value: Value, _ axes: [Int], _ shape: Shape) throws(Diagnostic) -> Value {
+    var kept = shape
+    for axis in axes { kept[axis] = 1 }
+    let inserted = self.shape(value) == kept ? value : try append(.reshape(kept), [value])
+    return try broadcast(inserted, shape)
   }
 
   public mutating func convert(_ value: Value, to dtype: DType) throws(Diagnostic) -> Value {

@@ -10,7 +10,7 @@ import TensorTypes
 /// An operand of a pointwise operation as the user wrote it.
 package enum PointwiseOperand {
   case tensor(Tensor)
-  case scalar(ScalarValue)
+  case scalar(Number)
 }
 
 /// Which dtype a pointwise operation computes in and gives.
@@ -171,7 +171,9 @@ extension TensorView {
 
 extension ScalarOperand {
   package init(_ constant: ScalarConstant) {
-    self.init(constant.dtype, bits: ScalarReference.bits(constant))
+    let value: ScalarValue =
+      constant.dtype.isFloating ? .float(constant.doubleValue) : .integer(constant.integerValue)
+    self.init(constant.dtype, bits: Int64(bitPattern: ScalarReference.bits(of: value, constant.dtype)))
   }
 }
 

@@ -56,7 +56,7 @@ package final class RowOperation: Sendable {
         return Program("rows \(key)") { builder, values throws(Diagnostic) in
           var converted = values
           if let compute {
-            for i in values.indices where builder.shape(values[i]).rank > 0 || builder.isParameter(values[i]) {
+            for i in values.indices where builder.isParameter(values[i]) {
               converted[i] = try builder.convert(values[i], to: compute)
             }
           }
@@ -89,7 +89,8 @@ package func resolvedAxis(_ axis: Int, rank: Int, _ name: String) throws(Diagnos
   let bound = max(rank, 1)
   let index = axis < 0 ? axis + bound : axis
   guard index >= 0, index < bound else {
-    throw Diagnostic(.index, "\(name): axis \(axis) is outside \(-bound)...\(bound - 1)", remedy: "the tensor has rank \(rank)")
+    throw Diagnostic(
+      .index, "\(name): axis \(axis) is outside \(-bound)...\(bound - 1)", remedy: "the tensor has rank \(rank)")
   }
   return index
 }

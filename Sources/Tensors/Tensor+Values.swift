@@ -1,0 +1,76 @@
+// Values into a tensor and out of it: the only doors between Swift numbers and elements.
+// Not conversions between dtypes on the device. Surprise: reading throws whatever went wrong on the way.
+import Basics
+import Engine
+import Runtime
+import Scalars
+import TensorTypes
+
+extension Tensor {
+  /// A tensor of `shape` with `elements` in row-major order; without a shape, of rank 1.
+  public init<T: Element>(
+    _ elements: [T], shape: [Int]? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) {
+    let extents = shape ?? [elements.count]
+    self = Self.attempt(file, line) { () throws(Diagnostic) in
+      guard extents.allSatisfy({ $0 >= 0 }), extents.reduce(1, *) == elements.count else {
+        throw Diagnostic(
+          .shape, "\(elements.count) elements do not fill the shape \(extents)",
+          remedy: "the extents' product must be \(elements.count)")
+      }
+      let view = try Engine.current.allocate(T.dtype, extents)
+      elements.withUnsafeBytes { source in
+        if let start = source.baseAddress { view.base.copyMemory(from: start, byteCount: source.count) }
+      }
+      return Tensor(view)
+    }
+  }
+
+  /// A 0-d tensor: f32 for floating numbers, i64 for integers, bool for Bool, unless `dtype` says otherwise.
+  public init(_ number: some Scalar, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line) {
+    let value = number.number
+    let type = dtype ?? PointwiseOperation.defaultDType(value.category)
+    self = Self.attempt(file, line) { () throws(Diagnostic) in
+      let view = try Engine.current.allocate(type, [])
+      let constant = value.constant(type)
+      ScalarReference.store(
+        type.isFloating ? .float(constant.doubleValue) : .integer(constant.integerValue), view.base, type)
+      return Tensor(view)
+    }
+  }
+
+  /// The only element, as a Swift number.
+  ///
+  /// - Throws: the first mistake on the way here, or that there is not exactly one element.
+  public func item<T: Element>(
+    as type: T.Type = T.self, file: StaticString = #fileID, line: UInt = #line
+  ) throws(Diagnostic) -> T {
+    let source = try view
+    guard source.elementCount == 1 else {
+      throw Diagnostic(
+        .shape, "item() needs one element, shape \(source.extents) has \(source.elementCount)",
+        remedy: "read all of them with array()", file: file, line: line)
+    }
+    return T(element: ScalarReference.load(source.base, source.dtype))
+  }
+
+  /// All elements in row-major order.
+  ///
+  /// - Throws: the first mistake on the way here.
+  public func array<T: Element>(
+    as type: T.Type = T.self, file: StaticString = #fileID, line: UInt = #line
+  ) throws(Diagnostic) -> [T] {
+    let source = try contiguous(file: file, line: line).view
+    let count = source.elementCount
+    if source.dtype == T.dtype, T.self != Bool.self {
+      return [T](unsafeUninitializedCapacity: count) { buffer, initialised in
+        if count > 0, let start = buffer.baseAddress {
+          UnsafeMutableRawPointer(start).copyMemory(from: source.base, byteCount: count * source.dtype.size)
+        }
+        initialised = count
+      }
+    }
+    let size = source.dtype.size
+    return (0..<count).map { T(element: ScalarReference.load(source.base + $0 * size, source.dtype)) }
+  }
+}
