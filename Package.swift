@@ -62,6 +62,8 @@ let package = Package(
     layer("LanguageModels", ["Formats", "Tokenizers"]),
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
+    .executableTarget(
+      name: "RuntimeBenchmark", dependencies: ["Basics", "TensorTypes", "Runtime", "DriverCPU"], path: "Benchmarks/Runtime"),
     // Tests
     tests("ArchitectureTests", []),
     tests("RuntimeTests", ["Basics", "TensorTypes", "Runtime", "DriverCPU", "DriverNull"]),

@@ -36,6 +36,9 @@ public struct StableHash: Sendable, Hashable, CustomStringConvertible {
     return x ^ (x >> 33)
   }
 
+  /// Half of the digest as a number: a checksum.
+  public var word: UInt64 { Self.avalanche(low ^ Self.avalanche(high)) }
+
   /// 32 hexadecimal digits.
   public var description: String {
     [Self.avalanche(low), Self.avalanche(high &+ low)].map { word in

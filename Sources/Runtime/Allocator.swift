@@ -34,7 +34,7 @@ package enum Allocator {
   static let central = CentralMemory()
 
   @inline(__always) package static func allocate(_ byteCount: Int) throws(Diagnostic) -> Block {
-    guard byteCount >= 0, let sizeClass = SizeClass(holding: byteCount) else { throw CentralMemory.absurd(byteCount) }
+    guard let sizeClass = SizeClass(holding: byteCount) else { throw CentralMemory.absurd(byteCount) }
     guard sizeClass.isSmall else { return try central.allocateSpan(sizeClass, byteCount: byteCount) }
     let cache = ThreadCache.current
     if let address = cache.pop(sizeClass) { return Block(address: address, sizeClass: sizeClass) }
@@ -83,8 +83,8 @@ struct ThreadCache {
     (base + 64).assumingMemoryBound(to: List.self) + sizeClass.number
   }
 
-  /// Blocks that a thread may keep: about 128 KB per class, at least 4.
-  static func capacity(_ sizeClass: SizeClass) -> Int { min(64, max(4, (128 << 10) / sizeClass.capacity)) }
+  /// Blocks that a thread may keep: about 128 KB per class, at least 4, at most 256.
+  static func capacity(_ sizeClass: SizeClass) -> Int { min(256, max(4, (128 << 10) / sizeClass.capacity)) }
 
   @inline(__always) static var current: ThreadCache {
     if let memory = azulejo_this_thread().pointee.memory { return ThreadCache(base: memory) }

@@ -19,15 +19,17 @@ package struct SizeClass: Sendable, Hashable {
   static let smallCount = linearCount + 4 * 5
   // Then eight per power of two, padding not included.
   static let largestSmall = 32 << 10
-  static let largestByteCount = 1 << 45
+  static let largestByteCount: UInt = 1 << 45
   static let count = smallCount + 8 * 30
 
   package var isSmall: Bool { number < Self.smallCount }
 
   @inline(__always) package init(number: Int) { self.number = number }
 
-  /// The class of blocks that hold `byteCount` bytes and the padding; nil if no machine has so much.
+  /// The class of blocks that hold `byteCount` bytes and the padding; nil if that is negative or more than any machine has.
   @inline(__always) package init?(holding byteCount: Int) {
+    // Negative numbers are large ones here.
+    guard UInt(bitPattern: byteCount) <= Self.largestByteCount else { return nil }
     let bytes = byteCount &+ Self.padding
     if bytes <= 1024 {
       number = (bytes &- 1) >> 6
@@ -36,8 +38,9 @@ package struct SizeClass: Sendable, Hashable {
       let exponent = Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount
       number = Self.linearCount + (exponent - 10) * 4 + ((bytes - 1) >> (exponent - 2)) & 3
     } else {
-      guard byteCount <= Self.largestByteCount else { return nil }
-      let last = max(byteCount, Self.largestSmall + 1) - 1
+      // From 2 MB on, classes of one capacity are one class.
+      let rounded = byteCount <= Self.hugePage ? byteCount : ((byteCount - 1) | (Self.hugePage - 1)) + 1
+      let last = max(rounded, Self.largestSmall + 1) - 1
       let exponent = Int.bitWidth - 1 - last.leadingZeroBitCount
       number = Self.smallCount + (exponent - 15) * 8 + (last >> (exponent - 3)) & 7
     }

@@ -1,0 +1,331 @@
+// Compiled kernels on disk, a file per key, so that a second process compiles nothing.
+// Not a store to rely on: any trouble is a miss, and a directory that cannot be written only costs compile time.
+//
+// No locks: an entry is written under a name of its own and renamed, so a reader sees a whole entry or none; two writers of
+// one key write equal bytes. Surprise: the key's text is checked on reading too, as is a checksum over the whole entry: a
+// file cut off by a crash of the machine is recognised and removed.
+import Basics
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+// At file level, where `read` and `write` are still the system's.
+@Sendable private func systemWrite(_ file: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+  write(file, bytes, count)
+}
+private func systemRead(_ file: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+  read(file, bytes, count)
+}
+
+package final class ObjectCache: Sendable {
+  /// Bytes to a file; answers how many were written, as `write(2)`. Tests put failures here.
+  package typealias Writer = @Sendable (Int32, UnsafeRawPointer, Int) -> Int
+
+  /// The cache that AZULEJO_CACHE chooses.
+  package static let shared = ObjectCache(directory: standardDirectory(Knobs.current.cache))
+
+  /// nil: no cache, every read misses.
+  package let directory: String?
+  private let byteLimit: Int
+  private let writer: Writer
+  private let state: Mutex<State>
+
+  private struct State {
+    var hasWarned = false
+    /// Bytes on disk as far as this process knows; nil before the first look.
+    var bytes: Int?
+    var serial = 0
+  }
+
+  package struct Statistics: Sendable, Hashable {
+    package var entries = 0
+    package var bytes = 0
+  }
+
+  private static let suffix = ".kernel"
+  private static let temporarySuffix = ".partial"
+  private static let magic: UInt64 = 0x314c_4e4b_4a5a_4c41  // "ALZJKNL1"
+  private static let headerBytes = 32
+  // Larger than any object; a length beyond it is a broken header.
+  private static let largestEntry = 1 << 30
+
+  /// - Parameters:
+  ///   - directory: made when first written to; nil switches the cache off.
+  ///   - byteLimit: beyond it the entries used longest ago are removed.
+  package init(directory: String?, byteLimit: Int = 1 << 30, writer: Writer? = nil) {
+    self.directory = directory
+    self.byteLimit = byteLimit
+    self.writer = writer ?? systemWrite
+    state = Mutex(State())
+  }
+
+  /// $XDG_CACHE_HOME/azulejo, or .cache/azulejo in the home directory; nil if the choice is `off` or there is no home.
+  package static func standardDirectory(
+    _ choice: Knobs.CacheChoice, environment: (String) -> String? = { getenv($0).map { String(cString: $0) } }
+  ) -> String? {
+    switch choice {
+    case .off: return nil
+    case .directory(let path): return path
+    case .standard:
+      // The specification of XDG: a relative path is to be ignored.
+      if let base = environment("XDG_CACHE_HOME"), base.hasPrefix("/") { return base + "/azulejo" }
+      guard let home = environment("HOME"), !home.isEmpty else { return nil }
+      return home + "/.cache/azulejo"
+    }
+  }
+
+  // MARK: Reading
+
+  /// The bytes stored under `key`, or nil. A broken entry is removed.
+  /// - Parameter key: hexadecimal digits of a StableHash; letters, digits and "-" only.
+  package func read(_ key: String) -> [UInt8]? {
+    guard let path = path(key) else { return nil }
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else {
+      Log.write(.cache, "miss \(key)")
+      return nil
+    }
+    defer { close(file) }
+    var information = stat()
+    guard fstat(file, &information) == 0, let payload = Self.payload(file, Int(information.st_size), key: key) else {
+      unlink(path)
+      Log.write(.cache, "broken \(key): removed")
+      return nil
+    }
+    markUsed(file, information)
+    Log.write(.cache, "hit \(key): \(payload.count) bytes")
+    return payload
+  }
+
+  private static func payload(_ file: Int32, _ size: Int, key: String) -> [UInt8]? {
+    guard size >= headerBytes, size <= largestEntry else { return nil }
+    var header = [UInt64](repeating: 0, count: headerBytes / 8)
+    guard header.withUnsafeMutableBytes({ readAll(file, $0) }) else { return nil }
+    let (length, checksum) = (header[2], header[3])
+    guard UInt64(littleEndian: header[0]) == magic, UInt64(littleEndian: header[1]) == UInt64(key.utf8.count),
+      let count = Int(exactly: UInt64(littleEndian: length)), count <= size,
+      count == size - headerBytes - key.utf8.count
+    else { return nil }
+    var storedKey = [UInt8](repeating: 0, count: key.utf8.count)
+    guard storedKey.withUnsafeMutableBytes({ readAll(file, $0) }), storedKey.elementsEqual(key.utf8) else { return nil }
+    var isWhole = false
+    let payload = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      isWhole = readAll(file, UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+      initialized = isWhole ? count : 0
+    }
+    guard isWhole, Self.checksum(key, payload) == UInt64(littleEndian: checksum) else { return nil }
+    return payload
+  }
+
+  private static func readAll(_ file: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Bool {
+    var done = 0
+    while done < buffer.count {
+      guard let base = buffer.baseAddress else { return false }
+      let count = systemRead(file, base + done, buffer.count - done)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return false }
+      done += count
+    }
+    return true
+  }
+
+  /// The time of the last use is the modification time, looked after once a day: access times are often switched off.
+  private func markUsed(_ file: Int32, _ information: stat) {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    if now.tv_sec - Self.modified(information) > 24 * 3600 { futimens(file, nil) }
+  }
+
+  private static func modified(_ information: stat) -> Int {
+    #if canImport(Glibc)
+      Int(information.st_mtim.tv_sec)
+    #else
+      Int(information.st_mtimespec.tv_sec)
+    #endif
+  }
+
+  // MARK: Writing
+
+  /// Stores `payload` under `key`. Trouble is logged once and otherwise ignored.
+  package func write(_ key: String, _ payload: [UInt8]) {
+    guard let directory, let path = path(key) else { return }
+    let serial = state.withLock { state in
+      state.serial += 1
+      return state.serial
+    }
+    let temporary = "\(directory)/\(key).\(getpid()).\(serial)\(Self.temporarySuffix)"
+    var entry: [UInt8] = []
+    entry.reserveCapacity(Self.headerBytes + key.utf8.count + payload.count)
+    for word in [Self.magic, UInt64(key.utf8.count), UInt64(payload.count), Self.checksum(key, payload)] {
+      withUnsafeBytes(of: word.littleEndian) { entry += $0 }
+    }
+    entry += key.utf8
+    entry += payload
+    // A file beyond the process' limit would be answered by a signal that ends it.
+    var fileLimit = rlimit()
+    if getrlimit(Self.fileSizeLimit, &fileLimit) == 0, UInt64(fileLimit.rlim_cur) < UInt64(entry.count) {
+      return warn("an entry of \(entry.count) bytes exceeds the file size limit")
+    }
+    makeDirectories(directory)
+    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard file >= 0 else { return warn("\(directory): \(String(cString: strerror(errno)))") }
+    let isWritten = writeAll(file, entry)
+    let reason = errno
+    guard close(file) == 0, isWritten, rename(temporary, path) == 0 else {
+      unlink(temporary)
+      return warn("\(directory): \(String(cString: strerror(isWritten ? errno : reason)))")
+    }
+    Log.write(.cache, "stored \(key): \(payload.count) bytes")
+    keepToLimit(added: entry.count)
+  }
+
+  #if canImport(Glibc)
+    private static let fileSizeLimit = __rlimit_resource_t(UInt32(RLIMIT_FSIZE.rawValue))
+  #else
+    private static let fileSizeLimit = RLIMIT_FSIZE
+  #endif
+
+  private func writeAll(_ file: Int32, _ entry: [UInt8]) -> Bool {
+    entry.withUnsafeBytes { bytes in
+      var done = 0
+      while done < bytes.count, let base = bytes.baseAddress {
+        let count = writer(file, base + done, bytes.count - done)
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return false }
+        done += count
+      }
+      return true
+    }
+  }
+
+  private func makeDirectories(_ path: String) {
+    if access(path, F_OK) == 0 { return }
+    var end = path.startIndex
+    while let slash = path[path.index(after: end)...].firstIndex(of: "/") {
+      mkdir(String(path[..<slash]), 0o777)
+      end = slash
+      if path.index(after: end) == path.endIndex { break }
+    }
+    mkdir(path, 0o777)
+  }
+
+  private func warn(_ reason: String) {
+    let isFirst = state.withLock { state in
+      defer { state.hasWarned = true }
+      return !state.hasWarned
+    }
+    if isFirst { Log.warn(.cache, "compiled kernels are not kept: \(reason)") }
+  }
+
+  // MARK: All entries
+
+  package var statistics: Statistics {
+    entries().reduce(into: Statistics()) { result, entry in
+      guard entry.isWhole else { return }
+      result.entries += 1
+      result.bytes += entry.bytes
+    }
+  }
+
+  /// Removes every entry; other files in the directory stay.
+  /// - Throws: `Diagnostic(.cache)` if one cannot be removed.
+  package func clear() throws(Diagnostic) {
+    for entry in entries() where unlink(entry.path) != 0 && errno != ENOENT {
+      throw Diagnostic(
+        .cache, "cannot remove \(entry.path): \(String(cString: strerror(errno)))",
+        remedy: "remove the directory by hand")
+    }
+    state.withLock { $0.bytes = 0 }
+  }
+
+  private struct Entry {
+    var path: String
+    var bytes: Int
+    var modified: Int
+    var isWhole: Bool
+  }
+
+  private func entries() -> [Entry] {
+    guard let directory, let listing = opendir(directory) else { return [] }
+    defer { closedir(listing) }
+    var found: [Entry] = []
+    while let item = readdir(listing) {
+      let name = withUnsafeBytes(of: &item.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      let isWhole = name.hasSuffix(Self.suffix)
+      guard isWhole || name.hasSuffix(Self.temporarySuffix) else { continue }
+      var information = stat()
+      let path = "\(directory)/\(name)"
+      guard lstat(path, &information) == 0 else { continue }
+      found.append(
+        Entry(path: path, bytes: Int(information.st_size), modified: Self.modified(information), isWhole: isWhole))
+    }
+    return found
+  }
+
+  /// Looks at the directory on the first write of a process, then counts along; removes to 3/4 when the limit is passed.
+  private func keepToLimit(added: Int) {
+    let known = state.withLock { state in
+      if let bytes = state.bytes { state.bytes = bytes + added }
+      return state.bytes
+    }
+    if let known, known <= byteLimit { return }
+    let all = entries()
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    // What a killed process left half written; an hour is longer than any write.
+    for entry in all where !entry.isWhole && now.tv_sec - entry.modified > 3600 { unlink(entry.path) }
+    var bytes = all.reduce(0) { $1.isWhole ? $0 + $1.bytes : $0 }
+    if bytes > byteLimit {
+      let oldestFirst = all.filter(\.isWhole).sorted { ($0.modified, $0.path) < ($1.modified, $1.path) }
+      for entry in oldestFirst where bytes > byteLimit / 4 * 3 {
+        unlink(entry.path)
+        bytes -= entry.bytes
+      }
+      Log.write(.cache, "evicted to \(bytes) bytes")
+    }
+    state.withLock { $0.bytes = bytes }
+  }
+
+  // MARK: Names and sums
+
+  /// nil for a key that is no file name, and without a directory.
+  private func path(_ key: String) -> String? {
+    guard let directory, !key.isEmpty, key.utf8.count <= 128,
+      key.utf8.allSatisfy({
+        $0 == 0x2d || (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+      })
+    else { return nil }
+    return "\(directory)/\(key)\(Self.suffix)"
+  }
+
+  /// Eight bytes a step: a warm start sums every object that it loads.
+  private static func checksum(_ key: String, _ payload: [UInt8]) -> UInt64 {
+    var hash = StableHash()
+    hash.combine(key)
+    hash.combine(payload.count)
+    var a: UInt64 = 0x9e37_79b9_7f4a_7c15
+    var b: UInt64 = 0xc2b2_ae3d_27d4_eb4f
+    payload.withUnsafeBytes { bytes in
+      let words = bytes.count / 16
+      for i in 0..<words {
+        let x = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 16 * i, as: UInt64.self))
+        let y = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 16 * i + 8, as: UInt64.self))
+        a = (a ^ x) &* 0xff51_afd7_ed55_8ccd
+        b = (b ^ y) &* 0xc4ce_b9fe_1a85_ec53
+        // Without the shift a difference in high bits would never reach the low ones.
+        a ^= a >> 29
+        b ^= b >> 31
+      }
+      for i in words * 16..<bytes.count { hash.combine(byte: bytes[i]) }
+    }
+    hash.combine(a)
+    hash.combine(b)
+    return hash.word
+  }
+}
