@@ -1,0 +1,31 @@
+# demo: set up, build, fetch a model, let it speak.   test: set up, all tests.   check: what to run before a commit.
+# bench: the numbers.                                 Everything that is missing is installed by scripts/setup.
+
+MODELS ?= $(or $(AZULEJO_MODELS),$(HOME)/.cache/azulejo/models)
+BIN = .build/release/azulejo
+
+.PHONY: demo test check bench setup build
+
+setup:
+	@scripts/setup
+
+build: setup
+	swift build -c release --product azulejo
+
+demo: build
+	@scripts/fetch-models smollm2
+	@$(BIN) generate --model "$(MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf" --prompt "What is the capital of France?"
+
+test: setup
+	@scripts/fetch-models
+	swift build --build-tests
+	swift test --skip-build --quiet
+
+check: setup
+	swift format lint --strict --parallel --recursive Sources Tests Package.swift
+	swift build --build-tests
+	swift test --skip-build --quiet --skip ConformanceTests --skip LanguageModelTests
+
+bench: build
+	@scripts/fetch-models
+	@$(BIN) bench
