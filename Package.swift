@@ -73,6 +73,7 @@ let package = Package(
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
     tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
+    tests("FusionTests", ["Fusion", "GraphIR", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]
