@@ -66,7 +66,7 @@ extension Payload {
       write("axis", axis)
       write("shape", shape)
     case .dtype(let dtype): write("dtype", dtype)
-    case .shape(let shape): write("shape", shape)
+    case .shape(let shape), .repeated(let shape): write("shape", shape)
     case .permutation(let permutation): write("permutation", permutation)
     case .slice(let starts, let counts, let steps):
       write("starts", Shape(starts))

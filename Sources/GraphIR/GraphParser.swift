@@ -107,6 +107,7 @@ struct GraphParser {
       try key("dtype")
       return .dtype(try dtype())
     case .shape: return .shape(Shape(try dims("shape")))
+    case .repeated: return .repeated(Shape(try dims("shape")))
     case .permutation: return .permutation(try integers("permutation"))
     case .slice:
       return .slice(starts: try dims("starts"), counts: try dims("counts"), steps: try integers("steps"))

@@ -87,7 +87,7 @@ extension Primitive {
     case .select: (PointwiseTernary.select, .none)
     case .multiplyAdd: (PointwiseTernary.multiplyAdd, .none)
 
-    case .broadcast(let shape): (Reindexing.broadcast, .shape(shape))
+    case .broadcast(let shape): (Reindexing.broadcast, .repeated(shape))
     case .reshape(let shape): (Reindexing.reshape, .shape(shape))
     case .permute(let permutation): (Reindexing.permute, .permutation(permutation))
     case .slice(let starts, let counts, let steps):

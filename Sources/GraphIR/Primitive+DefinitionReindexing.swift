@@ -12,7 +12,7 @@ enum Reindexing {
       "no extent is negative",
     ],
     lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.broadcast,
-    make: { if case .shape(let shape) = $0 { .broadcast(shape) } else { nil } })
+    make: { if case .repeated(let shape) = $0 { .broadcast(shape) } else { nil } })
 
   static let reshape = PrimitiveDefinition(
     name: "reshape",

@@ -6,7 +6,7 @@ import TensorTypes
 
 extension TypeRules {
   static let broadcast: Rule = { question throws(Diagnostic) in
-    guard case .shape(let shape) = question.payload else { throw question.unreachablePayload }
+    guard case .repeated(let shape) = question.payload else { throw question.unreachablePayload }
     try question.requireOperands(1)
     let operand = question.operands[0]
     try question.require(

@@ -92,6 +92,8 @@ package enum Payload: Sendable, Hashable {
   case iota(axis: Int, Shape)
   case dtype(DType)
   case shape(Shape)
+  /// As `shape`, for repetition.
+  case repeated(Shape)
   case permutation([Int])
   case slice(starts: [Dim], counts: [Dim], steps: [Int])
   case pad(low: [Dim], high: [Dim])
