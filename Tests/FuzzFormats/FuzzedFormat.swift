@@ -50,9 +50,7 @@ public enum FuzzedFormat: UInt8, CaseIterable, Sendable {
   private func readAll(_ array: NpyArray) { precondition(array.floats().count == array.elementCount, "\(array)") }
 }
 
-/// libFuzzer's entry: the first byte chooses the format, the rest is the file.
-///
-///     swift build --sanitize fuzzer --product ... is not needed for tests; link this target with -sanitize=fuzzer
+/// libFuzzer's entry: the first byte chooses the format, the rest is the file. Built and run by `scripts/fuzz-formats`.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzTestOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   let bytes = UnsafeBufferPointer(start: data, count: count)
