@@ -6,6 +6,7 @@ import Basics
 
 /// The type of a metadata value, with the number GGUF gives it.
 public enum GGUFValueType: UInt32, Sendable, Hashable, CustomStringConvertible {
+  /// In the order of their numbers, from 0.
   case u8, i8, u16, i16, u32, i32, f32, bool, string, array, u64, i64, f64
 
   /// Bytes of a value in the file; the least for strings and arrays, whose lengths vary.
@@ -20,6 +21,7 @@ public enum GGUFValueType: UInt32, Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// "u32".
   public var description: String {
     switch self {
     case .u8: "u8"
@@ -41,10 +43,15 @@ public enum GGUFValueType: UInt32, Sendable, Hashable, CustomStringConvertible {
 
 /// A metadata value.
 public enum GGUFValue: Sendable {
+  /// An integer; ``integer`` reads all of them.
   case u8(UInt8), i8(Int8), u16(UInt16), i16(Int16), u32(UInt32), i32(Int32), u64(UInt64), i64(Int64)
+  /// A floating-point number; ``number`` reads these and integers.
   case f32(Float), f64(Double)
+  /// A truth value; the file holds 0 or 1.
   case bool(Bool)
+  /// Text; bytes that are not UTF-8 have become U+FFFD.
   case string(String)
+  /// An array, left in the file.
   case array(GGUFArray)
 
   /// The value's type.

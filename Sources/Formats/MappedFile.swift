@@ -18,8 +18,9 @@ import Basics
 ///
 /// - Important: Replacing a file (a rename, as all writers here do) is safe while it is mapped. *Shortening* it in
 ///   place is not: the system then delivers `SIGBUS` when a lost page is touched, and no library can prevent that.
-// @unchecked: all stored properties are immutable, and the mapped memory is read-only until deinit unmaps it.
 public final class MappedFile: @unchecked Sendable {
+  // @unchecked: all stored properties are immutable, and the mapped memory is read-only until deinit unmaps it.
+
   /// The path as the caller gave it; every error names it.
   public let path: String
   /// Bytes in the file when it was opened; never 0.

@@ -24,13 +24,18 @@ public struct QuantizedFormat: Sendable, Hashable, CustomStringConvertible {
 
   /// `base + sum of stride * ((e / divisor) % modulus)` of an element's index `e` in its block.
   public struct IndexMap: Sendable, Hashable {
+    /// One summand: `stride * (e / divisor % modulus)`.
     public struct Term: Sendable, Hashable {
+      /// What the quotient is multiplied with.
       public let stride: Int
+      /// At least 1.
       public let divisor: Int
       /// Nil where the quotient needs no remainder.
       public let modulus: Int?
     }
+    /// The map's value where all terms are 0.
     public let base: Int
+    /// The summands.
     public let terms: [Term]
 
     /// The map's value for `element`.
@@ -56,6 +61,7 @@ public struct QuantizedFormat: Sendable, Hashable, CustomStringConvertible {
 
   /// A small integer put together from bit slices: `(slices, sign-extended if isSigned) - bias`.
   public struct PackedInteger: Sendable, Hashable {
+    /// The parts, lowest bits first.
     public let slices: [BitSlice]
     /// Whether the joined bits are a two's complement number of their width.
     public let isSigned: Bool
@@ -95,9 +101,12 @@ public struct QuantizedFormat: Sendable, Hashable, CustomStringConvertible {
   /// Whether ``minimum`` is subtracted.
   public let subtractsMinimum: Bool
 
+  /// The name.
   public var description: String { name }
 
+  /// Formats with one ggml number are one format: there is a single record of each.
   public static func == (a: QuantizedFormat, b: QuantizedFormat) -> Bool { a.ggmlID == b.ggmlID }
+  /// Hashes the ggml number.
   public func hash(into hasher: inout Hasher) { hasher.combine(ggmlID) }
 
   /// Bytes of `elements` consecutive elements, which must fill whole blocks; nil if they do not or on overflow.

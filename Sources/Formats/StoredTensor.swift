@@ -16,6 +16,7 @@ public struct StoredTensor: Sendable {
     /// Listed in the file but not readable here; the text names the encoding.
     case unsupported(String)
 
+    /// "f16", "Q4_K", or the name of an unsupported encoding.
     public var description: String {
       switch self {
       case .dense(let dtype): dtype.description

@@ -6,7 +6,9 @@ import Basics
 
 /// A file of named tensors in one of the formats that hold model weights.
 public enum WeightFile: Sendable {
+  /// A GGUF model.
   case gguf(GGUFFile)
+  /// A safetensors file.
   case safetensors(SafetensorsFile)
 
   /// Maps the file at `path` and recognises its format by its first bytes.

@@ -19,6 +19,23 @@ struct WeightFileTests {
     expectDiagnostic(.format, "no tensor 'x'") { _ = try opened.tensor("x") }
   }
 
+  /// The programs of Formats.docc, the writer's first.
+  @Test func the_documented_programs_do_what_their_comments_say() throws {
+    let folder = try ScratchFolder()
+    let path = folder.path("model.safetensors")
+    try SafetensorsWriter.write(
+      [OutgoingTensor("linear.weight", .f32, [2, 3], elements: [1, 2, 3, 4, 5, 6] as [Float])], to: path)
+
+    let weights = try WeightFile.open(path)
+    let tensor = try weights.tensor("linear.weight")
+    #expect(tensor.shape == [2, 3])
+    #expect(tensor.encoding == .dense(.f32))
+    let values = try tensor.floats()
+    #expect(values == [1, 2, 3, 4, 5, 6])
+    tensor.bytes.release()
+    #expect(try tensor.floats() == values)
+  }
+
   private struct Failure: Error {}
 
   @Test(arguments: [
