@@ -14,6 +14,8 @@ public struct ScalarExpr: Sendable {
     case convert(ScalarExpr, Target)
     /// The same bits as another dtype of equal size.
     case bitcast(ScalarExpr, DType)
+    /// A formula that needs to know the dtype of its operands: called with it when the expression gets its types.
+    case typed([ScalarExpr], @Sendable (DType, [ScalarExpr]) -> ScalarExpr)
   }
   public enum Target: Sendable, Hashable {
     case dtype(DType)
@@ -35,6 +37,12 @@ public struct ScalarExpr: Sendable {
   public static func integer(_ value: Int64) -> ScalarExpr { ScalarExpr(.integer(value)) }
   public static func apply(_ instruction: ScalarInstruction, _ operands: ScalarExpr...) -> ScalarExpr {
     ScalarExpr(.apply(instruction, operands))
+  }
+  /// `body` gets the dtype of the operands (all have one).
+  public static func typed(
+    _ operands: ScalarExpr..., body: @escaping @Sendable (DType, [ScalarExpr]) -> ScalarExpr
+  ) -> ScalarExpr {
+    ScalarExpr(.typed(operands, body))
   }
   public func converted(to dtype: DType) -> ScalarExpr { ScalarExpr(.convert(self, .dtype(dtype))) }
   public func converted(toInput index: Int) -> ScalarExpr { ScalarExpr(.convert(self, .input(index))) }
@@ -93,24 +101,33 @@ public struct ScalarProgram: Sendable, Hashable {
 
   /// nil where the formula is not defined on these dtypes.
   public init?(_ expression: ScalarExpr, inputs: [DType]) {
-    var seen: [ObjectIdentifier: Int] = [:]
+    var seen: [ObjectIdentifier: Seen] = [:]
     guard let root = Self.flatten(expression, nil, inputs, &nodes, &seen) else { return nil }
     if root != nodes.count - 1 { nodes.append(Node(operation: .convert(root), dtype: nodes[root].dtype)) }
   }
 
+  /// Holds the expression: what a typed formula makes would otherwise be freed, and its identity used again.
+  private struct Seen {
+    var index: Int
+    var node: ScalarExpr.Node
+  }
+
+  /// Literals, and instructions on nothing but literals: they take the dtype that is wanted of them.
   private static func isLiteral(_ expression: ScalarExpr) -> Bool {
     switch expression.kind {
     case .constant, .integer: true
-    case .input, .apply, .convert, .bitcast: false
+    case .input, .convert, .bitcast, .typed: false
+    case .apply(let instruction, let operands):
+      instruction.class != .comparison && operands.dropFirst(instruction == .select ? 1 : 0).allSatisfy(isLiteral)
     }
   }
 
   private static func flatten(
     _ expression: ScalarExpr, _ wanted: DType?, _ inputs: [DType], _ nodes: inout [Node],
-    _ seen: inout [ObjectIdentifier: Int]
+    _ seen: inout [ObjectIdentifier: Seen]
   ) -> Int? {
     let identity = ObjectIdentifier(expression.node)
-    if !isLiteral(expression), let index = seen[identity] { return index }
+    if !isLiteral(expression), let known = seen[identity] { return known.index }
     let made: Node
     switch expression.kind {
     case .input(let i):
@@ -137,19 +154,29 @@ public struct ScalarProgram: Sendable, Hashable {
         return nil
       }
       made = Node(operation: .bitcast(index), dtype: dtype)
+    case .typed(let operands, let body):
+      // The operands are found again in `seen` when the body uses them.
+      var dtype = wanted ?? .f32
+      for operand in operands.reversed() where !isLiteral(operand) {
+        guard let index = flatten(operand, nil, inputs, &nodes, &seen) else { return nil }
+        dtype = nodes[index].dtype
+      }
+      guard let index = flatten(body(dtype, operands), dtype, inputs, &nodes, &seen) else { return nil }
+      seen[identity] = Seen(index: index, node: expression.node)
+      return index
     case .apply(let instruction, let operands):
       guard let node = flattenApply(instruction, operands, wanted, inputs, &nodes, &seen) else { return nil }
       made = node
     }
     nodes.append(made)
-    if !isLiteral(expression) { seen[identity] = nodes.count - 1 }
+    if !isLiteral(expression) { seen[identity] = Seen(index: nodes.count - 1, node: expression.node) }
     return nodes.count - 1
   }
 
   /// Typed operands first, so that literals can take their dtype.
   private static func flattenApply(
     _ instruction: ScalarInstruction, _ operands: [ScalarExpr], _ wanted: DType?, _ inputs: [DType],
-    _ nodes: inout [Node], _ seen: inout [ObjectIdentifier: Int]
+    _ nodes: inout [Node], _ seen: inout [ObjectIdentifier: Seen]
   ) -> Node? {
     var indices = [Int?](repeating: nil, count: operands.count)
     let valueOperands = instruction == .select ? 1..<operands.count : 0..<operands.count
