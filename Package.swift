@@ -69,7 +69,7 @@ let package = Package(
     tests("RuntimeTests", ["Basics", "TensorTypes", "Runtime", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
-    tests("ScalarsTests", ["Scalars"]),
+    tests("ScalarsTests", ["Scalars", "TensorTypes"]),
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
     tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
