@@ -206,12 +206,17 @@ public struct Kernel: Sendable, Hashable {
       guard let extent = evaluatedIndex(value, arguments: arguments), extent >= 0 else { return nil }
       extents.append(extent)
     }
+    func product(_ a: Int?, _ b: Int?) -> Int? {
+      guard let a, let b else { return nil }
+      return DimOperation.multiply.apply(a, b)
+    }
     guard let columns = extents.last else { return 1 }
-    let rows = extents.dropLast().reduce(1, *)
+    let rows = extents.dropLast().reduce(Optional(1)) { product($0, $1) }
     switch buffers[buffer].layout {
     case .strided: return nil
-    case .rowMajor(let pad): return rows * (columns + pad)
-    case .panels(let width, let pad): return rows * ((columns + width - 1) / width) * (width + pad)
+    case .rowMajor(let pad): return product(rows, DimOperation.add.apply(columns, pad))
+    case .panels(let width, let pad):
+      return product(product(rows, DimOperation.ceilDivide.apply(columns, width)), DimOperation.add.apply(width, pad))
     }
   }
 }

@@ -1,0 +1,171 @@
+// The reference machine of tile kernels, and their sanitizer: what a kernel computes, element by element, and what it does
+// wrong. Not fast: instances run one after the other, in order, each operation over its whole tile.
+// Surprise: every element of a tile is computed, also those a guard keeps from being stored, so an integer division in a
+// masked lane faults unless the divisor's load has a fill other than 0.
+//
+// Tiles are flat arrays of 64-bit words, row-major: a Double's bits for floats, an Int64 for integers and bool. What one
+// element becomes is said by `ScalarReference` alone.
+import Basics
+import Scalars
+import TensorTypes
+
+public struct TileInterpreter: Sendable {
+  /// What an element did that the user's data is to blame for; the access or division did nothing.
+  public struct Fault: Sendable, Hashable {
+    public enum Kind: Int, Sendable, Hashable {
+      case index = 1
+      case division = 2
+    }
+    public var kind: Kind
+    public var phase: Int
+    /// Linear number in the grid, axis 0 fastest.
+    public var instance: Int
+    /// The index that was outside `0 ..< extent`; both 0 for a division.
+    public var index: Int
+    public var extent: Int
+
+    public init(kind: Kind, phase: Int, instance: Int, index: Int = 0, extent: Int = 0) {
+      self.kind = kind
+      self.phase = phase
+      self.instance = instance
+      self.index = index
+      self.extent = extent
+    }
+  }
+
+  /// What the kernel is to blame for.
+  public struct Finding: Sendable, Hashable, CustomStringConvertible {
+    public enum Kind: String, Sendable, Hashable {
+      /// A coordinate without guard outside its extent.
+      case outOfBounds = "out of bounds"
+      /// A valid coordinate, but the memory given for the buffer does not reach so far.
+      case outOfMemory = "outside the buffer's memory"
+      /// A read of an element of scratch or of an output that nothing wrote.
+      case unwritten = "read of an unwritten element"
+      /// Two instances of a phase meet in an element, and one writes it.
+      case race
+      /// The same, by an accumulating store: defined only on backends with atomics.
+      case accumulationRace = "accumulation race"
+      /// Index arithmetic overflowed or divided by zero; it gave 0.
+      case indexOverflow = "index overflow"
+    }
+    public var kind: Kind
+    public var phase: Int
+    public var instance: Int
+    /// The first operation and element that did it.
+    public var operation: TileValue
+    public var buffer: String?
+    public var coordinates: [Int]
+    /// The extent, the instance or the byte that explains it.
+    public var detail: String
+    /// How many elements did it in this operation.
+    public var count: Int
+
+    public var description: String {
+      let place = buffer.map { ", \($0)\(coordinates)" } ?? ""
+      return "\(kind.rawValue): phase \(phase), instance \(instance), node \(operation.id)\(place): \(detail)"
+        + (count > 1 ? " (and \(count - 1) more)" : "")
+    }
+  }
+
+  public struct Statistics: Sendable, Hashable {
+    public var instances = 0
+    /// Tile elements of loads and stores, and those of them that guards excluded.
+    public var accessedLanes = 0
+    public var maskedLanes = 0
+  }
+
+  public struct Outcome: Sendable, Hashable {
+    /// The first fault of the first phase that had one.
+    public var fault: Fault?
+    /// One per kind and operation, in order of appearance.
+    public var findings: [Finding] = []
+    public var statistics = Statistics()
+  }
+
+  public let kernel: Kernel
+  let program: TileProgram
+
+  /// - Throws: the constraint that the kernel breaks.
+  public init(_ kernel: Kernel) throws(Diagnostic) {
+    self.kernel = try kernel.verified()
+    program = TileProgram(kernel)
+  }
+
+  /// Runs all phases. Accesses outside the given memory are never made, whatever the kernel says.
+  /// - Parameters:
+  ///   - buffers: memory of the launch buffers (scratch is made here), alive during the call.
+  ///   - origins: bytes from the start of each memory to the buffer's element 0; nil: all 0.
+  ///   - arguments: launch arguments.
+  ///   - sanitize: also track races and unwritten elements, at about twice the time.
+  /// - Throws: if the launch does not fit the kernel, or needs more memory than there may be.
+  public func run(
+    buffers: [UnsafeMutableRawBufferPointer], origins: [Int]? = nil, arguments: [Int], sanitize: Bool = true
+  ) throws(Diagnostic) -> Outcome {
+    let launched = kernel.buffers.filter { $0.role != .scratch }.count
+    guard buffers.count == launched, arguments.count == kernel.arguments.count else {
+      throw Diagnostic(
+        .argument,
+        "\(kernel.name) takes \(launched) buffers and \(kernel.arguments.count) arguments, "
+          + "not \(buffers.count) and \(arguments.count)")
+    }
+    let machine = TileMachine(
+      nodeCount: kernel.nodes.count, gridRank: kernel.phases.map(\.grid.count).max() ?? 0)
+    try evaluateGlobals(machine, arguments)
+    let memory = try TileMemory(
+      kernel, machine, buffers: buffers, origins: origins ?? Array(repeating: 0, count: launched),
+      arguments: arguments, sanitize: sanitize)
+    machine.memory = memory
+    for (number, phase) in kernel.phases.enumerated() { try run(number, phase, machine) }
+    machine.outcome.findings = machine.findingOrder.compactMap { machine.findings[$0] }
+    return machine.outcome
+  }
+
+  private func evaluateGlobals(_ machine: TileMachine, _ arguments: [Int]) throws(Diagnostic) {
+    machine.arguments = arguments
+    // Operands have smaller numbers, so one pass in order is enough.
+    var isKnown = Array(repeating: false, count: kernel.nodes.count)
+    for id in kernel.nodes.indices where program.isUsedGlobal[id] {
+      var value: Int?
+      if case .index(let constant) = kernel.nodes[id].operation { value = constant }
+      if case .argument(let i) = kernel.nodes[id].operation { value = arguments[i] }
+      if case .indexBinary(let operation, let a, let b) = kernel.nodes[id].operation {
+        if isKnown[Int(a.id)] && isKnown[Int(b.id)] {
+          value = operation.apply(machine.index[Int(a.id)], machine.index[Int(b.id)])
+        }
+      }
+      isKnown[id] = value != nil
+      machine.index[id] = value ?? 0
+      if value == nil {
+        throw Diagnostic(
+          .argument,
+          "\(kernel.name): \(kernel.expressionText(TileValue(id))) overflows or divides by zero for arguments \(arguments)"
+        )
+      }
+    }
+  }
+
+  private func run(_ number: Int, _ phase: Phase, _ machine: TileMachine) throws(Diagnostic) {
+    let grid = phase.grid.map { max(0, machine.index[Int($0.id)]) }
+    var count = 1
+    for extent in grid {
+      guard let product = DimOperation.multiply.apply(count, extent) else {
+        throw Diagnostic(.argument, "\(kernel.name): phase \(number) has too many instances: \(grid)")
+      }
+      count = product
+    }
+    machine.beginPhase(number)
+    let steps = program.phases[number]
+    for instance in 0..<count {
+      var rest = instance
+      for (axis, extent) in grid.enumerated() {
+        machine.programID[axis] = rest % extent
+        rest /= extent
+      }
+      machine.instance = instance
+      for step in steps { try step(machine) }
+    }
+    machine.outcome.statistics.instances += count
+    machine.memory?.endPhase(instances: count)
+  }
+}
