@@ -76,7 +76,7 @@ public struct TileInterpreter: Sendable {
   }
 
   public struct Outcome: Sendable, Hashable {
-    /// The first fault of the first phase that had one.
+    /// The first fault of the first phase that had one; later phases did not run.
     public var fault: Fault?
     /// One per kind and operation, in order of appearance.
     public var findings: [Finding] = []
@@ -116,7 +116,11 @@ public struct TileInterpreter: Sendable {
       kernel, machine, buffers: buffers, origins: origins ?? Array(repeating: 0, count: launched),
       arguments: arguments, sanitize: sanitize)
     machine.memory = memory
-    for (number, phase) in kernel.phases.enumerated() { try run(number, phase, machine) }
+    for (number, phase) in kernel.phases.enumerated() {
+      try run(number, phase, machine)
+      // The phases behind would read what this one did not write.
+      if machine.outcome.fault != nil { break }
+    }
     machine.outcome.findings = machine.findingOrder.compactMap { machine.findings[$0] }
     return machine.outcome
   }
