@@ -59,7 +59,7 @@ let package = Package(
     layer("Formats", ["TensorTypes", "Basics", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
     // 8
-    layer("LanguageModels", ["Formats", "Tokenizers"]),
+    layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
     .executableTarget(

@@ -4,27 +4,35 @@ import Basics
 import TensorTypes
 
 extension Engine {
-  /// All tensor operands have the destination's extents (stride 0 where they repeat).
+  /// All tensor operands and destinations have one shape (stride 0 where an operand repeats).
   package func runPointwise(
-    _ program: Program, _ operands: [Operand], _ destination: Destination
-  ) throws(Diagnostic) -> TensorView {
-    let result: TensorView
-    switch destination {
-    case .existing(let view): result = view
-    case .fresh(let dtype, let extents): result = try allocate(dtype, extents)
+    _ program: Program, _ operands: [Operand], _ destinations: [Destination]
+  ) throws(Diagnostic) -> [TensorView] {
+    var results: [TensorView] = []
+    for destination in destinations {
+      switch destination {
+      case .existing(let view): results.append(view)
+      case .fresh(let dtype, let extents): results.append(try allocate(dtype, extents))
+      }
     }
-    if result.elementCount == 0 { return result }
-    var views: [TensorView] = [result]
+    if results[0].elementCount == 0 { return results }
+    var views = results
     for case .tensor(let view) in operands { views.append(view) }
     coalesce(&views)
-    var next = 1
+    var next = results.count
     let merged = operands.map { operand in
       guard case .tensor = operand else { return operand }
       defer { next += 1 }
       return .tensor(views[next])
     }
-    _ = try run(program, merged, [.existing(views[0])])
-    return result
+    _ = try run(program, merged, results.indices.map { .existing(views[$0]) })
+    return results
+  }
+
+  package func runPointwise(
+    _ program: Program, _ operands: [Operand], _ destination: Destination
+  ) throws(Diagnostic) -> TensorView {
+    try runPointwise(program, operands, [destination])[0]
   }
 }
 

@@ -36,8 +36,8 @@ struct LaunchTemplate {
         var dims: [Dim] = []
         for axis in 0..<view.rank {
           let label = program.label(i, axis)
-          if view.extents[axis] == 1 {
-            dims.append(1)
+          if view.extents[axis] == 1 || program.fixedLabels.contains(label) {
+            dims.append(Dim(view.extents[axis]))
           } else if let known = symbols[label] {
             dims.append(known)
           } else {

@@ -17,11 +17,17 @@ package final class Program: Sendable {
   package let axes: [[Int]]?
   /// Labels whose extents decide the kernel's form when small (rows of a product).
   package let smallLabels: Set<Int>
+  /// Labels whose extents the program fixes (named in `name`): numbers in the graph, never symbols.
+  package let fixedLabels: Set<Int>
   let build: Build
   let prepared = Mutex<[Signature: Prepared]>([:])
 
-  package init(_ name: String, axes: [[Int]]? = nil, smallLabels: Set<Int> = [], build: @escaping Build) {
+  package init(
+    _ name: String, axes: [[Int]]? = nil, smallLabels: Set<Int> = [], fixedLabels: Set<Int> = [],
+    build: @escaping Build
+  ) {
     self.name = name
+    self.fixedLabels = fixedLabels
     self.axes = axes
     self.smallLabels = smallLabels
     self.build = build

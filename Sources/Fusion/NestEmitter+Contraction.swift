@@ -243,7 +243,12 @@ extension NestEmitter {
     let shape = outer.map { index($0.extent) } + (lineFirst ? [lineExtent, depth] : [depth, lineExtent])
     let scratch = builder.scratch(name, compute, shape, layout)
     let innermost = plan.inner[plan.inner.count - 1]
-    let slow = plan.inner.dropLast()
+    var slow = Array(plan.inner.dropLast())
+    // Pieces joined along a slow inner axis (the nibbles of a packed block) are written one after the other.
+    let joined = joinedPieces(value, slow.compactMap(position))
+    let joinedAxis = joined.flatMap { joined in slow.firstIndex { position($0) == joined.axis } }
+    let inner = plan.inner
+    if let joinedAxis { slow.remove(at: joinedAxis) }
     let ordered = outer + slow + (lineFirst ? [line, innermost] : [innermost, line])
     let last = ordered.count - 1
     let blocks = ordered.enumerated().map { i, axis in
@@ -251,30 +256,44 @@ extension NestEmitter {
     }
     let rank = graph.type(value).shape.rank
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
-      var at = [Coordinate](repeating: Coordinate(start: emitter.builder.index(0)), count: rank)
-      for (i, axis) in ordered.enumerated() {
-        if let slot = position(axis) { at[slot] = coordinates[i] }
+      for piece in 0..<(joined?.pieces.count ?? 1) {
+        let zero = emitter.builder.index(0)
+        var at = [Coordinate](repeating: Coordinate(start: zero), count: rank)
+        for (i, axis) in ordered.enumerated() {
+          if let slot = position(axis) { at[slot] = coordinates[i] }
+        }
+        let loaded = try emitter.emit(joined?.pieces[piece] ?? value, at)
+        let wide = emitter.builder.convert(loaded, to: compute)
+        let whole = emitter.repeating(wide, emitter.naturalShape(coordinates))
+        // Flat position of the inner axes: ((k0 * K1) + k1) * K2 + ...
+        var flat = zero
+        var innermostTileAxis: Int?
+        for (i, axis) in inner.enumerated() {
+          let extent = emitter.index(axis.extent)
+          flat = emitter.builder.index(.multiply, flat, extent)
+          if i == joinedAxis {
+            flat = emitter.builder.index(.add, flat, piece)
+          } else if let place = ordered.firstIndex(where: { $0.out == nil && position($0) == position(axis) }) {
+            flat = emitter.builder.index(.add, flat, coordinates[place].start)
+            innermostTileAxis = coordinates[place].tileAxis
+          }
+        }
+        let along = coordinates[lineFirst ? last - 1 : last]
+        let lineMap = AxisMap(along.start, tileAxis: along.tileAxis)
+        let innerMap = AxisMap(flat, tileAxis: innermostTileAxis)
+        let lead = outer.indices.map { AxisMap(coordinates[$0].start) }
+        emitter.builder.store(Access(scratch, lead + (lineFirst ? [lineMap, innerMap] : [innerMap, lineMap])), whole)
       }
-      let loaded = try emitter.emit(value, at)
-      let wide = emitter.builder.convert(loaded, to: compute)
-      let whole = emitter.repeating(wide, emitter.naturalShape(coordinates))
-      // Flat position of the inner axes: ((k0 * K1) + k1) * K2 + ...
-      var flat = emitter.builder.index(0)
-      for (i, axis) in ordered.enumerated() where axis.out == nil && i < last - 1 {
-        let extent = emitter.index(axis.extent)
-        flat = emitter.builder.index(.multiply, flat, extent)
-        flat = emitter.builder.index(.add, flat, coordinates[i].start)
-      }
-      let innerPosition = lineFirst ? last : last - 1
-      let innerExtent = emitter.index(innermost.extent)
-      flat = emitter.builder.index(.multiply, flat, innerExtent)
-      flat = emitter.builder.index(.add, flat, coordinates[innerPosition].start)
-      let inner = AxisMap(flat, tileAxis: coordinates[innerPosition].tileAxis)
-      let linePosition = lineFirst ? last - 1 : last
-      let along = AxisMap(coordinates[linePosition].start, tileAxis: coordinates[linePosition].tileAxis)
-      let lead = outer.indices.map { AxisMap(coordinates[$0].start) }
-      emitter.builder.store(Access(scratch, lead + (lineFirst ? [inner, along].reversed() : [inner, along])), whole)
     }
     return scratch
+  }
+
+  /// The operands of a concatenation along one of `axes`, if each has extent 1 there.
+  private func joinedPieces(_ value: Value, _ axes: [Int]) -> (axis: Int, pieces: [Value])? {
+    guard nest.inputs[value] == nil, case .concatenate(let axis) = graph[value].primitive, axes.contains(axis) else {
+      return nil
+    }
+    let pieces = graph[value].operands
+    return pieces.allSatisfy { graph.type($0).shape[axis].isKnown(1) } ? (axis, pieces) : nil
   }
 }

@@ -1,0 +1,162 @@
+// A weight matrix that stays packed in the model's file: its products decode it inside the product's kernel.
+// Not a dtype: it is bytes plus the graph that decodes them. Surprise: the memory is the mapped file itself.
+import Basics
+import Engine
+import Formats
+import GraphIR
+import Runtime
+import Tensors
+import TensorTypes
+
+/// A packed matrix [rows, columns], rows contiguous.
+struct QuantizedWeight: Sendable {
+  let format: QuantizedFormat
+  let rows: Int
+  let columns: Int
+  private let storage: Storage
+  private let programs: Programs
+
+  init(_ stored: StoredTensor, _ format: QuantizedFormat) throws(Diagnostic) {
+    guard stored.shape.count == 2, stored.shape[1] % format.blockElements == 0 else {
+      throw Diagnostic(
+        .format, "\(stored.name): \(format) packs rows of whole blocks of \(format.blockElements), shape is \(stored.shape)")
+    }
+    self.format = format
+    rows = stored.shape[0]
+    columns = stored.shape[1]
+    storage = try stored.borrowed()
+    programs = Programs.of(format)
+  }
+
+  private var blocks: Int { columns / format.blockElements }
+
+  private var bytes: TensorView {
+    TensorView(storage, .u8, extents: [rows, blocks, format.blockBytes])
+  }
+
+  /// The half floats at byte `offset` of each block.
+  private func halves(_ offset: Int) -> TensorView {
+    let step = format.blockBytes / 2
+    return TensorView(storage, offset: offset, .f16, extents: [rows, blocks], strides: [blocks * step, step])
+  }
+
+  private var factors: [Operand] {
+    [.tensor(halves(format.scale.offset))] + (format.minimum.map { [.tensor(halves($0.offset))] } ?? [])
+  }
+
+  /// x [tokens, columns] times the transposed weight: [tokens, rows].
+  func product(_ x: Tensor) throws(Diagnostic) -> Tensor {
+    let view = try x.contiguous().view
+    guard view.rank == 2, view.extents[1] == columns, view.dtype == .f32 else {
+      throw Diagnostic(.shape, "linear: \(view.dtype)\(view.extents) does not meet a weight [\(rows), \(columns)] in f32")
+    }
+    let engine = try Engine.current
+    let tokens = view.extents[0]
+    let result = try engine.allocate(.f32, [tokens, rows])
+    var runs = view
+    runs.extents = [tokens, blocks, programs.count, programs.length]
+    runs.strides = TensorView.contiguousStrides(runs.extents)
+    if tokens == 1 {
+      runs.extents.removeFirst()
+      runs.strides.removeFirst()
+      var row = result
+      (row.extents, row.strides) = ([rows], [1])
+      _ = try engine.run(programs.vector, [.tensor(bytes)] + factors + [.tensor(runs)], [.existing(row)])
+    } else {
+      // The weight is the left operand, so that it is decoded along its own rows; the result is written transposed.
+      let transposed = result.permuted([1, 0])
+      _ = try engine.run(programs.matrix, [.tensor(bytes)] + factors + [.tensor(runs)], [.existing(transposed)])
+    }
+    return Tensor(result)
+  }
+
+  /// Rows `indices` (i64 [n]) decoded: [n, columns].
+  func gathering(_ indices: Tensor) throws(Diagnostic) -> Tensor {
+    let engine = try Engine.current
+    let view = try indices.view
+    let count = view.elementCount
+    let result = try engine.allocate(.f32, [count, columns])
+    var runs: [Destination] = []
+    for run in 0..<programs.count {
+      var part = result
+      part.offset += run * programs.length * 4
+      part.extents = [count, blocks, programs.length]
+      part.strides = [columns, format.blockElements, 1]
+      runs.append(.existing(part))
+    }
+    _ = try engine.run(programs.gather, [.tensor(bytes)] + factors + [.tensor(view)], runs)
+    return Tensor(result)
+  }
+
+  /// All rows decoded.
+  func decoded() throws(Diagnostic) -> Tensor { try gathering(Tensor((0..<rows).map { Int64($0) })) }
+
+  /// The three programs of a format, made once.
+  private struct Programs: Sendable {
+    let count: Int
+    let length: Int
+    let vector: Program
+    let matrix: Program
+    let gather: Program
+
+    private static let all = Dictionary(uniqueKeysWithValues: QuantizedFormat.all.map { ($0.name, Programs($0)) })
+    static func of(_ format: QuantizedFormat) -> Programs { all[format.name] ?? Programs(format) }
+
+    // Labels: 0 rows, 1 blocks, 2 bytes of a block, 3 runs, 4 elements of a run, 5 tokens.
+    init(_ format: QuantizedFormat) {
+      let decoder = BlockDecoder(format)
+      let (count, length) = (decoder.runs.runs.count, decoder.runs.length)
+      self.count = count
+      self.length = length
+      let weight: [[Int]] = [[0, 1, 2], [0, 1]] + (format.minimum == nil ? [] : [[0, 1]])
+      let fixed: Set<Int> = [2, 3, 4]
+      func parts(_ builder: inout GraphBuilder, _ values: [Value]) throws(Diagnostic) -> [Value] {
+        try decoder.decode(
+          &builder, bytes: values[0], scale: values[1], minimum: format.minimum == nil ? nil : values[2])
+      }
+
+      vector = Program("\(format) vector product", axes: weight + [[1, 3, 4]], fixedLabels: fixed) {
+        builder, values throws(Diagnostic) in
+        let x = values[values.count - 1]
+        let decoded = try parts(&builder, values)
+        var sum: Value?
+        for (run, part) in decoded.enumerated() {
+          let shape = builder.shape(part)
+          let piece = try builder.append(
+            .slice(starts: [0, Dim(run), 0], counts: [shape[1], 1, Dim(length)], steps: [1, 1, 1]), x)
+          let flat = try builder.append(.reshape([shape[1], Dim(length)]), piece)
+          let product = try builder.append(.multiply, part, builder.broadcast(flat, shape))
+          sum = try sum.map { before throws(Diagnostic) in try builder.append(.add, before, product) } ?? product
+        }
+        guard let sum else { throw Diagnostic(.format, "\(format) has no elements") }
+        return [try builder.append(.reduce(.sum, axes: [1, 2]), sum)]
+      }
+
+      matrix = Program("\(format) matrix product", axes: weight + [[5, 1, 3, 4]], fixedLabels: fixed) {
+        builder, values throws(Diagnostic) in
+        let x = values[values.count - 1]
+        var pieces: [Value] = []
+        for part in try parts(&builder, values) {
+          let shape = builder.shape(part)
+          pieces.append(try builder.append(.reshape([shape[0], shape[1], 1, Dim(length)]), part))
+        }
+        let joined = try builder.append(.concatenate(axis: 2), pieces)
+        let axes = ContractionAxes(contracted: [.init(1, 1), .init(2, 2), .init(3, 3)])
+        return [try builder.append(.contraction(axes), joined, x)]
+      }
+
+      gather = Program("\(format) rows", axes: weight + [[5]], fixedLabels: fixed) {
+        builder, values throws(Diagnostic) in
+        let indices = values[values.count - 1]
+        var gathered: [Value] = []
+        for source in values.dropLast() {
+          var shape = builder.shape(source)
+          shape[0] = builder.shape(indices)[0]
+          let spread = try builder.restoring(indices, Array(1..<shape.rank), shape)
+          gathered.append(try builder.append(.gather(axis: 0), source, spread))
+        }
+        return try parts(&builder, gathered)
+      }
+    }
+  }
+}
