@@ -43,7 +43,8 @@ public struct LlamaConfiguration: Sendable {
     rotaryLayout = layout
     guard layers > 0, heads > 0, keyHeads > 0, heads % keyHeads == 0, width > 0, context > 0 else {
       throw Diagnostic(
-        .format, "\(file.file.path): \(layers) layers, \(heads) heads, \(keyHeads) key heads, width \(width) fit no model")
+        .format,
+        "\(file.file.path): \(layers) layers, \(heads) heads, \(keyHeads) key heads, width \(width) fit no model")
     }
     headWidth = file.metadata["\(name).attention.key_length"]?.integer ?? width / heads
     guard headWidth > 0, headWidth % 2 == 0 else {
@@ -80,7 +81,8 @@ public struct Llama: Sendable {
     configuration = try LlamaConfiguration(file)
     func linear(_ name: String, _ rows: Int?, _ columns: Int?) throws(Diagnostic) -> LinearWeight {
       let stored = try file.tensor(name)
-      guard stored.shape.count == 2, rows == nil || stored.shape[0] == rows, columns == nil || stored.shape[1] == columns
+      guard stored.shape.count == 2, rows == nil || stored.shape[0] == rows,
+        columns == nil || stored.shape[1] == columns
       else {
         let wanted = [rows, columns].map { $0.map(String.init) ?? "?" }
         throw Diagnostic(.format, "\(stored): the shape [\(wanted.joined(separator: ", "))] was expected")

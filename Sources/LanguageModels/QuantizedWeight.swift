@@ -19,7 +19,8 @@ struct QuantizedWeight: Sendable {
   init(_ stored: StoredTensor, _ format: QuantizedFormat) throws(Diagnostic) {
     guard stored.shape.count == 2, stored.shape[1] % format.blockElements == 0 else {
       throw Diagnostic(
-        .format, "\(stored.name): \(format) packs rows of whole blocks of \(format.blockElements), shape is \(stored.shape)")
+        .format,
+        "\(stored.name): \(format) packs rows of whole blocks of \(format.blockElements), shape is \(stored.shape)")
     }
     self.format = format
     rows = stored.shape[0]
@@ -48,7 +49,8 @@ struct QuantizedWeight: Sendable {
   func product(_ x: Tensor) throws(Diagnostic) -> Tensor {
     let view = try x.contiguous().view
     guard view.rank == 2, view.extents[1] == columns, view.dtype == .f32 else {
-      throw Diagnostic(.shape, "linear: \(view.dtype)\(view.extents) does not meet a weight [\(rows), \(columns)] in f32")
+      throw Diagnostic(
+        .shape, "linear: \(view.dtype)\(view.extents) does not meet a weight [\(rows), \(columns)] in f32")
     }
     let engine = try Engine.current
     let tokens = view.extents[0]
@@ -110,7 +112,7 @@ struct QuantizedWeight: Sendable {
       self.length = length
       let weight: [[Int]] = [[0, 1, 2], [0, 1]] + (format.minimum == nil ? [] : [[0, 1]])
       let fixed: Set<Int> = [2, 3, 4]
-      func parts(_ builder: inout GraphBuilder, _ values: [Value]) throws(Diagnostic) -> [Value] {
+      @Sendable func parts(_ builder: inout GraphBuilder, _ values: [Value]) throws(Diagnostic) -> [Value] {
         try decoder.decode(
           &builder, bytes: values[0], scale: values[1], minimum: format.minimum == nil ? nil : values[2])
       }

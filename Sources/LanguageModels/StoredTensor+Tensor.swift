@@ -15,7 +15,8 @@ extension StoredTensor {
       return Storage(borrowing: bytes.unsafeBytes, owner: bytes.file)
     }
     let copy = try Storage(byteCount: bytes.count)
-    copy.address.copyMemory(from: bytes.unsafeBytes.baseAddress ?? UnsafeRawPointer(copy.address), byteCount: bytes.count)
+    copy.address.copyMemory(
+      from: bytes.unsafeBytes.baseAddress ?? UnsafeRawPointer(copy.address), byteCount: bytes.count)
     return copy
   }
 
