@@ -45,11 +45,11 @@ let package = Package(
     layer("Fusion", ["GraphIR", "TileIR", "Targets"]),
     // 4
     layer("CodegenLLVM", ["TileIR", "Targets", "CLLVM"]),
-    layer("Runtime", ["Basics", "TensorTypes", "Targets", "CHost"]),
+    layer("Execution", ["Basics", "TensorTypes", "Targets", "CHost"]),
     // 5
-    layer("DriverCPU", ["Basics", "TensorTypes", "Runtime", "CHost"]),
-    layer("DriverInterpreter", ["Runtime"]),
-    layer("DriverNull", ["Basics", "TensorTypes", "Runtime"]),
+    layer("DriverCPU", ["Basics", "TensorTypes", "Execution", "CHost"]),
+    layer("DriverInterpreter", ["Execution"]),
+    layer("DriverNull", ["Basics", "TensorTypes", "Execution"]),
     layer("Backends", ["CodegenLLVM", "TileIR", "DriverCPU", "DriverInterpreter", "DriverNull"]),
     // 6
     layer("Engine", ["Fusion", "Backends", collections]),
@@ -63,10 +63,10 @@ let package = Package(
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
     .executableTarget(
-      name: "RuntimeBenchmark", dependencies: ["Basics", "TensorTypes", "Runtime", "DriverCPU"], path: "Benchmarks/Runtime"),
+      name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"], path: "Benchmarks/Execution"),
     // Tests
     tests("ArchitectureTests", []),
-    tests("RuntimeTests", ["Basics", "TensorTypes", "Runtime", "DriverCPU", "DriverNull"]),
+    tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
     tests("ScalarsTests", ["Scalars", "TensorTypes"]),

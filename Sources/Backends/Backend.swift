@@ -5,7 +5,7 @@ import CodegenLLVM
 import DriverCPU
 import DriverInterpreter
 import DriverNull
-import Runtime
+import Execution
 import Targets
 import TensorTypes
 import TileIR

@@ -112,7 +112,7 @@ public struct Knobs: Sendable {
       $1.llvm = $0
       return true
     },
-    Knob("MODELS", "directory", default: "models", "where models are looked for") {
+    Knob("MODELS", "directory", default: "~/.cache/azulejo/models", "where models are looked for") {
       $1.models = $0
       return true
     },

@@ -2,7 +2,7 @@
 // Not a queue: a sequence is done when `submit` returns. Surprise: what a kernel computes never depends on where its
 // grid was cut, so small launches may stay on one thread.
 import Basics
-import Runtime
+import Execution
 import TensorTypes
 
 package final class CPUDriver: Driver {

@@ -3,7 +3,7 @@
 // thread; everything else here serves the large ones.
 import Basics
 import CHost
-import Runtime
+import Execution
 import TensorTypes
 
 package final class CPUExecutable: Executable {

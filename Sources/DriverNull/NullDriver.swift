@@ -2,7 +2,7 @@
 // Not a simulator. Surprise: a ticket is done only when someone waits for it or a later one; until then the driver keeps
 // its storages and executables alive, as a real queue would.
 import Basics
-import Runtime
+import Execution
 import Synchronization
 import TensorTypes
 

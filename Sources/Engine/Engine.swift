@@ -4,7 +4,7 @@ import Backends
 import Basics
 import Fusion
 import GraphIR
-import Runtime
+import Execution
 import Scalars
 import Synchronization
 import TensorTypes

@@ -2,7 +2,7 @@
 // Not a cache of tensors or plans. Surprise: two programs that come to the same tile IR share one executable.
 import Backends
 import Basics
-import Runtime
+import Execution
 import Synchronization
 import TileIR
 

@@ -2,7 +2,7 @@
 // Not tied to extents. Surprise: arguments and addresses live on the stack for the time of the launch.
 import Basics
 import Fusion
-import Runtime
+import Execution
 import TensorTypes
 
 final class Prepared: Sendable {

@@ -1,6 +1,6 @@
 // A strided window on a storage: what the engine launches on. Not the user's Tensor, which adds failure and value semantics.
 // Surprise: the offset is in bytes, strides are in elements; an expanded axis has stride 0.
-import Runtime
+import Execution
 import TensorTypes
 
 package struct TensorView: Sendable {

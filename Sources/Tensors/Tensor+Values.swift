@@ -2,7 +2,7 @@
 // Not conversions between dtypes on the device. Surprise: reading throws whatever went wrong on the way.
 import Basics
 import Engine
-import Runtime
+import Execution
 import Scalars
 import TensorTypes
 

@@ -3,7 +3,7 @@
 // Surprise: a wrong operation gives a *failed* tensor that carries the first diagnostic to the next throwing call.
 import Basics
 import Engine
-import Runtime
+import Execution
 import TensorTypes
 
 /// A rectangular array of elements of one dtype.

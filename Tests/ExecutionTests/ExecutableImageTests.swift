@@ -1,6 +1,6 @@
 // Images as bytes, Dims as programs: both must say the same as what they were made from, and survive any bytes.
 import Basics
-import Runtime
+import Execution
 import TensorTypes
 import Testing
 

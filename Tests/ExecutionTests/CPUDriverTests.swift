@@ -1,7 +1,7 @@
 // The CPU driver on phases written as C-callable Swift functions: no code generator is needed to test a launch.
 import Basics
 import DriverCPU
-import Runtime
+import Execution
 import Synchronization
 import TensorTypes
 import Testing

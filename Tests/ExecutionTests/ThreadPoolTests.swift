@@ -1,5 +1,5 @@
 // Fork and join: each index once, whoever calls, however often, also in a child of fork.
-import Runtime
+import Execution
 import Synchronization
 import Testing
 

@@ -1,6 +1,6 @@
 // The disk cache: whole entries or none, whatever happens to writers, disks and files.
 import Basics
-import Runtime
+import Execution
 import Synchronization
 import Testing
 

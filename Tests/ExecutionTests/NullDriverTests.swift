@@ -1,7 +1,7 @@
 // The null driver finishes late: who does not wait sees it.
 import Basics
 import DriverNull
-import Runtime
+import Execution
 import TensorTypes
 import Testing
 

@@ -2,7 +2,7 @@
 // Not a test. Surprise: best and median are of batches; on a shared machine only the best says what the code costs.
 import Basics
 import DriverCPU
-import Runtime
+import Execution
 import TensorTypes
 
 #if canImport(Glibc)
@@ -118,7 +118,7 @@ private func benchmarkCache() {
   rmdir(directory)
 }
 
-@main struct RuntimeBenchmark {
+@main struct ExecutionBenchmark {
   static func main() throws {
     try benchmarkMemory()
     try benchmarkLaunches()
