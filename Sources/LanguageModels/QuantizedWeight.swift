@@ -4,7 +4,7 @@ import Basics
 import Engine
 import Formats
 import GraphIR
-import Runtime
+import Execution
 import Tensors
 import TensorTypes
 

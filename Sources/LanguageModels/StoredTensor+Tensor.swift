@@ -2,7 +2,7 @@
 import Basics
 import Engine
 import Formats
-import Runtime
+import Execution
 import Tensors
 import TensorTypes
 
