@@ -1,0 +1,223 @@
+// The way of a kernel through LLVM: lower, verify, optimise, emit. Each stage can be asked for as text.
+// Not a cache: every call compiles. Surprise: a context and a target machine live for one compile of one thread, and LLVM
+// itself is loaded only by the first compile of a process.
+import Basics
+import CLLVM
+import Targets
+import TileIR
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+package enum LLVMCompiler {
+  /// The passes after lowering. `default<O3>` takes twice as long and gains nothing here.
+  static let passes =
+    "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse,dce)"
+
+  package static func compile(
+    _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions()
+  ) throws(Diagnostic) -> CompiledKernel {
+    let session = try CompileSession(kernel, target, options)
+    try session.optimise()
+    return CompiledKernel(
+      object: try session.emitted(LLVMObjectFile), phases: session.phaseSymbols, arenaSymbol: session.arenaSymbol)
+  }
+
+  /// LLVM IR, as lowered or after the passes.
+  package static func llvmIR(
+    _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions(), optimised: Bool = true
+  ) throws(Diagnostic) -> String {
+    let session = try CompileSession(kernel, target, options)
+    if optimised { try session.optimise() }
+    return session.text
+  }
+
+  package static func assembly(
+    _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions()
+  ) throws(Diagnostic) -> String {
+    let session = try CompileSession(kernel, target, options)
+    try session.optimise()
+    return String(decoding: try session.emitted(LLVMAssemblyFile), as: UTF8.self)
+  }
+
+  /// Loads libLLVM, or says what to install. `AZULEJO_LLVM` names a library to use instead of the usual places.
+  package static func load() throws(Diagnostic) {
+    var message = [CChar](repeating: 0, count: 256)
+    if azulejo_llvm_load(getenv("AZULEJO_LLVM"), &message, message.count) != 0 {
+      let text = String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      throw Diagnostic(
+        .compiler, "kernels cannot be compiled: \(text)",
+        remedy: "apt-get install libllvm19 (macOS: brew install llvm@19), or set AZULEJO_LLVM to the library's path")
+    }
+    initialiseTargets
+  }
+
+  private static let initialiseTargets: Void = {
+    if azulejo_has_LLVMInitializeX86Target() != 0 {
+      LLVMInitializeX86TargetInfo()
+      LLVMInitializeX86Target()
+      LLVMInitializeX86TargetMC()
+      LLVMInitializeX86AsmPrinter()
+    }
+    if azulejo_has_LLVMInitializeAArch64Target() != 0 {
+      LLVMInitializeAArch64TargetInfo()
+      LLVMInitializeAArch64Target()
+      LLVMInitializeAArch64TargetMC()
+      LLVMInitializeAArch64AsmPrinter()
+    }
+  }()
+}
+
+/// One module on its way; owns its LLVM context.
+private final class CompileSession {
+  let kernel: Kernel
+  let phaseSymbols: [String]
+  let arenaSymbol: String
+  private let context: LLVMContextRef
+  private let module: LLVMModuleRef
+  private var machine: LLVMTargetMachineRef?
+  private let failures = Failures()
+
+  /// Errors that LLVM reports through the context's handler.
+  final class Failures {
+    var messages: [String] = []
+  }
+
+  init(_ kernel: Kernel, _ target: TargetDescription, _ options: CodegenOptions) throws(Diagnostic) {
+    try LLVMCompiler.load()
+    self.kernel = kernel
+    let name = Self.symbol(kernel.name)
+    phaseSymbols = kernel.phases.indices.map { "\(name)_p\($0)" }
+    arenaSymbol = "\(name)_arena"
+    context = LLVMContextCreate()
+    module = LLVMModuleCreateWithNameInContext(name, context)
+    LLVMContextSetDiagnosticHandler(
+      context,
+      { info, data in
+        guard let info, let data, LLVMGetDiagInfoSeverity(info) == LLVMDSError else { return }
+        let text = LLVMGetDiagInfoDescription(info)
+        Unmanaged<Failures>.fromOpaque(data).takeUnretainedValue().messages.append(text.map { String(cString: $0) } ?? "")
+        LLVMDisposeMessage(text)
+      }, Unmanaged.passUnretained(failures).toOpaque())
+    try makeMachine(target)
+    try lower(target, options)
+  }
+
+  deinit {
+    LLVMDisposeModule(module)
+    if let machine { LLVMDisposeTargetMachine(machine) }
+    LLVMContextDispose(context)
+  }
+
+  /// A C identifier.
+  private static func symbol(_ name: String) -> String {
+    let letters = name.unicodeScalars.map { scalar -> Character in
+      scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(Character(scalar))) ? Character(scalar) : "_"
+    }
+    return "k_" + String(letters)
+  }
+
+  private func failure(_ what: String) -> Diagnostic {
+    Diagnostic(
+      .compiler, "kernel \(kernel.name): \(what)",
+      remedy: "this is a defect of the compiler, not of your program: please report it with AZULEJO_LOG=tile,llvm")
+  }
+
+  private func makeMachine(_ target: TargetDescription) throws(Diagnostic) {
+    var found: LLVMTargetRef?
+    var message: UnsafeMutablePointer<CChar>?
+    guard LLVMGetTargetFromTriple(target.triple, &found, &message) == 0 else {
+      let text = message.map { String(cString: $0) } ?? ""
+      LLVMDisposeMessage(message)
+      throw Diagnostic(
+        .compiler, "this libLLVM makes no code for \(target.triple): \(text)",
+        remedy: "install a libLLVM 19 that was built with this target (Debian's libllvm19 is)")
+    }
+    machine = LLVMCreateTargetMachine(
+      found, target.triple, target.processor, target.features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
+      LLVMCodeModelSmall)
+    LLVMSetTarget(module, target.triple)
+    let layout = LLVMCreateTargetDataLayout(machine)
+    LLVMSetModuleDataLayout(module, layout)
+    LLVMDisposeTargetData(layout)
+  }
+
+  private func lower(_ target: TargetDescription, _ options: CodegenOptions) throws(Diagnostic) {
+    let first = addFunction(phaseSymbols.first ?? arenaSymbol, target)
+    let emitter = Emitter(context: context, module: module, target: target, function: first)
+    _ = emitter.block
+    let lowering = Lowering(kernel, emitter, options)
+    for number in kernel.phases.indices {
+      lowering.emitPhase(number, into: number == 0 ? first : addFunction(phaseSymbols[number], target))
+    }
+    lowering.emitArenaSize(into: kernel.phases.isEmpty ? first : addFunction(arenaSymbol, target))
+    if let what = emitter.unsupported { throw failure("no CPU code for \(what)") }
+    var message: UnsafeMutablePointer<CChar>?
+    if LLVMVerifyModule(module, LLVMReturnStatusAction, &message) != 0 {
+      let text = message.map { String(cString: $0) } ?? ""
+      LLVMDisposeMessage(message)
+      throw failure("the lowering made invalid LLVM IR: \(text.prefix(2000))")
+    }
+    LLVMDisposeMessage(message)
+  }
+
+  /// An exported function with the parameters of a phase, or of the arena's size.
+  private func addFunction(_ name: String, _ target: TargetDescription) -> LLVMValueRef {
+    let pointer: LLVMTypeRef = LLVMPointerTypeInContext(context, 0)
+    let i64: LLVMTypeRef = LLVMIntTypeInContext(context, 64)
+    let isArena = name == arenaSymbol
+    var parameters: [LLVMTypeRef?] = isArena ? [pointer] : [pointer, pointer, i64, i64, pointer, pointer]
+    let result: LLVMTypeRef = isArena ? i64 : LLVMVoidTypeInContext(context)
+    let type = LLVMFunctionType(result, &parameters, UInt32(parameters.count), 0)
+    let function: LLVMValueRef = LLVMAddFunction(module, name, type)
+    func attribute(_ key: String, _ value: String = "") {
+      let made = LLVMCreateStringAttribute(
+        context, key, UInt32(key.utf8.count), value, UInt32(value.utf8.count))
+      LLVMAddAttributeAtIndex(function, azulejo_llvm_function_index, made)
+    }
+    attribute("target-cpu", target.processor)
+    if !target.features.isEmpty { attribute("target-features", target.features) }
+    attribute("prefer-vector-width", "\(target.vectorBits)")
+    // No call to memcpy and the like may be made up: the object must stand alone.
+    attribute("no-builtins")
+    let nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8)
+    LLVMAddAttributeAtIndex(function, azulejo_llvm_function_index, LLVMCreateEnumAttribute(context, nounwind, 0))
+    return function
+  }
+
+  // MARK: Stages
+
+  func optimise() throws(Diagnostic) {
+    let passOptions = LLVMCreatePassBuilderOptions()
+    defer { LLVMDisposePassBuilderOptions(passOptions) }
+    if let error = LLVMRunPasses(module, LLVMCompiler.passes, machine, passOptions) {
+      let text = LLVMGetErrorMessage(error)
+      defer { LLVMDisposeErrorMessage(text) }
+      throw failure("LLVM's passes: \(text.map { String(cString: $0) } ?? "")")
+    }
+  }
+
+  var text: String {
+    let message = LLVMPrintModuleToString(module)
+    defer { LLVMDisposeMessage(message) }
+    return message.map { String(cString: $0) } ?? ""
+  }
+
+  func emitted(_ kind: LLVMCodeGenFileType) throws(Diagnostic) -> [UInt8] {
+    var buffer: LLVMMemoryBufferRef?
+    var message: UnsafeMutablePointer<CChar>?
+    guard LLVMTargetMachineEmitToMemoryBuffer(machine, module, kind, &message, &buffer) == 0, let buffer else {
+      let text = message.map { String(cString: $0) } ?? ""
+      LLVMDisposeMessage(message)
+      throw failure("LLVM emits nothing: \(text)")
+    }
+    defer { LLVMDisposeMemoryBuffer(buffer) }
+    // Emission reports success even after an error went to the handler.
+    if let first = failures.messages.first { throw failure("LLVM: \(first)") }
+    let start = UnsafeRawPointer(LLVMGetBufferStart(buffer))
+    return [UInt8](UnsafeRawBufferPointer(start: start, count: LLVMGetBufferSize(buffer)))
+  }
+}

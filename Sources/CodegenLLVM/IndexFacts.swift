@@ -1,0 +1,178 @@
+// What is known about index values before they have one: bounds, divisibility, and which of them are equal.
+// Not their code. Surprise: upper bounds are Dims over the launch arguments, so sizes can be computed before a launch.
+import TensorTypes
+import TileIR
+
+struct IndexFacts {
+  let kernel: Kernel
+  /// Of the phase being lowered.
+  var grid: [TileValue] = []
+  private var counts: [TileValue: TileValue] = [:]
+  private var extents: Set<Int> = []
+  private var canonical: [Int] = []
+
+  private enum Shape: Hashable {
+    case leaf(TileOperation)
+    case binary(DimOperation, Int, Int)
+    case other(TileValue)
+  }
+
+  init(_ kernel: Kernel) {
+    self.kernel = kernel
+    var known: [Shape: Int] = [:]
+    for (id, node) in kernel.nodes.enumerated() {
+      let shape: Shape
+      switch node.operation {
+      case .programID, .argument, .index: shape = .leaf(node.operation)
+      case .indexBinary(let operation, let a, let b):
+        shape = .binary(operation, canonical[Int(a.id)], canonical[Int(b.id)])
+      case .loop(let count, _, let region):
+        counts[region.arguments[0]] = count
+        shape = .other(TileValue(id))
+      case .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
+        .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .result, .regionArgument:
+        shape = .other(TileValue(id))
+      }
+      canonical.append(known[shape] ?? id)
+      known[shape] = canonical[id]
+    }
+    for buffer in kernel.buffers {
+      for extent in buffer.shape {
+        if case .argument(let i) = kernel[extent].operation { extents.insert(i) }
+      }
+    }
+  }
+
+  /// Equal for index values that are computed alike.
+  func identity(_ value: TileValue) -> Int { canonical[Int(value.id)] }
+
+  func constant(_ value: TileValue) -> Int? {
+    if case .index(let constant) = kernel[value].operation { return constant }
+    return nil
+  }
+  func constant(_ extent: Extent) -> Int? {
+    switch extent {
+    case .constant(let n): n
+    case .value(let value): constant(value)
+    }
+  }
+
+  func dependsOnArgumentsOnly(_ value: TileValue) -> Bool {
+    switch kernel[value].operation {
+    case .index, .argument: return true
+    case .indexBinary(_, let a, let b): return dependsOnArgumentsOnly(a) && dependsOnArgumentsOnly(b)
+    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
+      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return false
+    }
+  }
+
+  /// Whether a loop's counter is in it.
+  func dependsOnLoop(_ value: TileValue) -> Bool {
+    switch kernel[value].operation {
+    case .regionArgument: return true
+    case .indexBinary(_, let a, let b): return dependsOnLoop(a) || dependsOnLoop(b)
+    case .index, .argument, .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast,
+      .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
+      return false
+    }
+  }
+
+  /// A number that the value is never below.
+  func lower(_ value: TileValue) -> Int? {
+    switch kernel[value].operation {
+    case .index(let n): return n
+    case .argument(let i): return extents.contains(i) ? 0 : nil
+    case .programID, .regionArgument: return 0
+    case .indexBinary(let operation, let a, let b):
+      let x = lower(a)
+      let y = lower(b)
+      switch operation {
+      case .add: return x.flatMap { x in y.map { x + $0 } }
+      case .multiply: return x.flatMap { x in y.flatMap { x >= 0 && $0 >= 0 ? x * $0 : nil } }
+      case .minimum: return x.flatMap { x in y.map { min(x, $0) } }
+      case .maximum: return [x, y].compactMap { $0 }.max()
+      case .floorDivide, .ceilDivide: return x.flatMap { x in y.flatMap { x >= 0 && $0 >= 0 ? 0 : nil } }
+      case .modulo: return y.flatMap { $0 >= 0 ? 0 : nil }
+      case .subtract: return nil
+      }
+    case .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
+      .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
+      return nil
+    }
+  }
+
+  /// The value over launch arguments, where it is one.
+  func exact(_ value: TileValue) -> Dim? {
+    switch kernel[value].operation {
+    case .index(let n): return Dim(n)
+    case .argument(let i): return .symbol(i)
+    case .indexBinary(let operation, let a, let b):
+      guard let x = exact(a), let y = exact(b) else { return nil }
+      return Dim.combined(operation, x, y)
+    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
+      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return nil
+    }
+  }
+
+  /// An expression over launch arguments that the value is never above; of several, a constant one.
+  func upper(_ value: TileValue) -> Dim? {
+    switch kernel[value].operation {
+    case .index(let n): return Dim(n)
+    case .argument(let i): return .symbol(i)
+    case .programID(let axis): return axis < grid.count ? upper(grid[axis]).map { $0 - 1 } : nil
+    case .regionArgument: return counts[value].flatMap { upper($0) }.map { $0 - 1 }
+    case .indexBinary(.minimum, let a, let b):
+      guard let x = upper(a), let y = upper(b) else { return upper(a) ?? upper(b) }
+      if x.knownValue != nil, y.knownValue == nil { return x }
+      if y.knownValue != nil, x.knownValue == nil { return y }
+      return x.minimum(y)
+    case .indexBinary(let operation, let a, let b):
+      if let exact = exact(value) { return exact }
+      guard let x = upper(a) else { return nil }
+      switch operation {
+      case .add: return upper(b).map { x + $0 }
+      case .subtract: return lower(b).map { x - $0 } ?? exact(b).map { x - $0 }
+      case .multiply: return (lower(a) ?? -1) >= 0 && (lower(b) ?? -1) >= 0 ? upper(b).map { x * $0 } : nil
+      case .maximum: return upper(b).map { x.maximum($0) }
+      case .floorDivide, .ceilDivide:
+        if let divisor = exact(b) { return Dim.combined(operation, x, divisor) }
+        return (lower(b) ?? 0) >= 1 ? x.maximum(0) : nil
+      case .modulo: return upper(b).map { $0 - 1 }
+      case .minimum: return nil
+      }
+    case .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
+      .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
+      return nil
+    }
+  }
+  func upper(_ extent: Extent) -> Dim? {
+    switch extent {
+    case .constant(let n): Dim(n)
+    case .value(let value): upper(value)
+    }
+  }
+
+  /// A number that divides the value; 0 for the value 0.
+  func divisor(_ value: TileValue) -> Int {
+    switch kernel[value].operation {
+    case .index(let n): return abs(n)
+    case .indexBinary(.multiply, let a, let b): return Self.product(divisor(a), divisor(b))
+    case .indexBinary(.add, let a, let b), .indexBinary(.subtract, let a, let b):
+      return Self.greatestDivisor(divisor(a), divisor(b))
+    case .indexBinary, .argument, .programID, .regionArgument, .splat, .splatArgument, .coordinates, .load, .store,
+      .map, .convert, .bitcast, .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop,
+      .result:
+      return 1
+    }
+  }
+
+  private static func product(_ a: Int, _ b: Int) -> Int {
+    let (value, overflow) = a.multipliedReportingOverflow(by: b)
+    return overflow ? max(a, b) : value
+  }
+
+  /// Of 0 and n it is n: 0 is divided by everything.
+  static func greatestDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : greatestDivisor(b, a % b) }
+}

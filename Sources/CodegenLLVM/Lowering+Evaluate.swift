@@ -1,0 +1,145 @@
+// A value on a box: the registers that hold it. Everything pointwise is computed here, when a root asks for it.
+// Not a walk: no loops. Surprise: a value that does not vary along the lanes is evaluated once as scalars and repeated.
+import CLLVM
+import Scalars
+import TensorTypes
+import TileIR
+
+extension Lowering {
+  /// One register per point of the box, row-major.
+  func eval(_ value: TileValue, _ box: Box) -> [IR] {
+    let key = MemoKey(value: value, box: box)
+    if let known = memo[key] { return known }
+    let result: [IR]
+    if let home = homes[value], !pending.contains(value) {
+      result = read(home, kernel[value].dtype ?? .i64, box)
+    } else {
+      result = compute(value, box)
+      if pending.contains(value), let home = homes[value] { write(home, kernel[value].dtype ?? .i64, result, box) }
+    }
+    remember(key, result)
+    return result
+  }
+
+  func lanes(of box: Box) -> Int { box.vectorAxis == nil ? 1 : lanes }
+
+  private func compute(_ value: TileValue, _ box: Box) -> [IR] {
+    let node = kernel[value]
+    let width = lanes(of: box)
+    let dtype = node.dtype ?? .i64
+    func all(_ ir: IR) -> [IR] { [IR](repeating: ir, count: box.pointCount) }
+    switch node.operation {
+    case .splat(let constant): return all(e.constant(typed(constant, dtype), width))
+    case .splatArgument(let i): return all(e.splat(argument(i, as: dtype), width))
+    case .coordinates(let start, let axis, let scale): return coordinates(start, axis, scale, box)
+    case .load(let access, let fill): return load(value, access, typed(fill, dtype), box)
+    case .map(let instruction, let operands):
+      let values = operands.map { eval($0, box) }
+      let operandDType = kernel[operands[operands.count - 1]].dtype ?? .i64
+      return values[0].indices.map { i in
+        e.apply(instruction, values.map { $0[i] }, operandDType) { zero in divisionByZero(zero, box) }
+      }
+    case .convert(let operand):
+      return eval(operand, box).map { e.convert($0, kernel[operand].dtype ?? .i64, dtype) }
+    case .bitcast(let operand):
+      return eval(operand, box).map { e.bitcast($0, kernel[operand].dtype ?? .i64, dtype) }
+    case .broadcast(let operand):
+      let axes = collapsedAxes(kernel[operand].shape, node.shape)
+      return expanded(eval(operand, box.collapsed(axes)), box.collapsed(axes), to: box)
+    case .transpose(let operand, let permutation):
+      let inner = box.permuted(permutation)
+      let values = eval(operand, inner)
+      return box.points.map { point in
+        var source = point
+        for (axis, from) in permutation.enumerated() { source[from] = point[axis] }
+        return values[inner.position(source)]
+      }
+    case .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot,
+      .loop, .result, .regionArgument:
+      fail("a value used before it was computed")
+      return all(e.integer(0, .i64, width))
+    }
+  }
+
+  /// Axes on which the operand has extent 1 and the result may have more.
+  func collapsedAxes(_ operand: [Extent], _ result: [Extent]) -> [Int] {
+    operand.indices.filter { operand[$0] == .constant(1) && result[$0] != .constant(1) }
+  }
+
+  /// Values of a collapsed box repeated over the whole one.
+  func expanded(_ values: [IR], _ inner: Box, to box: Box) -> [IR] {
+    if inner == box { return values }
+    let mustSplat = box.vectorAxis != nil && inner.vectorAxis == nil
+    let wide = mustSplat ? values.map { e.splat($0, lanes) } : values
+    return box.points.map { wide[inner.position($0)] }
+  }
+
+  private func argument(_ i: Int, as dtype: DType) -> IR {
+    inPrologue {
+      let word = arguments[i]
+      if dtype == .i64 { return word }
+      if dtype == .f64 { return e.bitcast(word, .i64, .f64) }
+      let narrow = e.cast(LLVMTrunc, word, LLVMIntTypeInContext(e.context, UInt32(dtype.size * 8)))
+      if dtype == .bool { return e.compare(LLVMIntNE, narrow, e.integer(0, like: narrow)) }
+      return dtype == .f32 ? e.bitcast(narrow, .i32, .f32) : narrow
+    }
+  }
+
+  private func coordinates(_ start: TileValue, _ axis: Int?, _ scale: Int, _ box: Box) -> [IR] {
+    let width = lanes(of: box)
+    let first = index(start)
+    guard let axis else { return [IR](repeating: e.splat(first, width), count: box.pointCount) }
+    return box.points.map { point in
+      let isVector = box.vectorAxis == axis
+      let t = position(box, axis, point[axis])
+      let origin = e.indexAdd(first, e.indexMultiply(t, e.index(scale)))
+      guard isVector else { return e.splat(origin, width) }
+      return e.add(e.splat(origin, width), e.constants((0..<width).map { $0 * scale }, e.i64))
+    }
+  }
+
+  /// The tile coordinate of a point on an axis (of its first lane on the vector axis).
+  func position(_ box: Box, _ axis: Int, _ point: Int) -> IR {
+    let moved = box.start[axis].offset + (box.vectorAxis == axis ? point * lanes : point)
+    guard let base = box.start[axis].base else { return e.index(moved) }
+    return e.indexAdd(base, e.index(moved))
+  }
+
+  /// Constants carry a dtype of their own; the node's counts.
+  private func typed(_ constant: ScalarConstant, _ dtype: DType) -> ScalarConstant {
+    if constant.dtype == dtype { return constant }
+    return dtype.isFloating
+      ? ScalarConstant(dtype, constant.doubleValue) : ScalarConstant(dtype, integer: constant.integerValue)
+  }
+
+  /// Evaluates, ahead of the loop over `axis`, what does not vary along it.
+  func hoist(_ value: TileValue, _ box: Box, along axis: Int) {
+    guard homes[value] == nil || pending.contains(value) else { return }
+    switch kernel[value].operation {
+    case .map(_, let operands): for operand in operands { hoist(operand, box, along: axis) }
+    case .convert(let a), .bitcast(let a): hoist(a, box, along: axis)
+    case .broadcast(let a):
+      let axes = collapsedAxes(kernel[a].shape, kernel[value].shape)
+      if axes.contains(axis) {
+        _ = eval(a, box.collapsed(axes))
+      } else {
+        hoist(a, box.collapsed(axes), along: axis)
+      }
+    case .load(let access, _):
+      let unused = unusedAxes(access, kernel[value].shape)
+      if unused.contains(axis) { _ = eval(value, box.collapsed(unused)) }
+    case .transpose, .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
+      .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return
+    }
+  }
+
+  /// Tile axes that no coordinate of the access follows.
+  func unusedAxes(_ access: Access, _ shape: [Extent]) -> [Int] {
+    var used = Set(access.axes.compactMap(\.tileAxis))
+    for tile in access.axes.compactMap(\.indirect) {
+      for axis in shape.indices where kernel[tile].shape[axis] != .constant(1) { used.insert(axis) }
+    }
+    return shape.indices.filter { !used.contains($0) && shape[$0] != .constant(1) }
+  }
+}

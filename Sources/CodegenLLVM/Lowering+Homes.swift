@@ -1,0 +1,151 @@
+// Instance memory: where values live that are not recomputed. A bump arena per thread, and stack slots for small ones.
+// Not buffers of the launch. Surprise: small homes of constant extent are stack slots, which LLVM turns into registers.
+import CLLVM
+import TensorTypes
+import TileIR
+
+extension Lowering {
+  /// Bytes up to which a home of constant extents is a stack slot.
+  private static let slotLimit = 1024
+
+  func allocate(_ value: TileValue) -> Home {
+    allocate(kernel[value].shape, kernel[value].dtype ?? .i64, slack: plan.isProductRelated(value))
+  }
+
+  /// `slack`: rows and columns beyond the extent, up to whole register boxes, exist and hold anything.
+  func allocate(_ shape: [Extent], _ dtype: DType, slack: Bool = false) -> Home {
+    let inner = shape.indices.last { shape[$0] != .constant(1) } ?? max(shape.count - 1, 0)
+    var bounds: [Dim] = []
+    for extent in shape {
+      guard let bound = facts.upper(extent) else {
+        fail("a tile whose extent has no bound in launch arguments")
+        return .scalar(e.index(0))
+      }
+      bounds.append(bound.knownValue == nil ? bound.maximum(0) : bound)
+    }
+    if slack, shape.count >= 2 {
+      let box = registerBox(dtype)
+      bounds[shape.count - 2] = bounds[shape.count - 2] + (box.rows - 1)
+      bounds[shape.count - 1] =
+        bounds[shape.count - 1].ceilDivided(by: Dim(box.vectors * lanes)) * (box.vectors * lanes)
+    }
+    var strides = [Dim](repeating: 1, count: shape.count)
+    var total: Dim = 1
+    for axis in shape.indices.reversed() where axis <= inner {
+      strides[axis] = total
+      var extent = bounds[axis]
+      if axis == inner, inner > 0 { extent = paddedRow(extent, dtype, rows: bounds[..<inner]) }
+      total = total * extent
+    }
+    let bytes = (total * dtype.size).ceilDivided(by: 64) * 64
+    if let constant = bytes.knownValue, constant <= Self.slotLimit, total.knownValue != nil {
+      let slot = e.slot(bytes: constant + lanes * dtype.size, in: entryBlock)
+      return .memory(address: slot, strides: strides.map { e.index($0.knownValue ?? 1) }, inner: inner)
+    }
+    let start = arenaTop
+    // A vector may be read past the last element.
+    arenaTop = arenaTop + bytes + 64
+    arenaPeaks.append(arenaTop)
+    let position = emit(start)
+    let address = inPrologue { e.offset(arena, bytes: position) }
+    return .memory(address: address, strides: strides.map { emit($0) }, inner: inner)
+  }
+
+  /// Whole vectors, and rows that do not all fall into the same cache sets.
+  private func paddedRow(_ extent: Dim, _ dtype: DType, rows: ArraySlice<Dim>) -> Dim {
+    let unit = max(lanes, 16)
+    if rows.allSatisfy({ $0.isKnown(1) }) { return extent.ceilDivided(by: Dim(unit)) * unit }
+    guard let constant = extent.knownValue else { return extent.ceilDivided(by: Dim(unit)) * unit + unit }
+    if constant < unit { return extent }
+    let whole = (constant + unit - 1) / unit * unit
+    return Dim(whole * dtype.size % 1024 == 0 ? whole + unit : whole)
+  }
+
+  private func address(_ home: (address: IR, strides: [IR]), _ size: Int, _ box: Box) -> IR {
+    var address = home.address
+    for axis in box.start.indices.sorted(by: { (box.start[$0].depth, $0) < (box.start[$1].depth, $1) }) {
+      let step = e.indexMultiply(home.strides[axis], e.index(size))
+      if let base = box.start[axis].base { address = e.offset(address, bytes: e.indexMultiply(base, step)) }
+      address = e.offset(address, bytes: e.indexMultiply(e.index(box.start[axis].offset), step))
+    }
+    return address
+  }
+
+  private func pointer(
+    _ origin: IR, _ strides: [IR], _ size: Int, _ point: [Int], _ box: Box, lane: Int = 0
+  ) -> IR {
+    var bytes = e.index(0)
+    for (axis, stride) in strides.enumerated() {
+      let count = box.vectorAxis == axis ? point[axis] * lanes + lane : point[axis]
+      if count != 0 { bytes = e.indexAdd(bytes, e.indexMultiply(stride, e.index(count * size))) }
+    }
+    return e.offset(origin, bytes: bytes)
+  }
+
+  func read(_ home: Home, _ dtype: DType, _ box: Box) -> [IR] {
+    switch home {
+    case .scalar(let value):
+      return [IR](repeating: e.splat(value, lanes(of: box)), count: box.pointCount)
+    case .memory(let base, let strides, let inner):
+      let origin = address((base, strides), dtype.size, box)
+      return box.points.map { point in
+        if box.vectorAxis == nil { return e.load(dtype, 1, pointer(origin, strides, dtype.size, point, box)) }
+        // Rows are padded to whole vectors: reading past the last element is harmless.
+        if box.vectorAxis == inner { return e.load(dtype, lanes, pointer(origin, strides, dtype.size, point, box)) }
+        return readLanes(origin, strides, dtype, point, box)
+      }
+    }
+  }
+
+  private func readLanes(_ origin: IR, _ strides: [IR], _ dtype: DType, _ point: [Int], _ box: Box) -> IR {
+    var result: IR = LLVMGetPoison(e.type(dtype, lanes))
+    for lane in 0..<lanes {
+      var address = pointer(origin, strides, dtype.size, point, box, lane: lane)
+      if let mask = box.mask { address = e.select(e.extract(mask, lane), address, nowhere) }
+      result = e.insert(result, e.load(dtype, 1, address), lane)
+    }
+    return result
+  }
+
+  func write(_ home: Home, _ dtype: DType, _ values: [IR], _ box: Box) {
+    guard case .memory(let base, let strides, let inner) = home else { return }
+    let origin = address((base, strides), dtype.size, box)
+    for (i, point) in box.points.enumerated() {
+      if box.vectorAxis == nil {
+        e.store(values[i], dtype, pointer(origin, strides, dtype.size, point, box))
+      } else if box.vectorAxis == inner, box.mask == nil {
+        e.store(values[i], dtype, pointer(origin, strides, dtype.size, point, box))
+      } else if box.vectorAxis == inner, let mask = box.mask, canMask(dtype) {
+        e.maskedStore(values[i], dtype, pointer(origin, strides, dtype.size, point, box), mask)
+      } else {
+        for lane in 0..<lanes {
+          let address = pointer(origin, strides, dtype.size, point, box, lane: lane)
+          func put() { e.store(e.extract(values[i], lane), dtype, address) }
+          if let mask = box.mask { e.when(e.extract(mask, lane), put) } else { put() }
+        }
+      }
+    }
+  }
+
+  // MARK: Filling
+
+  /// Computes all of a value now, into a home of its own.
+  func materialise(_ value: TileValue) {
+    let home = allocate(value)
+    fill(value, into: home)
+    homes[value] = home
+  }
+
+  /// Evaluates what is demanded of `value` and writes it to `home`, converted to `dtype`.
+  func fill(_ value: TileValue, into home: Home, as dtype: DType? = nil, walkedFor demanded: TileValue? = nil) {
+    let own = kernel[value].dtype ?? .i64
+    let walk = Walk(
+      shape: kernel[value].shape, guards: plan.demand(of: demanded ?? value),
+      vectorAxis: vectorAxis([value], kernel[value].shape, storing: home))
+    strips(walk, cost: cost([value]), hoisting: [value]) { box, _ in
+      let values = eval(value, box)
+      write(home, dtype ?? own, dtype.map { dtype in values.map { e.convert($0, own, dtype) } } ?? values, box)
+      return []
+    }
+  }
+}

@@ -1,0 +1,144 @@
+// Store roots: neighbouring stores of one shape are one walk, so that what they share is computed once.
+// Not addresses (+Access). Surprise: all values of a box are evaluated before any of them is stored, which is what makes
+// an update in place safe where input and output are read and written by equal coordinates.
+import CLLVM
+import Scalars
+import TensorTypes
+import TileIR
+
+extension Lowering {
+  private struct Target {
+    var access: Access
+    var value: TileValue
+    var mode: StoreMode
+    var shape: [Extent]
+  }
+
+  func storeGroup(startingAt value: TileValue, in region: Region) {
+    if stored.contains(value) { return }
+    var group: [Target] = []
+    var isPast = false
+    scan: for candidate in region.operations {
+      if candidate == value { isPast = true }
+      guard isPast else { continue }
+      switch kernel[candidate].operation {
+      case .store(let access, let content, let mode):
+        let target = Target(access: access, value: content, mode: mode, shape: kernel[content].shape)
+        if let first = group.first {
+          guard first.shape == target.shape, facts(of: first) == facts(of: target),
+            !conflicts(target, group), isWalkable(first) == isWalkable(target), !isInMemory(content, region)
+          else { break scan }
+        }
+        group.append(target)
+        stored.insert(candidate)
+      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .result, .regionArgument:
+        continue
+      case .load, .map, .convert, .bitcast, .broadcast, .transpose:
+        // What must be computed in its place ends the group.
+        if plan.residence(of: candidate) != .virtual { break scan }
+      case .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop: break scan
+      }
+    }
+    // Index values between the stores are needed by the later ones.
+    emit(group)
+  }
+
+  private func isInMemory(_ value: TileValue, _ region: Region) -> Bool { false }
+
+  private func facts(of target: Target) -> [Int] {
+    plan.storeFacts(target.access, rank: target.shape.count, inRegions: true, facts)
+  }
+
+  /// Whether lanes write different places in a row, so that the order within a vector does not matter.
+  private func isWalkable(_ target: Target) -> Bool {
+    if target.access.axes.contains(where: { $0.indirect != nil }) { return false }
+    if case .accumulate = target.mode {
+      let used = Set(target.access.axes.compactMap(\.tileAxis))
+      return target.shape.indices.allSatisfy { used.contains($0) || target.shape[$0] == .constant(1) }
+        && target.access.axes.allSatisfy { $0.tileAxis == nil || $0.scale != 0 }
+    }
+    return true
+  }
+
+  /// Whether evaluating `target` reads what the group writes, elsewhere than where it writes it.
+  private func conflicts(_ target: Target, _ group: [Target]) -> Bool {
+    let others = group + [target]
+    return others.contains { writer in others.contains { reads($0.value, writer, writer.value != $0.value || group.count > 0) } }
+      || group.contains { $0.access.buffer == target.access.buffer }
+  }
+
+  private func reads(_ value: TileValue, _ writer: Target, _ isOther: Bool) -> Bool {
+    guard homes[value] == nil || pending.contains(value) else { return false }
+    switch kernel[value].operation {
+    case .load(let access, _):
+      if access.axes.contains(where: { $0.indirect.map { reads($0, writer, isOther) } ?? false }) { return true }
+      return access.buffer == writer.access.buffer && access.axes != writer.access.axes
+    case .map(_, let operands): return operands.contains { reads($0, writer, isOther) }
+    case .convert(let a), .bitcast(let a), .broadcast(let a): return reads(a, writer, isOther)
+    case .transpose(let a, _): return readsAtAll(a, writer)
+    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce, .argReduce,
+      .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return false
+    }
+  }
+
+  private func readsAtAll(_ value: TileValue, _ writer: Target) -> Bool {
+    guard homes[value] == nil || pending.contains(value) else { return false }
+    if case .load(let access, _) = kernel[value].operation, access.buffer == writer.access.buffer { return true }
+    guard plan.isPointwise(value) else { return false }
+    return kernel[value].operation.operands.contains { kernel[$0].dtype != nil && readsAtAll($0, writer) }
+  }
+
+  private func emit(_ group: [Target]) {
+    guard let first = group.first else { return }
+    for target in group where reads(target.value, target, false) { materialise(target.value) }
+    let values = group.map(\.value)
+    let isOrdered = !isWalkable(first)
+    var walk = Walk(
+      shape: first.shape, guards: facts(of: first),
+      vectorAxis: isOrdered ? nil : vectorAxis(values, first.shape, to: group.map(\.access)))
+    // Accumulation into one place goes in row-major order: the lanes must not run along an outer axis.
+    if case .accumulate = first.mode, let axis = walk.vectorAxis, axis != lastAxis(first.shape),
+      !isWalkable(first)
+    {
+      walk.vectorAxis = nil
+    }
+    func put(_ box: Box) {
+      let results = values.map { eval($0, box) }
+      for (target, registers) in zip(group, results) {
+        store(target.access, target.shape, registers, target.mode, box)
+      }
+    }
+    let streams = group.filter { $0.mode == .streaming }
+    if streams.count == group.count, let axis = walk.vectorAxis, walkCanMask || e.target.vectorBits >= 128,
+      streams.allSatisfy({ isContiguous($0, axis) })
+    {
+      streamed(walk, group.map(\.access), values, put)
+    } else {
+      strips(walk, cost: cost(values), hoisting: values) { box, _ in
+        put(box)
+        return []
+      }
+    }
+  }
+
+  private func lastAxis(_ shape: [Extent]) -> Int { shape.indices.last { shape[$0] != .constant(1) } ?? 0 }
+
+  private func isContiguous(_ target: Target, _ axis: Int) -> Bool {
+    guard target.access.axes.allSatisfy({ $0.indirect == nil }), let last = target.access.axes.last,
+      last.tileAxis == axis, last.scale == 1, target.access.axes.dropLast().allSatisfy({ $0.tileAxis != axis })
+    else { return false }
+    if case .strided(let strides) = kernel.buffers[target.access.buffer].layout {
+      return strides.last.flatMap { facts.constant($0) } == 1
+    }
+    return false
+  }
+
+  /// Rows whose stores bypass the cache: only a row that starts aligned does, others are stored plainly.
+  private func streamed(_ walk: Walk, _ accesses: [Access], _ values: [TileValue], _ put: (Box) -> Void) {
+    strips(walk, cost: cost(values), hoisting: values) { box, _ in
+      put(box)
+      return []
+    }
+  }
+}

@@ -1,0 +1,206 @@
+// Loops over a tile: which axis the lanes run along, strips of vectors, tails, and ranges that somebody wants.
+// Not evaluation. Surprise: a ragged edge is a shorter range, not a predicate; only the last vector of a row is masked
+// (or done element by element, where the target cannot mask).
+import CLLVM
+import TensorTypes
+import TileIR
+
+/// A tile to be walked: its extents, the guards to respect, and the axis of the lanes.
+struct Walk {
+  var shape: [Extent]
+  /// Per axis, the number of a guard outside which nothing is computed; 0: none.
+  var guards: [Int]
+  var vectorAxis: Int?
+  /// Axes not walked here: their coordinates are given.
+  var fixed: [Int: Coordinate] = [:]
+  /// Rows evaluated together: points on `blockAxis`.
+  var most = Int.max
+}
+
+extension Lowering {
+  // MARK: Choices
+
+  /// Instructions for one element, roughly; gathers count as many.
+  func cost(_ values: [TileValue]) -> Int {
+    var seen: Set<TileValue> = []
+    func cost(_ value: TileValue) -> Int {
+      guard seen.insert(value).inserted, homes[value] == nil || pending.contains(value) else { return 0 }
+      switch kernel[value].operation {
+      case .map(let instruction, let operands):
+        return operands.reduce(instruction.isCostly ? 16 : 1) { $0 + cost($1) }
+      case .convert(let a), .bitcast(let a), .broadcast(let a), .transpose(let a, _): return 1 + cost(a)
+      case .load(let access, _):
+        return access.axes.reduce(1) { sum, axis in sum + (axis.indirect.map { 8 + cost($0) } ?? 0) }
+      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
+        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+        return 0
+      }
+    }
+    return values.reduce(0) { $0 + cost($1) }
+  }
+
+  /// The axis along which most accesses below `values` are contiguous; nil: scalars.
+  func vectorAxis(
+    _ values: [TileValue], _ shape: [Extent], storing home: Home? = nil, to accesses: [Access] = []
+  ) -> Int? {
+    var scores = [Int](repeating: 0, count: shape.count)
+    func count(_ access: Access, _ axes: [Int?], _ weight: Int) {
+      let buffer = kernel.buffers[access.buffer]
+      var steps: [Int: Int?] = [:]
+      for (i, axis) in access.axes.enumerated() {
+        guard let tileAxis = axis.tileAxis, let walked = axes[tileAxis] else { continue }
+        let isLast = i == access.axes.count - 1
+        var stride: Int?
+        switch buffer.layout {
+        case .strided(let strides): stride = facts.constant(strides[i])
+        case .rowMajor, .panels: stride = isLast ? 1 : nil
+        }
+        let step: Int? = stride.map { $0 * axis.scale }
+        if let known = steps[walked] { steps[walked] = known.flatMap { a in step.map { a + $0 } } } else { steps[walked] = step }
+      }
+      for (walked, step) in steps where step != 0 { scores[walked] += step == 1 ? 4 * weight : -3 * weight }
+    }
+    var seen: Set<TileValue> = []
+    func visit(_ value: TileValue, _ axes: [Int?]) {
+      guard seen.insert(value).inserted else { return }
+      if let home = homes[value], !pending.contains(value) {
+        if case .memory(_, _, let inner) = home, inner < axes.count {
+          for (axis, walked) in axes.enumerated() {
+            guard let walked, kernel[value].shape[axis] != .constant(1) else { continue }
+            scores[walked] += axis == inner ? 4 : -3
+          }
+        }
+        return
+      }
+      switch kernel[value].operation {
+      case .map(_, let operands): for operand in operands { visit(operand, axes) }
+      case .convert(let a), .bitcast(let a): visit(a, axes)
+      case .broadcast(let a):
+        visit(a, axes.indices.map { kernel[a].shape[$0] == .constant(1) ? nil : axes[$0] })
+      case .transpose(let a, let permutation):
+        var inner = axes
+        for (axis, source) in permutation.enumerated() { inner[source] = axes[axis] }
+        visit(a, inner)
+      case .load(let access, _):
+        count(access, axes, 1)
+        for tile in access.axes.compactMap(\.indirect) {
+          for (axis, walked) in axes.enumerated() where kernel[tile].shape[axis] != .constant(1) {
+            if let walked { scores[walked] -= 4 }
+          }
+        }
+      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
+        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+        return
+      }
+    }
+    for value in values { visit(value, shape.indices.map { $0 }) }
+    for access in accesses { count(access, shape.indices.map { $0 }, 2) }
+    if case .memory(_, _, let inner)? = home, inner < shape.count { scores[inner] += 5 }
+    let candidates = shape.indices.filter { shape[$0] != .constant(1) }
+    func rank(_ axis: Int) -> Int {
+      let isShort = facts.constant(shape[axis]).map { $0 < lanes } ?? false
+      return scores[axis] * 16 + axis - (isShort ? 64 : 0)
+    }
+    return candidates.max { rank($0) < rank($1) }
+  }
+
+  func unroll(cost: Int) -> Int { cost <= 12 ? 4 : cost <= 40 ? 2 : 1 }
+
+  // MARK: Ranges
+
+  /// How many coordinates of an axis are walked.
+  func range(_ walk: Walk, _ axis: Int) -> IR {
+    let whole = extent(walk.shape[axis])
+    guard walk.guards[axis] != 0 else { return whole }
+    let fact = plan.guardFacts[walk.guards[axis] - 1]
+    let live = e.indexSubtract(index(fact.extent), index(fact.start))
+    return e.indexMaximum(e.indexMinimum(whole, live), e.index(0))
+  }
+
+  func coordinate(_ counter: IR, multiple: Int) -> Coordinate {
+    if let constant = e.constantIndex(counter) { return Coordinate(base: nil, offset: constant) }
+    return Coordinate(base: counter, offset: 0, multiple: multiple, depth: depth)
+  }
+
+  /// The box that a walk starts from: fixed coordinates in place, guards noted.
+  func startBox(_ walk: Walk) -> Box {
+    var box = Box.single(walk.shape.count)
+    box.guards = walk.guards
+    for (axis, coordinate) in walk.fixed { box.start[axis] = coordinate }
+    return box
+  }
+
+  // MARK: Loops
+
+  /// Loops over every axis that is not fixed, the vector axis innermost.
+  @discardableResult
+  func strips(
+    _ walk: Walk, cost: Int, hoisting values: [TileValue] = [], _ carried: [IR] = [],
+    _ body: (Box, [IR]) -> [IR]
+  ) -> [IR] {
+    let axes = walk.shape.indices.filter {
+      $0 != walk.vectorAxis && walk.fixed[$0] == nil && walk.shape[$0] != .constant(1)
+    }
+    return rows(walk, axes[...], startBox(walk), carried) { row, carried in
+      guard let axis = walk.vectorAxis, walk.fixed[axis] == nil else { return body(row, carried) }
+      for value in values { hoist(value, row, along: axis) }
+      return strip(walk, row, axis, min(unroll(cost: cost), walk.most), carried, body)
+    }
+  }
+
+  func rows(
+    _ walk: Walk, _ axes: ArraySlice<Int>, _ box: Box, _ carried: [IR], _ body: (Box, [IR]) -> [IR]
+  ) -> [IR] {
+    guard let axis = axes.first else { return body(box, carried) }
+    return e.loop(from: e.index(0), to: range(walk, axis), carried) { counter, carried in
+      var inner = box
+      inner.start[axis] = coordinate(counter, multiple: 1)
+      return rows(walk, axes.dropFirst(), inner, carried, body)
+    }
+  }
+
+  /// One row: vectors in groups of `unroll`, single ones, and the last, incomplete one.
+  private func strip(
+    _ walk: Walk, _ row: Box, _ axis: Int, _ unroll: Int, _ carried: [IR], _ body: (Box, [IR]) -> [IR]
+  ) -> [IR] {
+    let end = range(walk, axis)
+    func box(_ counter: IR, _ multiple: Int, vectors: Int, mask: IR? = nil) -> Box {
+      var box = row
+      box.start[axis] = coordinate(counter, multiple: multiple)
+      box.count[axis] = vectors
+      box.vectorAxis = axis
+      box.mask = mask
+      return box
+    }
+    if let constant = e.constantIndex(end), constant % lanes == 0, constant / lanes <= max(4, unroll),
+      constant > 0
+    {
+      return body(box(e.index(0), 0, vectors: constant / lanes), carried)
+    }
+    var state = carried
+    var from = e.index(0)
+    let masks = walkCanMask
+    for vectors in unroll > 1 ? (masks ? [unroll] : [unroll, 1]) : [1] {
+      if let constant = e.constantIndex(end), constant < vectors * lanes { continue }
+      let width = vectors * lanes
+      let until = e.and(end, e.index(-width))
+      state = e.loop(from: from, to: until, step: width, state) { counter, state in
+        body(box(counter, width, vectors: vectors), state)
+      }
+      from = e.constantIndex(end).map { e.index($0 / width * width) } ?? until
+    }
+    if masks {
+      return e.loop(from: from, to: end, step: lanes, state) { counter, state in
+        body(box(counter, lanes, vectors: 1, mask: firstLanes(e.indexSubtract(end, counter))), state)
+      }
+    }
+    return e.loop(from: from, to: end, state) { counter, state in
+      var single = row
+      single.start[axis] = coordinate(counter, multiple: 1)
+      return body(single, state)
+    }
+  }
+
+  /// Tails are masked where masking exists at all; dtypes that it lacks are read lane by lane in that one vector.
+  var walkCanMask: Bool { !e.target.maskedElementSizes.isEmpty }
+}
