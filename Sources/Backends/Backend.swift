@@ -25,7 +25,15 @@ package struct Backend: Sendable {
 
   package static func make(_ kind: DeviceKind) throws(Diagnostic) -> Backend {
     switch kind {
-    case .cpu: throw Diagnostic(.device, "the cpu's code generator has not landed")
+    case .cpu:
+      let target = TargetDescription.host
+      return Backend(
+        kind: kind, target: target, driver: CPUDriver.shared, key: "cpu \(LLVMCompiler.version) \(target.cacheKey)",
+        isWorthCaching: true
+      ) { kernel throws(Diagnostic) in
+        let compiled = try LLVMCompiler.compile(kernel, for: target)
+        return try image(kernel, .object, compiled.object, arena: compiled.arenaSymbol) { compiled.phases[$0] }
+      }
     case .interpreter: throw Diagnostic(.device, "the interpreter's driver has not landed")
     case .null:
       return Backend(kind: kind, target: .host, driver: NullDriver(), key: "null", isWorthCaching: false) {

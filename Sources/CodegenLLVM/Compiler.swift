@@ -17,6 +17,9 @@ package enum LLVMCompiler {
   static let passes =
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse,dce)"
 
+  /// Changes whenever the code made from a kernel may: part of every cache key.
+  package static let version = "llvm19 lowering 1"
+
   package static func compile(
     _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions()
   ) throws(Diagnostic) -> CompiledKernel {
@@ -99,7 +102,8 @@ private final class CompileSession {
       { info, data in
         guard let info, let data, LLVMGetDiagInfoSeverity(info) == LLVMDSError else { return }
         let text = LLVMGetDiagInfoDescription(info)
-        Unmanaged<Failures>.fromOpaque(data).takeUnretainedValue().messages.append(text.map { String(cString: $0) } ?? "")
+        Unmanaged<Failures>.fromOpaque(data).takeUnretainedValue().messages.append(
+          text.map { String(cString: $0) } ?? "")
         LLVMDisposeMessage(text)
       }, Unmanaged.passUnretained(failures).toOpaque())
     try makeMachine(target)
@@ -115,7 +119,8 @@ private final class CompileSession {
   /// A C identifier.
   private static func symbol(_ name: String) -> String {
     let letters = name.unicodeScalars.map { scalar -> Character in
-      scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(Character(scalar))) ? Character(scalar) : "_"
+      scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(Character(scalar)))
+        ? Character(scalar) : "_"
     }
     return "k_" + String(letters)
   }
@@ -148,7 +153,6 @@ private final class CompileSession {
   private func lower(_ target: TargetDescription, _ options: CodegenOptions) throws(Diagnostic) {
     let first = addFunction(phaseSymbols.first ?? arenaSymbol, target)
     let emitter = Emitter(context: context, module: module, target: target, function: first)
-    _ = emitter.block
     let lowering = Lowering(kernel, emitter, options)
     for number in kernel.phases.indices {
       lowering.emitPhase(number, into: number == 0 ? first : addFunction(phaseSymbols[number], target))

@@ -188,7 +188,9 @@ extension Emitter {
     let divisor = call("llvm.fabs", wide[1])
     let start = call("llvm.fabs", wide[0])
     let zero = real(0, .f64, lanes)
-    func mustContinue(_ rest: IR) -> IR { and(and(compare(LLVMRealOGE, rest, divisor), finite(rest)), nonzero(divisor)) }
+    func mustContinue(_ rest: IR) -> IR {
+      and(and(compare(LLVMRealOGE, rest, divisor), finite(rest)), nonzero(divisor))
+    }
     func nonzero(_ x: IR) -> IR { compare(LLVMRealOGT, x, zero) }
     let rest = whileLoop([start], { self.any(mustContinue($0[0])) }) { carried in
       let active = mustContinue(carried[0])

@@ -203,7 +203,9 @@ final class Emitter {
     return LLVMBuildGEP2(builder, i8, base, &indices, 1, "")
   }
   func loadIndex(_ base: IR, _ position: Int) -> IR { plainLoad(i64, offset(base, bytes: index(position * 8)), 8) }
-  func loadPointer(_ base: IR, _ position: Int) -> IR { plainLoad(pointer, offset(base, bytes: index(position * 8)), 8) }
+  func loadPointer(_ base: IR, _ position: Int) -> IR {
+    plainLoad(pointer, offset(base, bytes: index(position * 8)), 8)
+  }
   func plainLoad(_ type: LLVMTypeRef, _ address: IR, _ alignment: Int) -> IR {
     let load: IR = LLVMBuildLoad2(builder, type, address, "")
     LLVMSetAlignment(load, UInt32(alignment))

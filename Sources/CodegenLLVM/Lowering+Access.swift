@@ -283,7 +283,8 @@ extension Lowering {
     _ map: PointerMap, _ point: [Int], _ box: Box, _ predicate: Predicate, _ fill: ScalarConstant
   ) -> IR {
     let isStill = box.vectorAxis.map { e.constantIndex(map.steps[$0]) == 0 } ?? true
-    if isStill, map.panel == nil, predicate.lanes == nil, !map.indirect.contains(where: { $0.inner.vectorAxis != nil }) {
+    if isStill, map.panel == nil, predicate.lanes == nil, !map.indirect.contains(where: { $0.inner.vectorAxis != nil })
+    {
       return e.splat(scalarLoad(map, point, box, 0, predicate.whole, fill), lanes)
     }
     var result: IR = LLVMGetPoison(e.type(map.dtype, lanes))

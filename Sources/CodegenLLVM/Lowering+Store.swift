@@ -63,7 +63,9 @@ extension Lowering {
   /// Whether evaluating `target` reads what the group writes, elsewhere than where it writes it.
   private func conflicts(_ target: Target, _ group: [Target]) -> Bool {
     let others = group + [target]
-    return others.contains { writer in others.contains { reads($0.value, writer, writer.value != $0.value || group.count > 0) } }
+    return others.contains { writer in
+      others.contains { reads($0.value, writer, writer.value != $0.value || group.count > 0) }
+    }
       || group.contains { $0.access.buffer == target.access.buffer }
   }
 

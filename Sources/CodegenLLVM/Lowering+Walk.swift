@@ -56,7 +56,11 @@ extension Lowering {
         case .rowMajor, .panels: stride = isLast ? 1 : nil
         }
         let step: Int? = stride.map { $0 * axis.scale }
-        if let known = steps[walked] { steps[walked] = known.flatMap { a in step.map { a + $0 } } } else { steps[walked] = step }
+        if let known = steps[walked] {
+          steps[walked] = known.flatMap { a in step.map { a + $0 } }
+        } else {
+          steps[walked] = step
+        }
       }
       for (walked, step) in steps where step != 0 { scores[walked] += step == 1 ? 4 * weight : -3 * weight }
     }

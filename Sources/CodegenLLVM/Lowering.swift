@@ -39,8 +39,8 @@ final class Lowering {
   var arena: IR
   var fault: IR
   var instance: IR
-  var entryBlock: LLVMBasicBlockRef
-  var prologueBlock: LLVMBasicBlockRef
+  var entryBlock: LLVMBasicBlockRef!
+  var prologueBlock: LLVMBasicBlockRef!
   /// Readable memory for accesses that a predicate turns off.
   var nowhere: IR
   var streamed = false
@@ -78,9 +78,6 @@ final class Lowering {
     fault = none
     instance = none
     nowhere = none
-    let block = emitter.currentBlock
-    entryBlock = block
-    prologueBlock = block
     emitter.enterScope = { [unowned self] in open() }
     emitter.leaveScope = { [unowned self] in close() }
   }
@@ -239,7 +236,8 @@ final class Lowering {
         return e.binary(LLVMUDiv, e.indexAdd(a, e.index((e.constantIndex(b) ?? 1) - 1)), divisor)
       }
       // ceil(a / b) = -floor(-a / b)
-      return LLVMBuildNeg(e.builder, emit(.floorDivide, LLVMBuildNeg(e.builder, a, ""), divisor, nonNegative: false), "")
+      return LLVMBuildNeg(
+        e.builder, emit(.floorDivide, LLVMBuildNeg(e.builder, a, ""), divisor, nonNegative: false), "")
     }
     if isPositive, nonNegative { return e.binary(operation == .modulo ? LLVMURem : LLVMUDiv, a, divisor) }
     let quotient = e.binary(LLVMSDiv, a, divisor)
@@ -262,7 +260,7 @@ final class Lowering {
       let x = emit(a)
       let y = emit(b)
       made = inPrologue { emit(operation, x, y, nonNegative: false) }
-    case nil: made = e.index(0)
+    case .failed?, nil: made = e.index(0)
     }
     invariantDims[dim] = made
     return made
