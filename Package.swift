@@ -48,7 +48,7 @@ let package = Package(
     layer("Execution", ["Basics", "TensorTypes", "Targets", "CHost"]),
     // 5
     layer("DriverCPU", ["Basics", "TensorTypes", "Execution", "CHost"]),
-    layer("DriverInterpreter", ["Execution"]),
+    layer("DriverInterpreter", ["Basics", "TensorTypes", "TileIR", "Execution"]),
     layer("DriverNull", ["Basics", "TensorTypes", "Execution"]),
     layer("Backends", ["CodegenLLVM", "TileIR", "DriverCPU", "DriverInterpreter", "DriverNull"]),
     // 6
@@ -75,6 +75,8 @@ let package = Package(
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
     tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
     tests("FusionTests", ["Fusion", "GraphIR", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
+    tests(
+      "DriverInterpreterTests", ["DriverInterpreter", "Execution", "TileIR", "Scalars", "TensorTypes", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]

@@ -34,7 +34,13 @@ package struct Backend: Sendable {
         let compiled = try LLVMCompiler.compile(kernel, for: target)
         return try image(kernel, .object, compiled.object, arena: compiled.arenaSymbol) { compiled.phases[$0] }
       }
-    case .interpreter: throw Diagnostic(.device, "the interpreter's driver has not landed")
+    case .interpreter:
+      return Backend(
+        kind: kind, target: .host, driver: InterpreterDriver(), key: "interpreter \(Kernel.textVersion)",
+        isWorthCaching: false
+      ) { kernel throws(Diagnostic) in
+        try image(kernel, .tileText, Array(kernel.text.utf8), arena: nil) { "phase\($0)" }
+      }
     case .null:
       return Backend(kind: kind, target: .host, driver: NullDriver(), key: "null", isWorthCaching: false) {
         kernel throws(Diagnostic) in

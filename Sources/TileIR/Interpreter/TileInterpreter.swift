@@ -125,6 +125,35 @@ public struct TileInterpreter: Sendable {
     return machine.outcome
   }
 
+  /// The bytes, counted from element 0, that coordinates inside a launch buffer's extents can address.
+  /// - Throws: if the extents or strides overflow.
+  public func byteRange(ofBuffer number: Int, arguments: [Int]) throws(Diagnostic) -> Range<Int> {
+    let buffer = kernel.buffers[number]
+    guard case .strided(let strides) = buffer.layout else {
+      throw Diagnostic(.argument, "\(kernel.name): \(buffer.name) is no launch buffer")
+    }
+    func overflow() -> Diagnostic {
+      Diagnostic(.argument, "\(kernel.name): extents and strides of \(buffer.name) overflow for \(arguments)")
+    }
+    var (low, high) = (0, buffer.dtype.size)
+    var isEmpty = false
+    for (value, step) in zip(buffer.shape, strides) {
+      guard let extent = kernel.evaluatedIndex(value, arguments: arguments),
+        let stride = kernel.evaluatedIndex(step, arguments: arguments)
+      else { throw overflow() }
+      if extent <= 0 {
+        isEmpty = true
+        continue
+      }
+      let elements = DimOperation.multiply.apply(extent - 1, stride)
+      guard let reach = elements.flatMap({ DimOperation.multiply.apply($0, buffer.dtype.size) }),
+        let lower = DimOperation.add.apply(low, min(0, reach)), let upper = DimOperation.add.apply(high, max(0, reach))
+      else { throw overflow() }
+      (low, high) = (lower, upper)
+    }
+    return isEmpty ? 0..<0 : low..<high
+  }
+
   private func evaluateGlobals(_ machine: TileMachine, _ arguments: [Int]) throws(Diagnostic) {
     machine.arguments = arguments
     // Operands have smaller numbers, so one pass in order is enough.
