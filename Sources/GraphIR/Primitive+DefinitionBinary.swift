@@ -25,11 +25,10 @@ enum PointwiseBinary {
     .divide, "divide", "x / y; integers truncate, and fault where y is 0.", on: .numbers, x / y)
   static let floorDivide = record(
     .floorDivide, "floordivide", "x / y rounded toward minus infinity; integers fault where y is 0.", on: .numbers,
-    PointwiseFormulas.floorDivideFloats(x, y),
-    variants: [FormulaVariant(.integers, PointwiseFormulas.floorDivideIntegers(x, y))])
+    .floorDivide(x, y))
   static let remainder = record(
     .remainder, "remainder", "The remainder with the sign of y (Python's %); integers fault where y is 0.",
-    on: .numbers, PointwiseFormulas.remainder(x, y))
+    on: .numbers, .remainder(x, y))
   static let truncatedRemainder = record(
     .truncatedRemainder, "truncatedremainder",
     "The remainder with the sign of x (C's fmod); integers fault where y is 0.",
@@ -37,12 +36,10 @@ enum PointwiseBinary {
   static let power = record(
     .power, "power", "x^y. Integers wrap; a negative y gives 0 unless x is 1 or -1.", on: .numbers,
     .apply(.power, x, y),
-    variants: DTypes.integers.members.map {
-      FormulaVariant(.only($0), PointwiseFormulas.powerIntegers(x, y, bits: $0.size * 8 - ($0.isSigned ? 1 : 0)))
-    })
+    variants: [FormulaVariant(.integers, .integerPower(x, y))])
   static let atan2 = record(
     .atan2, "atan2", "The angle of the point (y, x): x is the first operand, as in C.", on: .floats,
-    PointwiseFormulas.atan2(x, y))
+    .atan2(x, y))
   static let minimum = record(
     .minimum, "minimum", "The smaller; NaN if one is NaN.", on: .all, .apply(.minimum, x, y))
   static let maximum = record(
@@ -60,12 +57,10 @@ enum PointwiseBinary {
   static let less = record(.less, "less", "x < y (bool).", on: .all, x .< y)
   static let lessOrEqual = record(.lessOrEqual, "lessorequal", "x <= y (bool).", on: .all, x .<= y)
   static let copySign = record(
-    .copySign, "copysign", "|x| with the sign bit of y.", on: .floats, PointwiseFormulas.copySign(x, y))
+    .copySign, "copysign", "|x| with the sign bit of y.", on: .floats, .copySign(x, y))
   static let nextAfter = record(
     .nextAfter, "nextafter", "The next value of the dtype after x in the direction of y.", on: .floats,
-    PointwiseFormulas.nextAfter(x, y, .f64),
-    variants: DTypes.floats.members.map { FormulaVariant(.only($0), PointwiseFormulas.nextAfter(x, y, $0)) },
-    staysInStorage: true)
+    .nextAfter(x, y), staysInStorage: true)
 
   /// By the word.
   static let philox = (0..<4).map { word in
@@ -73,7 +68,7 @@ enum PointwiseBinary {
       name: "philox",
       meaning: "Word n (0..<4) of Philox4x32-10 for (counter, key), in 0..<2^32.",
       constraints: ["both operands are i64", "both operands have one shape", "the word is 0, 1, 2 or 3"],
-      lowering: .pointwise(PointwiseFormulas.philox(counter: x, key: y, word: word)), dtypes: .indices,
+      lowering: .pointwise(ScalarExpr.philox(counter: x, key: y)[word]), dtypes: .indices,
       type: TypeRules.philox, make: { if case .number(let word) = $0 { .philox(word: word) } else { nil } })
   }
 }

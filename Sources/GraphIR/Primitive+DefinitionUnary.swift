@@ -1,4 +1,4 @@
-// The records of pointwise primitives with one operand. Formulas of more than a line are in `PointwiseFormulas`.
+// The records of pointwise primitives with one operand. Longer formulas are `ScalarExpr`'s.
 import Scalars
 import TensorTypes
 
@@ -36,39 +36,39 @@ enum PointwiseUnary {
   static let reciprocal = record(.reciprocal, "reciprocal", "1 / x.", on: .floats, 1 / x)
 
   static let exp = record(.exp, "exp", "e^x.", on: .floats, .apply(.exp, x))
-  static let exp2 = record(.exp2, "exp2", "2^x.", on: .floats, PointwiseFormulas.exp2(x))
-  static let expm1 = record(.expm1, "expm1", "e^x - 1, exact near 0.", on: .floats, PointwiseFormulas.expm1(x))
+  static let exp2 = record(.exp2, "exp2", "2^x.", on: .floats, .exp2(x))
+  static let expm1 = record(.expm1, "expm1", "e^x - 1, exact near 0.", on: .floats, .expm1(x))
   static let log = record(.log, "log", "The natural logarithm.", on: .floats, .apply(.log, x))
-  static let log2 = record(.log2, "log2", "The logarithm to base 2.", on: .floats, PointwiseFormulas.log2(x))
-  static let log10 = record(.log10, "log10", "The logarithm to base 10.", on: .floats, PointwiseFormulas.log10(x))
-  static let log1p = record(.log1p, "log1p", "log(1 + x), exact near 0.", on: .floats, PointwiseFormulas.log1p(x))
+  static let log2 = record(.log2, "log2", "The logarithm to base 2.", on: .floats, .log2(x))
+  static let log10 = record(.log10, "log10", "The logarithm to base 10.", on: .floats, .log10(x))
+  static let log1p = record(.log1p, "log1p", "log(1 + x), exact near 0.", on: .floats, .log1p(x))
 
   static let sin = record(.sin, "sin", "The sine.", on: .floats, .apply(.sin, x))
   static let cos = record(.cos, "cos", "The cosine.", on: .floats, .apply(.cos, x))
-  static let tan = record(.tan, "tan", "The tangent.", on: .floats, PointwiseFormulas.tan(x))
-  static let asin = record(.asin, "asin", "The inverse sine.", on: .floats, PointwiseFormulas.asin(x))
-  static let acos = record(.acos, "acos", "The inverse cosine.", on: .floats, PointwiseFormulas.acos(x))
+  static let tan = record(.tan, "tan", "The tangent.", on: .floats, .tan(x))
+  static let asin = record(.asin, "asin", "The inverse sine.", on: .floats, .asin(x))
+  static let acos = record(.acos, "acos", "The inverse cosine.", on: .floats, .acos(x))
   static let atan = record(.atan, "atan", "The inverse tangent.", on: .floats, .apply(.atan, x))
-  static let sinh = record(.sinh, "sinh", "The hyperbolic sine.", on: .floats, PointwiseFormulas.sinh(x))
-  static let cosh = record(.cosh, "cosh", "The hyperbolic cosine.", on: .floats, PointwiseFormulas.cosh(x))
+  static let sinh = record(.sinh, "sinh", "The hyperbolic sine.", on: .floats, .sinh(x))
+  static let cosh = record(.cosh, "cosh", "The hyperbolic cosine.", on: .floats, .cosh(x))
   static let tanh = record(.tanh, "tanh", "The hyperbolic tangent.", on: .floats, .apply(.tanh, x))
   static let asinh = record(
-    .asinh, "asinh", "The inverse hyperbolic sine.", on: .floats, PointwiseFormulas.asinh(x))
+    .asinh, "asinh", "The inverse hyperbolic sine.", on: .floats, .asinh(x))
   static let acosh = record(
-    .acosh, "acosh", "The inverse hyperbolic cosine.", on: .floats, PointwiseFormulas.acosh(x))
+    .acosh, "acosh", "The inverse hyperbolic cosine.", on: .floats, .acosh(x))
   static let atanh = record(
-    .atanh, "atanh", "The inverse hyperbolic tangent.", on: .floats, PointwiseFormulas.atanh(x))
+    .atanh, "atanh", "The inverse hyperbolic tangent.", on: .floats, .atanh(x))
 
   static let sigmoid = record(
-    .sigmoid, "sigmoid", "1 / (1 + e^-x).", on: .floats, PointwiseFormulas.sigmoid(x))
+    .sigmoid, "sigmoid", "1 / (1 + e^-x).", on: .floats, .sigmoid(x))
   static let erf = record(.erf, "erf", "The error function.", on: .floats, .apply(.erf, x))
   static let erfc = record(
-    .erfc, "erfc", "1 - erf(x), exact for large x.", on: .floats, PointwiseFormulas.erfc(x))
+    .erfc, "erfc", "1 - erf(x), exact for large x.", on: .floats, .erfc(x))
   static let erfinv = record(
-    .erfinv, "erfinv", "The inverse error function.", on: .floats, PointwiseFormulas.erfinv(x))
-  static let lgamma = record(.lgamma, "lgamma", "log |gamma(x)|.", on: .floats, PointwiseFormulas.lgamma(x))
+    .erfinv, "erfinv", "The inverse error function.", on: .floats, .erfinv(x))
+  static let lgamma = record(.lgamma, "lgamma", "log |gamma(x)|.", on: .floats, .lgamma(x))
   static let digamma = record(
-    .digamma, "digamma", "The derivative of log gamma(x).", on: .floats, PointwiseFormulas.digamma(x))
+    .digamma, "digamma", "The derivative of log gamma(x).", on: .floats, .digamma(x))
 
   static let not = record(
     .not, "not", "Every bit inverted; of bool: the other truth.", on: .bits, .apply(.not, x))
@@ -78,7 +78,7 @@ enum PointwiseUnary {
     .apply(.absolute, x) .< .constant(.infinity))
   static let signBit = record(
     .signBit, "signbit", "Whether the sign bit is set (bool), also of -0 and NaN.", on: .floats,
-    PointwiseFormulas.signBit(x))
+    .signBit(x))
 
   /// By the raw value of the target.
   static let convert = DType.allCases.map { dtype in

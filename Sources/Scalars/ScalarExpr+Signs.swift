@@ -1,4 +1,4 @@
-// Formulas on signs, neighbours and quotients, as PyTorch defines them. Not approximations: all are exact.
+// Formulas on signs, neighbours, quotients and whole powers, as PyTorch defines them. Not approximations: all are exact.
 // Surprise: the sign bit counts, so -0 and NaNs have signs here.
 import TensorTypes
 
@@ -65,5 +65,24 @@ extension ScalarExpr {
   /// A remainder that is not 0 and has not the sign of the divisor.
   private static func disagree(_ rest: ScalarExpr, _ divisor: ScalarExpr) -> ScalarExpr {
     .apply(.and, rest .!= 0, .apply(.xor, rest .< 0, divisor .< 0))
+  }
+
+  /// x^y of integers, by squaring; wraps. A negative y gives 0 unless x is 1 or -1.
+  public static func integerPower(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+    .typed(x, y) { dtype, operands in
+      let (x, y) = (operands[0], operands[1])
+      func isOdd(_ value: ScalarExpr) -> ScalarExpr { .apply(.and, value, 1) .!= 0 }
+      var square = x
+      var exponent = y
+      var result = isOdd(y).select(x, 1)
+      // One step for each bit that an exponent can have.
+      for _ in 1..<(dtype.size * 8 - (dtype.isSigned ? 1 : 0)) {
+        square = square * square
+        exponent = .apply(.shiftRight, exponent, 1)
+        result = isOdd(exponent).select(result * square, result)
+      }
+      let inverse = (x .== 1).select(x, (x .== -1).select(isOdd(y).select(x, -x), x - x))
+      return (y .< 0).select(inverse, result)
+    }
   }
 }

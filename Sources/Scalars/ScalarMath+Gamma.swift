@@ -33,7 +33,9 @@ extension ScalarExpr {
       let fraction = x - .apply(.roundEven, x)
       let sine = absolute(.apply(.sin, fraction * .constant(pi)))
       let reflected = .apply(.log, .constant(pi) / sine) - direct
-      let result = reflects.select(reflected, direct)
+      // The zeros, which the sum above misses by a rounding.
+      let zero = ScalarExpr.apply(.or, x .== 1.0, x .== 2.0)
+      let result = zero.select(0.0, reflects.select(reflected, direct))
       let infinity = ScalarExpr.constant(.infinity)
       // Not only infinities: large negative numbers are integers, and there the reflection is inf - inf.
       let pole = ScalarExpr.apply(.and, reflects, sine .== 0.0)

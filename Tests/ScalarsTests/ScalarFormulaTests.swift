@@ -236,6 +236,22 @@ private func pairs(_ dtype: DType, count: Int, in ranges: [(ClosedRange<Double>,
     #expect(try run(.remainder(x, y), .f32, -1, .infinity) == .infinity)
   }
 
+  @Test func integer_powers_wrap_and_negative_exponents_give_zero_or_a_unit() throws {
+    for dtype in [DType.u8, .i8, .i16, .i32, .i64] {
+      for base in Int64(-3)...5 where dtype.isSigned || base >= 0 {
+        var expected: Int64 = 1
+        for exponent in Int64(0)...20 {
+          let wrapped = ScalarReference.wrapped(expected, to: dtype)
+          #expect(try runIntegers(.integerPower(x, y), dtype, base, exponent) == wrapped)
+          expected = expected &* base
+        }
+      }
+    }
+    for (base, exponent, expected) in [(2, -1, 0), (1, -5, 1), (-1, -5, -1), (-1, -4, 1), (0, -1, 0)] {
+      #expect(try runIntegers(.integerPower(x, y), .i32, Int64(base), Int64(exponent)) == Int64(expected))
+    }
+  }
+
   // MARK: Random numbers
 
   /// The known answers published with Random123 for philox4x32, 10 rounds.
