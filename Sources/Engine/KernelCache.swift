@@ -17,17 +17,32 @@ final class KernelCache: Sendable {
   func executable(_ kernel: Kernel) throws(Diagnostic) -> any Executable {
     var hash = StableHash()
     hash.combine(backend.key)
+    hash.combine(Int(ExecutableImage.version))
     let text = kernel.text
     hash.combine(text)
     let key = hash.description
     if let known = loaded.withLock({ $0[key] }) { return known }
     Log.write(.tile, text)
-    let made = try backend.driver.load(try image(kernel, key))
+    let made = try stored(key, kernel.name) ?? fresh(kernel, key)
     loaded.withLock { $0[key] = made }
     return made
   }
 
-  private func image(_ kernel: Kernel, _ key: String) throws(Diagnostic) -> ExecutableImage {
-    try backend.image(kernel)
+  /// From the disk; anything wrong with it only means to make it again.
+  private func stored(_ key: String, _ name: String) -> (any Executable)? {
+    guard backend.isWorthCaching, let bytes = ObjectCache.shared.read(key) else { return nil }
+    do {
+      return try backend.driver.load(try ExecutableImage(serialised: bytes))
+    } catch {
+      Log.write(.cache, "\(name) is made again: \(error.message)")
+      return nil
+    }
+  }
+
+  private func fresh(_ kernel: Kernel, _ key: String) throws(Diagnostic) -> any Executable {
+    let image = try backend.image(kernel)
+    let executable = try backend.driver.load(image)
+    if backend.isWorthCaching { ObjectCache.shared.write(key, image.serialised()) }
+    return executable
   }
 }

@@ -9,7 +9,7 @@ import TensorTypes
 extension StoredTensor {
   /// The bytes as memory that tensors can look at; copied if kernels could not read 64 bytes past them.
   func borrowed() throws(Diagnostic) -> Storage {
-    let page = 16384
+    let page = 4096  // the smallest anywhere; larger pages only make more readable
     let readable = (bytes.file.count + page - 1) / page * page
     if isAligned, bytes.offset + bytes.count + 64 <= readable {
       return Storage(borrowing: bytes.unsafeBytes, owner: bytes.file)
