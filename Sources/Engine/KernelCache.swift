@@ -23,7 +23,7 @@ final class KernelCache: Sendable {
     let key = hash.description
     if let known = loaded.withLock({ $0[key] }) { return known }
     Log.write(.tile, text)
-    let made = try stored(key, kernel.name) ?? fresh(kernel, key)
+    let made = if let found = stored(key, kernel.name) { found } else { try fresh(kernel, key) }
     loaded.withLock { $0[key] = made }
     return made
   }
