@@ -74,6 +74,7 @@ let package = Package(
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
     tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
+    tests("EngineTests", ["Tensors", "Engine", "Execution", "GraphIR", "Scalars", "TensorTypes"]),
     tests("FusionTests", ["Fusion", "GraphIR", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
     tests(
       "DriverInterpreterTests", ["DriverInterpreter", "Execution", "TileIR", "Scalars", "TensorTypes", "Basics"]),
