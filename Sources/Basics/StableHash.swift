@@ -19,6 +19,12 @@ public struct StableHash: Sendable, Hashable, CustomStringConvertible {
 
   public mutating func combine(_ value: Int) { combine(UInt64(bitPattern: Int64(value))) }
 
+  /// Both words of another hash.
+  public mutating func combine(_ other: StableHash) {
+    combine(other.low)
+    combine(other.high)
+  }
+
   /// The text is followed by its length, so that ("ab", "c") differs from ("a", "bc").
   public mutating func combine(_ text: String) {
     var count = 0

@@ -1,6 +1,7 @@
 // GraphIR: a program over whole tensors as a value: an arena of nodes in execution order.
 // Not executable by itself: Fusion turns it into kernels, GraphInterpreter evaluates it as the reference.
 // Surprise: value semantics, so a pass is a function Graph -> Graph; a node's operands always come before it.
+import Basics
 import Scalars
 import TensorTypes
 
@@ -23,15 +24,29 @@ public struct Parameter: Sendable, Hashable {
   }
 }
 
+/// One primitive on values of the graph. Immutable, so that its hash is computed once.
 public struct GraphNode: Sendable, Hashable {
-  public var primitive: Primitive
-  public var operands: [Value]
-  public var type: TensorType
+  public let primitive: Primitive
+  public let operands: [Value]
+  public let type: TensorType
+  /// Equal for equal nodes, in every process.
+  public let structuralHash: StableHash
+
   public init(_ primitive: Primitive, _ operands: [Value], _ type: TensorType) {
     self.primitive = primitive
     self.operands = operands
     self.type = type
+    var hash = StableHash()
+    hash.combine(primitive)
+    for operand in operands { hash.combine(Int(operand.id)) }
+    hash.combine(type)
+    structuralHash = hash
   }
+
+  public static func == (a: GraphNode, b: GraphNode) -> Bool {
+    a.structuralHash == b.structuralHash && a.operands == b.operands && a.type == b.type && a.primitive == b.primitive
+  }
+  public func hash(into hasher: inout Hasher) { hasher.combine(structuralHash) }
 }
 
 public struct Graph: Sendable, Hashable {

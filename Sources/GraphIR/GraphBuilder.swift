@@ -16,6 +16,18 @@ public struct GraphBuilder {
     return graph
   }
 
+  /// Takes over declarations, so that a pass keeps what a launch hands over.
+  mutating func adopt(_ parameters: [Parameter], _ arguments: [String]) {
+    graph.parameters = parameters
+    graph.arguments = arguments
+  }
+
+  /// A node whose type is known to be right.
+  mutating func appendUnchecked(_ node: GraphNode) -> Value {
+    graph.nodes.append(node)
+    return Value(graph.nodes.count - 1)
+  }
+
   public func type(_ value: Value) -> TensorType { graph.type(value) }
   public func shape(_ value: Value) -> Shape { graph.type(value).shape }
   public func dtype(_ value: Value) -> DType { graph.type(value).dtype }

@@ -46,7 +46,9 @@ public struct GraphInterpreter: Sendable {
   }
 
   /// The outputs for parameters given as values.
-  public func run(values parameters: [ReferenceTensor], arguments: [UInt64] = []) throws(Diagnostic) -> [ReferenceTensor] {
+  public func run(values parameters: [ReferenceTensor], arguments: [UInt64] = []) throws(Diagnostic)
+    -> [ReferenceTensor]
+  {
     let symbols = arguments.map { Int(truncatingIfNeeded: $0) }
     var values: [ReferenceTensor] = []
     values.reserveCapacity(graph.nodes.count)

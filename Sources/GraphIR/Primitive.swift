@@ -1,6 +1,7 @@
 // The primitives: the closed vocabulary that capture, differentiation and fusion speak. About 85.
 // Not the users' surface (composites on Tensor), and no record: the record of each case is in PrimitiveDefinition.
 // Surprise: primitives never broadcast and never promote; `Tensors` inserts `broadcast` and `convert` first.
+import Basics
 import Scalars
 import TensorTypes
 
@@ -68,6 +69,7 @@ public enum Primitive: Sendable, Hashable {
   /// i64; the first position; NaN wins.
   case argReduce(ArgMonoid, axis: Int)
   case scan(Monoid, axis: Int)
+  /// i64: the last position among equals, as `torch.cummax`; NaN wins.
   case argScan(ArgMonoid, axis: Int)
   /// i64; stable; NaN is the largest.
   case sortOrder(axis: Int, descending: Bool)
@@ -110,7 +112,14 @@ public struct ContractionAxes: Sendable, Hashable {
 /// A shared immutable subgraph; equal when the graphs are equal.
 public final class GraphReference: Sendable, Hashable {
   public let graph: Graph
-  public init(_ graph: Graph) { self.graph = graph }
-  public static func == (a: GraphReference, b: GraphReference) -> Bool { a === b || a.graph == b.graph }
-  public func hash(into hasher: inout Hasher) { hasher.combine(graph) }
+  /// Of the graph, computed once.
+  public let structuralHash: StableHash
+  public init(_ graph: Graph) {
+    self.graph = graph
+    structuralHash = graph.structuralHash
+  }
+  public static func == (a: GraphReference, b: GraphReference) -> Bool {
+    a === b || (a.structuralHash == b.structuralHash && a.graph == b.graph)
+  }
+  public func hash(into hasher: inout Hasher) { hasher.combine(structuralHash) }
 }

@@ -1,0 +1,125 @@
+// Local simplifications that change no bit of any result: moves that cancel, conversions that lose nothing, folding.
+// Not algebra on floats (x * 0, reassociation). Surprise: constants are folded only through basic instructions, whose
+// result is the same on every machine; `exp` of a constant is left to the backend that runs it.
+import Basics
+import Scalars
+import TensorTypes
+
+extension Graph {
+  /// The graph after each local rule was tried once on each node, operands first.
+  public func simplified() throws(Diagnostic) -> Graph {
+    try rewritten { node, operands, builder throws(Diagnostic) in
+      let simplifier = Simplifier(node: node, operands: operands)
+      return try simplifier.replacement(&builder).map { .value($0) } ?? .keep
+    }
+  }
+}
+
+private struct Simplifier {
+  let node: GraphNode
+  let operands: [Value]
+
+  func replacement(_ builder: inout GraphBuilder) throws(Diagnostic) -> Value? {
+    let (definition, payload) = node.primitive.entry
+    switch definition.lowering {
+    case .pointwise:
+      if let constant = folded(builder) { return try builder.append(.constant(constant), []) }
+      return try pointwise(payload, &builder)
+    case .reindex: return try reindexed(payload, &builder)
+    case .reduction:
+      if case .reduce(_, let axes) = payload, axes.isEmpty { return operands[0] }
+      return nil
+    case .leaf, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .call: return nil
+    }
+  }
+
+  private func source(_ value: Value, _ builder: GraphBuilder) -> GraphNode { builder.graph[value] }
+
+  /// The value of a pointwise node on 0-d constants.
+  private func folded(_ builder: GraphBuilder) -> ScalarConstant? {
+    var dtypes: [DType] = []
+    var inputs: [ScalarValue] = []
+    for operand in operands {
+      guard case .constant(let constant) = source(operand, builder).primitive else { return nil }
+      dtypes.append(constant.dtype)
+      inputs.append(constant.value)
+    }
+    guard let program = node.primitive.scalarProgram(operandDTypes: dtypes), program.isExactEverywhere,
+      let value = program.evaluate(inputs)
+    else { return nil }
+    switch value {
+    case .float(let x): return ScalarConstant(node.type.dtype, x)
+    case .integer(let x): return ScalarConstant(node.type.dtype, integer: x)
+    }
+  }
+
+  private func pointwise(_ payload: Payload, _ builder: inout GraphBuilder) throws(Diagnostic) -> Value? {
+    guard operands.count == 1 else { return nil }
+    let inner = source(operands[0], builder)
+    if case .dtype(let dtype) = payload {
+      if builder.dtype(operands[0]) == dtype { return operands[0] }
+      // The payload is that of `convert` or `bitcast`; only a conversion of a conversion may lose its middle.
+      guard case .convert = node.primitive, case .convert(let middle) = inner.primitive else { return nil }
+      let first = builder.dtype(inner.operands[0])
+      guard first.converts(exactlyTo: middle) else { return nil }
+      // An integer seen as a float saturates where the integer itself would wrap.
+      if !first.isFloating && middle.isFloating && dtype.isInteger { return nil }
+      return try builder.convert(inner.operands[0], to: dtype)
+    }
+    let isInvolution = node.primitive == .negate || node.primitive == .not
+    return isInvolution && inner.primitive == node.primitive ? inner.operands[0] : nil
+  }
+
+  private func reindexed(_ payload: Payload, _ builder: inout GraphBuilder) throws(Diagnostic) -> Value? {
+    let operand = operands[0]
+    let inner = source(operand, builder)
+    switch payload {
+    case .shape(let shape):
+      if builder.shape(operand) == shape { return operand }
+      guard case .reshape = inner.primitive else { return nil }
+      return builder.shape(inner.operands[0]) == shape
+        ? inner.operands[0] : try builder.append(.reshape(shape), inner.operands)
+    case .repeated(let shape):
+      if builder.shape(operand) == shape { return operand }
+      guard case .broadcast = inner.primitive else { return nil }
+      return try builder.append(.broadcast(shape), inner.operands)
+    case .permutation(let permutation):
+      if permutation == Array(permutation.indices) { return operand }
+      guard case .permute(let first) = inner.primitive else { return nil }
+      let both = permutation.map { first[$0] }
+      return both == Array(both.indices) ? inner.operands[0] : try builder.append(.permute(both), inner.operands)
+    case .slice(let starts, let counts, let steps):
+      let isWhole = counts == builder.shape(operand).dims && starts.allSatisfy { $0.isKnown(0) }
+      return isWhole && steps.allSatisfy { $0 == 1 } ? operand : nil
+    case .pad(let low, let high): return (low + high).allSatisfy { $0.isKnown(0) } ? operand : nil
+    case .axis: return operands.count == 1 ? operand : nil
+    case .none, .number, .constant, .iota, .dtype, .windows, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
+      .graph:
+      return nil
+    }
+  }
+}
+
+extension ScalarProgram {
+  /// No instruction that machines may round differently.
+  fileprivate var isExactEverywhere: Bool {
+    nodes.allSatisfy { if case .apply(let instruction, _) = $0.operation { !instruction.isCostly } else { true } }
+  }
+}
+
+extension DType {
+  /// Whether every value of this dtype is a value of `other`.
+  package func converts(exactlyTo other: DType) -> Bool {
+    if self == other { return true }
+    switch self {
+    case .bool: return true
+    case .u8: return other.size > 1 && other != .bf16
+    case .i8: return other.size > 1 && other != .bf16
+    case .i16: return other == .i32 || other == .i64 || other == .f32 || other == .f64
+    case .i32: return other == .i64 || other == .f64
+    case .i64, .f64: return false
+    case .f16, .bf16: return other == .f32 || other == .f64
+    case .f32: return other == .f64
+    }
+  }
+}

@@ -1,0 +1,95 @@
+// Passes over graphs: functions Graph -> Graph that keep what a launch sees (parameters, arguments, outputs).
+// Not fusion. Surprise: a pass never reorders what it keeps, and looks nothing up by iteration over a dictionary, so the
+// same graph always gives the same graph.
+import Basics
+import Scalars
+import TensorTypes
+
+extension GraphBuilder {
+  /// A builder with the parameters and arguments of `graph`, and no node yet.
+  public init(declarationsOf graph: Graph) {
+    self.init(name: graph.name)
+    adopt(graph.parameters, graph.arguments)
+  }
+}
+
+extension Graph {
+  /// What a rewriting rule makes of a node.
+  public enum Replacement: Sendable {
+    /// The same primitive on the new operands.
+    case keep
+    /// A value of the builder, of the node's type.
+    case value(Value)
+  }
+
+  /// The graph with each node replaced by what `rule` makes of it, in order. The rule gets the node, its operands in the
+  /// new graph, and the builder to append to; a replacement must have the node's type.
+  public func rewritten(
+    _ rule: (_ node: GraphNode, _ operands: [Value], _ builder: inout GraphBuilder) throws(Diagnostic) -> Replacement
+  ) throws(Diagnostic) -> Graph {
+    var builder = GraphBuilder(declarationsOf: self)
+    var places: [Value] = []
+    places.reserveCapacity(nodes.count)
+    for node in nodes {
+      let operands = node.operands.map { places[Int($0.id)] }
+      switch try rule(node, operands, &builder) {
+      case .keep: places.append(builder.appendUnchecked(GraphNode(node.primitive, operands, node.type)))
+      case .value(let value):
+        let type = builder.type(value)
+        if type != node.type {
+          throw Diagnostic(
+            .compiler, "graph \(name): \(node.primitive.name) of type \(node.type) is replaced by a \(type)")
+        }
+        places.append(value)
+      }
+    }
+    return builder.finish(outputs.map { places[Int($0.id)] })
+  }
+
+  /// Without the nodes that no output needs. Parameters stay declared; nodes of unread ones go.
+  public func withoutDeadNodes() -> Graph {
+    var live = [Bool](repeating: false, count: nodes.count)
+    for output in outputs { live[Int(output.id)] = true }
+    for index in nodes.indices.reversed() where live[index] {
+      for operand in nodes[index].operands { live[Int(operand.id)] = true }
+    }
+    if live.allSatisfy({ $0 }) { return self }
+    var builder = GraphBuilder(declarationsOf: self)
+    var places = [Value](repeating: Value(0), count: nodes.count)
+    for (index, node) in nodes.enumerated() where live[index] {
+      places[index] = builder.appendUnchecked(
+        GraphNode(node.primitive, node.operands.map { places[Int($0.id)] }, node.type))
+    }
+    return builder.finish(outputs.map { places[Int($0.id)] })
+  }
+
+  /// With each value computed once: a node equal to an earlier one is replaced by it.
+  public func withoutCommonSubexpressions() -> Graph {
+    var builder = GraphBuilder(declarationsOf: self)
+    var places: [Value] = []
+    var seen: [GraphNode: Value] = [:]
+    for node in nodes {
+      let made = GraphNode(node.primitive, node.operands.map { places[Int($0.id)] }, node.type)
+      if let known = seen[made] {
+        places.append(known)
+      } else {
+        let value = builder.appendUnchecked(made)
+        seen[made] = value
+        places.append(value)
+      }
+    }
+    return builder.finish(outputs.map { places[Int($0.id)] })
+  }
+
+  /// Canonical: simplified, each value once, nothing dead. Applying it again changes nothing.
+  public func canonicalized() throws(Diagnostic) -> Graph {
+    var graph = self
+    // Simplification of a shared value can make two values equal, and the other way round; each round removes a node.
+    for _ in 0...nodes.count {
+      let next = try graph.simplified().withoutCommonSubexpressions().withoutDeadNodes()
+      if next == graph { break }
+      graph = next
+    }
+    return graph
+  }
+}
