@@ -1,5 +1,5 @@
 // The records of pointwise primitives with two and three operands.
-// Integers and floats share a record; where they need different formulas, `variants` says so.
+// Integers and floats share a record; where they need different formulas, the formula is a typed one.
 import Scalars
 import TensorTypes
 
@@ -9,12 +9,12 @@ enum PointwiseBinary {
 
   private static func record(
     _ primitive: Primitive, _ name: String, _ meaning: String, on dtypes: DTypes, _ formula: ScalarExpr,
-    variants: [FormulaVariant] = [], staysInStorage: Bool = false
+    staysInStorage: Bool = false
   ) -> PrimitiveDefinition {
     PrimitiveDefinition(
       name: name, meaning: meaning,
       constraints: ["both operands have one dtype", "both operands have one shape", "the operands are \(dtypes)"],
-      lowering: .pointwise(formula), dtypes: dtypes, variants: variants, staysInStorage: staysInStorage,
+      lowering: .pointwise(formula), dtypes: dtypes, staysInStorage: staysInStorage,
       type: TypeRules.binary, make: { if case .none = $0 { primitive } else { nil } })
   }
 
@@ -35,8 +35,9 @@ enum PointwiseBinary {
     on: .numbers, .apply(.remainder, x, y))
   static let power = record(
     .power, "power", "x^y. Integers wrap; a negative y gives 0 unless x is 1 or -1.", on: .numbers,
-    .apply(.power, x, y),
-    variants: [FormulaVariant(.integers, .integerPower(x, y))])
+    .typed(x, y) { dtype, operands in
+      dtype.isFloating ? .apply(.power, operands[0], operands[1]) : .integerPower(operands[0], operands[1])
+    })
   static let atan2 = record(
     .atan2, "atan2", "The angle of the point (y, x): x is the first operand, as in C.", on: .floats,
     .atan2(x, y))

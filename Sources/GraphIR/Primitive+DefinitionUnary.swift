@@ -1,4 +1,4 @@
-// The records of pointwise primitives with one operand. Longer formulas are `ScalarExpr`'s.
+// The records of pointwise primitives with one operand. Formulas of more than a line are in Scalars.
 import Scalars
 import TensorTypes
 

@@ -28,7 +28,6 @@ private let scalarPrograms = Mutex<[ScalarProgramKey: ScalarProgram]>([:])
 extension PrimitiveDefinition {
   fileprivate func scalarProgram(_ formula: ScalarExpr, _ dtypes: [DType]) -> ScalarProgram? {
     guard let last = dtypes.last, self.dtypes.contains(last) else { return nil }
-    let formula = variants.first { $0.dtypes.contains(last) }?.formula ?? formula
     if staysInStorage { return ScalarProgram(formula, inputs: dtypes) }
     let computed = dtypes.map(\.computeDType)
     guard let inner = ScalarProgram(formula, inputs: computed) else { return nil }

@@ -1,6 +1,7 @@
 // What a primitive is, in one record: name, meaning, constraints, type rule, lowering as data.
 // Everything else (purity, fusibility, reference evaluation, flops, text, documentation, tests) is derived from it.
-// Surprise: `lowering` holds the formula for floats; `Primitive.scalarProgram(operandDTypes:)` is what consumers evaluate.
+// Surprise: the formula in `lowering` knows no dtypes; `Primitive.scalarProgram(operandDTypes:)` is what consumers
+// evaluate.
 import Basics
 import Scalars
 import TensorTypes
@@ -64,24 +65,12 @@ public struct PrimitiveDefinition: Sendable {
   public var lowering: Lowering
   /// What the elements may be (of `select`: those of the branches).
   public var dtypes: DTypes
-  /// The formula on some dtypes where it is not the one of `lowering`.
-  public var variants: [FormulaVariant] = []
   /// Half floats are not lifted to the compute dtype: nothing is rounded, or the bits matter.
   public var staysInStorage = false
   /// The type of the result, or the constraint that is broken.
   package var type: @Sendable (borrowing TypeQuestion) throws(Diagnostic) -> TensorType
   /// The primitive with this payload; nil for a payload of another kind.
   package var make: @Sendable (Payload) -> Primitive?
-}
-
-/// A formula for the dtypes named.
-public struct FormulaVariant: Sendable {
-  public var dtypes: DTypes
-  public var formula: ScalarExpr
-  public init(_ dtypes: DTypes, _ formula: ScalarExpr) {
-    self.dtypes = dtypes
-    self.formula = formula
-  }
 }
 
 /// What a primitive carries beside its operands. Primitives with equal kinds of payload share text, hash and parser.
