@@ -2,9 +2,14 @@
 // Not part of the model. Surprise: a copy of a cache is O(1); the first write after it copies the written buffer.
 import Basics
 import Engine
-import Foundation
 import Tensors
 import TensorTypes
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
 
 /// What a model remembers of one text.
 public struct KVCache: Sendable {

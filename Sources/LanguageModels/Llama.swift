@@ -4,7 +4,6 @@
 import Basics
 import Engine
 import Formats
-import Foundation
 import Tensors
 import TensorTypes
 
@@ -69,6 +68,8 @@ public struct Llama: Sendable {
   }
 
   public let configuration: LlamaConfiguration
+  /// Rows of the embedding: ids are below it.
+  public let vocabulary: Int
   private let embedding: LinearWeight
   private let layers: [Layer]
   private let norm: Tensor
@@ -93,6 +94,7 @@ public struct Llama: Sendable {
     let c = configuration
     let (queryWidth, keyWidth) = (c.heads * c.headWidth, c.keyHeads * c.headWidth)
     embedding = try linear("token_embd.weight", nil, c.width)
+    vocabulary = try file.tensor("token_embd.weight").shape[0]
     output = file.contains("output.weight") ? try linear("output.weight", nil, c.width) : embedding
     norm = try vector("output_norm.weight")
     var layers: [Layer] = []
