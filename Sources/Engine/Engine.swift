@@ -24,8 +24,32 @@ package final class Engine: Sendable {
     get throws(Diagnostic) { try shared.get() }
   }
   private static let shared: Result<Engine, Diagnostic> = Result { () throws(Diagnostic) in
-    try Engine(Knobs.current.device)
+    let kind = choice.withLock { choice in
+      choice.isFinal = true
+      return choice.kind
+    }
+    return try Engine(kind ?? Knobs.current.device)
   }
+  private static let choice = Mutex<(kind: DeviceKind?, isFinal: Bool)>((nil, false))
+
+  /// Makes `kind` the device of this process instead of AZULEJO_DEVICE's.
+  /// - Throws: a Diagnostic once a tensor was made on another device.
+  package static func choose(_ kind: DeviceKind) throws(Diagnostic) {
+    let isLate = choice.withLock { choice in
+      if choice.isFinal { return (choice.kind ?? Knobs.current.device) != kind }
+      choice.kind = kind
+      return false
+    }
+    if isLate {
+      throw Diagnostic(
+        .device, "the device cannot become \(kind.rawValue): this process has tensors on another one",
+        remedy: "choose the device before the first tensor is made")
+    }
+  }
+
+  /// Seconds this process spent on making launches ready: graphs, fusion, code, or finding it on disk.
+  package static var preparationSeconds: Double { Double(preparation.load(ordering: .relaxed)) / 1e9 }
+  private static let preparation = Atomic<Int>(0)
 
   package func allocate(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
     var count = dtype.size
@@ -71,7 +95,10 @@ package final class Engine: Sendable {
     if let known = program.prepared.withLock({ $0[signature] }) {
       prepared = known
     } else {
+      let started = ContinuousClock.now
       prepared = try prepare(program, operands, results)
+      let spent = (ContinuousClock.now - started) / .nanoseconds(1)
+      Self.preparation.add(Int(spent), ordering: .relaxed)
       program.prepared.withLock { $0[signature] = prepared }
     }
     try prepared.launch(operands, results, on: backend.driver)

@@ -39,7 +39,7 @@ struct ModelDirectory {
   func optionalJSON(_ name: String) throws(Diagnostic) -> JSON? {
     do {
       return try json(name)
-    } catch where error.kind == .file && error.message.hasSuffix("no such file") {
+    } catch  where error.kind == .file && error.message.hasSuffix("no such file") {
       return nil
     }
   }

@@ -41,7 +41,9 @@ public struct Sampler: Sendable {
   /// - Throws: a Diagnostic for options outside their ranges.
   public init(_ options: Options = Options()) throws(Diagnostic) {
     func require(_ isRight: Bool, _ name: String, _ value: Any, _ range: String) throws(Diagnostic) {
-      guard isRight else { throw Diagnostic(.argument, "\(name) \(value) is out of range", remedy: "\(name) is \(range)") }
+      guard isRight else {
+        throw Diagnostic(.argument, "\(name) \(value) is out of range", remedy: "\(name) is \(range)")
+      }
     }
     let temperature = options.temperature
     try require(temperature >= 0 && temperature.isFinite, "temperature", temperature, "0 (greedy) or more")
@@ -114,7 +116,7 @@ public struct Sampler: Sendable {
       if rest < 0 { return id }
     }
     // Rounding may leave a rest.
-    return zip(chosen, weights).last { $0.1 > 0 }?.0 ?? best
+    return weights.lastIndex { $0 > 0 }.map { chosen[$0] } ?? best
   }
 
   /// Positions of the `count` largest scores, best first; the first of equals wins.
