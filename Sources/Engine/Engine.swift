@@ -123,6 +123,15 @@ package final class Engine: Sendable {
       let bytes = type.shape.elementCount * type.dtype.size
       temporaries.append(try DimProgram(bytes, argumentCount: template.graph.arguments.count))
     }
-    return Prepared(name: program.name, recipe: template.recipe, steps: steps, temporaries: temporaries)
+    guard !steps.isEmpty else { throw Diagnostic(.compiler, "\(program.name) computes nothing") }
+    var dtype = results[0].dtype
+    if case .tensor(let view)? = operands.first { dtype = view.dtype }
+    let prepared = Prepared(
+      name: program.name, recipe: template.recipe, steps: steps, temporaries: temporaries, dtype: dtype,
+      result: results[0].dtype)
+    if backend.driver.isSynchronous, Prepared.isQuick(operands, results, steps) {
+      _ = program.quick.storeIfNil(prepared)
+    }
+    return prepared
   }
 }

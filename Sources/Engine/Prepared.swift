@@ -10,17 +10,36 @@ final class Prepared: Sendable {
     let executable: any Executable
     let buffers: [Schedule.BufferSource]
   }
-  private let name: String
+  let name: String
   private let recipe: [LaunchTemplate.ArgumentSource]
   private let steps: [Step]
   /// Bytes of each temporary.
   private let temporaries: [DimProgram]
 
-  init(name: String, recipe: [LaunchTemplate.ArgumentSource], steps: [Step], temporaries: [DimProgram]) {
+  /// What `Engine.runQuick` needs; meaningless unless `isQuick` said yes.
+  let quickDType: DType
+  let quickResult: DType
+  let quickOrder: (QuickSource, QuickSource, QuickSource)
+  let quickExecutable: any Executable
+
+  init(
+    name: String, recipe: [LaunchTemplate.ArgumentSource], steps: [Step], temporaries: [DimProgram],
+    dtype: DType, result: DType
+  ) {
     self.name = name
     self.recipe = recipe
     self.steps = steps
     self.temporaries = temporaries
+    quickDType = dtype
+    quickResult = result
+    quickExecutable = steps[0].executable
+    let order = steps[0].buffers.map { source -> QuickSource in
+      switch source {
+      case .parameter(let i): i == 0 ? .first : .second
+      case .output, .temporary: .result
+      }
+    }
+    quickOrder = order.count == 3 ? (order[0], order[1], order[2]) : (.first, .second, .result)
   }
 
   func launch(_ operands: [Operand], _ results: [TensorView], on driver: any Driver) throws(Diagnostic) {

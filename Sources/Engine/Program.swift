@@ -21,6 +21,8 @@ package final class Program: Sendable {
   package let fixedLabels: Set<Int>
   let build: Build
   let prepared = Mutex<[Signature: Prepared]>([:])
+  /// The launch for two dense tensors of the program's own dtype, once there is one.
+  let quick = AtomicLazyReference<Prepared>()
 
   package init(
     _ name: String, axes: [[Int]]? = nil, smallLabels: Set<Int> = [], fixedLabels: Set<Int> = [],
