@@ -55,7 +55,7 @@ extension JSON {
 
   /// Parses UTF-8 text.
   /// - Throws: ``Diagnostic`` of kind `format` with the byte offset of the first mistake.
-  public init(parsing bytes: some Collection<UInt8>) throws {
+  public init(parsing bytes: some Collection<UInt8>) throws(Diagnostic) {
     let result: Result<JSON, Diagnostic>? = bytes.withContiguousStorageIfAvailable { buffer in
       var parser = Parser(bytes: buffer)
       return parser.document()
@@ -67,7 +67,7 @@ extension JSON {
     }
   }
 
-  public init(parsing text: String) throws { try self.init(parsing: Array(text.utf8)) }
+  public init(parsing text: String) throws(Diagnostic) { try self.init(parsing: Array(text.utf8)) }
 
   private struct Parser {
     let bytes: UnsafeBufferPointer<UInt8>

@@ -24,7 +24,7 @@ extension Tokenizer {
     self.init(
       model: try file.model(tokens: tokens), tokens: tokens, addedTokens: added, prefix: frame.prefix,
       suffix: frame.suffix, beginning: try marker(beginning), end: try marker(end),
-      maximumLength: json["truncation"]?["max_length"]?.int)
+      maximumLength: json["truncation"]?["max_length"]?.int.flatMap { $0 > 0 ? $0 : nil })
   }
 }
 
@@ -40,8 +40,10 @@ private struct TokenizerFile {
       remedy: "supported are byte-level BPE and WordPiece tokenizers; check that the file belongs to such a model")
   }
 
-  /// Ids beyond this are lies: each costs memory.
-  private static let highestID = 1 << 24
+  /// Ids may leave holes, but one far beyond the number of tokens is a lie that costs memory.
+  private var highestID: Int {
+    2 * ((json["model"]?["vocab"]?.members?.count ?? 0) + (json["added_tokens"]?.array?.count ?? 0)) + 1024
+  }
 
   // MARK: Vocabulary
 
@@ -50,7 +52,7 @@ private struct TokenizerFile {
   }
 
   private func checked(_ id: Int?, _ text: String) throws(Diagnostic) -> Int {
-    guard let id, id >= 0, id <= Self.highestID else { throw Self.mistake("token '\(text)' has no sensible id") }
+    guard let id, id >= 0, id <= highestID else { throw Self.mistake("token '\(text)' has no sensible id") }
     return id
   }
 

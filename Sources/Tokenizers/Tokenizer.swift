@@ -98,7 +98,7 @@ public struct Tokenizer: Sendable {
       }
     }
     let tail = addingSpecialTokens ? suffix : []
-    if let maximumLength { ids.removeLast(max(0, min(ids.count, ids.count + tail.count - maximumLength))) }
+    if let maximumLength { ids.removeLast(max(0, min(ids.count, ids.count + tail.count - max(0, maximumLength)))) }
     return ids + tail
   }
 
