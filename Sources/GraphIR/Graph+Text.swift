@@ -55,6 +55,13 @@ extension Graph: CustomStringConvertible {
 }
 
 extension Payload {
+  /// " key=value" for each part, as in a graph's text.
+  var text: String {
+    var text = ""
+    write(to: &text, indent: "")
+    return text
+  }
+
   /// " key=value" for each part.
   fileprivate func write(to text: inout String, indent: String) {
     func write(_ key: String, _ value: some CustomStringConvertible) { text += " \(key)=\(value)" }
