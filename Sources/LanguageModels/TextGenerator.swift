@@ -97,10 +97,12 @@ public struct TextGenerator: Sendable {
     /// Their text, special tokens left out.
     public var text = ""
     public var ending = Ending.tokenLimit
-    /// Until the logits of the first token were there.
+    /// Until the logits of the first token were there, preparation left out.
     public var prefillSeconds = 0.0
-    /// For all tokens after the first.
+    /// For all tokens after the first, preparation left out.
     public var decodeSeconds = 0.0
+    /// For making kernels, or finding them on disk: once per process.
+    public var preparationSeconds = 0.0
 
     public var prefillTokensPerSecond: Double { prefillSeconds > 0 ? Double(prompt.count) / prefillSeconds : 0 }
     /// 0 if there is only one token: that one came with the prompt's logits.
@@ -136,10 +138,12 @@ public struct TextGenerator: Sendable {
     let room = min(maxTokens, context - prompt.count)
     var result = Generation(prompt: prompt)
     result.ending = room < maxTokens ? .context : .tokenLimit
+    let prepared = Engine.preparationSeconds
     var watch = Stopwatch()
     var cache = try KVCache(model, capacity: prompt.count + room)
     var logits = try prefill(prompt, &cache)
-    result.prefillSeconds = watch.lap()
+    let preparedByPrefill = Engine.preparationSeconds
+    result.prefillSeconds = watch.lap() - (preparedByPrefill - prepared)
     var decoder = StreamingDecoder(tokenizer)
     func say(_ piece: String) -> Bool {
       result.text += piece
@@ -159,7 +163,8 @@ public struct TextGenerator: Sendable {
       if result.tokens.count == room { break }
       logits = try model([token], &cache).array(as: Float.self)
     }
-    result.decodeSeconds = watch.lap()
+    result.preparationSeconds = Engine.preparationSeconds - prepared
+    result.decodeSeconds = watch.lap() - (Engine.preparationSeconds - preparedByPrefill)
     if result.ending != .cancelled { _ = say(decoder.finish()) }
     return result
   }

@@ -1,0 +1,68 @@
+// `azulejo cache`: the compiled kernels on disk: how many, and away with them.
+import ArgumentParser
+import Basics
+import Execution
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+struct CacheCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cache", abstract: "Show or empty the cache of compiled kernels.",
+    discussion: """
+      Examples:
+        azulejo cache
+        azulejo cache clear
+        AZULEJO_CACHE=/tmp/kernels azulejo cache size --json
+      """,
+    subcommands: [Size.self, Clear.self], defaultSubcommand: Size.self)
+
+  struct Size: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Where the cache is and what it holds (the default).")
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+      let directory = try checkedDirectory()
+      let statistics = ObjectCache.shared.statistics
+      let line =
+        directory.map { "\($0): \(statistics.entries) kernels, \(Console.size(statistics.bytes))" }
+        ?? "the cache is switched off"
+      if output.json { Console.note(line) } else { Console.print(line) }
+      output.finish([
+        ("directory", directory.map { .string($0) } ?? .null), ("entries", .integer(statistics.entries)),
+        ("bytes", .integer(statistics.bytes)),
+      ])
+    }
+  }
+
+  struct Clear: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Remove every compiled kernel.")
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+      let directory = try checkedDirectory()
+      let before = ObjectCache.shared.statistics
+      try ObjectCache.shared.clear()
+      let line = directory.map { "\($0): removed \(before.entries) kernels, \(Console.size(before.bytes))" }
+      if output.json { Console.note(line ?? "") } else { Console.print(line ?? "the cache is switched off") }
+      output.finish([("removed_entries", .integer(before.entries)), ("removed_bytes", .integer(before.bytes))])
+    }
+  }
+
+  /// The cache's directory; nil if it is off.
+  /// - Throws: a Diagnostic if it exists and cannot be read: its size would be a lie.
+  static func checkedDirectory() throws(Diagnostic) -> String? {
+    guard let directory = ObjectCache.shared.directory else { return nil }
+    guard let listing = opendir(directory) else {
+      if errno == ENOENT { return directory }
+      throw Diagnostic(
+        .cache, "the cache directory \(directory) cannot be read: \(String(cString: strerror(errno)))",
+        remedy: "make it readable, or set AZULEJO_CACHE to another directory or to off")
+    }
+    closedir(listing)
+    return directory
+  }
+}
