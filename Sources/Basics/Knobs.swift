@@ -36,6 +36,9 @@ public struct Knobs: Sendable {
 
   public init() {}
 
+  /// True if someone wants to see or replace stages: kernels must then be made anew, not taken from the object cache.
+  public var wantsStages: Bool { dump != nil || override != nil || log.contains(.llvm) || log.contains(.asm) }
+
   /// One row of the table.
   public struct Knob: Sendable {
     /// With its prefix: "AZULEJO_LOG".
@@ -74,7 +77,10 @@ public struct Knobs: Sendable {
       $1.dump = $0
       return true
     },
-    Knob("OVERRIDE", "directory", default: "off", "a file there named like a dumped stage replaces that stage") {
+    Knob(
+      "OVERRIDE", "directory", default: "off",
+      "a .tile or .llvm file there named like a dumped stage replaces that stage"
+    ) {
       $1.override = $0
       return true
     },

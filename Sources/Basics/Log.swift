@@ -52,19 +52,26 @@ public enum Log {
 
 /// One stage of a kernel on its way to code: logged, dumped and replaced under the same file name.
 public enum Stage {
-  /// Call it with each stage's text. Returns the text that replaces it (AZULEJO_OVERRIDE), or nil to go on unchanged.
-  /// The file is named "KERNEL.ARTIFACT"; `text` is made only if someone wants it.
+  /// Logs and dumps a stage's text as "KERNEL.ARTIFACT"; the text is made only if someone wants it.
+  public static func show(
+    _ artifact: LogArtifact, kernel: @autoclosure () -> String, knobs: Knobs = .current,
+    _ text: () throws(Diagnostic) -> String
+  ) throws(Diagnostic) {
+    guard Log.isOn(artifact) || knobs.dump != nil else { return }
+    let (kernel, made) = (kernel(), try text())
+    Log.write(artifact, "\(kernel)\n\(made)")
+    guard let directory = knobs.dump else { return }
+    try write(made, to: "\(directory)/\(fileName(artifact, kernel: kernel))", in: directory)
+  }
+
+  /// The same, and the text that replaces the stage (AZULEJO_OVERRIDE), or nil to go on unchanged.
   public static func replacement(
-    _ artifact: LogArtifact, kernel: String, knobs: Knobs = .current, _ text: @autoclosure () -> String
+    _ artifact: LogArtifact, kernel: @autoclosure () -> String, knobs: Knobs = .current,
+    _ text: () throws(Diagnostic) -> String
   ) throws(Diagnostic) -> String? {
-    let name = fileName(artifact, kernel: kernel)
-    if Log.isOn(artifact) || knobs.dump != nil {
-      let made = text()
-      Log.write(artifact, "\(kernel)\n\(made)")
-      if let directory = knobs.dump { try write(made, to: "\(directory)/\(name)", in: directory) }
-    }
+    try show(artifact, kernel: kernel(), knobs: knobs, text)
     guard let directory = knobs.override else { return nil }
-    return try contents(of: "\(directory)/\(name)")
+    return try contents(of: "\(directory)/\(fileName(artifact, kernel: kernel()))")
   }
 
   /// Kernel names may hold characters that file names must not.

@@ -23,8 +23,19 @@ package enum LLVMCompiler {
   package static func compile(
     _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions()
   ) throws(Diagnostic) -> CompiledKernel {
-    let session = try CompileSession(kernel, target, options)
-    try session.optimise()
+    func optimised() throws(Diagnostic) -> CompileSession {
+      let session = try CompileSession(kernel, target, options)
+      try session.optimise()
+      if let text = try Stage.replacement(.llvm, kernel: kernel.stageName, { session.text }) {
+        try session.replace(text)
+      }
+      return session
+    }
+    // Emitting changes a module: the assembly has a session of its own.
+    try Stage.show(.asm, kernel: kernel.stageName) { () throws(Diagnostic) in
+      String(decoding: try optimised().emitted(LLVMAssemblyFile), as: UTF8.self)
+    }
+    let session = try optimised()
     return CompiledKernel(
       object: try session.emitted(LLVMObjectFile), phases: session.phaseSymbols, arenaSymbol: session.arenaSymbol)
   }
@@ -80,7 +91,7 @@ private final class CompileSession {
   let phaseSymbols: [String]
   let arenaSymbol: String
   private let context: LLVMContextRef
-  private let module: LLVMModuleRef
+  private var module: LLVMModuleRef
   private var machine: LLVMTargetMachineRef?
   private let failures = Failures()
 
@@ -201,6 +212,33 @@ private final class CompileSession {
       let text = LLVMGetErrorMessage(error)
       defer { LLVMDisposeErrorMessage(text) }
       throw failure("LLVM's passes: \(text.map { String(cString: $0) } ?? "")")
+    }
+  }
+
+  /// Takes LLVM IR from a person's hand; it must define the same functions.
+  func replace(_ text: String) throws(Diagnostic) {
+    var copy = text
+    let buffer = copy.withUTF8 { bytes in
+      bytes.withMemoryRebound(to: CChar.self) {
+        LLVMCreateMemoryBufferWithMemoryRangeCopy($0.baseAddress, $0.count, "override")
+      }
+    }
+    var parsed: LLVMModuleRef?
+    var message: UnsafeMutablePointer<CChar>?
+    defer { LLVMDisposeMessage(message) }
+    guard LLVMParseIRInContext(context, buffer, &parsed, &message) == 0, let parsed else {
+      throw Diagnostic(
+        .compiler,
+        "the LLVM IR that replaces \(kernel.stageName) is not valid: \(message.map { String(cString: $0) } ?? "")",
+        remedy: "correct the file in AZULEJO_OVERRIDE, or remove it")
+    }
+    LLVMDisposeModule(module)
+    module = parsed
+    if LLVMVerifyModule(module, LLVMReturnStatusAction, &message) != 0 {
+      throw Diagnostic(
+        .compiler,
+        "the LLVM IR that replaces \(kernel.stageName) is not valid: \(message.map { String(cString: $0) } ?? "")",
+        remedy: "correct the file in AZULEJO_OVERRIDE, or remove it")
     }
   }
 

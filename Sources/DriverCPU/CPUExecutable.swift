@@ -72,6 +72,7 @@ package final class CPUExecutable: Executable {
   package func run(
     buffers: UnsafePointer<UnsafeMutableRawPointer?>, arguments: UnsafePointer<Int64>, work: Int
   ) throws(Diagnostic) -> Fault? {
+    Log.write(.launch, "\(image.name) \(describe(arguments)), work \(work)")
     let arenaBytes = arena.map { Int($0(arguments)) } ?? 0
     guard scratch.isEmpty else {
       return try runWithScratch(buffers: buffers, arguments: arguments, arenaBytes: arenaBytes, work: work)

@@ -109,11 +109,13 @@ package final class Engine: Sendable {
     _ program: Program, _ operands: [Operand], _ results: [TensorView]
   ) throws(Diagnostic) -> Prepared {
     let template = try LaunchTemplate(program, operands, results)
-    Log.write(.graph, template.graph.description)
+    try Stage.show(.graph, kernel: program.name) { template.graph.description }
     let context = SchedulingContext(
       target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds)
     let schedule = try Fuser.schedule(template.graph, context)
-    Log.write(.fusion, schedule.steps.map { $0.nest.text(template.graph) }.joined(separator: "\n"))
+    try Stage.show(.fusion, kernel: program.name) {
+      schedule.steps.map { $0.nest.text(template.graph) }.joined(separator: "\n")
+    }
     var steps: [Prepared.Step] = []
     for step in schedule.steps {
       steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers))

@@ -22,7 +22,6 @@ final class KernelCache: Sendable {
     hash.combine(text)
     let key = hash.description
     if let known = loaded.withLock({ $0[key] }) { return known }
-    Log.write(.tile, text)
     let made = if let found = stored(key, kernel.name) { found } else { try fresh(kernel, key) }
     loaded.withLock { $0[key] = made }
     return made
@@ -40,9 +39,15 @@ final class KernelCache: Sendable {
   }
 
   private func fresh(_ kernel: Kernel, _ key: String) throws(Diagnostic) -> any Executable {
-    let image = try backend.image(kernel)
+    let image = try backend.image(try replaced(kernel))
     let executable = try backend.driver.load(image)
     if backend.isWorthCaching { ObjectCache.shared.write(key, image.serialised()) }
     return executable
+  }
+
+  /// The kernel, or what AZULEJO_OVERRIDE has in its place.
+  private func replaced(_ kernel: Kernel) throws(Diagnostic) -> Kernel {
+    guard let text = try Stage.replacement(.tile, kernel: kernel.stageName, { kernel.text }) else { return kernel }
+    return try Kernel(text: text)
   }
 }

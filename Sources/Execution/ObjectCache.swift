@@ -25,8 +25,9 @@ package final class ObjectCache: Sendable {
   /// Bytes to a file; answers how many were written, as `write(2)`. Tests put failures here.
   package typealias Writer = @Sendable (Int32, UnsafeRawPointer, Int) -> Int
 
-  /// The cache that AZULEJO_CACHE chooses.
-  package static let shared = ObjectCache(directory: standardDirectory(Knobs.current.cache))
+  /// The cache that AZULEJO_CACHE chooses; none while stages are dumped or replaced.
+  package static let shared = ObjectCache(
+    directory: Knobs.current.wantsStages ? nil : standardDirectory(Knobs.current.cache))
 
   /// nil: no cache, every read misses.
   package let directory: String?

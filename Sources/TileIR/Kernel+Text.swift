@@ -15,12 +15,20 @@
 //   }
 //
 // An access has one coordinate per buffer axis: `start + scale*t<tile axis> + [indirect tile] ?`, with `?` for a guard.
+import Basics
 import Scalars
 import TensorTypes
 
 extension Kernel: CustomStringConvertible {
   /// Counts changes of what the text means; part of every key made from it.
   public static let textVersion = 1
+
+  /// The name of this kernel's dumped stages; unlike `name`, no two kernels share it.
+  public var stageName: String {
+    var hash = StableHash()
+    hash.combine(text)
+    return "\(name)-\(hash.description.prefix(8))"
+  }
 
   /// The kernel as text. Equal texts mean equal programs.
   public var text: String {

@@ -61,17 +61,17 @@ import Testing
     }
     var dumping = Knobs()
     dumping.dump = directory
-    #expect(try Stage.replacement(.tile, kernel: "add<f32>/", knobs: dumping, "body") == nil)
+    #expect(try Stage.replacement(.tile, kernel: "add<f32>/", knobs: dumping) { "body" } == nil)
     var overriding = Knobs()
     overriding.override = directory
-    #expect(try Stage.replacement(.llvm, kernel: "add<f32>/", knobs: overriding, "body") == nil)
-    #expect(try Stage.replacement(.tile, kernel: "add<f32>/", knobs: overriding, "other") == "body")
+    #expect(try Stage.replacement(.llvm, kernel: "add<f32>/", knobs: overriding) { "body" } == nil)
+    #expect(try Stage.replacement(.tile, kernel: "add<f32>/", knobs: overriding) { "other" } == "body")
   }
 
   @Test func a_dump_that_cannot_be_written_is_an_error() {
     var knobs = Knobs()
     knobs.dump = "/dev/null/below"
-    #expect(throws: Diagnostic.self) { try Stage.replacement(.tile, kernel: "k", knobs: knobs, "body") }
+    #expect(throws: Diagnostic.self) { try Stage.replacement(.tile, kernel: "k", knobs: knobs) { "body" } }
   }
 
   @Test func text_of_a_stage_that_nobody_wants_is_not_made() throws {
@@ -79,7 +79,7 @@ import Testing
       Issue.record("made")
       return ""
     }
-    #expect(try Stage.replacement(.asm, kernel: "k", knobs: Knobs(), expensive()) == nil)
+    #expect(try Stage.replacement(.asm, kernel: "k", knobs: Knobs(), expensive) == nil)
     Log.write(.asm, expensive())
   }
 }
