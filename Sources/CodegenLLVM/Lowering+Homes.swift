@@ -138,6 +138,10 @@ extension Lowering {
 
   /// Evaluates what is demanded of `value` and writes it to `home`, converted to `dtype`.
   func fill(_ value: TileValue, into home: Home, as dtype: DType? = nil, walkedFor demanded: TileValue? = nil) {
+    if case .dot(let accumulator, let a, let b) = kernel[value].operation, homes[value] == nil {
+      dot(value, accumulator, a, b, into: home, demandedAs: demanded)
+      return
+    }
     let own = kernel[value].dtype ?? .i64
     let walk = Walk(
       shape: kernel[value].shape, guards: plan.demand(of: demanded ?? value),

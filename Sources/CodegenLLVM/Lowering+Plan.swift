@@ -28,6 +28,7 @@ struct Plan {
   private var regionCount = 0
   private(set) var yieldedBy: [TileValue: TileValue] = [:]
   private(set) var results: [TileValue: [TileValue]] = [:]
+  private var productValues: Set<TileValue> = []
   private var facts: IndexFacts?
 
   init() { kernel = Kernel(name: "") }
@@ -36,6 +37,7 @@ struct Plan {
     self.kernel = kernel
     self.facts = facts
     collect(region)
+    collectProducts()
     decide(region)
     demand(region)
     self.facts = nil
@@ -87,6 +89,26 @@ struct Plan {
         for operand in kernel[value].operation.operands { users[operand, default: []].append(value) }
       }
     }
+  }
+
+  // MARK: Products
+
+  /// Operands and results of products, and what carries them: their homes have room for whole register boxes.
+  func isProductRelated(_ value: TileValue) -> Bool { productValues.contains(value) }
+
+  /// Used by nothing but the yield of the loop around it, which does not read what it replaces through an operand.
+  func isYieldedOnly(_ value: TileValue) -> Bool {
+    guard let only = users[value], only.count == 1, yieldedBy[only[0]] == value else { return false }
+    return regionOf[only[0]] == regionOf[value]
+  }
+
+  private mutating func collectProducts() {
+    for (id, node) in kernel.nodes.enumerated() {
+      if case .dot(let accumulator, let a, let b) = node.operation {
+        productValues.formUnion([TileValue(id), accumulator, a, b])
+      }
+    }
+    for (argument, yield) in yieldedBy where productValues.contains(yield) { productValues.insert(argument) }
   }
 
   // MARK: Residence

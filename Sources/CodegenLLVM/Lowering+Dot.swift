@@ -1,0 +1,258 @@
+// Products: boxes of accumulators in registers, mr rows by a few vectors of columns, over the whole inner extent.
+// Not tiling (the kernel's extents are the blocks). Surprise: a tail of rows or columns is not computed apart: operands in
+// instance memory and panels are readable beyond their extent, so the last box simply computes more than is read.
+import CLLVM
+import TensorTypes
+import TileIR
+
+extension Lowering {
+  /// Rows and vectors of columns of one box.
+  func registerBox(_ dtype: DType) -> (rows: Int, vectors: Int) {
+    let box = e.target.registerBox
+    let vectors = max(1, box.columns / lanes)
+    return dtype.size <= 4 ? (box.rows, vectors) : (box.rows, max(1, vectors / 2))
+  }
+
+  /// A product whose only use is to be a loop's next carried tile is computed into that tile when the loop yields.
+  func placeDot(_ value: TileValue) {
+    if plan.isYieldedOnly(value) { return }
+    materialise(value)
+  }
+
+  /// What an operand is read from in the inner loop.
+  private struct Operand {
+    var value: TileValue
+    var home: Home?
+    var dtype: DType
+    /// Readable beyond its extents.
+    var isPadded: Bool
+  }
+
+  func dot(
+    _ value: TileValue, _ accumulator: TileValue, _ a: TileValue, _ b: TileValue, into home: Home,
+    demandedAs demanded: TileValue? = nil
+  ) {
+    let dtype = kernel[value].dtype ?? .f32
+    let shape = kernel[value].shape
+    let (m, n) = (shape.count - 2, shape.count - 1)
+    let walk = Walk(shape: shape, guards: plan.demand(of: demanded ?? value), vectorAxis: n)
+    let box = registerBox(dtype)
+    let rowBound = facts.upper(shape[m])?.knownValue
+    let rowsPerBox = rowsPerBox(shape[m], dtype)
+    let top = arenaTop
+    let isOneBlock = rowBound.map { $0 <= rowsPerBox } ?? false
+    let left = operand(a, dtype, isLeft: true, isRead: isOneBlock)
+    let right = operand(b, dtype, isLeft: false, isRead: isOneBlock)
+    var start: TileValue? = accumulator
+    if !isPadded(accumulator) {
+      fill(accumulator, into: home, walkedFor: demanded ?? value)
+      start = nil
+    }
+    let rowEnd = range(walk, m)
+    let columnEnd = range(walk, n)
+    func body(_ box: Box) {
+      let sums = start.map { eval($0, box) } ?? read(home, dtype, box)
+      write(home, dtype, product(left, right, sums, box, shape), box)
+    }
+    columns(columnEnd, box.vectors, startBox(walk), n, isPadded: right.isPadded) { column in
+      var state = e.index(0)
+      let steps = left.isPadded || rowsPerBox == 1 ? [rowsPerBox] : [rowsPerBox, 1]
+      for step in steps {
+        let end = left.isPadded ? rowEnd : step == 1 ? rowEnd : multiple(rowEnd, step)
+        e.loop(from: state, to: end, step: step) { row, _ in
+          var box = column
+          box.start[m] = coordinate(row, multiple: step)
+          box.count[m] = step
+          body(box)
+          return []
+        }
+        state = end
+      }
+    }
+    arenaTop = top
+  }
+
+  private func multiple(_ value: IR, _ step: Int) -> IR {
+    if let constant = e.constantIndex(value) { return e.index(constant / step * step) }
+    return e.indexSubtract(value, e.binary(LLVMURem, value, e.index(step)))
+  }
+
+  /// Strips of columns: whole ones of `vectors`, then single vectors, the last one masked unless memory is padded.
+  private func columns(
+    _ end: IR, _ vectors: Int, _ start: Box, _ axis: Int, isPadded: Bool, _ body: (Box) -> Void
+  ) {
+    func box(_ counter: IR, _ multiple: Int, _ count: Int, mask: IR? = nil) -> Box {
+      var box = start
+      box.start[axis] = coordinate(counter, multiple: multiple)
+      box.count[axis] = count
+      box.vectorAxis = axis
+      box.mask = mask
+      return box
+    }
+    let width = vectors * lanes
+    if isPadded {
+      e.loop(from: e.index(0), to: end, step: width) { counter, _ in
+        body(box(counter, width, vectors))
+        return []
+      }
+      return
+    }
+    let whole = multiple(end, width)
+    e.loop(from: e.index(0), to: whole, step: width) { counter, _ in
+      body(box(counter, width, vectors))
+      return []
+    }
+    if walkCanMask {
+      e.loop(from: whole, to: end, step: lanes) { counter, _ in
+        body(box(counter, lanes, 1, mask: firstLanes(e.indexSubtract(end, counter))))
+        return []
+      }
+    } else {
+      e.loop(from: whole, to: end) { counter, _ in
+        var single = start
+        single.start[axis] = coordinate(counter, multiple: 1)
+        body(single)
+        return []
+      }
+    }
+  }
+
+  private func product(_ left: Operand, _ right: Operand, _ sums: [IR], _ box: Box, _ shape: [Extent]) -> [IR] {
+    let (m, n) = (shape.count - 2, shape.count - 1)
+    let dtype = kernel[left.value].dtype == nil ? .f32 : left.dtype
+    let inner = extent(kernel[left.value].shape[n])
+    let vectors = box.count[n]
+    return e.loop(from: e.index(0), to: inner, sums) { k, sums in
+      var rows = box
+      rows.start[n] = coordinate(k, multiple: 1)
+      rows.count[n] = 1
+      rows.vectorAxis = nil
+      rows.mask = nil
+      rows.guards[n] = 0
+      var columns = box
+      columns.start[m] = coordinate(k, multiple: 1)
+      columns.count[m] = 1
+      columns.guards[m] = 0
+      let b = values(right, columns)
+      let a = values(left, rows)
+      var next = sums
+      for i in 0..<box.count[m] {
+        let repeated = e.splat(a[i], lanes(of: box))
+        for j in 0..<vectors {
+          next[i * vectors + j] = multiplyAdd(repeated, b[j], sums[i * vectors + j], dtype)
+        }
+      }
+      return next
+    }
+  }
+
+  private func multiplyAdd(_ a: IR, _ b: IR, _ c: IR, _ dtype: DType) -> IR {
+    if dtype.isFloating, dtype.size >= 4, !e.target.hasFusedMultiplyAdd {
+      return e.binary(LLVMFAdd, e.binary(LLVMFMul, a, b), c)
+    }
+    return e.apply(.multiplyAdd, [a, b, c], dtype) { _ in }
+  }
+
+  private func values(_ operand: Operand, _ box: Box) -> [IR] {
+    if let home = operand.home { return read(home, operand.dtype, box) }
+    let own = kernel[operand.value].dtype ?? .f32
+    return eval(operand.value, box).map { e.convert($0, own, operand.dtype) }
+  }
+
+  // MARK: Operands
+
+  /// Read in place if that is as good as a packed copy, else packed into instance memory.
+  private func operand(_ value: TileValue, _ dtype: DType, isLeft: Bool, isRead once: Bool) -> Operand {
+    if isPadded(value), kernel[value].dtype == dtype {
+      return Operand(value: value, home: nil, dtype: dtype, isPadded: true)
+    }
+    let isDirect = isLeft ? isDirectLeft(value, dtype) : isDirectRight(value, dtype, once)
+    if isDirect {
+      let isPadded = isLeft ? isWholeBoxes(value, dtype) : isPanel(value)
+      return Operand(value: value, home: nil, dtype: dtype, isPadded: isPadded)
+    }
+    let home = allocate(kernel[value].shape, dtype, slack: true)
+    fill(value, into: home, as: dtype)
+    return Operand(value: value, home: home, dtype: dtype, isPadded: true)
+  }
+
+  /// Rows come in whole boxes, all of which may be read: a shorter range still ends inside the tile.
+  private func isWholeBoxes(_ value: TileValue, _ dtype: DType) -> Bool {
+    let row = kernel[value].shape.count - 2
+    guard let rows = facts.constant(kernel[value].shape[row]) else { return false }
+    return rows % rowsPerBox(kernel[value].shape[row], dtype) == 0
+  }
+
+  /// Equal boxes: 16 rows are two boxes of 8, not 14 and 2.
+  private func rowsPerBox(_ extent: Extent, _ dtype: DType) -> Int {
+    let most = registerBox(dtype).rows
+    guard let bound = facts.upper(extent)?.knownValue else { return most }
+    let boxes = max(1, (bound + most - 1) / most)
+    return max(1, (bound + boxes - 1) / boxes)
+  }
+
+  /// Memory with whole register boxes behind its extents, or values that need no memory.
+  private func isPadded(_ value: TileValue) -> Bool {
+    if let home = homes[value] {
+      if case .memory(_, _, let inner) = home {
+        return plan.isProductRelated(value) && inner == kernel[value].shape.count - 1
+      }
+      return true
+    }
+    switch kernel[value].operation {
+    case .splat, .splatArgument, .coordinates: return true
+    case .programID, .argument, .index, .indexBinary, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
+      .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return false
+    }
+  }
+
+  private func isPanel(_ value: TileValue) -> Bool {
+    guard case .load(let access, _) = kernel[value].operation, homes[value] == nil,
+      case .panels(let width, _) = kernel.buffers[access.buffer].layout, let last = access.axes.last,
+      last.tileAxis == kernel[value].shape.count - 1, last.scale == 1, !access.axes.contains(where: \.guarded),
+      access.axes.dropLast().allSatisfy({ $0.tileAxis == kernel[value].shape.count - 2 || $0.tileAxis == nil })
+    else { return false }
+    let columns = registerBox(kernel[value].dtype ?? .f32).vectors * lanes
+    return width % columns == 0 && facts.divisor(last.start) % columns == 0
+  }
+
+  /// Row starts a known number of bytes apart, or few rows: one pointer serves them all.
+  private func isDirectLeft(_ value: TileValue, _ dtype: DType) -> Bool {
+    guard homes[value] == nil, kernel[value].dtype == dtype, let access = plainLoad(value) else { return false }
+    let row = kernel[value].shape.count - 2
+    if case .constant(let rows) = kernel[value].shape[row], rows <= 4 { return true }
+    guard let axis = access.axes.firstIndex(where: { $0.tileAxis == row }) else { return true }
+    switch kernel.buffers[access.buffer].layout {
+    case .strided(let strides): return facts.constant(strides[axis]) != nil
+    case .rowMajor:
+      return kernel.buffers[access.buffer].shape[axis...].dropFirst().allSatisfy { facts.constant($0) != nil }
+    case .panels(let width, _):
+      // Inside one panel the rows are a constant distance apart.
+      guard let last = access.axes.last, last.tileAxis == row + 1,
+        let bound = facts.upper(kernel[value].shape[row + 1])?.knownValue
+      else { return false }
+      return bound <= width && facts.divisor(last.start) % width == 0
+    }
+  }
+
+  /// Vectors along the columns. Every element is read once per block of rows: with one block, anything may be inline.
+  private func isDirectRight(_ value: TileValue, _ dtype: DType, _ once: Bool) -> Bool {
+    let column = kernel[value].shape.count - 1
+    guard homes[value] == nil, vectorAxis([value], kernel[value].shape) == column else { return false }
+    if once { return true }
+    guard kernel[value].dtype == dtype, let access = plainLoad(value), let last = access.axes.last else { return false }
+    guard last.tileAxis == column, last.scale == 1 else { return false }
+    switch kernel.buffers[access.buffer].layout {
+    case .strided(let strides): return strides.last.flatMap { facts.constant($0) } == 1
+    case .rowMajor, .panels: return true
+    }
+  }
+
+  private func plainLoad(_ value: TileValue) -> Access? {
+    guard case .load(let access, _) = kernel[value].operation,
+      access.axes.allSatisfy({ $0.indirect == nil && !$0.guarded })
+    else { return nil }
+    return access
+  }
+}

@@ -1,0 +1,94 @@
+// Counted loops: carried tiles live in instance memory, and every yield is evaluated into its tile in place.
+// Not loops over a tile (+Walk). Surprise: the order of the yields is chosen so that a carried tile is overwritten after
+// everything that reads it; only a cycle (a swap) needs a copy.
+import CLLVM
+import TensorTypes
+import TileIR
+
+extension Lowering {
+  func loop(_ value: TileValue, _ count: TileValue, _ initial: [TileValue], _ body: Region) {
+    let carried = Array(body.arguments.dropFirst())
+    var places: [Home] = []
+    for (argument, start) in zip(carried, initial) {
+      let home = allocate(argument)
+      assign(start, to: home, carried: argument)
+      places.append(home)
+    }
+    for (argument, home) in zip(carried, places) { homes[argument] = home }
+    let trips = index(count)
+    let top = arenaTop
+    e.loop(from: e.index(0), to: trips) { counter, _ in
+      remember(body.arguments[0], counter)
+      lower(body)
+      yield(body.yields, carried, places)
+      return []
+    }
+    arenaTop = top
+    for result in plan.results[value] ?? [] {
+      if case .result(_, let i) = kernel[result].operation { homes[result] = places[i] }
+    }
+  }
+
+  /// Computes `value` into a carried tile's home.
+  private func assign(_ value: TileValue, to home: Home, carried: TileValue) {
+    if case .dot(let accumulator, let a, let b) = kernel[value].operation, homes[value] == nil {
+      dot(value, accumulator, a, b, into: home, demandedAs: carried)
+    } else if plan.isScalar(value) {
+      let box = Box.single(kernel[value].shape.count)
+      write(home, kernel[value].dtype ?? .i64, eval(value, box), box)
+    } else {
+      fill(value, into: home, walkedFor: carried)
+    }
+  }
+
+  private func yield(_ values: [TileValue], _ carried: [TileValue], _ places: [Home]) {
+    var waiting = carried.indices.filter { values[$0] != carried[$0] }
+    var reads = values.map { carriedBelow($0, Set(carried)) }
+    for i in waiting where readsAcross(values[i], carried[i]) {
+      materialise(values[i])
+      reads[i] = []
+    }
+    while !waiting.isEmpty {
+      let free = waiting.first { i in !waiting.contains { $0 != i && reads[$0].contains(carried[i]) } }
+      if let free {
+        assign(values[free], to: places[free], carried: carried[free])
+        waiting.removeAll { $0 == free }
+      } else {
+        materialise(values[waiting[0]])
+        reads[waiting[0]] = []
+        // A carried tile read directly was copied; its later reads come from the copy.
+      }
+    }
+  }
+
+  /// Carried tiles that evaluating `value` would read.
+  private func carriedBelow(_ value: TileValue, _ carried: Set<TileValue>) -> Set<TileValue> {
+    if carried.contains(value) { return [value] }
+    if homes[value] != nil { return [] }
+    switch kernel[value].operation {
+    case .load, .splat, .splatArgument, .coordinates, .map, .convert, .bitcast, .broadcast, .transpose, .dot:
+      return kernel[value].operation.operands.reduce(into: []) { $0.formUnion(carriedBelow($1, carried)) }
+    case .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce, .scan, .argScan, .sortOrder, .loop,
+      .result, .regionArgument:
+      return []
+    }
+  }
+
+  /// Whether `value` reads the tile that it replaces elsewhere than at its own place.
+  private func readsAcross(_ value: TileValue, _ own: TileValue) -> Bool {
+    if value == own || homes[value] != nil { return false }
+    switch kernel[value].operation {
+    case .map(_, let operands): return operands.contains { readsAcross($0, own) }
+    case .convert(let a), .bitcast(let a): return readsAcross(a, own)
+    case .broadcast(let a): return carriedBelow(a, [own]).contains(own)
+    case .transpose(let a, _): return carriedBelow(a, [own]).contains(own)
+    case .load: return carriedBelow(value, [own]).contains(own)
+    case .dot(let accumulator, let a, let b):
+      return readsAcross(accumulator, own) || carriedBelow(a, [own]).contains(own)
+        || carriedBelow(b, [own]).contains(own)
+    case .splat, .splatArgument, .coordinates, .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce,
+      .scan, .argScan, .sortOrder, .loop, .result, .regionArgument:
+      return false
+    }
+  }
+}

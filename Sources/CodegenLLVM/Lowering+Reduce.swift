@@ -1,0 +1,161 @@
+// Reductions: vector accumulators over strips of the reduced axes, or per column where the lanes run along a kept axis.
+// Not arg-reductions (+Positions). Surprise: half floats add up in f32 and are rounded once, at the end.
+import CLLVM
+import Scalars
+import TensorTypes
+import TileIR
+
+extension Lowering {
+  func reduce(_ value: TileValue, _ monoid: Monoid, _ axes: [Int], _ operand: TileValue) {
+    let shape = kernel[operand].shape
+    let walked = axes.filter { shape[$0] != .constant(1) }
+    let demanded = plan.demand(of: value)
+    let guards = shape.indices.map { axes.contains($0) ? 0 : demanded[$0] }
+    let passing = pendingBelow(operand, walkedBy: guards)
+    let isScalar = plan.isScalar(value)
+    let home: Home? = isScalar ? nil : allocate(value)
+    let dtype = kernel[operand].dtype ?? .f32
+    let lanesAxis = vectorAxis([operand], shape)
+    let walk = Walk(shape: shape, guards: guards, vectorAxis: lanesAxis)
+    let reduction = Reduction(lowering: self, operand: operand, monoid: monoid, dtype: dtype)
+
+    if let lanesAxis, !walked.contains(lanesAxis) {
+      reduceColumns(walk, walked, reduction) { box, results in
+        if let home { write(home, dtype, results, box) }
+      }
+    } else {
+      let kept = shape.indices.filter { !walked.contains($0) && shape[$0] != .constant(1) }
+      _ = rows(walk, kept[...], startBox(walk), []) { row, _ in
+        let total = reduceRow(walk, walked, row, reduction)
+        if let home {
+          write(home, dtype, [total], row)
+        } else {
+          homes[value] = .scalar(total)
+        }
+        return []
+      }
+    }
+    if let home { homes[value] = home }
+    pending.subtract(passing)
+  }
+
+  /// Pending values that this walk will compute completely; others are computed now.
+  private func pendingBelow(_ operand: TileValue, walkedBy guards: [Int]) -> Set<TileValue> {
+    var found: Set<TileValue> = []
+    func visit(_ value: TileValue) {
+      guard homes[value] == nil || pending.contains(value) else { return }
+      if pending.contains(value) { found.insert(value) }
+      switch kernel[value].operation {
+      case .map(_, let operands): for operand in operands { visit(operand) }
+      case .convert(let a), .bitcast(let a), .broadcast(let a), .transpose(let a, _): visit(a)
+      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .reduce,
+        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+        return
+      }
+    }
+    visit(operand)
+    for value in found where plan.demand(of: value) != guards {
+      pending.remove(value)
+      found.remove(value)
+      if let home = homes[value] {
+        homes[value] = nil
+        fill(value, into: home)
+        homes[value] = home
+      }
+    }
+    return found
+  }
+
+  /// One kept row: all reduced axes, the lanes along the innermost.
+  private func reduceRow(_ walk: Walk, _ reduced: [Int], _ row: Box, _ reduction: Reduction) -> IR {
+    guard let axis = walk.vectorAxis else { return reduction.values(row)[0] }
+    var inner = walk
+    for kept in walk.shape.indices where !reduced.contains(kept) { inner.fixed[kept] = row.start[kept] }
+    let cost = cost([reduction.operand])
+    let count = min(unroll(cost: cost), options.unroll)
+    let identity = reduction.identity(lanes)
+    let outer = reduced.filter { $0 != axis }
+    let sums = rows(inner, outer[...], row, [IR](repeating: identity, count: count)) { box, sums in
+      var strip = inner
+      for outer in outer { strip.fixed[outer] = box.start[outer] }
+      strip.most = count
+      return strips(strip, cost: cost, hoisting: [reduction.operand], sums) { box, sums in
+        reduction.accumulated(sums, box)
+      }
+    }
+    return reduction.finished(sums)
+  }
+
+  /// Lanes along a kept axis: every strip of columns walks the reduced axes with its own accumulators.
+  private func reduceColumns(
+    _ walk: Walk, _ reduced: [Int], _ reduction: Reduction, _ put: (Box, [IR]) -> Void
+  ) {
+    var columns = walk
+    for axis in reduced { columns.fixed[axis] = .zero }
+    strips(columns, cost: cost([reduction.operand])) { box, _ in
+      let identity = reduction.identity(lanes(of: box))
+      let start = [IR](repeating: identity, count: box.pointCount)
+      let sums = rows(walk, reduced[...], box, start) { box, sums in
+        zip(sums, reduction.values(box)).map { reduction.combined($0, $1) }
+      }
+      put(box, sums.map(reduction.narrowed))
+      return []
+    }
+  }
+}
+
+/// The arithmetic of one reduction.
+private struct Reduction {
+  let lowering: Lowering
+  let operand: TileValue
+  let monoid: Monoid
+  let dtype: DType
+  /// Half floats are summed wide.
+  var wide: DType { monoid == .sum || monoid == .product ? dtype.computeDType : dtype }
+
+  func identity(_ lanes: Int) -> IR { lowering.e.constant(monoid.identity(wide), lanes) }
+  func values(_ box: Box) -> [IR] { lowering.eval(operand, box).map { lowering.e.convert($0, dtype, wide) } }
+  func combined(_ a: IR, _ b: IR) -> IR { lowering.combined(monoid, a, b, wide) }
+  func narrowed(_ a: IR) -> IR { lowering.e.convert(a, wide, dtype) }
+
+  /// Adds a box to the accumulators; a scalar box goes to lane 0 of the first.
+  func accumulated(_ sums: [IR], _ box: Box) -> [IR] {
+    var sums = sums
+    let e = lowering.e
+    let lanes = lowering.lanes
+    for (i, value) in values(box).enumerated() {
+      var register = value
+      if box.vectorAxis == nil {
+        register = e.insert(identity(lanes), value, 0)
+      } else if let mask = box.mask {
+        register = e.select(mask, value, identity(lanes))
+      }
+      sums[i % sums.count] = combined(sums[i % sums.count], register)
+    }
+    return sums
+  }
+
+  /// The accumulators' total: pairs of accumulators, then halves of the vector.
+  func finished(_ sums: [IR]) -> IR {
+    var sums = sums
+    while sums.count > 1 {
+      sums = stride(from: 0, to: sums.count, by: 2).map {
+        $0 + 1 < sums.count ? combined(sums[$0], sums[$0 + 1]) : sums[$0]
+      }
+    }
+    var total = sums[0]
+    let e = lowering.e
+    var width = e.lanes(total)
+    while width > 1 {
+      let half = width / 2
+      if half == 1 {
+        total = combined(e.extract(total, 0), e.extract(total, 1))
+      } else {
+        let low = e.shuffle(total, total, Array(0..<half))
+        total = combined(low, e.shuffle(total, total, Array(half..<width)))
+      }
+      width = half
+    }
+    return narrowed(total)
+  }
+}
