@@ -78,6 +78,9 @@ let package = Package(
     tests("FusionTests", ["Fusion", "GraphIR", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
     tests(
       "DriverInterpreterTests", ["DriverInterpreter", "Execution", "TileIR", "Scalars", "TensorTypes", "Basics"]),
+    tests(
+      "LanguageModelsTests",
+      ["AzulejoCommand", "LanguageModels", "Tensors", "Tokenizers", "Formats", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]
