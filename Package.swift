@@ -73,6 +73,7 @@ let package = Package(
     tests("ScalarsTests", ["Scalars", "TensorTypes"]),
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
+    tests("TensorTypesTests", ["TensorTypes", "Basics"]),
     tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
     tests("EngineTests", ["Tensors", "Engine", "Execution", "GraphIR", "Scalars", "TensorTypes"]),
     tests("FusionTests", ["Fusion", "GraphIR", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),

@@ -87,30 +87,27 @@ public struct Dim: Sendable {
 
   public static func combined(_ operation: DimOperation, _ a: Dim, _ b: Dim) -> Dim {
     if let x = a.knownValue, let y = b.knownValue, let z = operation.apply(x, y) { return Dim(z) }
+    // A mistake goes through all arithmetic, to where the value is used.
+    if case .failed? = a.expression { return a }
+    if case .failed? = b.expression { return b }
     switch operation {
-    case .add:
-      if a.isKnown(0) { return b }
-      if b.isKnown(0) { return a }
-    case .subtract:
-      if b.isKnown(0) { return a }
-      if a == b { return 0 }
+    case .add, .subtract:
+      if var sum = DimSum(a), sum.add(b, times: operation == .add ? 1 : -1) { return sum.dim }
     case .multiply:
-      if a.isKnown(0) || b.isKnown(0) { return 0 }
-      if a.isKnown(1) { return b }
-      if b.isKnown(1) { return a }
-    case .floorDivide:
+      if let product = product(a, b) { return product }
+    case .floorDivide, .ceilDivide:
       if b.isKnown(1) { return a }
       if a == b { return 1 }
-    case .ceilDivide:
-      if b.isKnown(1) { return a }
+      if let divisor = b.knownValue, let quotient = DimSum(a)?.divided(by: divisor) { return quotient.dim }
     case .modulo:
       if b.isKnown(1) || a == b { return 0 }
+      if let divisor = b.knownValue, DimSum(a)?.divided(by: divisor) != nil { return 0 }
     case .minimum, .maximum:
       if a == b { return a }
     }
-    // Commutative operations put the constant last, so that `2 * s0` and `s0 * 2` are one expression.
-    if operation.isCommutative, a.knownValue != nil { return Dim(node: DimNode(.binary(operation, b, a))) }
-    return Dim(node: DimNode(.binary(operation, a, b)))
+    // Commutative operations are ordered, the constant last, so that `s1 * s0` and `s0 * s1` are one expression.
+    let swaps = operation.isCommutative && b.knownValue == nil && (a.knownValue != nil || b.precedes(a))
+    return swaps ? written(operation, b, a) : written(operation, a, b)
   }
 
   public static func + (a: Dim, b: Dim) -> Dim { combined(.add, a, b) }
