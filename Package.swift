@@ -58,6 +58,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),  // inflate, deflate, crc32
     layer("Formats", ["TensorTypes", "Basics", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
+    layer("Conformance", ["Tensors", "Formats"]),  // runs recorded cases of another system
     // 8
     layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
@@ -65,6 +66,7 @@ let package = Package(
     .executableTarget(
       name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"], path: "Benchmarks/Execution"),
     // Tests
+    tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", []),
     tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "TensorTypes", "Basics"]),

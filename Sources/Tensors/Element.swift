@@ -52,9 +52,31 @@ extension Int: Element {
   public init(element value: ScalarValue) { self = Int(value.integerValue) }
 }
 
+/// A tensor or a Swift number: what most second arguments may be.
+public protocol TensorOrScalar: Sendable {
+  var asOperand: OperandValue { get }
+}
+
+/// A tensor or a number on its way into an operation.
+public struct OperandValue: Sendable {
+  package let operand: PointwiseOperand
+}
+
+extension Tensor: TensorOrScalar {
+  public var asOperand: OperandValue { OperandValue(operand: .tensor(self)) }
+}
+
 /// A Swift number beside tensors: `x * 2`, `x + 0.5`. It lifts a tensor's category, never its width (PyTorch's rule).
-public protocol Scalar: Sendable {
+public protocol Scalar: TensorOrScalar {
   var number: Number { get }
+}
+
+extension Scalar {
+  public var asOperand: OperandValue { OperandValue(operand: .scalar(number)) }
+}
+
+extension TensorOrScalar {
+  var operand: PointwiseOperand { asOperand.operand }
 }
 
 /// The three kinds of Swift numbers an operation sees.
@@ -87,6 +109,7 @@ public enum Number: Sendable, Hashable {
   }
 }
 
+extension Number: Scalar { public var number: Number { self } }
 extension Bool: Scalar { public var number: Number { .bool(self) } }
 extension Int: Scalar { public var number: Number { .integer(Int64(self)) } }
 extension Int8: Scalar { public var number: Number { .integer(Int64(self)) } }

@@ -31,6 +31,7 @@ package enum ResultRule: Sendable {
 package final class PointwiseOperation: Sendable {
   package let name: String
   package let rule: ResultRule
+  private let movesOnly: Bool
   /// One program per compute dtype: operands of any dtype are converted to it inside.
   private let programs: [Program]
 
@@ -39,15 +40,30 @@ package final class PointwiseOperation: Sendable {
     self.init("\(primitive)", rule) { builder, values throws(Diagnostic) in try builder.append(primitive, values) }
   }
 
-  /// A composite formula over operands of one shape.
+  /// A composite formula over operands of one shape and dtype.
+  package convenience init(
+    _ name: String, _ rule: ResultRule, _ formula: @escaping @Sendable ([Term]) -> Term
+  ) {
+    self.init(name, rule) { builder, values throws(Diagnostic) in
+      let sheet = Sheet(builder, domain: builder.shape(values[0]))
+      let result = formula(values.map { Term(sheet, $0) })
+      if let failure = sheet.failure { throw failure }
+      builder = sheet.builder
+      return result.value
+    }
+  }
+
+  /// A formula on graph values. Half floats are lifted to the dtype they compute in, unless the operation only moves bits.
   package init(
-    _ name: String, _ rule: ResultRule,
+    _ name: String, _ rule: ResultRule, movesOnly: Bool = false,
     _ formula: @escaping @Sendable (inout GraphBuilder, [Value]) throws(Diagnostic) -> Value
   ) {
     self.name = name
     self.rule = rule
-    programs = DType.allCases.map { compute in
-      Program("pointwise \(name) \(compute)") { builder, operands throws(Diagnostic) in
+    self.movesOnly = movesOnly
+    programs = DType.allCases.map { storage in
+      let compute = movesOnly ? storage : storage.computeDType
+      return Program("pointwise \(name) \(storage)") { builder, operands throws(Diagnostic) in
         let shape = operands.map { builder.shape($0) }.max { $0.rank < $1.rank } ?? []
         var values: [Value] = []
         for (i, operand) in operands.enumerated() {
@@ -125,7 +141,7 @@ package final class PointwiseOperation: Sendable {
       case .scalar(let value):
         var dtype = compute
         if case .selection = rule, i == 0 { dtype = .bool }
-        bound.append(.scalar(ScalarOperand(value.constant(dtype))))
+        bound.append(.scalar(ScalarOperand(value.constant(movesOnly ? dtype : dtype.computeDType))))
       }
     }
     let destination: Destination = existing.map { .existing($0) } ?? .fresh(result, extents)

@@ -20,6 +20,18 @@ package final class RowOperation: Sendable {
     self.formula = formula
   }
 
+  /// A formula in terms; the closure gives one term per result.
+  package convenience init(_ name: String, _ formula: @escaping @Sendable ([Term]) -> [Term]) {
+    self.init(name) { builder, values, axes throws(Diagnostic) in
+      let domain = values.map { builder.shape($0) }.max { $0.rank < $1.rank } ?? []
+      let sheet = Sheet(builder, domain: domain, axes: axes)
+      let results = formula(values.map { Term(sheet, $0) })
+      if let failure = sheet.failure { throw failure }
+      builder = sheet.builder
+      return results.map(\.value)
+    }
+  }
+
   /// One reduction primitive.
   package convenience init(_ monoid: Monoid) {
     self.init("reduce.\(monoid)") { builder, values, axes throws(Diagnostic) in

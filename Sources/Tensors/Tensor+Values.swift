@@ -26,6 +26,23 @@ extension Tensor {
     }
   }
 
+  /// A copy of row-major elements in memory, as files hold them.
+  public init(
+    copying bytes: UnsafeRawBufferPointer, dtype: DType, shape: [Int], file: StaticString = #fileID,
+    line: UInt = #line
+  ) {
+    self = Self.attempt(file, line) { () throws(Diagnostic) in
+      let view = try Engine.current.allocate(dtype, shape)
+      guard bytes.count == view.elementCount * dtype.size else {
+        throw Diagnostic(
+          .shape, "\(bytes.count) bytes do not fill \(dtype)\(shape)",
+          remedy: "give \(view.elementCount * dtype.size) bytes")
+      }
+      if let start = bytes.baseAddress { view.base.copyMemory(from: start, byteCount: bytes.count) }
+      return Tensor(view)
+    }
+  }
+
   /// A 0-d tensor: f32 for floating numbers, i64 for integers, bool for Bool, unless `dtype` says otherwise.
   public init(_ number: some Scalar, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line) {
     let value = number.number

@@ -10,6 +10,16 @@ extension Int: Extent { public var dim: Dim { Dim(self) } }
 extension Dim: Extent { public var dim: Dim { self } }
 
 extension TensorView {
+  /// Different coordinates are different memory, as far as ordered strides show.
+  package var elementsAreDistinct: Bool {
+    var reach = 1
+    for axis in extents.indices.sorted(by: { abs(strides[$0]) < abs(strides[$1]) }) where extents[axis] > 1 {
+      if abs(strides[axis]) < reach { return false }
+      reach = abs(strides[axis]) * extents[axis]
+    }
+    return true
+  }
+
   /// The view in `extents` (same element count), or nil where strides cannot say it.
   package func reshapedView(_ target: [Int]) -> TensorView? {
     var view = self
@@ -96,7 +106,7 @@ extension TensorView {
 }
 
 extension Tensor {
-  private static let copyOperation = PointwiseOperation("copy", .promoted) { _, values in values[0] }
+  private static let copyOperation = PointwiseOperation("copy", .promoted, movesOnly: true) { _, values in values[0] }
 
   /// The elements in fresh row-major memory.
   package func contiguousCopy() throws(Diagnostic) -> Tensor {

@@ -100,8 +100,16 @@ extension Tensor {
   /// Makes this tensor the only holder of its memory, copying the elements if somebody shares it.
   package mutating func makeUnique() throws(Diagnostic) {
     let shared = try view
-    if isKnownUniquelyReferenced(&body), body.holdsStorageAlone() { return }
+    if mayBeWritten { return }
     self = try Tensor(shared).contiguousCopy()
+  }
+
+  /// Nobody else reads the memory, and no element is there twice.
+  package var mayBeWritten: Bool {
+    mutating get {
+      guard body.failure == nil, isKnownUniquelyReferenced(&body), body.holdsStorageAlone() else { return false }
+      return body.view.elementsAreDistinct
+    }
   }
 }
 

@@ -1,0 +1,187 @@
+// Runs recorded cases and compares: passed, failed with a reason, or unsupported by name.
+// Not a test by itself: the command line and a test both use it. Surprise: a case that throws has failed; nothing here stops
+// the others.
+import Basics
+import Formats
+import TensorTypes
+import Tensors
+
+/// What became of one case.
+public enum ConformanceOutcome: Sendable, Hashable {
+  case passed
+  case failed(String)
+  case unsupported
+}
+
+/// The outcome of many cases.
+public struct ConformanceReport: Sendable {
+  public struct Line: Sendable {
+    public let conformanceCase: ConformanceCase
+    public let outcome: ConformanceOutcome
+  }
+  public struct Counts: Sendable, Hashable {
+    public var passed = 0
+    public var failed = 0
+    public var unsupported = 0
+    mutating func add(_ outcome: ConformanceOutcome) {
+      switch outcome {
+      case .passed: passed += 1
+      case .failed: failed += 1
+      case .unsupported: unsupported += 1
+      }
+    }
+    var json: JSON {
+      .object([
+        .init("passed", .integer(passed)), .init("failed", .integer(failed)),
+        .init("unsupported", .integer(unsupported)),
+      ])
+    }
+  }
+
+  public private(set) var lines: [Line] = []
+  public private(set) var total = Counts()
+  public private(set) var byOperation: [String: Counts] = [:]
+
+  mutating func add(_ line: Line) {
+    lines.append(line)
+    total.add(line.outcome)
+    byOperation[line.conformanceCase.op, default: Counts()].add(line.outcome)
+  }
+
+  /// `passed`, `failed`, `unsupported`, `by_op`.
+  public var json: JSON {
+    let operations = byOperation.sorted { $0.key < $1.key }.map { JSON.Member($0.key, $0.value.json) }
+    return .object([
+      .init("passed", .integer(total.passed)), .init("failed", .integer(total.failed)),
+      .init("unsupported", .integer(total.unsupported)), .init("by_op", .object(operations)),
+    ])
+  }
+}
+
+/// Reads a file of recorded cases and the safetensors beside it.
+public struct ConformanceRunner: Sendable {
+  public let cases: [ConformanceCase]
+  private let tensors: SafetensorsFile
+
+  /// - Throws: a missing, damaged or foreign file.
+  public init(path: String) throws(Diagnostic) {
+    let file = try MappedFile(path: path)
+    let json: JSON
+    do { json = try file.bytes.withUnsafeBytes { try JSON(parsing: $0) } } catch {
+      throw Diagnostic(.format, "\(path): \(error)", remedy: "give a file of recorded cases")
+    }
+    guard let records = json.array else {
+      throw Diagnostic(.format, "\(path): recorded cases are a JSON array", remedy: "give a file of recorded cases")
+    }
+    var counts: [String: Int] = [:]
+    var cases: [ConformanceCase] = []
+    for record in records {
+      let op = record["op"]?.string ?? ""
+      cases.append(try ConformanceCase(record, number: counts[op, default: 0]))
+      counts[op, default: 0] += 1
+    }
+    self.cases = cases
+    let stem = path.hasSuffix(".json") ? String(path.dropLast(5)) : path
+    tensors = try SafetensorsFile(path: stem + ".safetensors")
+  }
+
+  /// Runs the cases of `tier` (nil: all) whose operator is `op` (nil: every one).
+  public func run(
+    tier: ConformanceCase.Tier? = nil, op: String? = nil, progress: (ConformanceReport.Line) -> Void = { _ in }
+  ) -> ConformanceReport {
+    var report = ConformanceReport()
+    for item in cases where (tier == nil || item.tier == tier) && (op == nil || item.op == op) {
+      let line = ConformanceReport.Line(conformanceCase: item, outcome: outcome(of: item))
+      report.add(line)
+      progress(line)
+    }
+    return report
+  }
+
+  public func outcome(of item: ConformanceCase) -> ConformanceOutcome {
+    guard let operation = ConformanceTable.shared.operation(item.op) else { return .unsupported }
+    do {
+      let result = try operation.run(item.arguments(tensors))
+      let expected = try item.expected(tensors)
+      if let difference = try Comparison(operation.tolerance).difference(result, expected) {
+        return .failed(difference)
+      }
+      return .passed
+    } catch {
+      return .failed("\(error)")
+    }
+  }
+}
+
+/// Compares results: dtype, shape, then elements.
+struct Comparison {
+  let tolerance: ConformanceTolerance
+
+  init(_ tolerance: ConformanceTolerance) { self.tolerance = tolerance }
+
+  /// nil: equal within the tolerance.
+  func difference(_ result: ConformanceValue, _ expected: ConformanceValue) throws(Diagnostic) -> String? {
+    switch (result, expected) {
+    case (.list(let a), .list(let b)):
+      guard a.count == b.count else { return "\(a.count) results, \(b.count) expected" }
+      for (i, (x, y)) in zip(a, b).enumerated() {
+        if let found = try difference(x, y) { return "result \(i): \(found)" }
+      }
+      return nil
+    case (.tensor(let a), .tensor(let b)): return try difference(a, b)
+    case (.list(let a), .tensor) where a.count == 1: return try difference(a[0], expected)
+    case (.tensor(let a), .number), (.tensor(let a), .integer), (.tensor(let a), .bool):
+      return try difference(.number(a.item(as: Double.self)), expected)
+    case (.bool(let a), .bool(let b)): return a == b ? nil : "\(a), expected \(b)"
+    case (.string(let a), .string(let b)): return a == b ? nil : "\(a), expected \(b)"
+    case (.none, .none): return nil
+    default:
+      if let a = scalar(result), let b = scalar(expected) {
+        return tolerance.accepts(a, b) ? nil : "\(a), expected \(b)"
+      }
+      return "\(result.summary), expected \(expected.summary)"
+    }
+  }
+
+  private func scalar(_ value: ConformanceValue) -> Double? {
+    switch value {
+    case .integer(let value): Double(value)
+    case .number(let value): value
+    case .bool(let value): value ? 1 : 0
+    case .tensor, .string, .none, .list, .text: nil
+    }
+  }
+
+  private func difference(_ a: Tensor, _ b: Tensor) throws(Diagnostic) -> String? {
+    if let failure = a.failure { throw failure }
+    guard a.shape == b.shape else { return "shape \(a.shape), expected \(b.shape)" }
+    guard a.dtype == b.dtype else { return "dtype \(a.dtype), expected \(b.dtype)" }
+    if !a.dtype.isFloating {
+      let (x, y) = (try a.array(as: Int.self), try b.array(as: Int.self))
+      guard let i = x.indices.first(where: { x[$0] != y[$0] }) else { return nil }
+      return "element \(i) is \(x[i]), expected \(y[i])"
+    }
+    let (x, y) = (try a.array(as: Double.self), try b.array(as: Double.self))
+    let scale = a.dtype == .f16 || a.dtype == .bf16 ? 1000.0 : 1
+    guard let i = x.indices.first(where: { !tolerance.accepts(x[$0], y[$0], scale: scale) }) else { return nil }
+    return "element \(i) is \(x[i]), expected \(y[i])"
+  }
+}
+
+/// How far a float may be from the record.
+enum ConformanceTolerance: Sendable {
+  /// Pointwise and reductions: 1e-5 relative, 1e-6 absolute.
+  case elements
+  /// Sums of many products: 1e-4 relative, 1e-5 absolute.
+  case products
+
+  func accepts(_ a: Double, _ b: Double, scale: Double = 1) -> Bool {
+    if a == b || (a.isNaN && b.isNaN) { return true }
+    let (relative, absolute) =
+      switch self {
+      case .elements: (1e-5, 1e-6)
+      case .products: (1e-4, 1e-5)
+      }
+    return (a - b).magnitude <= scale * (absolute + relative * b.magnitude)
+  }
+}

@@ -1,0 +1,58 @@
+// PyTorch's operator names and how each is said with our tensors. Not a list of what exists: rooms add their own.
+// Surprise: a name with a variant ("norm.inf") falls back to the operator's own entry ("norm").
+import Basics
+import TensorTypes
+import Tensors
+
+struct ConformanceOperation: Sendable {
+  let tolerance: ConformanceTolerance
+  let run: @Sendable (ConformanceArguments) throws(Diagnostic) -> ConformanceValue
+}
+
+struct ConformanceTable: Sendable {
+  private var operations: [String: ConformanceOperation] = [:]
+  /// Of the entries that follow.
+  var tolerance = ConformanceTolerance.elements
+
+  static let shared: ConformanceTable = {
+    var table = ConformanceTable()
+    table.addPointwise()
+    table.addReductions()
+    table.addCreation()
+    return table
+  }()
+
+  func operation(_ name: String) -> ConformanceOperation? {
+    if let exact = operations[name] { return exact }
+    guard let dot = name.lastIndex(of: ".") else { return nil }
+    return operations[String(name[..<dot])]
+  }
+
+  mutating func add(
+    _ names: String..., run: @escaping @Sendable (ConformanceArguments) throws(Diagnostic) -> ConformanceValue
+  ) {
+    for name in names { operations[name] = ConformanceOperation(tolerance: tolerance, run: run) }
+  }
+
+  mutating func tensor(
+    _ names: String..., run: @escaping @Sendable (ConformanceArguments) throws(Diagnostic) -> Tensor
+  ) {
+    for name in names { add(name) { a throws(Diagnostic) in .tensor(try run(a)) } }
+  }
+
+  mutating func tensors(
+    _ names: String..., run: @escaping @Sendable (ConformanceArguments) throws(Diagnostic) -> [Tensor]
+  ) {
+    for name in names { add(name) { a throws(Diagnostic) in .list(try run(a).map { .tensor($0) }) } }
+  }
+
+  mutating func unary(_ names: String..., run: @escaping @Sendable (Tensor) -> Tensor) {
+    for name in names { tensor(name) { a throws(Diagnostic) in run(try a.tensor(0)) } }
+  }
+
+  mutating func binary(_ names: String..., run: @escaping @Sendable (Tensor, Tensor) -> Tensor) {
+    for name in names {
+      tensor(name) { a throws(Diagnostic) in run(try a.tensor(0), try a.tensor(1, "other")) }
+    }
+  }
+}

@@ -1,0 +1,76 @@
+// Values of recorded cases: what goes into an operation and what comes out. Not JSON: tensors are already loaded.
+// Surprise: dtypes and the like are kept as the text that the recorder printed ("torch.float64").
+import Basics
+import Formats
+import TensorTypes
+import Tensors
+
+/// An argument or a result of a recorded case.
+public enum ConformanceValue: Sendable {
+  case tensor(Tensor)
+  case integer(Int)
+  case number(Double)
+  case bool(Bool)
+  case string(String)
+  case none
+  case list([ConformanceValue])
+  /// Something without a value of its own, as text.
+  case text(String)
+
+  init(_ json: JSON, _ tensors: SafetensorsFile) throws(Diagnostic) {
+    switch json {
+    case .null: self = .none
+    case .bool(let value): self = .bool(value)
+    case .integer(let value): self = .integer(value)
+    case .number(let value): self = .number(value)
+    case .string(let value): self = .string(value)
+    case .array(let elements):
+      var values: [ConformanceValue] = []
+      for element in elements { values.append(try ConformanceValue(element, tensors)) }
+      self = .list(values)
+    case .object:
+      if let key = json["T"]?.string {
+        self = .tensor(try Tensor(stored: try tensors.tensor(key)))
+      } else if let text = json["repr"]?.string {
+        self = .text(text)
+      } else {
+        throw Diagnostic(.format, "a recorded value is an object with neither \"T\" nor \"repr\"")
+      }
+    }
+  }
+
+  /// A tensor where there is one or can be made: numbers become 0-d.
+  var asTensor: Tensor? {
+    switch self {
+    case .tensor(let tensor): tensor
+    case .integer(let value): Tensor(value)
+    case .number(let value): Tensor(value)
+    case .bool(let value): Tensor(value)
+    case .string, .none, .list, .text: nil
+    }
+  }
+
+  /// What kind of value it is, for messages.
+  var summary: String {
+    switch self {
+    case .tensor(let tensor): tensor.failure.map { "\($0)" } ?? "\(tensor.dtype)\(tensor.shape)"
+    case .integer(let value): "\(value)"
+    case .number(let value): "\(value)"
+    case .bool(let value): "\(value)"
+    case .string(let value): "\"\(value)\""
+    case .none: "none"
+    case .list(let values): "[" + values.map(\.summary).joined(separator: ", ") + "]"
+    case .text(let text): text
+    }
+  }
+}
+
+extension Tensor {
+  /// A copy of a dense stored tensor.
+  init(stored: StoredTensor) throws(Diagnostic) {
+    let dtype = try stored.denseDType()
+    let tensor = stored.bytes.withUnsafeBytes { Tensor(copying: $0, dtype: dtype, shape: stored.shape) }
+    if let failure = tensor.failure { throw failure }
+    self = tensor
+  }
+}
