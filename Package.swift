@@ -62,7 +62,7 @@ let package = Package(
     // 8
     layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
-    .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", arguments]),
+    .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", arguments]),
     .executableTarget(
       name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"], path: "Benchmarks/Execution"),
     // Tests

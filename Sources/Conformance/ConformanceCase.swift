@@ -153,7 +153,9 @@ struct ConformanceArguments {
     }
   }
 
-  func dims(_ place: Int, _ name: String = "") throws(Diagnostic) -> [Dim] { (try ints(place, name) ?? []).map { Dim($0) } }
+  func dims(_ place: Int, _ name: String = "") throws(Diagnostic) -> [Dim] {
+    (try ints(place, name) ?? []).map { Dim($0) }
+  }
 
   /// All places from `place` on as integers, or the one list there: `x.view(2, 3)` and `x.view([2, 3])`.
   func variadicInts(from place: Int) throws(Diagnostic) -> [Int] {

@@ -67,7 +67,7 @@ public struct ConformanceRunner: Sendable {
   public init(path: String) throws(Diagnostic) {
     let file = try MappedFile(path: path)
     let json: JSON
-    do { json = try file.bytes.withUnsafeBytes { try JSON(parsing: $0) } } catch {
+    do { json = try JSON(parsing: file.bytes.withUnsafeBytes { Self.spellingOut(nonNumbers: $0) }) } catch {
       throw Diagnostic(.format, "\(path): \(error)", remedy: "give a file of recorded cases")
     }
     guard let records = json.array else {
@@ -83,6 +83,32 @@ public struct ConformanceRunner: Sendable {
     self.cases = cases
     let stem = path.hasSuffix(".json") ? String(path.dropLast(5)) : path
     tensors = try SafetensorsFile(path: stem + ".safetensors")
+  }
+
+  /// Python writes NaN and the infinities bare, which is no JSON: they become objects that `ConformanceValue` reads.
+  private static func spellingOut(nonNumbers text: UnsafeRawBufferPointer) -> [UInt8] {
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count)
+    let words = ["-Infinity", "Infinity", "NaN"].map { (Array($0.utf8), Array("{\"number\":\"\($0)\"}".utf8)) }
+    var isInString = false
+    var i = 0
+    while i < text.count {
+      let byte = text[i]
+      if byte == UInt8(ascii: "\\"), isInString {
+        result += text[i..<Swift.min(i + 2, text.count)]
+        i += 2
+        continue
+      }
+      if byte == UInt8(ascii: "\"") { isInString.toggle() }
+      if !isInString, let word = words.first(where: { text[i...].starts(with: $0.0) }) {
+        result += word.1
+        i += word.0.count
+      } else {
+        result.append(byte)
+        i += 1
+      }
+    }
+    return result
   }
 
   /// Runs the cases of `tier` (nil: all) whose operator is `op` (nil: every one).

@@ -47,7 +47,9 @@ extension ConformanceTable {
     tensor("new_zeros") { a throws(Diagnostic) in
       .zeros(try a.dims(1, "size"), dtype: try a.dtype(else: a.tensor(0).dtype))
     }
-    tensor("new_ones") { a throws(Diagnostic) in .ones(try a.dims(1, "size"), dtype: try a.dtype(else: a.tensor(0).dtype)) }
+    tensor("new_ones") { a throws(Diagnostic) in
+      .ones(try a.dims(1, "size"), dtype: try a.dtype(else: a.tensor(0).dtype))
+    }
     tensor("new_full") { a throws(Diagnostic) in
       .full(try a.dims(1, "size"), try a.number(2, "fill_value"), dtype: try a.dtype(else: a.tensor(0).dtype))
     }

@@ -131,7 +131,8 @@ extension ConformanceTable {
     tensor("round") { a throws(Diagnostic) in try a.tensor(0).rounded(decimals: a.int(-1, "decimals", else: 0)) }
     tensor("nan_to_num") { a throws(Diagnostic) in
       try a.tensor(0).replacingNaN(
-        with: a.double(1, "nan", else: 0), positiveInfinity: a.double(2, "posinf"), negativeInfinity: a.double(3, "neginf"))
+        with: a.double(1, "nan", else: 0), positiveInfinity: a.double(2, "posinf"),
+        negativeInfinity: a.double(3, "neginf"))
     }
   }
 
@@ -155,7 +156,8 @@ extension ConformanceTable {
     unary("signbit") { $0.signBit() }
     tensor("isclose") { a throws(Diagnostic) in
       try a.tensor(0).isClose(
-        to: a.tensor(1, "other"), relative: a.double(-1, "rtol", else: 1e-5), absolute: a.double(-1, "atol", else: 1e-8),
+        to: a.tensor(1, "other"), relative: a.double(-1, "rtol", else: 1e-5),
+        absolute: a.double(-1, "atol", else: 1e-8),
         equalNaN: a.bool(-1, "equal_nan"))
     }
     add("allclose") { a throws(Diagnostic) in

@@ -45,7 +45,8 @@ extension ConformanceTable {
       try a.tensor(0).variance(axes: a.spreadAxes(), correction: a.correction(), keepDims: a.bool(-1, "keepdim"))
     }
     tensor("std") { a throws(Diagnostic) in
-      try a.tensor(0).standardDeviation(axes: a.spreadAxes(), correction: a.correction(), keepDims: a.bool(-1, "keepdim"))
+      try a.tensor(0).standardDeviation(
+        axes: a.spreadAxes(), correction: a.correction(), keepDims: a.bool(-1, "keepdim"))
     }
     tensors("var_mean") { a throws(Diagnostic) in
       let both = try a.tensor(0).varianceAndMean(

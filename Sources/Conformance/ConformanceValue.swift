@@ -31,6 +31,8 @@ public enum ConformanceValue: Sendable {
     case .object:
       if let key = json["T"]?.string {
         self = .tensor(try Tensor(stored: try tensors.tensor(key)))
+      } else if let name = json["number"]?.string {
+        self = .number(name == "NaN" ? .nan : name == "Infinity" ? .infinity : -.infinity)
       } else if let text = json["repr"]?.string {
         self = .text(text)
       } else {

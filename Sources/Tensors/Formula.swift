@@ -87,9 +87,10 @@ package struct Term {
   /// A constant of this term's dtype.
   package func constant(_ number: Double) -> Term { constant(number, dtype) }
   package func constant(_ number: Double, _ dtype: DType) -> Term {
-    attempting({ builder throws(Diagnostic) in
-      try builder.append(.constant(ScalarConstant(dtype, number)), [])
-    }, isReduced: false)
+    attempting(
+      { builder throws(Diagnostic) in
+        try builder.append(.constant(ScalarConstant(dtype, number)), [])
+      }, isReduced: false)
   }
 
   package func converted(to dtype: DType) -> Term {
@@ -175,10 +176,11 @@ package struct Term {
   package func reduced(_ monoid: Monoid) -> Term {
     if isReduced { return self }
     let axes = sheet.axes
-    return attempting({ builder throws(Diagnostic) in
-      let full = try builder.broadcast(value, sheet.domain)
-      return axes.isEmpty ? full : try builder.append(.reduce(monoid, axes: axes), full)
-    }, isReduced: true)
+    return attempting(
+      { builder throws(Diagnostic) in
+        let full = try builder.broadcast(value, sheet.domain)
+        return axes.isEmpty ? full : try builder.append(.reduce(monoid, axes: axes), full)
+      }, isReduced: true)
   }
   package func sum() -> Term { reduced(.sum) }
   package func max() -> Term { reduced(.maximum) }

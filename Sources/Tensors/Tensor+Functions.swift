@@ -39,7 +39,9 @@ private enum Elementary {
   }
   static let logit = PointwiseOperation("logit", .floating) { x in (x[0] / (1 - x[0])).log() }
   static let logitClamped = PointwiseOperation("logit clamped", .floating) { x in
-    let clamped = x[0].maximum(x[1]).minimum(1 - x[1])
+    // Above a half the bounds cross, and PyTorch lets the lower one win where x is below it.
+    let (low, high) = (x[1], 1 - x[1])
+    let clamped = (x[0] .< low).select(low, (x[0] .> high).select(high, x[0]))
     return (clamped / (1 - clamped)).log()
   }
   static let radians = PointwiseOperation("radians", .floating) { x in x[0] * (Double.pi / 180) }

@@ -262,7 +262,9 @@ extension Tensor {
   /// Variance and mean, in one launch. PyTorch: `var_mean`.
   public func varianceAndMean(
     _ axes: Int..., correction: Double = 1, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
-  ) -> (variance: Tensor, mean: Tensor) { varianceAndMean(axes: axes, correction: correction, keepDims: keepDims, file: file, line: line) }
+  ) -> (variance: Tensor, mean: Tensor) {
+    varianceAndMean(axes: axes, correction: correction, keepDims: keepDims, file: file, line: line)
+  }
 
   /// Variance and mean, in one launch. PyTorch: `var_mean`.
   public func varianceAndMean(
@@ -275,7 +277,9 @@ extension Tensor {
   /// Standard deviation and mean, in one launch. PyTorch: `std_mean`.
   public func standardDeviationAndMean(
     _ axes: Int..., correction: Double = 1, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
-  ) -> (standardDeviation: Tensor, mean: Tensor) { standardDeviationAndMean(axes: axes, correction: correction, keepDims: keepDims, file: file, line: line) }
+  ) -> (standardDeviation: Tensor, mean: Tensor) {
+    standardDeviationAndMean(axes: axes, correction: correction, keepDims: keepDims, file: file, line: line)
+  }
 
   /// Standard deviation and mean, in one launch. PyTorch: `std_mean`.
   public func standardDeviationAndMean(

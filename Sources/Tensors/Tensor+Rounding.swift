@@ -134,7 +134,9 @@ extension Tensor {
   }
 
   /// The remainder with the sign of x. PyTorch: `fmod`.
-  public func truncatedRemainder(_ other: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func truncatedRemainder(_ other: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line)
+    -> Tensor
+  {
     Rounding.truncatedRemainder(file, line, operand, other.operand)
   }
 

@@ -1,0 +1,57 @@
+// `azulejo conformance`: recorded cases of another system, run here and compared.
+// Not a test suite of ours. Surprise: failures are the command's result, so it ends with success unless it cannot run.
+import ArgumentParser
+import Basics
+import Conformance
+
+struct ConformanceCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "conformance", abstract: "Run recorded cases of PyTorch's operators and compare.",
+    discussion: """
+      The tensors are in the safetensors file beside FILE.json.
+
+      Examples:
+        azulejo conformance --cases Tests/Oracle/pytorch_ops.json
+        azulejo conformance --cases Tests/Oracle/pytorch_ops.json --op softmax --device interpreter --json
+      """)
+
+  enum TierName: String, CaseIterable, ExpressibleByArgument {
+    case core, later, all
+
+    var tier: ConformanceCase.Tier? {
+      switch self {
+      case .core: .core
+      case .later: .later
+      case .all: nil
+      }
+    }
+  }
+
+  @Option(help: ArgumentHelp("The recorded cases.", valueName: "FILE.json"))
+  var cases: String
+  @Option(help: ArgumentHelp("Which cases: core, later or all.", valueName: "tier"))
+  var tier: TierName = .core
+  @Option(help: ArgumentHelp("Only this operator, by PyTorch's name.", valueName: "name"))
+  var op: String?
+  @OptionGroup var device: DeviceOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    try device.choose()
+    let runner = try ConformanceRunner(path: cases)
+    if let op, !runner.cases.contains(where: { $0.op == op }) {
+      throw Diagnostic(.argument, "\(cases) has no cases of '\(op)'", remedy: "name an operator as PyTorch does")
+    }
+    let report = runner.run(tier: tier.tier, op: op) { line in
+      let name = "\(line.conformanceCase.op) #\(line.conformanceCase.number)"
+      switch line.outcome {
+      case .passed: Console.progress(name)
+      case .failed(let reason): Console.note("failed       \(name): \(reason)")
+      case .unsupported: Console.note("unsupported  \(name)")
+      }
+    }
+    let total = report.total
+    Console.note("\(total.passed) passed, \(total.failed) failed, \(total.unsupported) unsupported")
+    if case .object(let members) = report.json { output.finish(members.map { ($0.key, $0.value) }) }
+  }
+}

@@ -1,0 +1,15 @@
+import Conformance
+import Foundation
+import Testing
+
+@Suite struct ConformanceTests {
+  static let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Oracle/pytorch_ops.json").path
+
+  @Test func core_cases_agree_with_the_record() throws {
+    let report = try ConformanceRunner(path: Self.path).run(tier: .core)
+    let failed = report.lines.filter { if case .failed = $0.outcome { true } else { false } }
+    #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number): \($0.outcome)" } == [])
+    #expect(report.total.passed >= 379)
+  }
+}
