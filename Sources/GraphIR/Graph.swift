@@ -52,7 +52,7 @@ public struct GraphNode: Sendable, Hashable {
 public struct Graph: Sendable, Hashable {
   public var name: String
   public var parameters: [Parameter] = []
-  /// Names of the 64-bit launch arguments: extents and strides (read as symbols) and scalars (read by `Primitive.scalar`).
+  /// Names of the 64-bit launch arguments: extents and strides (read as symbols), scalars (read by `Primitive.scalar`).
   public var arguments: [String] = []
   public var nodes: [GraphNode] = []
   public var outputs: [Value] = []

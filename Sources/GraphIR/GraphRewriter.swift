@@ -1,6 +1,6 @@
 // Passes over graphs: functions Graph -> Graph that keep what a launch sees (parameters, arguments, outputs).
-// Not fusion. Surprise: a pass never reorders what it keeps, and looks nothing up by iteration over a dictionary, so the
-// same graph always gives the same graph.
+// Not fusion. Surprise: a pass never reorders what it keeps and never iterates over a dictionary, so the same graph
+// always gives the same graph.
 import Basics
 import Scalars
 import TensorTypes
@@ -22,8 +22,8 @@ extension Graph {
     case value(Value)
   }
 
-  /// The graph with each node replaced by what `rule` makes of it, in order. The rule gets the node, its operands in the
-  /// new graph, and the builder to append to; a replacement must have the node's type.
+  /// The graph with each node replaced by what `rule` makes of it, in order. The rule gets the node, its operands in
+  /// the new graph, and the builder to append to; a replacement must have the node's type.
   public func rewritten(
     _ rule: (_ node: GraphNode, _ operands: [Value], _ builder: inout GraphBuilder) throws(Diagnostic) -> Replacement
   ) throws(Diagnostic) -> Graph {

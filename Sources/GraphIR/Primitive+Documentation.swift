@@ -12,9 +12,9 @@ extension Primitive {
       Made from the records in `Sources/GraphIR` (`Primitive+Definition*.swift`): edit those, then run
       `AZULEJO_WRITE_DOCUMENTATION=1 swift test --filter primitives_page_is_current`.
 
-      The closed vocabulary of graphs, \(samples.count) primitives. Primitives never broadcast and never promote: operands of
-      pointwise ones have one shape and one dtype. Half floats are computed in f32 and rounded once. A broken constraint is
-      quoted by its number, with both values: `reshape (C2): [2, 3] has 6 elements, [7] has 7`.
+      The closed vocabulary of graphs, \(samples.count) primitives. Primitives never broadcast and never promote:
+      operands of pointwise ones have one shape and one dtype. Half floats are computed in f32 and rounded once. A broken
+      constraint is quoted by its number, with both values: `reshape (C2): [2, 3] has 6 elements, [7] has 7`.
 
       """
     for room in Room.allCases {

@@ -6,7 +6,7 @@ import Synchronization
 import TensorTypes
 
 extension Primitive {
-  /// The formula on these dtypes, conversions included; nil where the primitive is not pointwise or not defined on them.
+  /// The formula on these dtypes, conversions included; nil where the primitive is not pointwise or not defined there.
   public func scalarProgram(operandDTypes: [DType]) -> ScalarProgram? {
     let definition = definition
     guard case .pointwise(let formula) = definition.lowering else { return nil }

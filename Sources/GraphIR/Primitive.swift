@@ -60,7 +60,7 @@ public enum Primitive: Sendable, Hashable {
   /// `low` and `high` (not negative) elements of the second operand (0-d) around each axis.
   case pad(low: [Dim], high: [Dim])
   case concatenate(axis: Int)
-  /// Appends an axis of extent `size`: result[.., i, .., j] = x[.., i * step + j * dilation, ..]; `axis` keeps the window count.
+  /// Appends an axis of extent `size`: result[.., i, .., j] = x[.., i * step + j * dilation, ..]; `axis` counts windows.
   case windows(axis: Int, size: Int, step: Int, dilation: Int)
 
   // MARK: Across elements
@@ -75,7 +75,8 @@ public enum Primitive: Sendable, Hashable {
   case sortOrder(axis: Int, descending: Bool)
   /// Sum of products over `contracted` axes. Result axes: batch, free of the left, free of the right; in operand order.
   case contraction(ContractionAxes)
-  /// (x, indices: i64): result[.., k, ..] = x[.., indices[.., k, ..], ..]. Other extents are equal. An index outside faults.
+  /// (x, indices: i64): result[.., k, ..] = x[.., indices[.., k, ..], ..]. Other extents are equal; an index outside
+  /// faults.
   case gather(axis: Int)
   /// (base, indices: i64, updates): base with updates at indices on `axis`. nil replaces (the last one wins).
   case scatter(axis: Int, combine: Monoid?)

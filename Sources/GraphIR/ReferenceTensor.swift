@@ -1,4 +1,4 @@
-// A small dense tensor for reference evaluation: exact elements in row-major order. Not the users' Tensor, and not fast.
+// A small dense tensor for reference evaluation: exact elements in row-major order. Not the users' Tensor, nor fast.
 // Surprise: floats are Doubles that are always values of the dtype; whoever makes one rounds.
 import Basics
 import Scalars
