@@ -76,9 +76,13 @@ let package = Package(
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
     tests("TensorTypesTests", ["TensorTypes", "Basics"]),
-    tests("GraphIRTests", ["GraphIR", "Scalars", "TensorTypes", "Basics"]),
+    tests("GraphIRTests", ["GraphIR", "RandomGraphs", "Scalars", "TensorTypes", "Basics"]),
+    .target(
+      name: "RandomGraphs", dependencies: ["GraphIR", "Scalars", "TensorTypes", "Basics"], path: "Tests/RandomGraphs"),
     tests("EngineTests", ["Tensors", "Engine", "Execution", "GraphIR", "Scalars", "TensorTypes"]),
-    tests("FusionTests", ["Fusion", "GraphIR", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
+    tests(
+      "FusionTests",
+      ["Fusion", "GraphIR", "RandomGraphs", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
     tests(
       "DriverInterpreterTests", ["DriverInterpreter", "Execution", "TileIR", "Scalars", "TensorTypes", "Basics"]),
     tests(

@@ -150,7 +150,9 @@ public enum BufferLayout: Sendable, Hashable {
   /// Kernel scratch, row-major, rows padded by `pad` elements.
   case rowMajor(pad: Int)
   /// Kernel scratch in column panels: the last axis c is split, element (.., r, c) at `(.., c / width, r, c mod width)`,
-  /// each panel row padded by `pad`. Columns beyond the extent up to the panel's end exist and are readable and writable.
+  /// each panel row padded by `pad`. Columns behind the extent are padding: stores may write them up to the end of the last
+  /// panel, loads may name them without a guard and give unspecified elements. Only the last panel's exist in memory: a
+  /// lowering does not evaluate columns that no store keeps.
   case panels(width: Int, pad: Int)
 }
 

@@ -1,5 +1,6 @@
 // The text form: what it looks like, that it reads back exactly, and that no text can crash the parser.
 import Basics
+import RandomGraphs
 import Scalars
 import TensorTypes
 import Testing

@@ -1,6 +1,7 @@
 // The interpreter against definitions by coordinates: what each element of a result is, said a second way.
 // Surprise: the checks index by coordinates, the interpreter by offsets, so a slip in one does not hide in the other.
 import Basics
+import RandomGraphs
 import Scalars
 import TensorTypes
 import Testing

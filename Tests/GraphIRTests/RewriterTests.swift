@@ -1,5 +1,6 @@
 // Passes keep the meaning of random graphs to the bit, and do what their names say on small ones.
 import Basics
+import RandomGraphs
 import Scalars
 import TensorTypes
 import Testing

@@ -1,6 +1,7 @@
 // The verifier accepts what the builder makes and finds each kind of planted error.
 import Basics
 import Foundation
+import RandomGraphs
 import Scalars
 import TensorTypes
 import Testing

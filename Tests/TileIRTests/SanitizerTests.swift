@@ -82,6 +82,18 @@ import TileIR
     #expect(outcome.findings.isEmpty)
   }
 
+  @Test func padding_columns_are_read_as_nan_and_are_not_written_behind_the_last_panel() throws {
+    let y = TestBuffer(.f32, count: 5)
+    let outcome = try run(
+      """
+      phase grid (1) { %0 = load x[t0] : f32[N] store s[t0], %0 }
+      phase grid (1) { %0 = load s[t0] : f32[16] %1 = reduce.sum %0 axes [0] : f32[1] store y[t0], %1 }
+      """, 5, y: y)
+    #expect(outcome.findings.isEmpty && y[0].isNaN)
+    let wide = try run("phase grid (1) { %0 = splat 1.0 : f32[16] store s[t0], %0 }", 5)
+    #expect(kinds(wide) == [.outOfBounds] && wide.findings[0].coordinates == [8] && wide.findings[0].count == 8)
+  }
+
   @Test func two_instances_that_write_one_element_race() throws {
     let outcome = try run("phase grid (3) { %0 = pid 0 %1 = splat 1.0 : f32[2] store y[%0 + t0], %1 }")
     #expect(kinds(outcome) == [.race])

@@ -14,13 +14,13 @@ struct BoundBuffer {
   var firstByte: Int
   var endByte: Int
   var extents: [Int]
-  /// Coordinates below this may be touched without a guard: the extent, or the end of the last panel.
-  var limits: [Int]
   /// In elements; of a panel buffer those of the leading axes, then the row's.
   var strides: [Int]
   /// 0: strided. Else the last axis is split.
   var panelWidth = 0
   var panelStride = 0
+  /// The column behind the last panel.
+  var lastPanelEnd = 0
   var shadow: Shadow?
   /// Bytes from the shadow's start to `base`.
   var shadowStart = 0
@@ -48,7 +48,7 @@ final class TileMemory {
         if memory[number].baseAddress == nil { scratch.append(start) }
         let bound = BoundBuffer(
           name: buffer.name, dtype: buffer.dtype, base: start + origins[number], firstByte: -origins[number],
-          endByte: memory[number].count - origins[number], extents: extents, limits: extents,
+          endByte: memory[number].count - origins[number], extents: extents,
           strides: strides.map { machine.index[Int($0.id)] })
         guard bound.isAddressable else {
           throw Diagnostic(
@@ -82,7 +82,7 @@ final class TileMemory {
     start.initializeMemory(as: UInt8.self, repeating: 0xff, count: bytes)
     var bound = BoundBuffer(
       name: buffer.name, dtype: buffer.dtype, base: start, firstByte: 0, endByte: bytes, extents: extents,
-      limits: extents, strides: Array(repeating: 0, count: extents.count))
+      strides: Array(repeating: 0, count: extents.count))
     var step = 1
     var split = extents.count - 1
     switch buffer.layout {
@@ -96,7 +96,7 @@ final class TileMemory {
     case .panels(let width, let pad):
       let panels = (extents[split] + width - 1) / width
       bound.panelWidth = width
-      bound.limits[split] = panels * width
+      bound.lastPanelEnd = panels * width
       step = width + pad
       if split >= 1 {
         bound.strides[split - 1] = step

@@ -11,6 +11,8 @@ struct AccessWalk: Sendable {
   let elementSize: Int
   enum Use { case load, store, accumulate }
   let use: Use
+  /// What a load gives for padding columns of a panel.
+  var padding: UInt64 = 0
 
   /// Calls `body` with (element of the tile, address) for each element that may be touched.
   @inline(__always)
@@ -45,6 +47,7 @@ struct AccessWalk: Sendable {
       for j in 0..<inner {
         if rank > 0 { position[last] = j }
         var isMasked = false
+        var isPadding = false
         var outside = -1
         for a in axes.indices {
           var c = starts[a]
@@ -60,13 +63,19 @@ struct AccessWalk: Sendable {
             isMasked = true
             break
           }
-          // Padding columns of a panel are memory too; an index never reaches them.
-          if axes[a].indirect != nil || c < 0 || c >= buffer.limits[a] { outside = a }
+          if axes[a].indirect == nil, c >= 0, buffer.panelWidth > 0, a == axes.count - 1 {
+            // A column behind the extent: stores may fill the last panel, loads give anything.
+            if use == .load { isPadding = true }
+            if use == .load || c < buffer.lastPanelEnd { continue }
+          }
+          outside = a
         }
         if isMasked {
           masked += 1
         } else if outside >= 0 {
           refuse(machine, buffer, coordinates, outside)
+        } else if isPadding {
+          machine.tiles[tile].words[element] = padding
         } else if let address = address(machine, memory, buffer, coordinates) {
           body(element, address)
         }
@@ -142,7 +151,9 @@ extension TileProgram {
     let id = Int(value.id)
     let dtype = fill.dtype
     let shape = node.shape
-    let walk = AccessWalk(operation: value, access: access, elementSize: dtype.size, use: .load)
+    // All ones in memory: NaN, -1 or true, so that a kernel which uses it is found.
+    let padding = word(ScalarReference.value(bits: .max, dtype))
+    let walk = AccessWalk(operation: value, access: access, elementSize: dtype.size, use: .load, padding: padding)
     let filler = word(fill.value)
     return { machine throws(Diagnostic) in
       try machine.prepare(id, shape)

@@ -1,34 +1,33 @@
 // Random well-typed graphs for round trips, passes and parsers. Not random values: those come with the interpreter.
 // Surprise: every graph is a function of its seed alone, so a failing seed is a whole bug report.
 import Basics
+import GraphIR
 import Scalars
 import TensorTypes
 
-@testable import GraphIR
-
 /// SplitMix64: small, and the same everywhere.
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64
-  init(seed: Int) { state = UInt64(truncatingIfNeeded: seed) &* 0x9e37_79b9_7f4a_7c15 &+ 1 }
-  mutating func next() -> UInt64 {
+  package init(seed: Int) { state = UInt64(truncatingIfNeeded: seed) &* 0x9e37_79b9_7f4a_7c15 &+ 1 }
+  package mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var z = state
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
     return z ^ (z >> 31)
   }
-  mutating func below(_ n: Int) -> Int { Int.random(in: 0..<n, using: &self) }
-  mutating func pick<T>(_ choices: [T]) -> T { choices[below(choices.count)] }
+  package mutating func below(_ n: Int) -> Int { Int.random(in: 0..<n, using: &self) }
+  package mutating func pick<T>(_ choices: [T]) -> T { choices[below(choices.count)] }
 }
 
-struct RandomGraph {
+package struct RandomGraph {
   private var random: SeededGenerator
   private var builder: GraphBuilder
   private var values: [Value] = []
   private let symbolic: Bool
 
   /// A graph of about `size` nodes; with `symbolic` some extents are symbols.
-  static func make(seed: Int, size: Int = 24, symbolic: Bool = false) -> Graph {
+  package static func make(seed: Int, size: Int = 24, symbolic: Bool = false) -> Graph {
     var maker = RandomGraph(seed: seed, symbolic: symbolic)
     maker.addLeaves()
     var attempts = 0
