@@ -96,7 +96,7 @@ private struct ObjectImage {
     let start = try integer(40, 8)
     let entry = try integer(58, 2)
     let count = try integer(60, 2)
-    guard entry == 64 else { throw Self.damaged }
+    guard entry == 64, start <= bytes.count else { throw Self.damaged }
     for i in 0..<count { try addSection(start + i * entry) }
     try collectSymbols()
   }
@@ -122,14 +122,14 @@ private struct ObjectImage {
       size: try integer(at + 32, 8), link: try integer(at + 40, 4), info: try integer(at + 44, 4),
       alignment: max(1, try integer(at + 48, 8)))
     let isEmpty = section.kind == 8  // SHT_NOBITS
-    guard section.alignment <= 4096, section.size < 1 << 31,
+    guard section.alignment <= 4096, section.size < 1 << 26,
       isEmpty || section.kind == 0 || section.offset <= bytes.count - section.size
     else { throw Self.damaged }
     if section.flags & 2 != 0, section.kind == 1 || isEmpty {  // SHF_ALLOC
       let place = (size + section.alignment - 1) / section.alignment * section.alignment
       section.place = place
       size = place + section.size
-      guard size < 1 << 31 else { throw Self.damaged }
+      guard size < 1 << 26 else { throw Self.damaged }
     }
     sections.append(section)
   }
@@ -149,7 +149,7 @@ private struct ObjectImage {
   }
 
   private func text(_ table: Section, _ offset: Int) throws(Diagnostic) -> String {
-    guard offset < table.size else { throw Self.damaged }
+    guard table.kind == 3, offset < table.size else { throw Self.damaged }  // SHT_STRTAB
     let start = table.offset + offset
     let end = bytes[start..<(table.offset + table.size)].firstIndex(of: 0) ?? start
     return String(decoding: bytes[start..<end], as: UTF8.self)
@@ -210,7 +210,7 @@ private struct ObjectImage {
       guard let short = Int32(exactly: relative) else { throw Self.damaged }
       put(UInt32(bitPattern: short))
     case (183, 282), (183, 283):  // JUMP26, CALL26
-      guard relative & 3 == 0, abs(relative) < 1 << 27 else { throw Self.damaged }
+      guard relative & 3 == 0, (-(1 << 27)..<1 << 27).contains(relative) else { throw Self.damaged }
       put(word() & 0xfc00_0000 | UInt32(truncatingIfNeeded: relative >> 2) & 0x03ff_ffff)
     case (183, 275):  // ADR_PREL_PG_HI21
       let pages = (value >> 12) - (here >> 12)
