@@ -161,11 +161,27 @@ public struct Knobs: Sendable {
   /// What was wrong in this process' environment; the command line prints these and stops.
   public static var problems: [Diagnostic] { process.problems }
 
-  /// The table as a Markdown table.
+  /// The page about knobs, in Markdown.
   public static var documentation: String {
     func cell(_ text: String) -> String { text.split(separator: "|").joined(separator: "\\|") }
     let rows = table.map { "| `\($0.name)` | \(cell($0.form)) | \(cell($0.defaultText)) | \(cell($0.meaning)) |" }
-    return (["| name | value | default | meaning |", "|---|---|---|---|"] + rows).joined(separator: "\n") + "\n"
+    return """
+      # Knobs
+
+      Made from the table in `Sources/Basics/Knobs.swift`: edit that, then run
+      `AZULEJO_WRITE_DOCUMENTATION=1 swift test --filter knobs_page_is_current`.
+
+      Environment variables, read once at the first use. They change how the stack works, never what it computes. A value
+      that cannot be read is an error of the command line; a program that uses the library keeps the default.
+
+      | name | value | default | meaning |
+      |---|---|---|---|
+      \(rows.joined(separator: "\n"))
+
+      While stages are dumped or replaced, kernels are compiled anew instead of taken from the cache. A stage's file is
+      called `KERNEL.STAGE`: copy it from the dump directory to the override directory, edit it, run again.
+
+      """
   }
 
   private static func trimmed(_ text: Substring) -> String {

@@ -1,5 +1,6 @@
 // The table of knobs, and stages that are dumped and replaced.
 import Basics
+import Foundation
 import Testing
 
 #if canImport(Glibc)
@@ -43,10 +44,18 @@ import Testing
     #expect(Knobs.parsed(Dictionary(uniqueKeysWithValues: Knobs.table.map { ($0.name, "") })).problems.isEmpty)
   }
 
-  @Test func the_documentation_has_a_row_of_four_cells_per_knob() {
-    let lines = Knobs.documentation.split(separator: "\n")
-    #expect(lines.count == Knobs.table.count + 2)
-    for line in lines { #expect(line.replacing("\\|", with: "").count { $0 == "|" } == 5, "\(line)") }
+  @Test func knobs_page_is_current() throws {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let page = root.appending(path: "Documentation/Knobs.md")
+    if ProcessInfo.processInfo.environment["AZULEJO_WRITE_DOCUMENTATION"] != nil {
+      try Knobs.documentation.write(to: page, atomically: true, encoding: .utf8)
+    }
+    let written = try String(contentsOf: page, encoding: .utf8)
+    #expect(written.split(separator: "\n") == Knobs.documentation.split(separator: "\n"))
+    for line in written.split(separator: "\n") where line.hasPrefix("|") {
+      #expect(line.replacing("\\|", with: "").count { $0 == "|" } == 5, "\(line)")
+    }
   }
 
   @Test func a_dumped_stage_put_into_the_override_directory_replaces_the_stage() throws {
