@@ -37,6 +37,13 @@ extension Kernel: CustomStringConvertible {
   }
   public var description: String { text }
 
+  /// The line of the text that makes `value` or does it, for messages; nil for what has none of its own.
+  public func statement(of value: TileValue) -> String? {
+    var printer = KernelPrinter(kernel: self)
+    _ = printer.text()
+    return printer.statements[value]
+  }
+
   /// A global index expression in messages: "min(64, N - 4)"; values of an instance are "%?12".
   func expressionText(_ value: TileValue) -> String {
     var printer = KernelPrinter(kernel: self, forMessage: true)
@@ -136,6 +143,7 @@ struct KernelPrinter {
   private var names: [TileValue: String] = [:]
   private var next = 0
   private var lines: [String] = []
+  private(set) var statements: [TileValue: String] = [:]
   private var indent = 0
 
   /// Deeper global arithmetic is named, so that no reader has to recurse far.
@@ -167,8 +175,10 @@ struct KernelPrinter {
     return lines.joined(separator: "\n") + "\n}\n"
   }
 
-  private mutating func line(_ text: String) {
-    if !isCounting { lines.append(String(repeating: "  ", count: indent) + text) }
+  private mutating func line(_ text: String, of value: TileValue? = nil) {
+    guard !isCounting else { return }
+    lines.append(String(repeating: "  ", count: indent) + text)
+    if let value { statements[value] = text }
   }
 
   // MARK: Kernel
@@ -201,7 +211,7 @@ struct KernelPrinter {
       guard kernel.nodes.indices.contains(Int(value.id)) else { continue }
       if case .loop(let count, let initial, let body) = kernel[value].operation {
         let results = region.operations[next...].prefix(initial.count)
-        loop(count, initial, body, Array(results))
+        loop(value, count, initial, body, Array(results))
         next += results.count
       } else {
         operation(value)
@@ -211,7 +221,9 @@ struct KernelPrinter {
     indent -= 1
   }
 
-  private mutating func loop(_ count: TileValue, _ initial: [TileValue], _ body: Region, _ results: [TileValue]) {
+  private mutating func loop(
+    _ value: TileValue, _ count: TileValue, _ initial: [TileValue], _ body: Region, _ results: [TileValue]
+  ) {
     let trips = expression(count, isOperand: true)
     let starts = initial.map { expression($0, isOperand: true) }
     let arguments = body.arguments.map { define($0) }
@@ -221,7 +233,7 @@ struct KernelPrinter {
     let counter = arguments.first ?? "%?"
     line(
       (made.isEmpty ? "" : "\(made) = ") + "\(TileKeyword.loop.rawValue) \(counter) < \(trips)"
-        + (carried.isEmpty ? "" : " carried (\(carried))") + " {")
+        + (carried.isEmpty ? "" : " carried (\(carried))") + " {", of: value)
     region(body)
     line("}")
   }
@@ -242,7 +254,8 @@ struct KernelPrinter {
     switch node.operation {
     case .store(let access, let stored, _):
       let place = self.access(access)
-      line("\(word) \(place), \(expression(stored, isOperand: true))")
+      let tile = expression(stored, isOperand: true)
+      line("\(word) \(place), \(tile)", of: value)
       return
     case .programID(let axis): text = "\(word) \(axis)"
     case .argument, .index: text = "?\(word)"
@@ -268,7 +281,8 @@ struct KernelPrinter {
     case .loop, .regionArgument: text = "?\(word)"
     }
     let type = node.dtype.map { " : \($0)\(shape(node.shape))" } ?? ""
-    line("\(define(value)) = \(text)\(type)")
+    let name = define(value)
+    line("\(name) = \(text)\(type)", of: value)
   }
 
   private mutating func shape(_ extents: [Extent]) -> String {

@@ -124,9 +124,9 @@ private struct KernelVerifier {
     }
   }
 
-  func checkGlobal(_ value: TileValue, _ what: String) throws(Diagnostic) {
+  func checkGlobal(_ value: TileValue, _ what: @autoclosure () -> String) throws(Diagnostic) {
     let isGlobal = isDefined.indices.contains(Int(value.id)) && isDefined[Int(value.id)] && !isListed[Int(value.id)]
-    try require(isGlobal, 11, "\(what) is not made of launch arguments and constants")
+    try require(isGlobal, 11, "\(what()) is not made of launch arguments and constants")
   }
 
   func checkBuffers() throws(Diagnostic) {
@@ -180,7 +180,7 @@ private struct KernelVerifier {
 
   func named(_ value: TileValue) -> String {
     guard kernel.nodes.indices.contains(Int(value.id)) else { return "node \(value.id)" }
-    return "\(kernel[value].operation.spelling) (node \(value.id))"
+    return kernel.statement(of: value).map { "'\($0)'" } ?? "\(kernel[value].operation.spelling) (node \(value.id))"
   }
   func text(_ dtype: DType?) -> String { dtype.map { "\($0)" } ?? "no dtype" }
   func text(_ shape: [Extent]) -> String {
@@ -193,17 +193,17 @@ private struct KernelVerifier {
     return "[\(extents.joined(separator: ", "))]"
   }
 
-  func requireDefined(_ value: TileValue, _ what: String) throws(Diagnostic) {
+  func requireDefined(_ value: TileValue, _ what: @autoclosure () -> String) throws(Diagnostic) {
     let isKnown = isDefined.indices.contains(Int(value.id)) && isDefined[Int(value.id)]
-    try require(isKnown, 1, "\(what) is \(named(value)), which is not defined here")
+    try require(isKnown, 1, "\(what()) is \(named(value)), which is not defined here")
   }
-  func requireIndex(_ value: TileValue, _ what: String) throws(Diagnostic) {
-    try requireDefined(value, what)
-    try require(kernel[value].operation.isIndexValue(kernel[value]), 2, "\(what) is \(named(value)), no index value")
+  func requireIndex(_ value: TileValue, _ what: @autoclosure () -> String) throws(Diagnostic) {
+    try requireDefined(value, what())
+    try require(kernel[value].operation.isIndexValue(kernel[value]), 2, "\(what()) is \(named(value)), no index value")
   }
-  func requireTile(_ value: TileValue, _ what: String) throws(Diagnostic) {
-    try requireDefined(value, what)
-    try require(kernel[value].dtype != nil, 2, "\(what) is \(named(value)), no tile")
+  func requireTile(_ value: TileValue, _ what: @autoclosure () -> String) throws(Diagnostic) {
+    try requireDefined(value, what())
+    try require(kernel[value].dtype != nil, 2, "\(what()) is \(named(value)), no tile")
   }
   func requireType(_ value: TileValue, _ dtype: DType?, _ shape: [Extent]) throws(Diagnostic) {
     let node = kernel[value]
@@ -233,22 +233,22 @@ private struct KernelVerifier {
     try require(
       node.operation.canBeTile || (node.dtype == nil && node.shape.isEmpty), 3,
       "\(named(value)) is no tile but has a tile's type")
-    let operand = "an operand of \(named(value))"
+    func operand() -> String { "an operand of \(named(value))" }
     switch node.operation {
     case .programID(let axis):
       try require(axis >= 0 && axis < grid, 16, "program id \(axis) in a grid of \(grid) axes")
     case .argument, .index:
       try require(false, 1, "\(named(value)) is global and cannot be listed")
     case .indexBinary(_, let a, let b):
-      try requireIndex(a, operand)
-      try requireIndex(b, operand)
+      try requireIndex(a, operand())
+      try requireIndex(b, operand())
     case .splat(let constant):
       try requireType(value, constant.dtype, node.shape)
     case .splatArgument(let number):
       try require(kernel.arguments.indices.contains(number), 16, "launch argument \(number) does not exist")
       try requireType(value, node.dtype, node.shape)
     case .coordinates(let start, let axis, _):
-      try requireIndex(start, operand)
+      try requireIndex(start, operand())
       if let axis { try requireAxis(axis, node.shape.count, value) }
       try requireType(value, .i64, node.shape)
     case .load(let access, let fill):
@@ -257,24 +257,24 @@ private struct KernelVerifier {
       try requireType(value, dtype, node.shape)
       try require(fill.dtype == dtype, 8, "\(named(value)): fill \(fill) of a tile of \(dtype)")
     case .store(let access, let stored, let mode):
-      try requireTile(stored, operand)
+      try requireTile(stored, operand())
       try checkStore(access, stored, mode, value)
     case .map(let instruction, let operands):
-      for tile in operands { try requireTile(tile, operand) }
+      for tile in operands { try requireTile(tile, operand()) }
       let dtype = instruction.resultDType(operands.compactMap { kernel[$0].dtype })
       for tile in operands { try requireSame(kernel[tile].shape, node.shape, value) }
       try requireType(value, dtype, node.shape)
     case .convert(let tile):
-      try requireTile(tile, operand)
+      try requireTile(tile, operand())
       try requireType(value, node.dtype, kernel[tile].shape)
     case .bitcast(let tile):
-      try requireTile(tile, operand)
+      try requireTile(tile, operand())
       try requireType(value, node.dtype, kernel[tile].shape)
       try require(
         kernel[tile].dtype?.size == node.dtype?.size, 3,
         "\(named(value)) from \(text(kernel[tile].dtype)) to \(text(node.dtype)), which differ in size")
     case .broadcast(let tile):
-      try requireTile(tile, operand)
+      try requireTile(tile, operand())
       let shape = kernel[tile].shape
       let isWider = zip(shape, node.shape).allSatisfy { kernel.areSame($0, .constant(1)) || kernel.areSame($0, $1) }
       try require(
@@ -282,25 +282,25 @@ private struct KernelVerifier {
         "\(named(value)) from \(text(shape)) to \(text(node.shape)): an extent is neither 1 nor the result's")
       try requireType(value, kernel[tile].dtype, node.shape)
     case .transpose(let tile, let permutation):
-      try requireTile(tile, operand)
+      try requireTile(tile, operand())
       let shape = kernel[tile].shape
       try require(
         permutation.sorted() == Array(shape.indices), 5, "\(named(value)): \(permutation) is no order of its axes")
       try requireType(value, kernel[tile].dtype, permutation.map { shape[$0] })
     case .reduce(let monoid, let axes, let tile):
-      try requireReduction(value, tile, axes, operand)
+      try requireReduction(value, tile, axes, operand())
       try requireType(value, combined(monoid, tile), reducing(tile, axes))
     case .argReduce(_, let axis, let tile):
-      try requireReduction(value, tile, [axis], operand)
+      try requireReduction(value, tile, [axis], operand())
       try requireType(value, .i64, reducing(tile, [axis]))
     case .scan(let monoid, let axis, let tile):
-      try requireReduction(value, tile, [axis], operand)
+      try requireReduction(value, tile, [axis], operand())
       try requireType(value, combined(monoid, tile), kernel[tile].shape)
     case .argScan(_, let axis, let tile), .sortOrder(let axis, _, let tile):
-      try requireReduction(value, tile, [axis], operand)
+      try requireReduction(value, tile, [axis], operand())
       try requireType(value, .i64, kernel[tile].shape)
     case .dot(let accumulator, let a, let b):
-      for tile in [accumulator, a, b] { try requireTile(tile, operand) }
+      for tile in [accumulator, a, b] { try requireTile(tile, operand()) }
       try checkDot(value, accumulator, a, b)
     case .loop(let count, let initial, let region):
       try requireIndex(count, "the count of \(named(value))")
@@ -319,8 +319,10 @@ private struct KernelVerifier {
     try require(kernel.areSame(a, b), 4, "\(named(value)): shapes \(text(a)) and \(text(b)) differ")
   }
 
-  func requireReduction(_ value: TileValue, _ tile: TileValue, _ axes: [Int], _ what: String) throws(Diagnostic) {
-    try requireTile(tile, what)
+  func requireReduction(_ value: TileValue, _ tile: TileValue, _ axes: [Int], _ what: @autoclosure () -> String)
+    throws(Diagnostic)
+  {
+    try requireTile(tile, what())
     for axis in axes { try requireAxis(axis, kernel[tile].shape.count, value) }
     try require(Set(axes).count == axes.count, 5, "\(named(value)): an axis occurs twice in \(axes)")
   }
@@ -340,31 +342,31 @@ private struct KernelVerifier {
     try require(
       kernel.buffers.indices.contains(access.buffer), 6, "\(named(value)): buffer \(access.buffer) does not exist")
     let buffer = kernel.buffers[access.buffer]
-    let what = "\(named(value)) on \(buffer.name)"
+    func what() -> String { "\(named(value)) on \(buffer.name)" }
     try require(
       access.axes.count == buffer.shape.count, 6,
-      "\(what): \(access.axes.count) maps for \(buffer.shape.count) axes")
+      "\(what()): \(access.axes.count) maps for \(buffer.shape.count) axes")
     for map in access.axes {
-      try requireIndex(map.start, "the start of \(what)")
+      try requireIndex(map.start, "the start of \(what())")
       if let axis = map.tileAxis { try requireAxis(axis, tile.count, value) }
       guard let indirect = map.indirect else { continue }
-      try requireTile(indirect, "the index of \(what)")
+      try requireTile(indirect, "the index of \(what())")
       let node = kernel[indirect]
-      try require(node.dtype == .i64, 7, "\(what): an index of \(text(node.dtype)), not i64")
+      try require(node.dtype == .i64, 7, "\(what()): an index of \(text(node.dtype)), not i64")
       let fits = zip(node.shape, tile).allSatisfy { kernel.areSame($0, .constant(1)) || kernel.areSame($0, $1) }
       try require(
         node.shape.count == tile.count && fits, 7,
-        "\(what): an index of shape \(text(node.shape)) for a tile of \(text(tile))")
-      try require(!map.guarded, 7, "\(what): a guard on an indirect coordinate")
+        "\(what()): an index of shape \(text(node.shape)) for a tile of \(text(tile))")
+      try require(!map.guarded, 7, "\(what()): a guard on an indirect coordinate")
     }
     if access.reinterpreted != nil {
       try require(
         !isStore && buffer.dtype == .u8 && buffer.role != .scratch, 8,
-        "\(what): only loads from launch buffers of u8 reinterpret")
+        "\(what()): only loads from launch buffers of u8 reinterpret")
     }
     if buffer.role == .scratch, !isStore {
       try require(
-        storedEarlier.contains(access.buffer), 10, "\(what): no earlier phase stores to this scratch")
+        storedEarlier.contains(access.buffer), 10, "\(what()): no earlier phase stores to this scratch")
     }
   }
 

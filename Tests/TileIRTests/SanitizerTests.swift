@@ -36,7 +36,9 @@ import TileIR
     #expect(kinds(outcome) == [.outOfBounds, .outOfBounds])
     let load = outcome.findings[0]
     #expect(load.buffer == "x" && load.coordinates == [8] && load.count == 3 && load.instance == 0)
-    #expect(load.description.contains("axis 0 has 8 elements (and 2 more)"))
+    #expect(
+      load.description == "out of bounds: phase 0, instance 0, '%0 = load x[3 + t0] fill 42.0 : f32[8]', x[8]: "
+        + "axis 0 has 8 elements (and 2 more)")
     #expect(outcome.findings[1].count == 2)
     #expect(y.values == [-5, -5, 3, 4, 5, 6, 7, 42])
   }
@@ -162,6 +164,35 @@ import TileIR
       """)
     #expect(kinds(outcome) == [.indexOverflow, .indexOverflow])
     #expect(outcome.findings.map(\.instance) == [0, 1])
+  }
+
+  @Test func wrong_kernels_never_touch_memory_that_is_not_theirs() throws {
+    var random = SplitMix(state: 7)
+    // Small extents only: a mutation must not turn into hours.
+    let texts = [SampleKernels.softmax(), SampleKernels.attention(), SampleKernels.everything()].map {
+      Array($0.text.utf8)
+    }
+    var ran = 0
+    for round in 0..<1500 {
+      var bytes = texts[round % texts.count]
+      let digits = bytes.indices.filter { UInt8(ascii: "0")...UInt8(ascii: "9") ~= bytes[$0] }
+      for _ in 0...random.below(3) { bytes[digits[random.below(digits.count)]] = UInt8(48 + random.below(10)) }
+      guard let kernel = try? Kernel(text: String(decoding: bytes, as: UTF8.self)) else { continue }
+      let launched = kernel.buffers.filter { $0.role != .scratch }
+      // Guard bytes around each buffer; extents say 3 where memory holds 2 rows.
+      let memory = launched.map { _ in
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 + 40 + 64, alignment: 64)
+        for i in bytes.indices { bytes[i] = 0xa5 }
+        return bytes
+      }
+      defer { for bytes in memory { bytes.deallocate() } }
+      let given = memory.map { UnsafeMutableRawBufferPointer(rebasing: $0[64..<104]) }
+      let outcome = try? TileInterpreter(kernel).run(
+        buffers: given, arguments: kernel.arguments.map { _ in 3 }, sanitize: round % 2 == 0)
+      ran += outcome == nil ? 0 : 1
+      for bytes in memory { #expect((Array(bytes[..<64]) + Array(bytes[104...])).allSatisfy { $0 == 0xa5 }) }
+    }
+    #expect(ran > 100)
   }
 
   // MARK: Faults

@@ -54,6 +54,8 @@ public struct TileInterpreter: Sendable {
     public var instance: Int
     /// The first operation and element that did it.
     public var operation: TileValue
+    /// Its line in the kernel's text.
+    public var statement: String
     public var buffer: String?
     public var coordinates: [Int]
     /// The extent, the instance or the byte that explains it.
@@ -63,7 +65,7 @@ public struct TileInterpreter: Sendable {
 
     public var description: String {
       let place = buffer.map { ", \($0)\(coordinates)" } ?? ""
-      return "\(kind.rawValue): phase \(phase), instance \(instance), node \(operation.id)\(place): \(detail)"
+      return "\(kind.rawValue): phase \(phase), instance \(instance), '\(statement)'\(place): \(detail)"
         + (count > 1 ? " (and \(count - 1) more)" : "")
     }
   }
@@ -121,7 +123,11 @@ public struct TileInterpreter: Sendable {
       // The phases behind would read what this one did not write.
       if machine.outcome.fault != nil { break }
     }
-    machine.outcome.findings = machine.findingOrder.compactMap { machine.findings[$0] }
+    for key in machine.findingOrder {
+      guard var finding = machine.findings[key] else { continue }
+      finding.statement = kernel.statement(of: finding.operation) ?? "node \(finding.operation.id)"
+      machine.outcome.findings.append(finding)
+    }
     return machine.outcome
   }
 

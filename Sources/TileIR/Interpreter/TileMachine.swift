@@ -150,7 +150,7 @@ final class TileMachine {
     }
     findingOrder.append(key)
     findings[key] = TileInterpreter.Finding(
-      kind: kind, phase: phase, instance: instance, operation: operation, buffer: buffer, coordinates: coordinates(),
-      detail: detail(), count: 1)
+      kind: kind, phase: phase, instance: instance, operation: operation, statement: "", buffer: buffer,
+      coordinates: coordinates(), detail: detail(), count: 1)
   }
 }
