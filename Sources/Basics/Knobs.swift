@@ -158,7 +158,7 @@ public struct Knobs: Sendable {
   /// The settings of this process.
   public static var current: Knobs { process.knobs }
 
-  /// What was wrong in this process' environment; the command line prints these and stops.
+  /// What was wrong in this process' environment; the command line prints these.
   public static var problems: [Diagnostic] { process.problems }
 
   /// The page about knobs, in Markdown.
@@ -171,8 +171,8 @@ public struct Knobs: Sendable {
       Made from the table in `Sources/Basics/Knobs.swift`: edit that, then run
       `AZULEJO_WRITE_DOCUMENTATION=1 swift test --filter knobs_page_is_current`.
 
-      Environment variables, read once at the first use. They change how the stack works, never what it computes. A value
-      that cannot be read is an error of the command line; a program that uses the library keeps the default.
+      Environment variables, read once at the first use. They change how the stack works, never what it computes. The
+      default stands in for a value that cannot be read; the command line says so.
 
       | name | value | default | meaning |
       |---|---|---|---|
