@@ -1,5 +1,5 @@
 // Reductions: vector accumulators over strips of the reduced axes, or per column where the lanes run along a kept axis.
-// Not arg-reductions (+Positions). Surprise: half floats add up in f32 and are rounded once, at the end.
+// Not arg-reductions (+ArgReduce). Surprise: half floats add up in f32 and are rounded once, at the end.
 import CLLVM
 import Scalars
 import TensorTypes

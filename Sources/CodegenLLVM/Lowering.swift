@@ -4,7 +4,7 @@
 // are the roots, and they evaluate what they need, box by box (`eval`).
 //
 // Files: +Plan (roots, demands, residence), +Evaluate (values on a box), +Access (addresses, guards, faults), +Homes
-// (instance memory), +Walk (loops over tiles), +Store, +Reduce, +Positions (arg-reductions, scans, sort), +Dot, +Loop.
+// (instance memory), +Walk (loops over tiles), +Store, +Reduce, +ArgReduce, +Scan, +Sort, +Dot, +Loop.
 import CLLVM
 import Scalars
 import Targets
