@@ -65,6 +65,10 @@ let package = Package(
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", arguments]),
     .executableTarget(
       name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"], path: "Benchmarks/Execution"),
+    .executableTarget(
+      name: "CodegenBenchmark",
+      dependencies: ["Basics", "TensorTypes", "Scalars", "Targets", "TileIR", "CodegenLLVM", "DriverCPU"],
+      path: "Benchmarks/Codegen"),
     // Tests
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", []),

@@ -59,6 +59,10 @@ public struct TargetDescription: Sendable, Hashable {
   }
 }
 
+extension TargetDescription: CustomStringConvertible {
+  public var description: String { name }
+}
+
 extension TargetDescription {
   private static let x86Triple = "x86_64-unknown-linux-gnu"
   private static let version2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"

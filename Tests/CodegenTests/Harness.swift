@@ -65,8 +65,9 @@ final class LoadedKernel {
 
   /// Runs every phase in one piece, or in chunks of `chunk` instances; the fault words.
   @discardableResult
-  func run(_ buffers: [TestBuffer], _ arguments: [Int] = [], chunk: Int = .max) throws -> [Int64] {
-    var pointers: [UnsafeMutableRawPointer?] = buffers.map(\.memory)
+  func run(_ buffers: [TestBuffer], _ arguments: [Int] = [], chunk: Int = .max, origins: [Int]? = nil) throws -> [Int64]
+  {
+    var pointers: [UnsafeMutableRawPointer?] = buffers.enumerated().map { $1.memory + (origins?[$0] ?? 0) }
     var scratch: [UnsafeMutableRawPointer] = []
     defer { for pointer in scratch { pointer.deallocate() } }
     for (i, buffer) in kernel.buffers.enumerated() where buffer.role == .scratch {

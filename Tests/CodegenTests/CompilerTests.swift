@@ -1,0 +1,97 @@
+// The compiler as a whole: what it needs, what it leaves open, which targets it knows.
+import Basics
+import CodegenLLVM
+import Foundation
+import Scalars
+import Targets
+import TensorTypes
+import Testing
+import TileIR
+
+private let headers = "/usr/lib/llvm-19/include"
+
+@Test(.enabled(if: FileManager.default.fileExists(atPath: headers + "/llvm-c/Core.h")))
+func our_declarations_are_those_of_llvm() throws {
+  let include = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "Sources/CLLVM/include").path
+  let source = """
+    #include <llvm-c/Analysis.h>
+    #include <llvm-c/Core.h>
+    #include <llvm-c/Error.h>
+    #include <llvm-c/IRReader.h>
+    #include <llvm-c/Target.h>
+    #include <llvm-c/TargetMachine.h>
+    #include <llvm-c/Transforms/PassBuilder.h>
+    #define C(name, value) _Static_assert(name == value, #name);
+    #define ENUM(type, cases) cases _Static_assert(sizeof(type) == 4, #type);
+    #include "LLVMConstants.h"
+    #define X(result, name, parameters, arguments) \\
+      _Static_assert(__builtin_types_compatible_p(__typeof__(&name), result (*) parameters), #name);
+    #define OPTIONAL X
+    #include "LLVMFunctions.h"
+    """
+  let file = FileManager.default.temporaryDirectory.appending(path: "azulejo-\(UUID().uuidString).c")
+  defer { try? FileManager.default.removeItem(at: file) }
+  try source.write(to: file, atomically: true, encoding: .utf8)
+  let compiler = try #require(
+    ["/usr/bin/clang", "/usr/bin/gcc", "/usr/bin/cc"].first { FileManager.default.isExecutableFile(atPath: $0) })
+  let process = Process()
+  process.executableURL = URL(filePath: compiler)
+  process.arguments = ["-fsyntax-only", "-I", include, "-I", headers, file.path]
+  let pipe = Pipe()
+  process.standardError = pipe
+  try process.run()
+  let output = pipe.fileHandleForReading.readDataToEndOfFile()
+  process.waitUntilExit()
+  #expect(process.terminationStatus == 0, "\(String(decoding: output, as: UTF8.self))")
+}
+
+private func softmax() -> Kernel {
+  let made = wholeTile("softmax", [3, 100], [.f32]) { b, x in
+    let largest = b.reduce(.maximum, [1], x[0])
+    let e = b.map(.exp, [b.map(.subtract, [x[0], b.broadcast(largest, b.shape(x[0]))])])
+    let sum = b.reduce(.sum, [1], e)
+    return [b.map(.divide, [e, b.broadcast(sum, b.shape(e))])]
+  }
+  return made.kernel
+}
+
+@Test(arguments: TargetDescription.presets)
+func every_preset_compiles_to_an_object(_ target: TargetDescription) throws {
+  let compiled = try LLVMCompiler.compile(softmax(), for: target)
+  #expect(compiled.object.starts(with: [0x7f, 0x45, 0x4c, 0x46]))
+  #expect(try LLVMCompiler.assembly(softmax(), for: target).contains(compiled.phases[0]))
+  #expect(try LLVMCompiler.llvmIR(softmax(), for: target).contains("define void @\(compiled.phases[0])"))
+}
+
+@Test func equal_kernels_give_equal_bytes() throws {
+  for target in [TargetDescription.x86Version4, .x86Baseline, .arm64] {
+    #expect(try LLVMCompiler.compile(softmax(), for: target) == LLVMCompiler.compile(softmax(), for: target))
+  }
+}
+
+/// Every instruction on every dtype stands alone: a call to libm or compiler-rt would be an undefined symbol.
+@Test(arguments: [TargetDescription.x86Baseline, .x86Version3, .arm64])
+func objects_call_nothing(_ target: TargetDescription) throws {
+  for dtype in DType.allCases {
+    let instructions = ScalarInstruction.allCases.filter {
+      $0 != .select && $0.resultDType([DType](repeating: dtype, count: $0.operandCount)) != nil
+    }
+    let made = wholeTile("all_\(dtype)", [37], [dtype, dtype, dtype]) { b, x in
+      instructions.map { b.map($0, Array(x.prefix($0.operandCount))) } + DType.allCases.map { b.convert(x[0], to: $0) }
+    }
+    let assembly = try LLVMCompiler.assembly(made.kernel, for: target)
+    for line in assembly.split(separator: "\n") {
+      let words = line.split { $0 == " " || $0 == "\t" }
+      if let first = words.first, ["callq", "call", "bl"].contains(first) {
+        Issue.record("\(dtype) \(target.name): \(line)")
+        break
+      }
+    }
+  }
+}
+
+@Test func the_host_is_one_of_its_own_targets() {
+  #expect(TargetDescription.host.runsOnHost)
+  #expect(!TargetDescription.host.cacheKey.isEmpty)
+}
