@@ -19,6 +19,10 @@ struct ConformanceTable: Sendable {
     table.addPointwise()
     table.addReductions()
     table.addCreation()
+    table.addProducts()
+    table.addActivations()
+    table.addNorms()
+    table.addLosses()
     return table
   }()
 

@@ -1,0 +1,216 @@
+// The way of every product: axes by labels, axes of one kind merged where strides allow it, one contraction,
+// one launch.
+// Not the operations themselves. Surprise: a batch axis that only one operand has is a free axis here, so a stack of
+// matrices times one matrix is a single tall product.
+import Basics
+import Engine
+import GraphIR
+import Scalars
+import TensorTypes
+
+/// A view whose axes have labels; axes with one label meet.
+struct Factor {
+  var view: TensorView
+  var labels: [Int]
+}
+
+/// What is added to a product in the same launch: `alpha` · product + `beta` · addend.
+struct ProductAddend {
+  /// Broadcasts to the result.
+  var tensor: Tensor
+  var alpha: Number = .integer(1)
+  var beta: Number = .integer(1)
+}
+
+enum Product {
+  private enum Kind: Int, CaseIterable { case batch, rows, columns, inner }
+  private static let programs = ProgramTable()
+
+  /// The sums of products over all labels that `out` does not name. Every label of `out` is one of a factor's.
+  static func contract(
+    _ a: Factor, _ b: Factor, out: [Int], _ name: String, addend: ProductAddend? = nil
+  ) throws(Diagnostic) -> Tensor {
+    let dtype = a.view.dtype.promoted(with: b.view.dtype)
+    guard dtype != .bool else {
+      throw Diagnostic(.dtype, "\(name): products of bool are not defined", remedy: "convert one operand to a number")
+    }
+    var extents: [Int: Int] = [:]
+    for factor in [a, b] {
+      for (axis, label) in factor.labels.enumerated() where (extents[label] ?? 1) == 1 {
+        extents[label] = factor.view.extents[axis]
+      }
+    }
+    for factor in [a, b] {
+      for (axis, label) in factor.labels.enumerated() {
+        let (extent, met) = (factor.view.extents[axis], extents[label] ?? 1)
+        guard extent == met || extent == 1 else {
+          throw Diagnostic(
+            .shape, "\(name): shapes \(a.view.extents) and \(b.view.extents) do not meet: extents \(met) and \(extent)",
+            remedy: "extents of axes that meet must be equal")
+        }
+      }
+    }
+    let outExtents = out.map { extents[$0] ?? 1 }
+    let result = try Engine.current.allocate(dtype, outExtents)
+    if result.elementCount == 0 { return Tensor(result) }
+    if extents.values.contains(0) { return try withoutElements(result, addend) }
+
+    // Extents of 1 walk nothing; an operand's own extent of 1 repeats.
+    func walked(_ factor: Factor) -> Factor {
+      let axes = factor.labels.indices.filter { factor.view.extents[$0] != 1 }
+      return Factor(view: factor.view.permuted(axes), labels: axes.map { factor.labels[$0] })
+    }
+    var (left, right) = (walked(a), walked(b))
+    left = try summed(left, needed: out + right.labels)
+    right = try summed(right, needed: out + left.labels)
+    let target = walked(Factor(view: result, labels: out))
+    var factors = [left, right, target]
+    if let addend {
+      let spread = try addend.tensor.view
+      guard try broadcastExtents(spread.extents, outExtents, name) == outExtents else {
+        throw Diagnostic(
+          .shape, "\(name): \(spread.extents) cannot be added to a product \(outExtents)",
+          remedy: "the addend must broadcast to the product's shape")
+      }
+      let view = spread.expanded(to: outExtents)
+      factors.append(
+        Factor(view: view.permuted(outExtents.indices.filter { outExtents[$0] != 1 }), labels: target.labels))
+    }
+    var groups = [[Int]](repeating: [], count: Kind.allCases.count)
+    for label in target.labels {
+      let kind: Kind = !left.labels.contains(label) ? .columns : right.labels.contains(label) ? .batch : .rows
+      groups[kind.rawValue].append(label)
+    }
+    for label in left.labels where !target.labels.contains(label) { groups[Kind.inner.rawValue].append(label) }
+    if groups[Kind.inner.rawValue].isEmpty {
+      return try withoutSums(spread(left, target), spread(right, target), result, addend)
+    }
+    for kind in groups.indices { groups[kind] = merge(groups[kind], &factors) }
+    return try run(groups, factors, result, addend, dtype)
+  }
+
+  /// Sums the axes whose labels nobody needs.
+  static func summed(_ factor: Factor, needed: [Int]) throws(Diagnostic) -> Factor {
+    let axes = factor.labels.indices.filter { !needed.contains(factor.labels[$0]) }
+    if axes.isEmpty { return factor }
+    let sum = Tensor(factor.view).sum(axes: axes)
+    // Integers would be counted in i64; a product keeps its dtype.
+    let kept = factor.view.dtype.isFloating ? sum : sum.converted(to: factor.view.dtype)
+    return Factor(view: try kept.view, labels: factor.labels.filter { needed.contains($0) })
+  }
+
+  /// Joins neighbours of one kind that every factor with them walks without a gap.
+  private static func merge(_ labels: [Int], _ factors: inout [Factor]) -> [Int] {
+    var kept: [Int] = []
+    for label in labels {
+      guard let last = kept.last, factors.allSatisfy({ joins($0, last, label) }) else {
+        kept.append(label)
+        continue
+      }
+      for i in factors.indices {
+        guard let outer = factors[i].labels.firstIndex(of: last), let inner = factors[i].labels.firstIndex(of: label)
+        else { continue }
+        factors[i].view.extents[inner] *= factors[i].view.extents[outer]
+        factors[i].view = factors[i].view.removing(outer)
+        factors[i].labels.remove(at: outer)
+      }
+      kept[kept.count - 1] = label
+    }
+    return kept
+  }
+
+  private static func joins(_ factor: Factor, _ outer: Int, _ inner: Int) -> Bool {
+    guard let i = factor.labels.firstIndex(of: outer), let j = factor.labels.firstIndex(of: inner) else {
+      return !factor.labels.contains(outer) && !factor.labels.contains(inner)
+    }
+    return factor.view.strides[i] == factor.view.strides[j] * factor.view.extents[j]
+  }
+
+  private static func run(
+    _ groups: [[Int]], _ factors: [Factor], _ result: TensorView, _ addend: ProductAddend?, _ dtype: DType
+  ) throws(Diagnostic) -> Tensor {
+    let (batch, rows, columns, inner) = (groups[0], groups[1], groups[2], groups[3])
+    func arranged(_ factor: Factor, _ labels: [Int]) -> TensorView {
+      factor.view.permuted(labels.compactMap { factor.labels.firstIndex(of: $0) })
+    }
+    var operands: [Operand] = [
+      .tensor(arranged(factors[0], batch + rows + inner)), .tensor(arranged(factors[1], batch + columns + inner)),
+    ]
+    let target = arranged(factors[2], batch + rows + columns)
+    // Labels of the program: by place, so that one program serves all axes of one count.
+    let counts = groups.map(\.count)
+    let numbers = (0..<counts.reduce(0, +)).map { $0 }
+    let b = Array(numbers[..<counts[0]])
+    let m = Array(numbers[counts[0]..<(counts[0] + counts[1])])
+    let n = Array(numbers[(counts[0] + counts[1])..<(numbers.count - counts[3])])
+    let k = Array(numbers[(numbers.count - counts[3])...])
+    var axes = [b + m + k, b + n + k]
+    if let addend {
+      operands.append(.tensor(arranged(factors[3], batch + rows + columns)))
+      axes += [b + m + n, [], []]
+      for number in [addend.alpha, addend.beta] {
+        operands.append(.scalar(ScalarOperand(number.constant(dtype.computeDType))))
+      }
+    }
+    let name = "product \(counts) \(dtype)\(addend == nil ? "" : " plus")"
+    let program = programs.program(name) {
+      Program(name, axes: axes, smallLabels: Set(m)) { builder, values throws(Diagnostic) in
+        // Half floats are lifted first: the product is rounded once, at the end.
+        let compute = dtype.computeDType
+        let pairs = ContractionAxes(
+          batch: b.indices.map { .init($0, $0) },
+          contracted: k.indices.map { .init(b.count + m.count + $0, b.count + n.count + $0) })
+        let product = try builder.append(
+          .contraction(pairs), builder.convert(values[0], to: compute), builder.convert(values[1], to: compute))
+        guard values.count > 2 else { return [product] }
+        let sheet = Sheet(builder, domain: builder.shape(product))
+        let addend = Term(sheet, values[2]).converted(to: compute)
+        let sum = Term(sheet, product) * Term(sheet, values[3]) + addend * Term(sheet, values[4])
+        if let failure = sheet.failure { throw failure }
+        builder = sheet.builder
+        return [sum.value]
+      }
+    }
+    _ = try Engine.current.run(program, operands, [.existing(target)])
+    return Tensor(result)
+  }
+
+  /// The factor's elements in the axes of `target`.
+  private static func spread(_ factor: Factor, _ target: Factor) -> TensorView {
+    var view = factor.view
+    view.extents = target.view.extents
+    view.strides = target.labels.map { label in
+      factor.labels.firstIndex(of: label).map { factor.view.strides[$0] } ?? 0
+    }
+    return view
+  }
+
+  private static let plain = PointwiseOperation("outer product", .promoted) { x in x[0] * x[1] }
+  private static let plus = PointwiseOperation("outer product plus", .promoted) { x in
+    x[0] * x[1] * x[3] + x[2] * x[4]
+  }
+
+  /// Every element is one product: no contraction is needed.
+  private static func withoutSums(
+    _ a: TensorView, _ b: TensorView, _ result: TensorView, _ addend: ProductAddend?
+  ) throws(Diagnostic) -> Tensor {
+    let factors = [PointwiseOperand.tensor(Tensor(a)), .tensor(Tensor(b))]
+    let made: Tensor
+    if let addend {
+      let view = try addend.tensor.view.expanded(to: result.extents)
+      let walked = view.permuted(result.extents.indices.filter { result.extents[$0] != 1 })
+      made = try plus(factors + [.tensor(Tensor(walked)), .scalar(addend.alpha), .scalar(addend.beta)])
+    } else {
+      made = try plain(factors)
+    }
+    return try made.reshaped(to: result.extents)
+  }
+
+  /// The sum of no products: 0, or the scaled addend.
+  private static func withoutElements(_ result: TensorView, _ addend: ProductAddend?) throws(Diagnostic) -> Tensor {
+    guard let addend else { return try Tensor.filled(.integer(0), result.extents, result.dtype) }
+    let scaled = try Arithmetic.multiply([addend.tensor.operand, .scalar(addend.beta)])
+    try Tensor.copy(scaled.view, into: result)
+    return Tensor(result)
+  }
+}

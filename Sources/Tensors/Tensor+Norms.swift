@@ -1,0 +1,353 @@
+// Normalisation layers: statistics and the rescaled elements in one launch.
+// Surprise: a layer with running statistics takes and gives them as values; nothing is changed behind the
+// caller's back.
+import Basics
+import Engine
+import GraphIR
+import TensorTypes
+
+/// A row operation for each choice of a weight and a bias; their operands come last, in this order.
+private struct AffineOperation: Sendable {
+  private let variants: [RowOperation]
+
+  init(_ name: String, _ formula: @escaping @Sendable ([Term]) -> (result: Term, statistics: [Term]), plain: Int) {
+    variants = (0..<4).map { choice in
+      RowOperation("\(name) \(choice & 1 != 0 ? "weight" : "")\(choice & 2 != 0 ? "bias" : "")") { x in
+        var (result, statistics) = formula(x)
+        var next = plain
+        if choice & 1 != 0 {
+          result = result * x[next]
+          next += 1
+        }
+        if choice & 2 != 0 { result = result + x[next] }
+        return [result] + statistics
+      }
+    }
+  }
+
+  /// The variant and its operands.
+  func callAsFunction(
+    _ operands: [PointwiseOperand], weight: Tensor?, bias: Tensor?, domain: [Int], axes: [Int], dtype: DType,
+    statistics: Int
+  ) throws(Diagnostic) -> [Tensor] {
+    let operation = variants[(weight == nil ? 0 : 1) + (bias == nil ? 0 : 2)]
+    let affine = [weight, bias].compactMap { $0.map { PointwiseOperand.tensor($0) } }
+    return try operation(
+      operands + affine, domain: domain, axes: axes, compute: dtype.computeDType,
+      [.full(dtype)] + (0..<statistics).map { _ in .reduced(dtype) })
+  }
+}
+
+private enum Norms {
+  /// Operands: x, the count, epsilon.
+  static let moments = AffineOperation(
+    "norm",
+    { x in
+      let mean = x[0].sum() / x[1]
+      let centred = x[0] - mean
+      let scale = (centred.squared().sum() / x[1] + x[2]).apply(.reciprocalSquareRoot)
+      return (centred * scale, [mean, scale])
+    }, plain: 3)
+  static let batchMoments = AffineOperation(
+    "batch norm",
+    { x in
+      let mean = x[0].sum() / x[1]
+      let centred = x[0] - mean
+      let variance = centred.squared().sum() / x[1]
+      let scale = (variance + x[2]).apply(.reciprocalSquareRoot)
+      return (centred * scale, [mean, scale, variance])
+    }, plain: 3)
+  static let rootMeanSquare = AffineOperation(
+    "rms norm",
+    { x in
+      let scale = (x[0].squared().sum() / x[1] + x[2]).apply(.reciprocalSquareRoot)
+      return (x[0] * scale, [])
+    }, plain: 3)
+  /// Operands: x, mean, variance, epsilon, then weight and bias.
+  static let fixed = (0..<4).map { choice in
+    PointwiseOperation("norm by running \(choice)", .floating) { x in
+      var result = (x[0] - x[1]) * (x[2] + x[3]).apply(.reciprocalSquareRoot)
+      if choice & 1 != 0 { result = result * x[4] }
+      if choice & 2 != 0 { result = result + x[x.count - 1] }
+      return result
+    }
+  }
+  /// Operands: the running mean or variance, the batch's, the momentum, a factor.
+  static let running = PointwiseOperation("running statistic", .floating) { x in
+    x[0] * (1 - x[2]) + x[1] * x[2] * x[3]
+  }
+  static let normalize = RowOperation("normalize") { x in [x[0] / x[0].squared().sum().sqrt().maximum(x[1])] }
+  static let responseDivided = PointwiseOperation("local response", .floating) { x in
+    x[0] / (x[1] * x[2] + x[3]).power(x[4])
+  }
+}
+
+extension DType {
+  /// The distance from 1 to the next number.
+  fileprivate var spacing: Double { self == .f64 ? Double.ulpOfOne : Double(Float.ulpOfOne) }
+}
+
+/// What batch normalisation gives: the elements, and the statistics of the batch.
+public struct BatchNormResult: Sendable {
+  public var output: Tensor
+  /// One mean for each channel; without elements where running statistics were used.
+  public var mean: Tensor
+  /// 1 / sqrt(variance + epsilon) for each channel; without elements where running statistics were used.
+  public var inverseDeviation: Tensor
+  /// The updated running statistics; nil where none were given.
+  public var runningMean: Tensor?
+  public var runningVariance: Tensor?
+}
+
+extension Tensor {
+  // MARK: Norms over trailing axes
+
+  private func trailing(
+    _ shape: [Int], _ weight: Tensor?, _ bias: Tensor?, _ name: String
+  ) throws(Diagnostic) -> (extents: [Int], axes: [Int]) {
+    let extents = try view.extents
+    guard !shape.isEmpty, extents.suffix(shape.count) == shape[...] else {
+      throw Diagnostic(
+        .shape, "\(name): \(shape) is no end of the shape \(extents)", remedy: "name the last extents of the tensor")
+    }
+    for affine in [weight, bias] {
+      if let found = try affine?.view.extents, found != shape {
+        throw Diagnostic(
+          .shape, "\(name): a weight or bias \(found) for the axes \(shape)", remedy: "give it the normalised shape")
+      }
+    }
+    return (extents, Array((extents.count - shape.count)..<extents.count))
+  }
+
+  private static func sizes(_ dims: [Dim]) throws(Diagnostic) -> [Int] {
+    var result: [Int] = []
+    for dim in dims { result.append(try dim.value) }
+    return result
+  }
+
+  /// The elements with mean 0 and variance 1 over the last axes, scaled and moved.
+  /// PyTorch: `nn.functional.layer_norm`.
+  ///
+  /// `shape` names the last extents; weight and bias have that shape.
+  public func layerNorm(
+    _ shape: [Dim], weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    layerNormAndStatistics(shape, weight: weight, bias: bias, eps: eps, file: file, line: line).output
+  }
+
+  /// Layer normalisation with the mean and 1 / sqrt(variance + eps) of each row. PyTorch: `native_layer_norm`.
+  public func layerNormAndStatistics(
+    _ shape: [Dim], weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
+    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }) { () throws(Diagnostic) in
+      let sizes = try Self.sizes(shape)
+      let (extents, axes) = try trailing(sizes, weight, bias, "layerNorm")
+      let made = try Norms.moments(
+        [operand, .scalar(.floating(Double(sizes.reduce(1, *)))), .scalar(.floating(eps))], weight: weight, bias: bias,
+        domain: extents, axes: axes, dtype: dtype.floatingResult, statistics: 2)
+      let kept = [try made[1].view, try made[2].view].map { Tensor($0.keepingDims(axes, of: extents)) }
+      return (made[0], kept[0], kept[1])
+    }
+  }
+
+  /// The elements divided by their root mean square over the last axes. PyTorch: `nn.functional.rms_norm`.
+  public func rmsNorm(
+    _ shape: [Dim], weight: Tensor? = nil, eps: Double? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let sizes = try Self.sizes(shape)
+      let (extents, axes) = try trailing(sizes, weight, nil, "rmsNorm")
+      let result = dtype.floatingResult
+      return try Norms.rootMeanSquare(
+        [
+          operand, .scalar(.floating(Double(sizes.reduce(1, *)))),
+          .scalar(.floating(eps ?? result.computeDType.spacing)),
+        ],
+        weight: weight, bias: nil, domain: extents, axes: axes, dtype: result, statistics: 0)[0]
+    }
+  }
+
+  // MARK: Norms over channels
+
+  /// One value for each channel, seen in a domain whose axis `axis` has the channels.
+  private static func channels(
+    _ values: Tensor?, _ count: Int, _ name: String, _ place: (TensorView) -> TensorView
+  ) throws(Diagnostic) -> Tensor? {
+    guard let view = try values?.view else { return nil }
+    guard view.rank == 1, view.extents[0] == count else {
+      throw Diagnostic(
+        .shape, "\(name): \(view.extents) values for \(count) channels", remedy: "give one value for each channel")
+    }
+    return Tensor(place(view))
+  }
+
+  /// [batch, channels, rest]; fails without a channel axis.
+  private func byChannels(_ name: String) throws(Diagnostic) -> (view: TensorView, extents: [Int]) {
+    let extents = try view.extents
+    guard extents.count >= 2 else {
+      throw Diagnostic(
+        .shape, "\(name): \(extents) has no channel axis", remedy: "give a tensor [batch, channels, ..]")
+    }
+    let merged = [extents[0], extents[1], extents[2...].reduce(1, *)]
+    return (try reshaped(to: merged).view, extents)
+  }
+
+  /// Normalises over each group of channels of each sample. PyTorch: `nn.functional.group_norm`.
+  public func groupNorm(
+    _ groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    groupNormAndStatistics(groups, weight: weight, bias: bias, eps: eps, file: file, line: line).output
+  }
+
+  /// Group normalisation with the mean and 1 / sqrt(variance + eps) of each group. PyTorch: `native_group_norm`.
+  public func groupNormAndStatistics(
+    _ groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
+    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }) { () throws(Diagnostic) in
+      let (x, extents) = try byChannels("groupNorm")
+      let count = x.extents[1]
+      guard groups > 0, count % groups == 0 else {
+        throw Diagnostic(
+          .argument, "groupNorm: \(count) channels in \(groups) groups", remedy: "groups must divide the channels")
+      }
+      let each = count / groups
+      let domain = [x.extents[0], groups, each, x.extents[2]]
+      func place(_ values: TensorView) -> TensorView {
+        var grouped = values
+        (grouped.extents, grouped.strides) = ([groups, each, 1], [values.strides[0] * each, values.strides[0], 0])
+        return grouped
+      }
+      let made = try Norms.moments(
+        [
+          .tensor(try Tensor(x).reshaped(to: domain)), .scalar(.floating(Double(each * x.extents[2]))),
+          .scalar(.floating(eps)),
+        ], weight: Self.channels(weight, count, "groupNorm", place),
+        bias: Self.channels(bias, count, "groupNorm", place),
+        domain: domain, axes: [2, 3], dtype: dtype.floatingResult, statistics: 2)
+      return (try made[0].reshaped(to: extents), made[1], made[2])
+    }
+  }
+
+  /// Normalises each channel of each sample, or by running statistics. PyTorch: `nn.functional.instance_norm`.
+  public func instanceNorm(
+    weight: Tensor? = nil, bias: Tensor? = nil, runningMean: Tensor? = nil, runningVariance: Tensor? = nil,
+    usesInputStatistics: Bool = true, eps: Double = 1e-5, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let (x, extents) = try byChannels("instanceNorm")
+      if !usesInputStatistics {
+        return try normalized(x, runningMean, runningVariance, weight, bias, eps, "instanceNorm").reshaped(to: extents)
+      }
+      let made = try Norms.moments(
+        [.tensor(Tensor(x)), .scalar(.floating(Double(x.extents[2]))), .scalar(.floating(eps))],
+        weight: Self.channels(weight, x.extents[1], "instanceNorm") { $0.inserting(1) },
+        bias: Self.channels(bias, x.extents[1], "instanceNorm") { $0.inserting(1) }, domain: x.extents, axes: [2],
+        dtype: dtype.floatingResult, statistics: 2)
+      return try made[0].reshaped(to: extents)
+    }
+  }
+
+  /// By given statistics: pointwise.
+  private func normalized(
+    _ x: TensorView, _ mean: Tensor?, _ variance: Tensor?, _ weight: Tensor?, _ bias: Tensor?, _ eps: Double,
+    _ name: String
+  ) throws(Diagnostic) -> Tensor {
+    var values: [Tensor?] = []
+    for each in [mean, variance, weight, bias] {
+      values.append(try Self.channels(each, x.extents[1], name) { $0.inserting(1) })
+    }
+    guard let mean = values[0], let variance = values[1] else {
+      throw Diagnostic(
+        .argument, "\(name): there are no running statistics to normalise by",
+        remedy: "give a running mean and a running variance, or use those of the batch")
+    }
+    let affine = [values[2], values[3]].compactMap { $0.map { PointwiseOperand.tensor($0) } }
+    let operation = Norms.fixed[(values[2] == nil ? 0 : 1) + (values[3] == nil ? 0 : 2)]
+    return try operation(
+      [.tensor(Tensor(x)), mean.operand, variance.operand, .scalar(.floating(eps))] + affine)
+  }
+
+  /// Normalises each channel over the batch, or by running statistics. PyTorch: `nn.functional.batch_norm`.
+  ///
+  /// While `training`, the result has the running statistics moved toward the batch's by `momentum`.
+  public func batchNorm(
+    runningMean: Tensor? = nil, runningVariance: Tensor? = nil, weight: Tensor? = nil, bias: Tensor? = nil,
+    training: Bool = false, momentum: Double = 0.1, eps: Double = 1e-5,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> BatchNormResult {
+    Self.attemptAll(
+      file, line, onFailure: { BatchNormResult(output: $0, mean: $0, inverseDeviation: $0) }
+    ) { () throws(Diagnostic) in
+      if try view.elementCount == 0, try view.rank == 1 {
+        let none = try Self.filled(.floating(0), [0], dtype.floatingResult)
+        return BatchNormResult(
+          output: self, mean: none, inverseDeviation: none, runningMean: runningMean, runningVariance: runningVariance)
+      }
+      let (x, extents) = try byChannels("batchNorm")
+      guard training else {
+        let none = try Self.filled(.floating(0), [0], dtype.floatingResult)
+        let output = try normalized(x, runningMean, runningVariance, weight, bias, eps, "batchNorm")
+        return BatchNormResult(
+          output: try output.reshaped(to: extents), mean: none, inverseDeviation: none, runningMean: runningMean,
+          runningVariance: runningVariance)
+      }
+      let count = Double(x.extents[0] * x.extents[2])
+      let made = try Norms.batchMoments(
+        [.tensor(Tensor(x)), .scalar(.floating(count)), .scalar(.floating(eps))],
+        weight: Self.channels(weight, x.extents[1], "batchNorm") { $0.inserting(1) },
+        bias: Self.channels(bias, x.extents[1], "batchNorm") { $0.inserting(1) }, domain: x.extents, axes: [0, 2],
+        dtype: dtype.floatingResult, statistics: 3)
+      var result = BatchNormResult(output: try made[0].reshaped(to: extents), mean: made[1], inverseDeviation: made[2])
+      let rate = PointwiseOperand.scalar(.floating(momentum))
+      if let runningMean {
+        result.runningMean = try Norms.running([runningMean.operand, made[1].operand, rate, .scalar(.floating(1))])
+      }
+      if let runningVariance {
+        // Running variances are unbiased.
+        let unbiased = PointwiseOperand.scalar(.floating(count / Swift.max(count - 1, 1)))
+        result.runningVariance = try Norms.running([runningVariance.operand, made[3].operand, rate, unbiased])
+      }
+      return result
+    }
+  }
+
+  // MARK: Others
+
+  /// Divided by the p-norm along `axis`, or by `eps` where that is larger. PyTorch: `nn.functional.normalize`.
+  public func normalized(
+    p: Double = 2, axis: Int = 1, eps: Double = 1e-12, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      if p == 2 { return try alongAxis(Norms.normalize, axis, dtype: nil, [.scalar(.floating(eps))]) }
+      let size = norm(axes: [axis], p: p, keepDims: true, file: file, line: line)
+      return try Arithmetic.divide([operand, size.clamped(min: eps, file: file, line: line).operand])
+    }
+  }
+
+  /// Divided by a power of the mean square of `size` neighbouring channels.
+  /// PyTorch: `nn.functional.local_response_norm`.
+  public func localResponseNorm(
+    _ size: Int, alpha: Double = 1e-4, beta: Double = 0.75, k: Double = 1,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let (x, extents) = try byChannels("localResponseNorm")
+      guard size > 0 else {
+        throw Diagnostic(.argument, "localResponseNorm: \(size) channels", remedy: "ask for 1 or more")
+      }
+      let padded = try Tensor(x).square().padded(
+        low: [0, size / 2, 0], high: [0, (size - 1) / 2, 0], with: .floating(0)
+      ).view
+      let sums = Tensor(padded.windowed(1, size: size, step: 1)).sum(-1)
+      let result = try Norms.responseDivided([
+        .tensor(Tensor(x)), sums.operand, .scalar(.floating(alpha / Double(size))), .scalar(.floating(k)),
+        .scalar(.floating(beta)),
+      ])
+      return try result.reshaped(to: extents)
+    }
+  }
+}

@@ -1,0 +1,132 @@
+// Padding: new elements around the axes, and picking elements of an axis by positions known on the host.
+// Surprise: a constant border is a fill and a copy; the other borders are one gather for each axis that has them.
+import Basics
+import Engine
+import GraphIR
+import TensorTypes
+
+/// What padding puts around a tensor.
+public enum PaddingMode: Sendable, Hashable {
+  /// The given number.
+  case constant
+  /// The elements mirrored at the edge, which is not repeated.
+  case reflect
+  /// The element at the edge.
+  case replicate
+  /// The elements from the other side.
+  case circular
+}
+
+private enum Picking {
+  // Labels: 0 outer, 1 the axis, 2 inner, 3 picked.
+  static let program = Program("pick", axes: [[0, 1, 2], [3]]) { builder, values throws(Diagnostic) in
+    var shape = builder.shape(values[0])
+    shape[1] = builder.shape(values[1])[0]
+    let positions = try builder.restoring(values[1], [0, 2], shape)
+    return [try builder.append(.gather(axis: 1), values[0], positions)]
+  }
+}
+
+extension Tensor {
+  /// [outer, axis, inner] of a row-major tensor.
+  func aroundAxis(_ axis: Int) throws(Diagnostic) -> TensorView {
+    let extents = try view.extents
+    let (outer, inner) = (extents[..<axis].reduce(1, *), extents[(axis + 1)...].reduce(1, *))
+    return try reshaped(to: [outer, extents[axis], inner]).view
+  }
+
+  /// The elements at `positions` of `axis`, in that order. Positions are checked in the kernel.
+  package func picking(_ axis: Int, _ positions: [Int]) throws(Diagnostic) -> Tensor {
+    let source = try aroundAxis(axis)
+    var extents = try view.extents
+    extents[axis] = positions.count
+    let result = try Engine.current.allocate(dtype, extents)
+    if result.elementCount == 0 { return Tensor(result) }
+    var target = result
+    (target.extents, target.strides) = (
+      [source.extents[0], positions.count, source.extents[2]],
+      TensorView.contiguousStrides([source.extents[0], positions.count, source.extents[2]])
+    )
+    let index = try Tensor(positions).view
+    _ = try Engine.current.run(
+      Picking.program, [.tensor(source), .tensor(index)], [.existing(target)])
+    return Tensor(result)
+  }
+
+  /// `low` and `high` elements `number` around each axis; negative amounts cut.
+  package func padded(low: [Int], high: [Int], with number: Number) throws(Diagnostic) -> Tensor {
+    var source = try view
+    if zip(low, high).allSatisfy({ $0 == 0 && $1 == 0 }) { return self }
+    let extents = source.extents.indices.map { source.extents[$0] + low[$0] + high[$0] }
+    guard extents.allSatisfy({ $0 >= 0 }) else {
+      throw Diagnostic(
+        .shape, "pad: \(source.extents) with \(low) before and \(high) after has negative extents \(extents)",
+        remedy: "cut no more than an axis has")
+    }
+    let result = try Self.filled(number, extents, dtype)
+    var target = try result.view
+    for axis in extents.indices {
+      // What is left of the source, and where it goes.
+      let cut = Swift.max(-low[axis], 0)
+      let count = Swift.max(source.extents[axis] - cut - Swift.max(-high[axis], 0), 0)
+      source = source.sliced(axis, start: count == 0 ? 0 : cut, count: count)
+      target = target.sliced(axis, start: count == 0 ? 0 : Swift.max(low[axis], 0), count: count)
+    }
+    if target.elementCount > 0 { try Self.copy(source, into: target) }
+    return result
+  }
+
+  /// Elements around the last axes. PyTorch: `nn.functional.pad`, `constant_pad_nd`.
+  ///
+  /// `amounts` are (before, after) for the last axis, then for the one before it, and so on; negative amounts cut.
+  public func padded(
+    _ amounts: [Int], mode: PaddingMode = .constant, value: some Scalar = 0,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let extents = try view.extents
+      guard amounts.count % 2 == 0, amounts.count <= 2 * extents.count else {
+        throw Diagnostic(
+          .argument, "pad: \(amounts.count) amounts for the \(extents.count) axes of \(extents)",
+          remedy: "give two for each padded axis, the last axis first")
+      }
+      var (low, high) = ([Int](repeating: 0, count: extents.count), [Int](repeating: 0, count: extents.count))
+      for pair in 0..<(amounts.count / 2) {
+        low[extents.count - 1 - pair] = amounts[2 * pair]
+        high[extents.count - 1 - pair] = amounts[2 * pair + 1]
+      }
+      if mode == .constant { return try padded(low: low, high: high, with: value.number) }
+      var result = self
+      for axis in extents.indices where low[axis] != 0 || high[axis] != 0 {
+        let positions = try Self.bordered(extents[axis], low[axis], high[axis], mode, axis)
+        result = try result.picking(axis, positions)
+      }
+      return result
+    }
+  }
+
+  /// Which element of an axis each element of the padded axis is.
+  private static func bordered(
+    _ extent: Int, _ low: Int, _ high: Int, _ mode: PaddingMode, _ axis: Int
+  ) throws(Diagnostic) -> [Int] {
+    let count = extent + low + high
+    let limit =
+      switch mode {
+      case .constant, .replicate: Int.max
+      case .reflect: extent - 1
+      case .circular: extent
+      }
+    guard count >= 0, Swift.max(low, high) <= limit, extent > 0 || count == 0 else {
+      throw Diagnostic(
+        .argument, "pad: \(low) before and \(high) after axis \(axis) of extent \(extent) in mode \(mode)",
+        remedy: "pad by less than the extent, or in mode replicate or constant")
+    }
+    return (-low..<(-low + count)).map { i in
+      switch mode {
+      case .constant, .replicate: Swift.min(Swift.max(i, 0), extent - 1)
+      case .reflect: i < 0 ? -i : i >= extent ? 2 * (extent - 1) - i : i
+      case .circular: i < 0 ? i + extent : i % extent
+      }
+    }
+  }
+}
