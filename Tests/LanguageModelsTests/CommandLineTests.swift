@@ -4,7 +4,7 @@ import Basics
 import Foundation
 import Testing
 
-private struct Outcome {
+struct Outcome {
   var code: Int32
   var isSignal: Bool
   var output: String
@@ -23,7 +23,7 @@ private struct Outcome {
   }
 }
 
-private func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throws -> Outcome {
+func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throws -> Outcome {
   let folder = try #require(Bundle.main.executableURL).deletingLastPathComponent()
   let process = Process()
   process.executableURL = folder.appendingPathComponent("azulejo")
