@@ -1,0 +1,104 @@
+// Prints the numbers this project promises, each beside its ceiling of the same run.
+// Not a test and not a comparison with others (Benchmarks/peers). Surprise: eager goals are sums over the kernels that
+// eager really launches, not the minimum a compiled program would move.
+import Azulejo
+import Execution
+import Foundation
+import Tensors
+import TensorTypes
+
+@main struct AzulejoBench {
+  static func main() throws {
+    let names = Set(CommandLine.arguments.dropFirst())
+    func wanted(_ name: String) -> Bool { names.isEmpty || names.contains(name) }
+    let ceiling = Ceiling()
+    print("threads \(ceiling.threads); medians; each candidate interleaved with its ceiling\n")
+    if wanted("tiny_add") { try tinyAdd() }
+    if wanted("pw_gelu") { try pointwiseGelu(ceiling) }
+    if wanted("nr_softmax") { try softmax(ceiling) }
+    if wanted("nr_layernorm") { try layerNorm(ceiling) }
+    for size in [1024, 2048] where wanted("mm_\(size)_f32") { try product(size, ceiling) }
+    if wanted("mv_4096") { try vectorProduct(ceiling) }
+  }
+
+  static func random(_ extents: [Int]) -> Tensor {
+    var state: UInt64 = 88172645463325252
+    let values = (0..<extents.reduce(1, *)).map { _ -> Float in
+      state ^= state << 13
+      state ^= state >> 7
+      state ^= state << 17
+      return Float(Int64(bitPattern: state) >> 40) / Float(1 << 23)
+    }
+    return Tensor(values, shape: extents)
+  }
+
+  /// A result is used, so that its failure shows.
+  static func check(_ tensor: Tensor) throws { if let failure = tensor.failure { throw failure } }
+
+  static func tinyAdd() throws {
+    let (a, b) = (random([8]), random([8]))
+    let rounds = 20_000
+    let spread = try interleaved(budget: 1, [{ for _ in 0..<rounds { try check(a + b) } }])[0]
+    let nanoseconds = spread.median / Double(rounds) * 1e9
+    show(Row(name: "tiny_add", value: "\(number(nanoseconds, 0)) ns for 8 floats, allocation included", goal: "under 500 ns", reached: nanoseconds < 500))
+  }
+
+  /// `share` of the ceiling's time for the same bytes must be at most 1.3.
+  static func bandwidth(
+    _ name: String, bytes: Int, _ candidate: @escaping () throws -> Void, against ceiling: @escaping () -> Void
+  ) throws {
+    let spreads = try interleaved(budget: 4, [candidate, { ceiling() }])
+    let (time, best) = (spreads[0].median, spreads[1].median)
+    let value = "\(number(time * 1e3, 2)) ms, \(number(Double(bytes) / time * 1e-9)) GB/s of \(number(Double(bytes) / best * 1e-9)), ratio \(number(time / best, 2))"
+    show(Row(name: name, value: value, goal: "ratio at most 1.30", reached: time / best <= 1.3))
+  }
+
+  static func pointwiseGelu(_ ceiling: Ceiling) throws {
+    let n = 4096
+    let (x, w, b) = (random([n, n]), random([n]), random([n]))
+    // Three launches: each reads one matrix and writes one.
+    let bytes = 3 * 2 * n * n * 4
+    try bandwidth("pw_gelu", bytes: bytes) { try check((x * w + b).gelu(approximate: .tanh)) } against: {
+      for _ in 0..<3 { ceiling.copy(2 * n * n * 4) }
+    }
+  }
+
+  static func softmax(_ ceiling: Ceiling) throws {
+    let x = random([8192, 2048])
+    let bytes = 2 * 8192 * 2048 * 4
+    try bandwidth("nr_softmax", bytes: bytes) { try check(x.softmax(-1)) } against: { ceiling.copy(bytes) }
+  }
+
+  static func layerNorm(_ ceiling: Ceiling) throws {
+    let (x, w, b) = (random([8192, 1024]), random([1024]), random([1024]))
+    let bytes = 2 * 8192 * 1024 * 4
+    try bandwidth("nr_layernorm", bytes: bytes) {
+      try check(x.layerNorm(normalizedAxes: 1, weight: w, bias: b, epsilon: 1e-5))
+    } against: {
+      ceiling.copy(bytes)
+    }
+  }
+
+  static func product(_ size: Int, _ ceiling: Ceiling) throws {
+    let (a, b) = (random([size, size]), random([size, size]))
+    let rounds = 2_000_000
+    let flops = 2 * Double(size) * Double(size) * Double(size)
+    var peakFlops = 0.0
+    let spreads = try interleaved(budget: 4, [{ try check(a.matmul(b)) }, { peakFlops = ceiling.fma(rounds) }])
+    let reached = flops / spreads[0].median
+    let peak = peakFlops / spreads[1].median
+    let share = reached / peak * 100
+    let value = "\(number(spreads[0].median * 1e3, 2)) ms, \(number(reached * 1e-9, 0)) of \(number(peak * 1e-9, 0)) GFLOP/s, \(number(share)) %"
+    show(Row(name: "mm_\(size)_f32", value: value, goal: "at least 80 % of FMA peak", reached: share >= 80))
+  }
+
+  static func vectorProduct(_ ceiling: Ceiling) throws {
+    let n = 8192
+    let (w, x) = (random([n, n]), random([n]))
+    let bytes = n * n * 4
+    let spreads = try interleaved(budget: 4, [{ try check(w.matmul(x)) }, { ceiling.read(bytes) }])
+    let share = spreads[1].median / spreads[0].median * 100
+    let value = "\(number(spreads[0].median * 1e3, 2)) ms, \(number(Double(bytes) / spreads[0].median * 1e-9)) GB/s, \(number(share)) %"
+    show(Row(name: "mv_8192", value: value, goal: "at least 80 % of read bandwidth", reached: share >= 80))
+  }
+}
