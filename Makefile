@@ -28,4 +28,5 @@ check: setup
 
 bench: build
 	@scripts/fetch-models
-	@$(BIN) bench
+	swift build -c release --product AzulejoBench
+	@.build/release/AzulejoBench

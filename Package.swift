@@ -69,6 +69,11 @@ let package = Package(
       name: "CodegenBenchmark",
       dependencies: ["Basics", "TensorTypes", "Scalars", "Targets", "TileIR", "CodegenLLVM", "DriverCPU"],
       path: "Benchmarks/Codegen"),
+    // Benchmarks: never part of a product
+    .target(name: "Ceilings", path: "Benchmarks/Ceilings"),
+    .executableTarget(
+      name: "AzulejoBench", dependencies: ["Azulejo", "Tensors", "TensorTypes", "Execution", "Ceilings"],
+      path: "Benchmarks/AzulejoBench"),
     // Tests
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", []),
