@@ -88,3 +88,6 @@ if what == "dump" {
     try CommandLine.arguments.count > 5
       ? LLVMCompiler.llvmIR(kernel, for: target) : LLVMCompiler.assembly(kernel, for: target))
 }
+if what == "compile" {
+  for _ in 0..<30 { _ = try LLVMCompiler.compile(productKernel(target, gelu: true), for: target) }
+}

@@ -153,7 +153,7 @@ private final class CompileSession {
         remedy: "install a libLLVM 19 that was built with this target (Debian's libllvm19 is)")
     }
     machine = LLVMCreateTargetMachine(
-      found, target.triple, target.processor, target.features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
+      found, target.triple, target.processor, target.features, LLVMCodeGenLevelLess, LLVMRelocPIC,
       LLVMCodeModelSmall)
     LLVMSetTarget(module, target.triple)
     let layout = LLVMCreateTargetDataLayout(machine)

@@ -154,6 +154,23 @@ struct IndexFacts {
     }
   }
 
+  /// How much the value grows from one instance to the next along grid axis 0; nil: not by a constant.
+  func stepPerInstance(_ value: TileValue) -> Int? {
+    switch kernel[value].operation {
+    case .programID(let axis): return axis == 0 ? 1 : 0
+    case .index, .argument: return 0
+    case .indexBinary(.multiply, let a, let b):
+      guard let x = stepPerInstance(a), let factor = constant(b) else { return nil }
+      return x * factor
+    case .indexBinary(.add, let a, let b):
+      guard let x = stepPerInstance(a), let y = stepPerInstance(b) else { return nil }
+      return x + y
+    case .indexBinary, .regionArgument, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast,
+      .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
+      return nil
+    }
+  }
+
   /// A number that divides the value; 0 for the value 0.
   func divisor(_ value: TileValue) -> Int {
     switch kernel[value].operation {

@@ -177,6 +177,36 @@ extension Lowering {
     return e.offset(address, bytes: e.index(constantBytes))
   }
 
+  // MARK: Prefetch
+
+  /// Asks for a box's memory, `bytesAhead` further on. Never faults, wherever that is.
+  func prefetch(_ access: Access, _ shape: [Extent], _ box: Box, bytesAhead: IR) {
+    let map = pointerMap(access, shape, box)
+    for point in box.points { prefetch(e.offset(pointer(map, point, box), bytes: bytesAhead)) }
+  }
+
+  private func prefetch(_ address: IR) {
+    // Read, into the second cache, data.
+    _ = e.call("llvm.prefetch", [e.pointer], [address, e.word(0), e.word(2), e.word(1)])
+  }
+
+  /// In the second pass over a row, the next instance's row: it is in the cache when that instance begins.
+  private func prefetchNextInstance(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
+    guard options.prefetch, passes[value, default: []].count == 2, passes[value, default: []].contains(pass),
+      box.mask == nil, let axis = box.vectorAxis, e.constantIndex(map.steps[axis]) == map.dtype.size,
+      map.panel == nil, map.indirect.isEmpty, facts.constant(kernel[value].shape[axis]) == nil
+    else { return }
+    var bytes: IR?
+    let strides = strides(of: kernel.buffers[access.buffer])
+    for (i, map) in access.axes.enumerated() {
+      guard let step = facts.stepPerInstance(map.start), step != 0 else { continue }
+      let stride = e.indexMultiply(strides[i], e.index(step * kernel.buffers[access.buffer].dtype.size))
+      bytes = bytes.map { e.indexAdd($0, stride) } ?? stride
+    }
+    guard let bytes else { return }
+    for point in box.points { prefetch(e.offset(pointer(map, point, box), bytes: bytes)) }
+  }
+
   // MARK: Predicates
 
   /// What must hold for one register: for all its lanes together, and lane by lane. nil: nothing.
@@ -237,6 +267,10 @@ extension Lowering {
     let inner = box.collapsed(unusedAxes(access, shape))
     if inner != box { return expanded(eval(value, inner), inner, to: box) }
     let map = pointerMap(access, shape, box)
+    if box.vectorAxis != nil {
+      passes[value, default: []].insert(pass)
+      prefetchNextInstance(value, access, map, box)
+    }
     return box.points.map { load(map, $0, box, fill) }
   }
 
@@ -367,7 +401,7 @@ extension Lowering {
         e.maskedStore(value, map.dtype, address, mask)
       } else {
         let made = e.store(value, map.dtype, address)
-        if mode == .streaming, isStreaming { markNonTemporal(made) }
+        if mode == .streaming, isStreaming { markNonTemporal(made, map.dtype) }
       }
     }
     if let whole = predicate.whole { e.when(whole, write) } else { write() }
@@ -405,8 +439,20 @@ extension Lowering {
     return e.apply(monoid.instruction, [a, b], dtype) { _ in }
   }
 
-  private func markNonTemporal(_ store: IR) {
-    LLVMSetAlignment(store, UInt32(e.target.vectorBits / 8))
+  /// Bytes that the address of a streamed vector must be a multiple of.
+  func streamAlignment(_ dtype: DType) -> Int { min(lanes * dtype.size, e.target.vectorBits / 8) }
+
+  /// Elements before the first aligned one of a row.
+  func elementsToAlignment(_ access: Access, _ shape: [Extent], _ row: Box) -> IR {
+    let map = pointerMap(access, shape, row)
+    let address = e.cast(LLVMPtrToInt, pointer(map, row.points[0], row), e.i64)
+    let alignment = streamAlignment(map.dtype)
+    let missing = e.and(LLVMBuildNeg(e.builder, address, ""), e.index(alignment - 1))
+    return e.binary(LLVMUDiv, missing, e.index(map.dtype.size))
+  }
+
+  private func markNonTemporal(_ store: IR, _ dtype: DType) {
+    LLVMSetAlignment(store, UInt32(streamAlignment(dtype)))
     var one: [LLVMMetadataRef?] = [LLVMValueAsMetadata(e.word(1))]
     let node: IR = LLVMMetadataAsValue(e.context, LLVMMDNodeInContext2(e.context, &one, 1))
     LLVMSetMetadata(store, LLVMGetMDKindIDInContext(e.context, "nontemporal", 11), node)

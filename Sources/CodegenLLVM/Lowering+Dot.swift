@@ -133,6 +133,7 @@ extension Lowering {
       columns.start[m] = coordinate(k, multiple: 1)
       columns.count[m] = 1
       columns.guards[m] = 0
+      if options.prefetch, right.home == nil, right.isPadded { prefetchNextPanel(right.value, columns, n) }
       let b = values(right, columns)
       let a = values(left, rows)
       var next = sums
@@ -144,6 +145,14 @@ extension Lowering {
       }
       return next
     }
+  }
+
+  /// Asks for the same rows of the next panel of columns: they come from beyond the nearest cache, once per block of rows.
+  private func prefetchNextPanel(_ value: TileValue, _ box: Box, _ axis: Int) {
+    guard case .load(let access, _) = kernel[value].operation else { return }
+    var next = box
+    next.start[axis] = next.start[axis].advanced(by: box.count[axis] * lanes)
+    prefetch(access, kernel[value].shape, next, bytesAhead: e.index(0))
   }
 
   private func multiplyAdd(_ a: IR, _ b: IR, _ c: IR, _ dtype: DType) -> IR {

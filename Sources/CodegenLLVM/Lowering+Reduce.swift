@@ -92,14 +92,39 @@ extension Lowering {
   ) {
     var columns = walk
     for axis in reduced { columns.fixed[axis] = .zero }
-    strips(columns, cost: cost([reduction.operand])) { box, _ in
+    let cost = cost([reduction.operand])
+    // Wide strips: a whole piece of a row at a time is what memory likes.
+    if cost <= 4 { columns.widths = [e.target.vectorRegisters / 2, 4] }
+    strips(columns, cost: cost) { box, _ in
       let identity = reduction.identity(lanes(of: box))
       let start = [IR](repeating: identity, count: box.pointCount)
       let sums = rows(walk, reduced[...], box, start) { box, sums in
-        zip(sums, reduction.values(box)).map { reduction.combined($0, $1) }
+        if let innermost = reduced.last { prefetchRows(reduction.operand, box, along: innermost) }
+        return zip(sums, reduction.values(box)).map { reduction.combined($0, $1) }
       }
       put(box, sums.map(reduction.narrowed))
       return []
+    }
+  }
+}
+
+extension Lowering {
+  /// Rows of a column-wise walk are pieces too short for the processor to foresee: asks for those a few rows on.
+  private func prefetchRows(_ value: TileValue, _ box: Box, along axis: Int) {
+    guard options.prefetch, box.vectorAxis != nil, box.mask == nil, homes[value] == nil else { return }
+    switch kernel[value].operation {
+    case .load(let access, _):
+      guard access.axes.contains(where: { $0.tileAxis == axis }), access.axes.allSatisfy({ $0.indirect == nil }) else {
+        return
+      }
+      var ahead = box
+      ahead.start[axis] = ahead.start[axis].advanced(by: 8)
+      prefetch(access, kernel[value].shape, ahead, bytesAhead: e.index(0))
+    case .convert(let a), .bitcast(let a): prefetchRows(a, box, along: axis)
+    case .map(_, let operands): for operand in operands { prefetchRows(operand, box, along: axis) }
+    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .broadcast,
+      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return
     }
   }
 }

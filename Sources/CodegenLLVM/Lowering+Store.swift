@@ -26,7 +26,7 @@ extension Lowering {
         let target = Target(access: access, value: content, mode: mode, shape: kernel[content].shape)
         if let first = group.first {
           guard first.shape == target.shape, facts(of: first) == facts(of: target),
-            !conflicts(target, group), isWalkable(first) == isWalkable(target), !isInMemory(content, region)
+            !conflicts(target, group), isWalkable(first) == isWalkable(target)
           else { break scan }
         }
         group.append(target)
@@ -42,8 +42,6 @@ extension Lowering {
     // Index values between the stores are needed by the later ones.
     emit(group)
   }
-
-  private func isInMemory(_ value: TileValue, _ region: Region) -> Bool { false }
 
   private func facts(of target: Target) -> [Int] {
     plan.storeFacts(target.access, rank: target.shape.count, inRegions: true, facts)
@@ -111,11 +109,10 @@ extension Lowering {
         store(target.access, target.shape, registers, target.mode, box)
       }
     }
-    let streams = group.filter { $0.mode == .streaming }
-    if streams.count == group.count, let axis = walk.vectorAxis, walkCanMask || e.target.vectorBits >= 128,
-      streams.allSatisfy({ isContiguous($0, axis) })
+    if options.streamingStores, group.count == 1, first.mode == .streaming, let axis = walk.vectorAxis,
+      isContiguous(first, axis)
     {
-      streamed(walk, group.map(\.access), values, put)
+      alignedStrips(walk, cost: cost(values), hoisting: values, to: first.access, put)
     } else {
       strips(walk, cost: cost(values), hoisting: values) { box, _ in
         put(box)
@@ -134,13 +131,5 @@ extension Lowering {
       return strides.last.flatMap { facts.constant($0) } == 1
     }
     return false
-  }
-
-  /// Rows whose stores bypass the cache: only a row that starts aligned does, others are stored plainly.
-  private func streamed(_ walk: Walk, _ accesses: [Access], _ values: [TileValue], _ put: (Box) -> Void) {
-    strips(walk, cost: cost(values), hoisting: values) { box, _ in
-      put(box)
-      return []
-    }
   }
 }

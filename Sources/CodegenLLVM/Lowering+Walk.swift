@@ -13,8 +13,10 @@ struct Walk {
   var vectorAxis: Int?
   /// Axes not walked here: their coordinates are given.
   var fixed: [Int: Coordinate] = [:]
-  /// Rows evaluated together: points on `blockAxis`.
+  /// Vectors per group at most.
   var most = Int.max
+  /// Vectors per group, widest first, where the walk has its own idea.
+  var widths: [Int]?
 }
 
 extension Lowering {
@@ -142,6 +144,7 @@ extension Lowering {
     _ walk: Walk, cost: Int, hoisting values: [TileValue] = [], _ carried: [IR] = [],
     _ body: (Box, [IR]) -> [IR]
   ) -> [IR] {
+    pass += 1
     let axes = walk.shape.indices.filter {
       $0 != walk.vectorAxis && walk.fixed[$0] == nil && walk.shape[$0] != .constant(1)
     }
@@ -176,7 +179,8 @@ extension Lowering {
       box.mask = mask
       return box
     }
-    if let constant = e.constantIndex(end), constant % lanes == 0, constant / lanes <= max(4, unroll),
+    let widest = max(4, unroll, walk.widths?.first ?? 0)
+    if let constant = e.constantIndex(end), constant % lanes == 0, constant / lanes <= widest,
       constant > 0
     {
       return body(box(e.index(0), 0, vectors: constant / lanes), carried)
@@ -184,7 +188,9 @@ extension Lowering {
     var state = carried
     var from = e.index(0)
     let masks = walkCanMask
-    for vectors in unroll > 1 ? (masks ? [unroll] : [unroll, 1]) : [1] {
+    var groups = walk.widths ?? [unroll]
+    if !masks || unroll == 1, groups.last != 1 { groups.append(1) }
+    for vectors in groups {
       if let constant = e.constantIndex(end), constant < vectors * lanes { continue }
       let width = vectors * lanes
       let until = e.and(end, e.index(-width))
@@ -202,6 +208,58 @@ extension Lowering {
       var single = row
       single.start[axis] = coordinate(counter, multiple: 1)
       return body(single, state)
+    }
+  }
+
+  /// One row for aligned stores: elements up to the first aligned one, groups of whole vectors (`isStreaming`), the rest.
+  /// First and last elements are one piece of code, run twice.
+  private func alignedStrip(_ walk: Walk, _ row: Box, _ axis: Int, _ unroll: Int, head: IR, _ body: (Box) -> Void) {
+    let end = range(walk, axis)
+    let first = e.indexMinimum(head, end)
+    let width = unroll * lanes
+    let last = e.indexAdd(first, e.and(e.indexSubtract(end, first), e.index(-width)))
+    e.loop(from: e.index(0), to: e.index(2)) { turn, _ in
+      let isFirst = e.compare(LLVMIntEQ, turn, e.index(0))
+      let from = e.select(isFirst, e.index(0), last)
+      let to = e.select(isFirst, first, end)
+      e.loop(from: from, to: to, step: walkCanMask ? lanes : 1) { counter, _ in
+        var box = row
+        box.start[axis] = coordinate(counter, multiple: 1)
+        if walkCanMask {
+          box.vectorAxis = axis
+          box.mask = firstLanes(e.indexSubtract(to, counter))
+        }
+        body(box)
+        return []
+      }
+      e.when(isFirst) {
+        isStreaming = true
+        e.loop(from: first, to: last, step: width) { counter, _ in
+          var box = row
+          box.start[axis] = coordinate(counter, multiple: 1)
+          box.count[axis] = unroll
+          box.vectorAxis = axis
+          body(box)
+          return []
+        }
+        isStreaming = false
+      }
+      return []
+    }
+  }
+
+  /// `strips` with rows cut so that vectors of `access` are aligned.
+  func alignedStrips(
+    _ walk: Walk, cost: Int, hoisting values: [TileValue], to access: Access, _ body: (Box) -> Void
+  ) {
+    guard let axis = walk.vectorAxis else { return }
+    pass += 1
+    let axes = walk.shape.indices.filter { $0 != axis && walk.shape[$0] != .constant(1) }
+    _ = rows(walk, axes[...], startBox(walk), []) { row, _ in
+      for value in values { hoist(value, row, along: axis) }
+      let head = elementsToAlignment(access, walk.shape, row)
+      alignedStrip(walk, row, axis, unroll(cost: cost), head: head, body)
+      return []
     }
   }
 

@@ -62,6 +62,9 @@ final class Lowering {
   var stored: Set<TileValue> = []
   /// The stores being emitted are aligned to whole vectors.
   var isStreaming = false
+  /// Counts the roots' walks; with it, how many of them load a value.
+  var pass = 0
+  var passes: [TileValue: Set<Int>] = [:]
 
   // Instance memory, in bytes over launch arguments.
   var arenaTop: Dim = 0
@@ -129,6 +132,7 @@ final class Lowering {
     invariantDims = [:]
     homes = [:]
     pending = []
+    passes = [:]
     arenaTop = 0
     streamed = false
     plan = Plan(kernel, facts, body.body)
