@@ -13,8 +13,8 @@ extension Engine {
       a.extents == b.extents, a.isContiguous, b.isContiguous
     else { return nil }
     let count = a.elementCount
-    guard count > 1 else { return nil }
     let dtype = prepared.quickResult
+    guard count > 1, count * dtype.size < backend.target.cache.level3 / 2 else { return nil }
     let storage = try backend.driver.allocate(byteCount: count * dtype.size)
     let result = TensorView(storage, dtype, extents: a.extents, strides: a.strides)
     try prepared.launchQuick(a.base, b.base, storage.address, count)

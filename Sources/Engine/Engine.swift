@@ -87,7 +87,14 @@ package final class Engine: Sendable {
       case .scalar(let scalar): signature.append(scalar: scalar.dtype)
       }
     }
-    for view in results { signature.append(view) { _ in false } }
+    var written = 0
+    for view in results {
+      signature.append(view) { _ in false }
+      written += view.elementCount * view.dtype.size
+    }
+    // Half the last-level cache: the operands want the other half.
+    let isLarge = written >= backend.target.cache.level3 / 2
+    signature.append(isLarge ? 1 : 0, bits: 1)
     guard !signature.overflows else {
       throw Diagnostic(.argument, "\(program.name): too many operands or axes for one launch")
     }
@@ -96,7 +103,7 @@ package final class Engine: Sendable {
       prepared = known
     } else {
       let started = ContinuousClock.now
-      prepared = try prepare(program, operands, results)
+      prepared = try prepare(program, operands, results, isLarge: isLarge)
       let spent = (ContinuousClock.now - started) / .nanoseconds(1)
       Self.preparation.add(Int(spent), ordering: .relaxed)
       program.prepared.withLock { $0[signature] = prepared }
@@ -106,12 +113,12 @@ package final class Engine: Sendable {
   }
 
   private func prepare(
-    _ program: Program, _ operands: [Operand], _ results: [TensorView]
+    _ program: Program, _ operands: [Operand], _ results: [TensorView], isLarge: Bool
   ) throws(Diagnostic) -> Prepared {
     let template = try LaunchTemplate(program, operands, results)
     try Stage.show(.graph, kernel: program.name) { template.graph.description }
     let context = SchedulingContext(
-      target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds)
+      target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds, streamsOutputs: isLarge)
     let schedule = try Fuser.schedule(template.graph, context)
     try Stage.show(.fusion, kernel: program.name) {
       schedule.steps.map { $0.nest.text(template.graph) }.joined(separator: "\n")
@@ -131,7 +138,7 @@ package final class Engine: Sendable {
     let prepared = Prepared(
       name: program.name, recipe: template.recipe, steps: steps, temporaries: temporaries, dtype: dtype,
       result: results[0].dtype)
-    if backend.driver.isSynchronous, Prepared.isQuick(operands, results, steps) {
+    if !isLarge, backend.driver.isSynchronous, Prepared.isQuick(operands, results, steps) {
       _ = program.quick.storeIfNil(prepared)
     }
     return prepared

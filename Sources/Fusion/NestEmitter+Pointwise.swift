@@ -87,6 +87,20 @@ extension NestEmitter {
       AxisMap($0.start, tileAxis: $0.tileAxis, scale: $0.scale, guarded: $0.guarded, indirect: $0.indirect)
     }
     let repeated = repeating(value, naturalShape(coordinates))
+    var mode = mode
+    if case .plain = mode, case .output = root.target, streams(coordinates) { mode = .streaming }
     builder.store(Access(number, axes), repeated, mode)
+  }
+
+  /// Large outputs written along their innermost axis bypass the caches; products re-read what they write.
+  private func streams(_ coordinates: [Coordinate]) -> Bool {
+    guard context.streamsOutputs, let last = coordinates.last, last.tileAxis == tile.count - 1, last.indirect == nil
+    else {
+      return false
+    }
+    switch nest.form {
+    case .pointwise, .rows: return true
+    case .contraction, .scatter: return false
+    }
   }
 }

@@ -30,7 +30,13 @@ package struct SchedulingContext: Sendable {
   /// Largest value of launch arguments that have one, by argument number.
   package var bounds: [Int: Int]
 
-  package init(target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:]) {
+  /// The outputs exceed what the last-level cache would keep: they are written past it.
+  package var streamsOutputs: Bool
+
+  package init(
+    target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:], streamsOutputs: Bool = false
+  ) {
+    self.streamsOutputs = streamsOutputs
     self.target = target
     self.outputStrides = outputStrides
     self.bounds = bounds

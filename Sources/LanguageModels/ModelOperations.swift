@@ -151,7 +151,8 @@ enum ModelOperations {
     let top = try builder.append(.reduce(.maximum, axes: [2]), x)
     let e = try builder.append(.exp, builder.append(.subtract, x, builder.restoring(top, [2], shape)))
     let sum = try builder.append(.reduce(.sum, axes: [2]), e)
-    return try builder.append(.divide, e, builder.restoring(sum, [2], shape))
+    let share = try builder.append(.reciprocal, sum)
+    return try builder.append(.multiply, e, builder.restoring(share, [2], shape))
   }
 
   /// Grouped-query attention (Ainslie 2023): q [queries, heads, width], keys and values [keys, key heads, width];

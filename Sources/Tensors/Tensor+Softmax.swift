@@ -8,11 +8,12 @@ import TensorTypes
 private enum Softmax {
   static let softmax = RowOperation("softmax") { x in
     let e = (x[0] - x[0].max()).exp()
-    return [e / e.sum()]
+    // One division per row: a vector division costs half an exp.
+    return [e * e.sum().reciprocal()]
   }
   static let softmin = RowOperation("softmin") { x in
     let e = (x[0].min() - x[0]).exp()
-    return [e / e.sum()]
+    return [e * e.sum().reciprocal()]
   }
   static let logSoftmax = RowOperation("log softmax") { x in
     let shifted = x[0] - x[0].max()
