@@ -9,11 +9,11 @@ private enum Softmax {
   static let softmax = RowOperation("softmax") { x in
     let e = (x[0] - x[0].max()).exp()
     // One division per row: a vector division costs half an exp.
-    return [e * e.sum().reciprocal()]
+    return [e * (1 / e.sum())]
   }
   static let softmin = RowOperation("softmin") { x in
     let e = (x[0].min() - x[0]).exp()
-    return [e * e.sum().reciprocal()]
+    return [e * (1 / e.sum())]
   }
   static let logSoftmax = RowOperation("log softmax") { x in
     let shifted = x[0] - x[0].max()
