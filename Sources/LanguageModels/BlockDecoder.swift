@@ -23,34 +23,71 @@ struct BlockDecoder {
   func decode(
     _ builder: inout GraphBuilder, bytes: Value, scale: Value, minimum: Value?
   ) throws(Diagnostic) -> [Value] {
-    var shape = builder.shape(bytes)
-    shape[shape.rank - 1] = Dim(runs.length)
+    let shape = runShape(builder, bytes)
     let d = try spread(&builder, scale, shape)
-    var m: Value?
-    if let minimum { m = try spread(&builder, minimum, shape) }
+    let m = try minimum.map { value throws(Diagnostic) in try spread(&builder, value, shape) }
     var results: [Value] = []
     for run in runs.runs {
-      var value = try integer(&builder, run.quant, bytes, shape)
+      let value = try integer(&builder, run.quant, bytes, shape)
       var factor = d
       if let group = run.scale {
         factor = try builder.append(.multiply, d, integer(&builder, group, bytes, shape))
       }
-      value = try builder.append(.multiply, factor, value)
-      if var offset = m {
-        if let group = run.minimum {
-          offset = try builder.append(.multiply, offset, integer(&builder, group, bytes, shape))
-        }
-        value = try builder.append(format.subtractsMinimum ? .subtract : .add, value, offset)
+      guard var offset = m else {
+        results.append(try builder.append(.multiply, factor, value))
+        continue
       }
-      results.append(value)
+      if let group = run.minimum {
+        offset = try builder.append(.multiply, offset, integer(&builder, group, bytes, shape))
+      }
+      if format.subtractsMinimum { offset = try builder.append(.negate, offset) }
+      results.append(try builder.append(.multiplyAdd, factor, value, offset))
     }
     return results
   }
 
-  /// f16[.., blocks] as f32 repeated over a run.
+  /// The products of a block's elements with `x` (one value per run), summed over the runs: f32[lead.., blocks, length].
+  /// A scale that all runs share is multiplied once, after the sum.
+  func product(
+    _ builder: inout GraphBuilder, bytes: Value, scale: Value, minimum: Value?, _ x: [Value]
+  ) throws(Diagnostic) -> Value {
+    let isShared = runs.runs.allSatisfy { $0.scale == nil && $0.minimum == nil }
+    let shape = runShape(builder, bytes)
+    let factors =
+      isShared
+      ? try runs.runs.map { run throws(Diagnostic) in try integer(&builder, run.quant, bytes, shape) }
+      : try decode(&builder, bytes: bytes, scale: scale, minimum: minimum)
+    var sum: Value?
+    var plain: Value?
+    for (factor, x) in zip(factors, x) {
+      sum =
+        if let before = sum { try builder.append(.multiplyAdd, factor, x, before) } else {
+          try builder.append(.multiply, factor, x)
+        }
+      plain = try plain.map { before throws(Diagnostic) in try builder.append(.add, before, x) } ?? x
+    }
+    guard var sum, let plain else { throw Diagnostic(.format, "\(format) has no elements") }
+    if isShared {
+      sum = try builder.append(.multiply, spread(&builder, scale, shape), sum)
+      if let minimum {
+        var offset = try spread(&builder, minimum, shape)
+        if format.subtractsMinimum { offset = try builder.append(.negate, offset) }
+        sum = try builder.append(.multiplyAdd, offset, plain, sum)
+      }
+    }
+    return sum
+  }
+
+  private func runShape(_ builder: GraphBuilder, _ bytes: Value) -> Shape {
+    var shape = builder.shape(bytes)
+    shape[shape.rank - 1] = Dim(runs.length)
+    return shape
+  }
+
+  /// f16[.., blocks] as f32 repeated over a run. Repeated first: vectors of half floats convert in one instruction.
   private func spread(_ builder: inout GraphBuilder, _ half: Value, _ shape: Shape) throws(Diagnostic) -> Value {
-    let wide = try builder.convert(half, to: .f32)
-    return try builder.restoring(wide, [shape.rank - 1], shape)
+    let repeated = try builder.restoring(half, [shape.rank - 1], shape)
+    return try builder.convert(repeated, to: .f32)
   }
 
   /// The integer's value in each element of a run, as f32.

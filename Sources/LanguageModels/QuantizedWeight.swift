@@ -119,19 +119,18 @@ struct QuantizedWeight: Sendable {
 
       vector = Program("\(format) vector product", axes: weight + [[1, 3, 4]], fixedLabels: fixed) {
         builder, values throws(Diagnostic) in
-        let x = values[values.count - 1]
-        let decoded = try parts(&builder, values)
-        var sum: Value?
-        for (run, part) in decoded.enumerated() {
-          let shape = builder.shape(part)
+        let (bytes, x) = (builder.shape(values[0]), values[values.count - 1])
+        let shape = Shape([bytes[0], bytes[1], Dim(length)])
+        var pieces: [Value] = []
+        for run in 0..<count {
           let piece = try builder.append(
             .slice(starts: [0, Dim(run), 0], counts: [shape[1], 1, Dim(length)], steps: [1, 1, 1]), x)
           let flat = try builder.append(.reshape([shape[1], Dim(length)]), piece)
-          let product = try builder.append(.multiply, part, builder.broadcast(flat, shape))
-          sum = try sum.map { before throws(Diagnostic) in try builder.append(.add, before, product) } ?? product
+          pieces.append(try builder.broadcast(flat, shape))
         }
-        guard let sum else { throw Diagnostic(.format, "\(format) has no elements") }
-        return [try builder.append(.reduce(.sum, axes: [1, 2]), sum)]
+        let products = try decoder.product(
+          &builder, bytes: values[0], scale: values[1], minimum: format.minimum == nil ? nil : values[2], pieces)
+        return [try builder.append(.reduce(.sum, axes: [1, 2]), products)]
       }
 
       matrix = Program("\(format) matrix product", axes: weight + [[5, 1, 3, 4]], fixedLabels: fixed) {

@@ -99,9 +99,10 @@ package final class TensorBody: @unchecked Sendable {
 extension Tensor {
   /// Makes this tensor the only holder of its memory, copying the elements if somebody shares it.
   package mutating func makeUnique() throws(Diagnostic) {
-    let shared = try view
+    if let failure = body.failure { throw failure }
+    // The view must not be held here: it would be the second holder.
     if mayBeWritten { return }
-    self = try Tensor(shared).contiguousCopy()
+    self = try Tensor(body.view).contiguousCopy()
   }
 
   /// Nobody else reads the memory, and no element is there twice.

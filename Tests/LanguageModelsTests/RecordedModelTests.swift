@@ -129,6 +129,23 @@ import Testing
   }
 
   @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"))
+  func a_cache_that_nobody_shares_is_written_in_place() throws {
+    let model = try Self.generator.get().model
+    var cache = try KVCache(model, capacity: 8)
+    func places() throws -> [UnsafeMutableRawPointer] {
+      try cache.layers.flatMap { [try $0.keys.view.base, try $0.values.view.base] }
+    }
+    _ = try model([1, 2], &cache)
+    let before = try places()
+    _ = try model([3], &cache)
+    #expect(try places() == before)
+    let copy = cache
+    _ = try model([4], &cache)
+    #expect(try places() != before)
+    #expect(try copy.layers[0].keys.view.base == before[0])
+  }
+
+  @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"))
   func generating_ends_at_the_limit_and_when_the_reader_leaves() throws {
     let generator = try Self.generator.get()
     let ids = generator.tokens(raw: "Once upon a time")
