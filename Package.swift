@@ -56,7 +56,7 @@ let package = Package(
     layer("Tensors", ["Engine"]),
     // 7
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),  // inflate, deflate, crc32
-    layer("Formats", ["TensorTypes", "Basics", "CZlib"]),
+    layer("Formats", ["Tensors", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
     layer("Conformance", ["Tensors", "Formats"]),  // runs recorded cases of another system
     // 8
@@ -78,7 +78,7 @@ let package = Package(
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", []),
     tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
-    tests("FormatsTests", ["Formats", "FuzzFormats", "TensorTypes", "Basics"]),
+    tests("FormatsTests", ["Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
     tests("CodegenTests", ["CodegenLLVM", "DriverCPU", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
     tests("ScalarsTests", ["Scalars", "TensorTypes"]),

@@ -12,7 +12,8 @@ private enum Activations {
   }
   static let geluTanh = PointwiseOperation("gelu tanh", .floating) { x in
     let inner = (2 / Double.pi).squareRoot() * (x[0] + 0.044715 * x[0].squared() * x[0])
-    return x[0] * 0.5 * (1 + inner.tanh())
+    // (1 + tanh u) / 2 = 1 / (1 + e^-2u): an exp and a division instead of a tanh.
+    return x[0] / (1 + (inner * -2).exp())
   }
   static let silu = PointwiseOperation("silu", .floating) { x in x[0] * x[0].sigmoid() }
   static let mish = PointwiseOperation("mish", .floating) { x in x[0] * softplus(x[0]).tanh() }

@@ -1,0 +1,35 @@
+// A weight matrix of a model, dense or packed, behind one product. Not a layer: no bias, no gradient.
+// Surprise: a packed one is never unpacked as a whole.
+import Basics
+import Formats
+import Tensors
+import TensorTypes
+
+/// A weight matrix [rows, columns] that multiplies from the right, transposed: dense or packed.
+enum LinearWeight: Sendable {
+  case dense(Tensor)
+  case quantized(QuantizedWeight)
+
+  init(_ stored: StoredTensor) throws(Diagnostic) {
+    switch stored.encoding {
+    case .quantized(let format): self = .quantized(try QuantizedWeight(stored, format))
+    case .dense, .unsupported: self = .dense(try stored.tensor())
+    }
+  }
+
+  /// x [tokens, columns] to [tokens, rows] in f32.
+  func callAsFunction(_ x: Tensor) throws(Diagnostic) -> Tensor {
+    switch self {
+    case .dense(let weight): try ModelOperations.linear(x, weight)
+    case .quantized(let weight): try weight.product(x)
+    }
+  }
+
+  /// Rows `indices` in f32.
+  func gathering(_ indices: Tensor) throws(Diagnostic) -> Tensor {
+    switch self {
+    case .dense(let table): try ModelOperations.rows(table, indices)
+    case .quantized(let weight): try weight.gathering(indices)
+    }
+  }
+}

@@ -1,0 +1,36 @@
+// Tensors into a file and back.
+import Foundation
+import Formats
+import Tensors
+import Testing
+
+@Test func saved_tensors_load_with_equal_elements() throws {
+  let path = FileManager.default.temporaryDirectory.appending(path: "azulejo-\(UUID()).safetensors").path
+  defer { try? FileManager.default.removeItem(atPath: path) }
+  let weight = Tensor((0..<12).map { Float($0) }, shape: [3, 4])
+  let ids = Tensor([5, -7] as [Int64])
+  try Tensor.save(["weight": weight.transposed(), "ids": ids, "none": Tensor([] as [Float])], to: path)
+  let loaded = try Tensor.load(path)
+  #expect(loaded.keys.sorted() == ["ids", "none", "weight"])
+  #expect(try loaded["weight"]?.array() as [Float]? == weight.transposed().array())
+  #expect(loaded["weight"]?.shape.description == "[4, 3]")
+  #expect(try loaded["ids"]?.array() as [Int64]? == [5, -7])
+  #expect(try loaded["none"]?.array() as [Float]? == [])
+}
+
+@Test func a_loaded_tensor_is_copied_before_it_is_written() throws {
+  let path = FileManager.default.temporaryDirectory.appending(path: "azulejo-\(UUID()).safetensors").path
+  defer { try? FileManager.default.removeItem(atPath: path) }
+  try Tensor.save(["x": Tensor([1, 2, 3] as [Float])], to: path)
+  var x = try #require(try Tensor.load(path)["x"])
+  x += 1
+  #expect(try x.array() as [Float] == [2, 3, 4])
+  #expect(try Tensor.load(path)["x"]?.array() as [Float]? == [1, 2, 3])
+}
+
+@Test func a_failed_tensor_is_not_saved() throws {
+  let path = FileManager.default.temporaryDirectory.appending(path: "azulejo-\(UUID()).safetensors").path
+  let failed = Tensor([1, 2] as [Float]).reshaped(3)
+  #expect(throws: (any Error).self) { try Tensor.save(["x": failed], to: path) }
+  #expect(!FileManager.default.fileExists(atPath: path))
+}
