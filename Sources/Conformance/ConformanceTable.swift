@@ -11,6 +11,7 @@ struct ConformanceOperation: Sendable {
 
 struct ConformanceTable: Sendable {
   private var operations: [String: ConformanceOperation] = [:]
+  private var exclusions: [String: @Sendable (ConformanceArguments) throws(Diagnostic) -> Bool] = [:]
   /// Of the entries that follow.
   var tolerance = ConformanceTolerance.elements
 
@@ -23,6 +24,9 @@ struct ConformanceTable: Sendable {
     table.addActivations()
     table.addNorms()
     table.addLosses()
+    table.addConvolutions()
+    table.addPooling()
+    table.addResampling()
     return table
   }()
 
@@ -31,6 +35,17 @@ struct ConformanceTable: Sendable {
     guard let dot = name.lastIndex(of: ".") else { return nil }
     return operations[String(name[..<dot])]
   }
+
+  /// Whether a call of `name` with these arguments is one that we do not have.
+  func excludes(_ name: String, _ arguments: ConformanceArguments) throws(Diagnostic) -> Bool {
+    guard let test = exclusions[name] else { return false }
+    return try test(arguments)
+  }
+
+  /// Calls of `name` that count as unsupported.
+  mutating func exclude(
+    _ name: String, where test: @escaping @Sendable (ConformanceArguments) throws(Diagnostic) -> Bool
+  ) { exclusions[name] = test }
 
   mutating func add(
     _ names: String..., run: @escaping @Sendable (ConformanceArguments) throws(Diagnostic) -> ConformanceValue

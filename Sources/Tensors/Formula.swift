@@ -159,7 +159,9 @@ package struct Term {
 
   /// Repeated to the shape of `other`.
   func like(_ other: Term) -> Term {
-    attempting({ builder throws(Diagnostic) in try builder.broadcast(value, other.shape) }, isReduced: other.isReduced)
+    // Read before the builder is being changed.
+    let wanted = other.shape
+    return attempting({ builder throws(Diagnostic) in try builder.broadcast(value, wanted) }, isReduced: other.isReduced)
   }
 
   /// `a` where this is true, else `b`.

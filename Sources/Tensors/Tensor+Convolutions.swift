@@ -1,0 +1,281 @@
+// Convolutions of 1, 2 and 3 spatial axes, and back: windows are views, sums are one contraction.
+// Not an own kernel: a window never exists in memory unless rows of the result are too short to be multiplied well.
+// Surprise: a transposed convolution is one of the operand spread with zeros, by the weights read backwards.
+import Basics
+import Engine
+import GraphIR
+import TensorTypes
+
+/// One number for all spatial axes, or one for each: `2` or `[2, 1]`.
+public struct PerAxis: Sendable, Hashable, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
+  package var values: [Int]
+  public init(_ values: [Int]) { self.values = values }
+  public init(_ value: Int) { values = [value] }
+  public init(integerLiteral value: Int) { values = [value] }
+  public init(arrayLiteral elements: Int...) { values = elements }
+
+  /// One value for each of `count` axes, each at least `minimum`.
+  package func spread(
+    _ count: Int, _ name: String, _ what: String, minimum: Int = 1
+  ) throws(Diagnostic) -> [Int] {
+    guard values.count == 1 || values.count == count, values.allSatisfy({ $0 >= minimum }) else {
+      throw Diagnostic(
+        .argument, "\(name): \(what) \(values) for \(count) spatial axes",
+        remedy: "give one number, or \(count), each at least \(minimum)")
+    }
+    return values.count == count ? values : [Int](repeating: values[0], count: count)
+  }
+}
+
+/// Zeros around the spatial axes of a convolution: `1`, `[1, 2]`, `.valid` or `.same`.
+public enum ConvolutionPadding: Sendable, Hashable, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
+  /// On both sides of each axis.
+  case amounts([Int])
+  /// None.
+  case valid
+  /// As many as keep the extents, with stride 1.
+  case same
+  public init(integerLiteral value: Int) { self = .amounts([value]) }
+  public init(arrayLiteral elements: Int...) { self = .amounts(elements) }
+}
+
+/// Windows along all spatial axes of a view.
+struct SpatialWindows {
+  var size: [Int]
+  var step: [Int]
+  var dilation: [Int]
+
+  /// Elements from the first to the last of a window.
+  func span(_ axis: Int) -> Int { dilation[axis] * (size[axis] - 1) + 1 }
+
+  /// Spatial axes from `first` keep the window counts; axes with the places in a window are appended.
+  func view(of x: TensorView, from first: Int) -> TensorView {
+    var view = x
+    for axis in size.indices {
+      view = view.windowed(first + axis, size: size[axis], step: step[axis], dilation: dilation[axis])
+    }
+    return view
+  }
+}
+
+extension Tensor {
+  /// Rows of a result shorter than this are joined by copying the windows first.
+  private static let shortRow = 48
+
+  /// x [batch, channels, spatial..], weight [out, channels / groups, kernel..].
+  private static func convolved(
+    _ x: Tensor, _ w: TensorView, bias: Tensor?, windows: SpatialWindows, groups: Int, out: Int, _ name: String
+  ) throws(Diagnostic) -> Tensor {
+    // `w` is [groups, out / groups, channels / groups, kernel..].
+    var source = windows.view(of: try x.view, from: 2)
+    let spatial = windows.size.count
+    let counts = Array(source.extents[2..<(2 + spatial)])
+    let channels = source.extents[1]
+    // [batch, groups, channels / groups, windows.., kernel..]
+    source.extents.replaceSubrange(1...1, with: [groups, channels / groups])
+    source.strides.replaceSubrange(1...1, with: [source.strides[1] * (channels / groups), source.strides[1]])
+    let batch = 0
+    let group = 1
+    let channel = 2
+    let places = (0..<spatial).map { 3 + $0 }
+    let kernel = (0..<spatial).map { 3 + spatial + $0 }
+    let filter = 3 + 2 * spatial
+    var factor = Factor(view: source, labels: [batch, group, channel] + places + kernel)
+    let isDense = windows.size.allSatisfy { $0 == 1 } && windows.step.allSatisfy { $0 == 1 }
+    if !isDense, spatial > 1, out / groups > 1, counts[spatial - 1] < shortRow {
+      // Copied windows have places last, without gaps: all rows of a channel become one.
+      let order = [0, 1, 2] + kernel + places
+      factor = Factor(view: try Tensor(source.permuted(order)).contiguousCopy().view, labels: order)
+    }
+    var addend: ProductAddend?
+    if let bias {
+      let view = try bias.view
+      guard view.rank == 1, view.extents[0] == out else {
+        throw Diagnostic(
+          .shape, "\(name): a bias \(view.extents) for \(out) channels",
+          remedy: "give one for each channel of the result")
+      }
+      let grouped = try bias.reshaped(to: [groups, out / groups] + [Int](repeating: 1, count: spatial))
+      addend = ProductAddend(tensor: grouped)
+    }
+    let product = try Product.contract(
+      Factor(view: w, labels: [group, filter, channel] + kernel), factor,
+      out: [batch, group, filter] + places, name, addend: addend)
+    return try product.reshaped(to: [source.extents[0], out] + counts)
+  }
+
+  private func convolution(
+    _ spatial: Int, _ weight: Tensor, _ bias: Tensor?, _ stride: PerAxis, _ padding: ConvolutionPadding,
+    _ dilation: PerAxis, _ groups: Int, _ file: StaticString, _ line: UInt
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let name = "conv\(spatial)d"
+      let (x, w) = (try view, try weight.view)
+      guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
+        throw Diagnostic(
+          .shape, "\(name): a tensor \(x.extents) and a weight \(w.extents)",
+          remedy: "give [batch, channels, \(spatial) spatial axes] and [out, channels / groups, \(spatial) extents]")
+      }
+      let isBatched = x.rank == spatial + 2
+      let whole = isBatched ? self : Tensor(x.inserting(0))
+      let extents = try whole.view.extents
+      let out = w.extents[0]
+      guard groups > 0, extents[1] == w.extents[1] * groups, out % groups == 0 else {
+        throw Diagnostic(
+          .shape, "\(name): \(extents[1]) channels in \(groups) groups meet a weight \(w.extents)",
+          remedy: "the weight's axis 1 is channels / groups, and groups divide its axis 0")
+      }
+      let windows = SpatialWindows(
+        size: Array(w.extents[2...]), step: try stride.spread(spatial, name, "strides"),
+        dilation: try dilation.spread(spatial, name, "dilations"))
+      let around = try Self.amounts(padding, windows, name)
+      let padded = try whole.padded(low: [0, 0] + around.low, high: [0, 0] + around.high, with: .integer(0))
+      for axis in 0..<spatial {
+        let extent = try padded.view.extents[2 + axis]
+        guard extent >= windows.span(axis), windows.size[axis] > 0 else {
+          throw Diagnostic(
+            .shape,
+            "\(name): a kernel \(windows.size) does not fit into the padded extents "
+              + "\(try padded.view.extents[2...])", remedy: "pad more, or take a smaller kernel or dilation")
+        }
+      }
+      let split = try weight.reshaped(to: [groups, out / groups] + Array(w.extents[1...])).view
+      let result = try Self.convolved(
+        padded, split, bias: bias, windows: windows, groups: groups, out: out, name)
+      return isBatched ? result : Tensor(try result.view.removing(0))
+    }
+  }
+
+  private static func amounts(
+    _ padding: ConvolutionPadding, _ windows: SpatialWindows, _ name: String
+  ) throws(Diagnostic) -> (low: [Int], high: [Int]) {
+    let axes = windows.size.indices
+    switch padding {
+    case .valid: return (axes.map { _ in 0 }, axes.map { _ in 0 })
+    case .same:
+      guard windows.step.allSatisfy({ $0 == 1 }) else {
+        throw Diagnostic(
+          .argument, "\(name): padding .same with strides \(windows.step)", remedy: "give amounts, or stride 1")
+      }
+      let total = axes.map { windows.span($0) - 1 }
+      return (total.map { $0 / 2 }, total.map { $0 - $0 / 2 })
+    case .amounts(let values):
+      let each = try PerAxis(values).spread(axes.count, name, "padding", minimum: 0)
+      return (each, each)
+    }
+  }
+
+  /// A convolution along the last axis; weight [out, channels / groups, kernel]. PyTorch: `nn.functional.conv1d`.
+  public func conv1d(
+    _ weight: Tensor, bias: Tensor? = nil, stride: PerAxis = 1, padding: ConvolutionPadding = 0,
+    dilation: PerAxis = 1, groups: Int = 1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { convolution(1, weight, bias, stride, padding, dilation, groups, file, line) }
+
+  /// A convolution along the last two axes; weight [out, channels / groups, kernel..].
+  /// PyTorch: `nn.functional.conv2d`.
+  public func conv2d(
+    _ weight: Tensor, bias: Tensor? = nil, stride: PerAxis = 1, padding: ConvolutionPadding = 0,
+    dilation: PerAxis = 1, groups: Int = 1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { convolution(2, weight, bias, stride, padding, dilation, groups, file, line) }
+
+  /// A convolution along the last three axes; weight [out, channels / groups, kernel..].
+  /// PyTorch: `nn.functional.conv3d`.
+  public func conv3d(
+    _ weight: Tensor, bias: Tensor? = nil, stride: PerAxis = 1, padding: ConvolutionPadding = 0,
+    dilation: PerAxis = 1, groups: Int = 1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { convolution(3, weight, bias, stride, padding, dilation, groups, file, line) }
+
+  // MARK: Transposed
+
+  private func transposedConvolution(
+    _ spatial: Int, _ weight: Tensor, _ bias: Tensor?, _ stride: PerAxis, _ padding: PerAxis,
+    _ outputPadding: PerAxis, _ groups: Int, _ dilation: PerAxis, _ file: StaticString, _ line: UInt
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let name = "convTranspose\(spatial)d"
+      let (x, w) = (try view, try weight.view)
+      guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
+        throw Diagnostic(
+          .shape, "\(name): a tensor \(x.extents) and a weight \(w.extents)",
+          remedy: "give [batch, channels, \(spatial) spatial axes] and [channels, out / groups, \(spatial) extents]")
+      }
+      let isBatched = x.rank == spatial + 2
+      let whole = isBatched ? self : Tensor(x.inserting(0))
+      let extents = try whole.view.extents
+      guard groups > 0, extents[1] == w.extents[0], extents[1] % groups == 0 else {
+        throw Diagnostic(
+          .shape, "\(name): \(extents[1]) channels in \(groups) groups meet a weight \(w.extents)",
+          remedy: "the weight's axis 0 is the channels, which groups divide")
+      }
+      let step = try stride.spread(spatial, name, "strides")
+      let around = try padding.spread(spatial, name, "padding", minimum: 0)
+      let more = try outputPadding.spread(spatial, name, "output padding", minimum: 0)
+      let windows = SpatialWindows(
+        size: Array(w.extents[2...]), step: [Int](repeating: 1, count: spatial),
+        dilation: try dilation.spread(spatial, name, "dilations"))
+      guard (0..<spatial).allSatisfy({ more[$0] < Swift.max(step[$0], windows.dilation[$0]) }) else {
+        throw Diagnostic(
+          .argument, "\(name): output padding \(more) with strides \(step) and dilations \(windows.dilation)",
+          remedy: "it must be smaller than the stride or the dilation")
+      }
+      let spread = try whole.spreading(step)
+      let low = (0..<spatial).map { windows.span($0) - 1 - around[$0] }
+      let high = (0..<spatial).map { low[$0] + more[$0] }
+      let padded = try spread.padded(low: [0, 0] + low, high: [0, 0] + high, with: .integer(0))
+      // [groups, channels / groups, out / groups, kernel..], the kernel backwards.
+      let each = w.extents[1]
+      var split = try weight.reshaped(to: [groups, extents[1] / groups] + Array(w.extents[1...])).view
+      for axis in 3..<(3 + spatial) { split = split.reversed(axis) }
+      let order = [0, 2, 1] + Array(3..<(3 + spatial))
+      let result = try Self.convolved(
+        padded, split.permuted(order), bias: bias, windows: windows, groups: groups, out: each * groups, name)
+      return isBatched ? result : Tensor(try result.view.removing(0))
+    }
+  }
+
+  /// `step - 1` zeros between neighbours on the spatial axes.
+  private func spreading(_ step: [Int]) throws(Diagnostic) -> Tensor {
+    if step.allSatisfy({ $0 == 1 }) { return self }
+    let source = try view
+    var extents = source.extents
+    for axis in step.indices { extents[2 + axis] = Swift.max((extents[2 + axis] - 1) * step[axis] + 1, 0) }
+    let result = try Self.filled(.integer(0), extents, dtype)
+    var target = try result.view
+    for axis in step.indices {
+      target = target.sliced(2 + axis, start: 0, count: source.extents[2 + axis], step: step[axis])
+    }
+    if target.elementCount > 0 { try Self.copy(source, into: target) }
+    return result
+  }
+
+  /// The gradient of ``conv1d`` as an operation; weight [channels, out / groups, kernel].
+  /// PyTorch: `nn.functional.conv_transpose1d`.
+  public func convTranspose1d(
+    _ weight: Tensor, bias: Tensor? = nil, stride: PerAxis = 1, padding: PerAxis = 0, outputPadding: PerAxis = 0,
+    groups: Int = 1, dilation: PerAxis = 1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { transposedConvolution(1, weight, bias, stride, padding, outputPadding, groups, dilation, file, line) }
+
+  /// The gradient of ``conv2d`` as an operation; weight [channels, out / groups, kernel..].
+  /// PyTorch: `nn.functional.conv_transpose2d`.
+  public func convTranspose2d(
+    _ weight: Tensor, bias: Tensor? = nil, stride: PerAxis = 1, padding: PerAxis = 0, outputPadding: PerAxis = 0,
+    groups: Int = 1, dilation: PerAxis = 1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { transposedConvolution(2, weight, bias, stride, padding, outputPadding, groups, dilation, file, line) }
+
+  /// The gradient of ``conv3d`` as an operation; weight [channels, out / groups, kernel..].
+  /// PyTorch: `nn.functional.conv_transpose3d`.
+  public func convTranspose3d(
+    _ weight: Tensor, bias: Tensor? = nil, stride: PerAxis = 1, padding: PerAxis = 0, outputPadding: PerAxis = 0,
+    groups: Int = 1, dilation: PerAxis = 1, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { transposedConvolution(3, weight, bias, stride, padding, outputPadding, groups, dilation, file, line) }
+}
+
+extension TensorView {
+  /// The axis walked backwards.
+  func reversed(_ axis: Int) -> TensorView {
+    var view = self
+    if extents[axis] > 0 { view.offset += (extents[axis] - 1) * strides[axis] * dtype.size }
+    view.strides[axis] = -strides[axis]
+    return view
+  }
+}

@@ -1,0 +1,411 @@
+// Pooling over windows of the last one, two or three axes: windows are views, each pooling is one row launch.
+// Surprise: inside a launch the windows' own axes come before the last result axis, so that a kernel works
+// on whole rows of
+// results and never on one window at a time.
+import Basics
+import Engine
+import GraphIR
+import TensorTypes
+
+private enum Pooling {
+  /// Operands: elements, the count.
+  static let mean = RowOperation("mean of windows") { x in [x[0].sum() / x[1]] }
+  /// Operands: elements, their positions; those of padding are the largest i64.
+  static let largestAndPosition = RowOperation("largest of windows") { x in
+    let largest = x[0].max()
+    let isHit = x[0] .== largest
+    let far = x[1].constant(Double(Int64.max))
+    let first = isHit.select(x[1], far.like(x[1])).min()
+    // A NaN is the largest, and the last of them wins.
+    let lastNaN = x[0].isNaN.select(x[1], x[1].constant(-1).like(x[1])).max()
+    return [largest, (lastNaN .>= 0).select(lastNaN, first)]
+  }
+  static let largest = RowOperation("largest element of windows") { x in [x[0].max()] }
+  // Labels: 0 planes, 1 places, 2 windows.
+  static let spread = Program("pooling backward", axes: [[0, 1], [0, 2], [0, 2]]) { builder, x throws(Diagnostic) in
+    [try builder.append(.scatter(axis: 1, combine: .sum), x[0], x[1], x[2])]
+  }
+}
+
+/// Windows of a pooling: sizes, steps and what is added around.
+private struct PoolingPlan {
+  var windows: SpatialWindows
+  var padding: [Int]
+  var counts: [Int] = []
+  /// Elements added after each axis so that the last window is whole; negative where elements are left over.
+  var after: [Int] = []
+
+  init(
+    _ name: String, _ extents: [Int], kernel: PerAxis, stride: PerAxis?, padding: PerAxis, dilation: PerAxis,
+    ceilMode: Bool
+  ) throws(Diagnostic) {
+    let spatial = extents.count
+    let size = try kernel.spread(spatial, name, "a kernel")
+    let step = (stride?.values.isEmpty ?? true) ? size : try stride?.spread(spatial, name, "strides") ?? size
+    windows = SpatialWindows(size: size, step: step, dilation: try dilation.spread(spatial, name, "dilations"))
+    self.padding = try padding.spread(spatial, name, "padding", minimum: 0)
+    for axis in 0..<spatial {
+      guard self.padding[axis] * 2 <= size[axis] else {
+        throw Diagnostic(
+          .argument, "\(name): padding \(self.padding) for a kernel \(size)", remedy: "pad at most half a kernel")
+      }
+      let room = extents[axis] + 2 * self.padding[axis] - windows.span(axis)
+      var count = (room + (ceilMode ? step[axis] - 1 : 0)) / step[axis] + 1
+      // The last window must start inside the elements or the padding before them.
+      if ceilMode, (count - 1) * step[axis] >= extents[axis] + self.padding[axis] { count -= 1 }
+      guard room >= 0, count > 0 else {
+        throw Diagnostic(
+          .shape, "\(name): a kernel \(size) does not fit into the extents \(extents) with padding \(self.padding)",
+          remedy: "take a smaller kernel or dilation")
+      }
+      counts.append(count)
+      after.append((count - 1) * step[axis] + windows.span(axis) - extents[axis] - self.padding[axis])
+    }
+  }
+}
+
+extension Tensor {
+  /// [planes, spatial..] of [batch, channels, spatial..] or [channels, spatial..].
+  private func planes(_ spatial: Int, _ name: String) throws(Diagnostic) -> (planes: Tensor, lead: [Int]) {
+    let extents = try view.extents
+    guard extents.count == spatial + 1 || extents.count == spatial + 2 else {
+      throw Diagnostic(
+        .shape, "\(name): a tensor \(extents)", remedy: "give [batch, channels, \(spatial) spatial axes] or one sample")
+    }
+    let lead = Array(extents[..<(extents.count - spatial)])
+    return (try reshaped(to: [lead.reduce(1, *)] + extents[lead.count...]), lead)
+  }
+
+  /// Windows of [planes, spatial..] in the order that kernels like: the windows' own axes before the last
+  /// result axis.
+  /// `reduced` names the windows' own axes.
+  private static func arranged(
+    _ x: TensorView, _ windows: SpatialWindows, _ counts: [Int]
+  ) -> (view: TensorView, reduced: [Int]) {
+    let spatial = counts.count
+    var view = windows.view(of: x, from: 1)
+    // A padded axis may have room for more windows than asked for.
+    for axis in 0..<spatial { view = view.sliced(1 + axis, start: 0, count: counts[axis]) }
+    let order = Array(0..<spatial) + ((spatial + 1)...(2 * spatial)) + [spatial]
+    return (view.permuted(order), Array(spatial..<(2 * spatial)))
+  }
+
+  private static func lowest(_ dtype: DType) -> Number {
+    dtype.integerRange.map { .integer($0.lowerBound) } ?? (dtype == .bool ? .bool(false) : .floating(-.infinity))
+  }
+
+  // MARK: Largest
+
+  private func largest(
+    _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ dilation: PerAxis, _ ceilMode: Bool,
+    positions: Bool
+  ) throws(Diagnostic) -> [Tensor] {
+    let name = "maxPool\(spatial)d"
+    let (planes, lead) = try planes(spatial, name)
+    let extents = try planes.view.extents
+    let plan = try PoolingPlan(
+      name, Array(extents[1...]), kernel: kernel, stride: stride, padding: padding, dilation: dilation,
+      ceilMode: ceilMode)
+    let (low, high) = ([0] + plan.padding, [0] + plan.after.map { Swift.max($0, 0) })
+    let padded = try planes.padded(low: low, high: high, with: Self.lowest(dtype)).view
+    let (elements, reduced) = Self.arranged(padded, plan.windows, plan.counts)
+    var places: TensorView?
+    if positions {
+      let numbers = try Self.positions(Array(extents[1...])).padded(low: low, high: high, with: .integer(.max)).view
+      places = Self.arranged(numbers, plan.windows, plan.counts).view
+    }
+    return try Self.pooled(elements, places, reduced, lead + plan.counts)
+  }
+
+  /// The row-major number of each element of a plane, as [1, spatial..].
+  private static func positions(_ extents: [Int]) throws(Diagnostic) -> Tensor {
+    let count = extents.reduce(1, *)
+    return try Tensor.arange(Dim(count)).reshaped(to: [1] + extents)
+  }
+
+  private static func pooled(
+    _ elements: TensorView, _ places: TensorView?, _ reduced: [Int], _ shape: [Int]
+  ) throws(Diagnostic) -> [Tensor] {
+    let dtype = elements.dtype
+    var made: [Tensor]
+    if let places {
+      made = try Pooling.largestAndPosition(
+        [.tensor(Tensor(elements)), .tensor(Tensor(places))], domain: elements.extents, axes: reduced, compute: nil,
+        [.reduced(dtype), .reduced(.i64)])
+    } else {
+      made = try Pooling.largest(
+        [.tensor(Tensor(elements))], domain: elements.extents, axes: reduced, compute: nil, [.reduced(dtype)])
+    }
+    for i in made.indices { made[i] = try made[i].reshaped(to: shape) }
+    return made
+  }
+
+  private func maxPool(
+    _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ dilation: PerAxis, _ ceilMode: Bool,
+    _ file: StaticString, _ line: UInt
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      try largest(spatial, kernel, stride, padding, dilation, ceilMode, positions: false)[0]
+    }
+  }
+
+  private func maxPoolAndPositions(
+    _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ dilation: PerAxis, _ ceilMode: Bool,
+    _ file: StaticString, _ line: UInt
+  ) -> (values: Tensor, positions: Tensor) {
+    Self.attemptAll(file, line, onFailure: { ($0, $0) }) { () throws(Diagnostic) in
+      let made = try largest(spatial, kernel, stride, padding, dilation, ceilMode, positions: true)
+      return (made[0], made[1])
+    }
+  }
+
+  /// The largest element of each window of the last axis. PyTorch: `nn.functional.max_pool1d`.
+  public func maxPool1d(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, dilation: PerAxis = 1, ceilMode: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { maxPool(1, kernel, stride, padding, dilation, ceilMode, file, line) }
+
+  /// The largest element of each window of the last two axes. PyTorch: `nn.functional.max_pool2d`.
+  public func maxPool2d(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, dilation: PerAxis = 1, ceilMode: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { maxPool(2, kernel, stride, padding, dilation, ceilMode, file, line) }
+
+  /// The largest element of each window of the last three axes. PyTorch: `nn.functional.max_pool3d`.
+  public func maxPool3d(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, dilation: PerAxis = 1, ceilMode: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { maxPool(3, kernel, stride, padding, dilation, ceilMode, file, line) }
+
+  /// ``maxPool1d`` with the position (i64) of each largest element. PyTorch: `max_pool1d` with `return_indices`.
+  public func maxPool1dAndPositions(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, dilation: PerAxis = 1, ceilMode: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> (values: Tensor, positions: Tensor) {
+    maxPoolAndPositions(1, kernel, stride, padding, dilation, ceilMode, file, line)
+  }
+
+  /// ``maxPool2d`` with the position (i64, in the plane) of each largest element.
+  /// PyTorch: `max_pool2d` with `return_indices`.
+  public func maxPool2dAndPositions(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, dilation: PerAxis = 1, ceilMode: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> (values: Tensor, positions: Tensor) {
+    maxPoolAndPositions(2, kernel, stride, padding, dilation, ceilMode, file, line)
+  }
+
+  /// ``maxPool3d`` with the position (i64, in the volume) of each largest element.
+  /// PyTorch: `max_pool3d` with `return_indices`.
+  public func maxPool3dAndPositions(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, dilation: PerAxis = 1, ceilMode: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> (values: Tensor, positions: Tensor) {
+    maxPoolAndPositions(3, kernel, stride, padding, dilation, ceilMode, file, line)
+  }
+
+  /// From this gradient of a pooling the gradient of its operand, which had the last extents `size`.
+  /// PyTorch: `max_pool2d_with_indices_backward`.
+  public func maxPoolBackward(
+    positions: Tensor, size: [Dim], file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      try sameShape(self, positions, "maxPoolBackward")
+      let (planes, lead) = try planes(size.count, "maxPoolBackward")
+      let counts = try planes.view.extents
+      let windows = [counts[0], counts[1...].reduce(1, *)]
+      var extents: [Int] = []
+      for dim in size { extents.append(try dim.value) }
+      let zeros = try Self.filled(.integer(0), [counts[0], extents.reduce(1, *)], dtype)
+      let (updates, indices) = (try reshaped(to: windows).view, try positions.reshaped(to: windows).view)
+      let made = try Engine.current.run(
+        Pooling.spread, [.tensor(zeros.view), .tensor(indices), .tensor(updates)], [.fresh(dtype, zeros.view.extents)])
+      return try Tensor(made[0]).reshaped(to: lead + extents)
+    }
+  }
+
+  // MARK: Means
+
+  private func avgPool(
+    _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ ceilMode: Bool,
+    _ countsPadding: Bool, _ divisor: Int?, _ file: StaticString, _ line: UInt
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let name = "avgPool\(spatial)d"
+      let (planes, lead) = try planes(spatial, name)
+      let extents = Array(try planes.view.extents[1...])
+      let plan = try PoolingPlan(
+        name, extents, kernel: kernel, stride: stride, padding: padding, dilation: 1, ceilMode: ceilMode)
+      guard divisor != 0 else { throw Diagnostic(.argument, "\(name): the divisor is 0", remedy: "give another one") }
+      let padded = try planes.padded(
+        low: [0] + plan.padding, high: [0] + plan.after.map { Swift.max($0, 0) }, with: .integer(0))
+      // How many elements of each window count, axis by axis.
+      let counted = extents.indices.map { axis in
+        (0..<plan.counts[axis]).map { i in
+          let start = i * plan.windows.step[axis] - plan.padding[axis]
+          let end = Swift.min(start + plan.windows.size[axis], extents[axis] + (countsPadding ? plan.padding[axis] : 0))
+          return Swift.min(end, extents[axis] + plan.padding[axis]) - (countsPadding ? start : Swift.max(start, 0))
+        }
+      }
+      return try Self.mean(padded.view, plan.windows, counted, divisor, lead)
+    }
+  }
+
+  /// The sums of windows divided by `divisor`, or by the products of `counted`.
+  private static func mean(
+    _ x: TensorView, _ windows: SpatialWindows, _ counted: [[Int]], _ divisor: Int?, _ lead: [Int]
+  ) throws(Diagnostic) -> Tensor {
+    let counts = counted.map(\.count)
+    let result = x.dtype.floatingResult
+    let (elements, reduced) = arranged(x, windows, counts)
+    let isUniform = counted.allSatisfy { axis in axis.allSatisfy { $0 == axis[0] } }
+    let common = divisor ?? (isUniform ? counted.reduce(1) { $0 * ($1.first ?? 1) } : 1)
+    let means = try Pooling.mean(
+      [.tensor(Tensor(elements)), .scalar(.floating(Double(common)))], domain: elements.extents, axes: reduced,
+      compute: result.computeDType, [.reduced(result)])[0]
+    let shape = lead + counts
+    if divisor != nil || isUniform { return try means.reshaped(to: shape) }
+    let products = counted.reduce([1.0]) { products, axis in products.flatMap { p in axis.map { p * Double($0) } } }
+    let divisors = try Tensor(products).converted(to: result).reshaped(to: counts)
+    return try Arithmetic.divide([.tensor(try means.reshaped(to: [lead.reduce(1, *)] + counts)), divisors.operand])
+      .reshaped(to: shape)
+  }
+
+  /// The mean of each window of the last axis. PyTorch: `nn.functional.avg_pool1d`.
+  public func avgPool1d(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, ceilMode: Bool = false,
+    countsPadding: Bool = true, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { avgPool(1, kernel, stride, padding, ceilMode, countsPadding, nil, file, line) }
+
+  /// The mean of each window of the last two axes; `divisor` takes the place of the element count.
+  /// PyTorch: `nn.functional.avg_pool2d`.
+  public func avgPool2d(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, ceilMode: Bool = false,
+    countsPadding: Bool = true, divisor: Int? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { avgPool(2, kernel, stride, padding, ceilMode, countsPadding, divisor, file, line) }
+
+  /// The mean of each window of the last three axes; `divisor` takes the place of the element count.
+  /// PyTorch: `nn.functional.avg_pool3d`.
+  public func avgPool3d(
+    _ kernel: PerAxis, stride: PerAxis? = nil, padding: PerAxis = 0, ceilMode: Bool = false,
+    countsPadding: Bool = true, divisor: Int? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { avgPool(3, kernel, stride, padding, ceilMode, countsPadding, divisor, file, line) }
+
+  // MARK: Adaptive
+
+  /// Parts of an axis: `counts[i]` elements from `starts[i]` on. They may overlap by one element.
+  private struct AxisParts {
+    var starts: [Int]
+    var counts: [Int]
+    let extent: Int
+
+    init(_ extent: Int, _ parts: Int) {
+      self.extent = extent
+      starts = (0..<parts).map { $0 * extent / parts }
+      counts = []
+      for i in 0..<parts { counts.append(((i + 1) * extent + parts - 1) / parts - starts[i]) }
+    }
+
+    /// Windows of one size without gaps: the axis needs no picking.
+    var isUniform: Bool { starts.isEmpty || extent % starts.count == 0 }
+    var size: Int { counts.max() ?? 0 }
+
+    /// Where windows of one size are shorter they end with `filler`, or with their last element.
+    func positions(filler: Int?) -> [Int] {
+      starts.indices.flatMap { i in
+        (0..<size).map { $0 < counts[i] ? starts[i] + $0 : filler ?? starts[i] + counts[i] - 1 }
+      }
+    }
+  }
+
+  private func parts(_ size: [Int?], _ name: String) throws(Diagnostic) -> (Tensor, [Int], [AxisParts]) {
+    let extents = try view.extents
+    let spatial = extents.count > size.count ? Array(extents[(extents.count - size.count)...]) : []
+    let (planes, lead) = try planes(size.count, name)
+    let wanted = zip(size, spatial).map { $0 ?? $1 }
+    guard wanted.allSatisfy({ $0 >= 0 }), spatial.allSatisfy({ $0 > 0 }) else {
+      throw Diagnostic(
+        .argument, "\(name): extents \(wanted) of \(extents)",
+        remedy: "ask for extents of 0 or more of axes with elements")
+    }
+    return (planes, lead, zip(spatial, wanted).map { AxisParts($0, $1) })
+  }
+
+  /// [planes, spatial..] with the elements of all parts side by side.
+  private func split(_ parts: [AxisParts], fillsWithZero: Bool) throws(Diagnostic) -> Tensor {
+    var result = self
+    for (i, part) in parts.enumerated() where !part.isUniform {
+      if fillsWithZero {
+        let low = [Int](repeating: 0, count: parts.count + 1)
+        var high = low
+        high[1 + i] = 1
+        result = try result.padded(low: low, high: high, with: .integer(0))
+      }
+      result = try result.picking(1 + i, part.positions(filler: fillsWithZero ? part.extent : nil))
+    }
+    return result
+  }
+
+  private static func windows(_ parts: [AxisParts]) -> SpatialWindows {
+    let size = parts.map { Swift.max($0.size, 1) }
+    return SpatialWindows(size: size, step: size, dilation: size.map { _ in 1 })
+  }
+
+  private func adaptiveAvgPool(_ size: [Int?], _ file: StaticString, _ line: UInt) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let (planes, lead, parts) = try parts(size, "adaptiveAvgPool\(size.count)d")
+      let elements = try planes.split(parts, fillsWithZero: true)
+      return try Self.mean(elements.view, Self.windows(parts), parts.map(\.counts), nil, lead)
+    }
+  }
+
+  /// Means of `size` parts of the last axis. PyTorch: `nn.functional.adaptive_avg_pool1d`.
+  public func adaptiveAvgPool1d(_ size: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    adaptiveAvgPool([size], file, line)
+  }
+
+  /// Means of parts of the last two axes; nil keeps an extent. PyTorch: `nn.functional.adaptive_avg_pool2d`.
+  public func adaptiveAvgPool2d(
+    _ height: Int?, _ width: Int?, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { adaptiveAvgPool([height, width], file, line) }
+
+  /// Means of parts of the last three axes; nil keeps an extent. PyTorch: `nn.functional.adaptive_avg_pool3d`.
+  public func adaptiveAvgPool3d(
+    _ depth: Int?, _ height: Int?, _ width: Int?, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { adaptiveAvgPool([depth, height, width], file, line) }
+
+  /// Means of parts of the last axes, as many as `size` names.
+  package func adaptiveMeans(_ size: [Int?]) -> Tensor { adaptiveAvgPool(size, #fileID, #line) }
+
+  private func adaptiveMaxPool(
+    _ size: [Int?], _ file: StaticString, _ line: UInt
+  ) -> (values: Tensor, positions: Tensor) {
+    Self.attemptAll(file, line, onFailure: { ($0, $0) }) { () throws(Diagnostic) in
+      let (planes, lead, parts) = try parts(size, "adaptiveMaxPool\(size.count)d")
+      let elements = try planes.split(parts, fillsWithZero: false).view
+      let places = try Self.positions(parts.map(\.extent)).split(parts, fillsWithZero: false).view
+      let counts = parts.map(\.starts.count)
+      let (view, reduced) = Self.arranged(elements, Self.windows(parts), counts)
+      let made = try Self.pooled(
+        view, Self.arranged(places, Self.windows(parts), counts).view, reduced, lead + counts)
+      return (made[0], made[1])
+    }
+  }
+
+  /// The largest elements of `size` parts of the last axis, and their positions.
+  /// PyTorch: `nn.functional.adaptive_max_pool1d`.
+  public func adaptiveMaxPool1d(
+    _ size: Int, file: StaticString = #fileID, line: UInt = #line
+  ) -> (values: Tensor, positions: Tensor) { adaptiveMaxPool([size], file, line) }
+
+  /// The largest elements of parts of the last two axes, and their positions; nil keeps an extent.
+  /// PyTorch: `nn.functional.adaptive_max_pool2d`.
+  public func adaptiveMaxPool2d(
+    _ height: Int?, _ width: Int?, file: StaticString = #fileID, line: UInt = #line
+  ) -> (values: Tensor, positions: Tensor) { adaptiveMaxPool([height, width], file, line) }
+
+  /// The largest elements of parts of the last three axes, and their positions; nil keeps an extent.
+  /// PyTorch: `nn.functional.adaptive_max_pool3d`.
+  public func adaptiveMaxPool3d(
+    _ depth: Int?, _ height: Int?, _ width: Int?, file: StaticString = #fileID, line: UInt = #line
+  ) -> (values: Tensor, positions: Tensor) { adaptiveMaxPool([depth, height, width], file, line) }
+}

@@ -1,0 +1,232 @@
+// Resampling: other extents by picking or mixing neighbours, and channels exchanged for places.
+// Surprise: resampling goes axis by axis, each one launch that reads a few weighted neighbours; weights are
+// computed on the
+// host in f32, as PyTorch does, so that elements at the borders of neighbours agree.
+import Basics
+import Engine
+import GraphIR
+import TensorTypes
+
+/// How resampled elements come from their neighbours.
+public enum InterpolationMode: Sendable, Hashable {
+  /// The element at the rounded-down place.
+  case nearest
+  /// The element whose centre is nearest.
+  case nearestExact
+  /// Two neighbours on each axis: linear, bilinear and trilinear.
+  case linear
+  /// Four neighbours on each axis.
+  case cubic
+  /// The mean of the elements that are covered.
+  case area
+}
+
+/// Weighted neighbours for each element of a resampled axis.
+private struct AxisTaps {
+  /// `positions[t][i]`: the t-th neighbour of element i.
+  var positions: [[Int]]
+  var weights: [[Float]]
+
+  /// `scale`: source elements for each element of the result.
+  init(_ mode: InterpolationMode, extent: Int, count: Int, scale: Float, alignsCorners: Bool) {
+    func clamped(_ i: Int) -> Int { min(max(i, 0), extent - 1) }
+    func place(_ i: Int) -> Float { alignsCorners ? Float(i) * scale : (Float(i) + 0.5) * scale - 0.5 }
+    let all = 0..<count
+    switch mode {
+    case .nearest, .area: positions = [all.map { clamped(Int((Float($0) * scale).rounded(.down))) }]
+    case .nearestExact: positions = [all.map { clamped(Int(((Float($0) + 0.5) * scale).rounded(.down))) }]
+    case .linear:
+      let places = all.map { max(place($0), 0) }
+      let low = places.map { clamped(Int($0)) }
+      positions = [low, low.map { clamped($0 + 1) }]
+      let shares = zip(places, low).map { min($0 - Float($1), 1) }
+      weights = [shares.map { 1 - $0 }, shares]
+      return
+    case .cubic:
+      let places = all.map(place)
+      let low = places.map { Int($0.rounded(.down)) }
+      positions = (-1...2).map { step in low.map { clamped($0 + step) } }
+      let shares = zip(places, low).map { $0 - Float($1) }
+      // Distances rounded as PyTorch rounds them.
+      let distances: [(Float) -> Float] = [{ $0 + 1 }, { $0 }, { 1 - $0 }, { (1 - $0) + 1 }]
+      weights = distances.map { distance in shares.map { Self.cubic(distance($0)) } }
+      return
+    }
+    weights = []
+  }
+
+  /// Keys' kernel with a = -0.75.
+  private static func cubic(_ x: Float) -> Float {
+    let a: Float = -0.75
+    if x <= 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
+    return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0
+  }
+}
+
+private enum Resampling {
+  private static let table = ProgramTable()
+
+  // Labels: 0 outer, 1 the axis, 2 inner, 3 resampled.
+  static func program(taps: Int) -> Program {
+    table.program("taps \(taps)") {
+      let axes = [[0, 1, 2]] + [[Int]](repeating: [3], count: 2 * taps)
+      return Program("resample \(taps)", axes: axes) { builder, x throws(Diagnostic) in
+        let compute = builder.dtype(x[0]).floatingResult.computeDType
+        var shape = builder.shape(x[0])
+        shape[1] = builder.shape(x[1])[0]
+        var sum: Value?
+        for tap in 0..<taps {
+          let positions = try builder.restoring(x[1 + tap], [0, 2], shape)
+          let element = try builder.convert(builder.append(.gather(axis: 1), x[0], positions), to: compute)
+          let weight = try builder.convert(builder.restoring(x[1 + taps + tap], [0, 2], shape), to: compute)
+          let product = try builder.append(.multiply, element, weight)
+          sum = if let before = sum { try builder.append(.add, before, product) } else { product }
+        }
+        guard let sum else { throw Diagnostic(.compiler, "resample: there are no neighbours") }
+        return [sum]
+      }
+    }
+  }
+}
+
+extension Tensor {
+  private func resampled(_ axis: Int, _ taps: AxisTaps) throws(Diagnostic) -> Tensor {
+    if taps.weights.isEmpty { return try picking(axis, taps.positions[0]) }
+    let source = try aroundAxis(axis)
+    var extents = try view.extents
+    let count = taps.positions[0].count
+    extents[axis] = count
+    var operands: [Operand] = [.tensor(source)]
+    for positions in taps.positions { operands.append(.tensor(try Tensor(positions).view)) }
+    for weights in taps.weights { operands.append(.tensor(try Tensor(weights).view)) }
+    let made = try Engine.current.run(
+      Resampling.program(taps: taps.positions.count), operands,
+      [.fresh(dtype.floatingResult, [source.extents[0], count, source.extents[2]])])
+    return try Tensor(made[0]).reshaped(to: extents)
+  }
+
+  private func interpolated(
+    _ size: [Int], _ scales: [Double]?, _ mode: InterpolationMode, _ alignsCorners: Bool
+  ) throws(Diagnostic) -> Tensor {
+    let extents = try view.extents
+    let spatial = extents.count - 2
+    guard size.allSatisfy({ $0 > 0 }), extents[2...].allSatisfy({ $0 > 0 }) else {
+      throw Diagnostic(
+        .shape, "interpolate: from \(extents[2...]) to \(size)", remedy: "both need at least one element on each axis")
+    }
+    if mode == .area { return adaptiveMeans(size) }
+    var result = self
+    // The last axis first, as PyTorch rounds.
+    for axis in (0..<spatial).reversed() {
+      let extent = extents[2 + axis]
+      if extent == size[axis], mode != .cubic || alignsCorners, scales == nil { continue }
+      let ratio: Float =
+        if alignsCorners {
+          size[axis] > 1 ? Float(extent - 1) / Float(size[axis] - 1) : 0
+        } else if let scales {
+          Float(1 / scales[axis])
+        } else {
+          Float(extent) / Float(size[axis])
+        }
+      result = try result.resampled(
+        2 + axis, AxisTaps(mode, extent: extent, count: size[axis], scale: ratio, alignsCorners: alignsCorners))
+    }
+    return result
+  }
+
+  private func spatialAxes(_ name: String) throws(Diagnostic) -> Int {
+    let extents = try view.extents
+    guard (3...5).contains(extents.count) else {
+      throw Diagnostic(
+        .shape, "\(name): a tensor \(extents)", remedy: "give [batch, channels, one to three spatial axes]")
+    }
+    return extents.count - 2
+  }
+
+  /// The spatial axes with the extents `size`. PyTorch: `nn.functional.interpolate`.
+  ///
+  /// `alignsCorners` (linear and cubic) puts the first and last elements of both on each other.
+  public func interpolated(
+    size: PerAxis, mode: InterpolationMode = .nearest, alignsCorners: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let each = try size.spread(spatialAxes("interpolate"), "interpolate", "extents", minimum: 0)
+      return try interpolated(each, nil, mode, alignsCorners)
+    }
+  }
+
+  /// The spatial axes times `scale` (one number, or one for each axis). PyTorch: `nn.functional.interpolate`.
+  ///
+  /// Places follow `scale` itself, or the ratio of the extents where `recomputesScale`.
+  public func interpolated(
+    scale: [Double], mode: InterpolationMode = .nearest, alignsCorners: Bool = false, recomputesScale: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let spatial = try spatialAxes("interpolate")
+      guard scale.count == 1 || scale.count == spatial, scale.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+        throw Diagnostic(
+          .argument, "interpolate: scales \(scale) for \(spatial) axes",
+          remedy: "give one positive number, or \(spatial)")
+      }
+      let each = scale.count == spatial ? scale : [Double](repeating: scale[0], count: spatial)
+      let extents = try view.extents
+      let size = (0..<spatial).map { Int((Double(extents[2 + $0]) * each[$0]).rounded(.down)) }
+      return try interpolated(size, recomputesScale ? nil : each, mode, alignsCorners)
+    }
+  }
+
+  // MARK: Channels and places
+
+  /// Groups of r² channels become squares of places. PyTorch: `nn.functional.pixel_shuffle`.
+  public func pixelShuffled(_ r: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let e = try view.extents
+      let n = e.count
+      guard n >= 3, r > 0, e[n - 3] % (r * r) == 0 else {
+        throw Diagnostic(
+          .shape, "pixelShuffled: \(r) squared does not divide the channels of \(e)",
+          remedy: "give [.., channels · \(r) · \(r), height, width]")
+      }
+      let lead = Array(e[..<(n - 3)])
+      let channels = e[n - 3] / (r * r)
+      let split = try reshaped(to: lead + [channels, r, r, e[n - 2], e[n - 1]]).view
+      let order = Array(0..<lead.count) + [0, 3, 1, 4, 2].map { lead.count + $0 }
+      return try Tensor(split.permuted(order)).reshaped(to: lead + [channels, e[n - 2] * r, e[n - 1] * r])
+    }
+  }
+
+  /// Squares of r² places become channels. PyTorch: `nn.functional.pixel_unshuffle`.
+  public func pixelUnshuffled(_ r: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let e = try view.extents
+      let n = e.count
+      guard n >= 3, r > 0, e[n - 2] % r == 0, e[n - 1] % r == 0 else {
+        throw Diagnostic(
+          .shape, "pixelUnshuffled: \(r) does not divide the last extents of \(e)",
+          remedy: "give [.., channels, height · \(r), width · \(r)]")
+      }
+      let lead = Array(e[..<(n - 3)])
+      let split = try reshaped(to: lead + [e[n - 3], e[n - 2] / r, r, e[n - 1] / r, r]).view
+      let order = Array(0..<lead.count) + [0, 2, 4, 1, 3].map { lead.count + $0 }
+      return try Tensor(split.permuted(order)).reshaped(to: lead + [e[n - 3] * r * r, e[n - 2] / r, e[n - 1] / r])
+    }
+  }
+
+  /// Channels in turn from each of `groups` groups. PyTorch: `nn.functional.channel_shuffle`.
+  public func channelShuffled(_ groups: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let e = try view.extents
+      guard e.count >= 2, groups > 0, e[1] % groups == 0 else {
+        throw Diagnostic(
+          .shape, "channelShuffled: \(groups) groups do not divide the channels of \(e)",
+          remedy: "give [batch, channels, ..] with a multiple of \(groups) channels")
+      }
+      let rest = Array(e[2...])
+      let split = try reshaped(to: [e[0], groups, e[1] / groups] + rest).view
+      let order = [0, 2, 1] + rest.indices.map { 3 + $0 }
+      return try Tensor(split.permuted(order)).reshaped(to: e)
+    }
+  }
+}
