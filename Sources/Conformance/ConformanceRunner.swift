@@ -1,7 +1,6 @@
 // Runs recorded cases and compares: passed, failed with a reason, or unsupported by name.
 // Not a test by itself: the command line and a test both use it. Surprise: a case that throws has failed;
-// nothing here stops
-// the others.
+// nothing here stops the others.
 import Basics
 import Formats
 import TensorTypes
