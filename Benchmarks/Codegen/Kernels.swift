@@ -46,19 +46,19 @@ func fmaPeakKernel(_ target: TargetDescription) -> Kernel {
 }
 
 /// Blocks of 4 rows by 4096 columns.
-func pointwiseKernel(copyOnly: Bool) -> Kernel {
+func pointwiseKernel(copyOnly: Bool, rows blockRows: Int = 4, columns blockColumns: Int = 4096) -> Kernel {
   var b = KernelBuilder(name: copyOnly ? "copy" : "gelu")
   let (m, n) = (b.argument("m"), b.argument("n"))
   let x = b.contiguous("x", [m, n], .input)
   let w = b.contiguous("w", [n], .input)
   let c = b.contiguous("b", [n], .input)
   let y = b.contiguous("y", [m, n], .output)
-  let grid = [b.index(.ceilDivide, n, 4096), b.index(.ceilDivide, m, 4)]
+  let grid = [b.index(.ceilDivide, n, blockColumns), b.index(.ceilDivide, m, blockRows)]
   b.phase(grid) { b, id in
-    let r = b.index(.multiply, id[1], 4)
-    let q = b.index(.multiply, id[0], 4096)
-    let rows = b.index(.minimum, b.index(.subtract, m, r), 4)
-    let columns = b.index(.minimum, b.index(.subtract, n, q), 4096)
+    let r = b.index(.multiply, id[1], blockRows)
+    let q = b.index(.multiply, id[0], blockColumns)
+    let rows = b.index(.minimum, b.index(.subtract, m, r), blockRows)
+    let columns = b.index(.minimum, b.index(.subtract, n, q), blockColumns)
     let shape: [Extent] = [.value(rows), .value(columns)]
     let access = [AxisMap(r, tileAxis: 0), AxisMap(q, tileAxis: 1)]
     let u = b.load(Access(x, access), shape)

@@ -45,15 +45,17 @@ func measureProducts() throws {
 func measureRows() throws {
   let copy = try Runner(pointwiseKernel(copyOnly: true), target)
   let gelu = try Runner(pointwiseKernel(copyOnly: false), target)
+  let narrow = try Runner(pointwiseKernel(copyOnly: false, rows: 16, columns: 1024), target)
   let softmax = try Runner(softmaxKernel(), target)
   let norm = try Runner(layerNormKernel(), target)
   let columns = try Runner(columnSumKernel(), target)
   for (m, n) in [(8192, 4096), (32768, 1024), (8191, 4093), (512, 1024)] {
     let x = floats(m * n, 1), w = floats(n, 2), b = floats(n, 3), y = floats(m * n, 4)
-    var times: [[Double]] = [[], [], [], [], []]
+    var times: [[Double]] = [[], [], [], [], [], []]
     for _ in 0..<9 {
       times[0].append(copy.run([x, w, b, y], [m, n], threads: threads))
       times[1].append(gelu.run([x, w, b, y], [m, n], threads: threads))
+      times[5].append(narrow.run([x, w, b, y], [m, n], threads: threads))
       times[2].append(softmax.run([x, y], [m, n], threads: threads))
       times[3].append(norm.run([x, w, b, y], [m, n], threads: threads))
       times[4].append(columns.run([x, y], [m, n], threads: threads))
@@ -61,7 +63,7 @@ func measureRows() throws {
     let bytes = Double(m * n * 8)
     func rate(_ t: [Double], _ bytes: Double) -> String { "\(rounded(bytes / median(t) / 1e9)) GB/s" }
     print(
-      "\(m)x\(n): copy \(rate(times[0], bytes)); gelu \(rate(times[1], bytes)) = \(rounded(100 * median(times[0]) / median(times[1]))) %;"
+      "\(m)x\(n): copy \(rate(times[0], bytes)); gelu \(rate(times[1], bytes)) = \(rounded(100 * median(times[0]) / median(times[1]))) % (blocks 16x1024: \(rate(times[5], bytes)));"
         + " softmax \(rate(times[2], bytes)) = \(rounded(100 * median(times[0]) / median(times[2]))) %;"
         + " layernorm \(rate(times[3], bytes)) = \(rounded(100 * median(times[0]) / median(times[3]))) %;"
         + " column sums \(rate(times[4], bytes / 2))")

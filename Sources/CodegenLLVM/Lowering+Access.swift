@@ -190,6 +190,18 @@ extension Lowering {
     _ = e.call("llvm.prefetch", [e.pointer], [address, e.word(0), e.word(2), e.word(1)])
   }
 
+  /// Bytes that a stream is asked for ahead: what memory delivers in the time of a few vectors' work.
+  private static let streamDistance = 2048
+
+  /// Where results are too large for the caches, operands of their size are too: asks for them a little ahead.
+  private func prefetchStream(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
+    guard options.prefetch, isStreaming, box.mask == nil, let axis = box.vectorAxis, map.panel == nil,
+      map.indirect.isEmpty, e.constantIndex(map.steps[axis]) == map.dtype.size,
+      unusedAxes(access, kernel[value].shape).isEmpty
+    else { return }
+    for point in box.points { prefetch(e.offset(pointer(map, point, box), bytes: e.index(Self.streamDistance))) }
+  }
+
   /// In the second pass over a row, the next instance's row: it is in the cache when that instance begins.
   private func prefetchNextInstance(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
     guard options.prefetch, passes[value, default: []].count == 2, passes[value, default: []].contains(pass),
@@ -270,6 +282,7 @@ extension Lowering {
     if box.vectorAxis != nil {
       passes[value, default: []].insert(pass)
       prefetchNextInstance(value, access, map, box)
+      prefetchStream(value, access, map, box)
     }
     return box.points.map { load(map, $0, box, fill) }
   }

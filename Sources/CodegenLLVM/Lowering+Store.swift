@@ -109,16 +109,46 @@ extension Lowering {
         store(target.access, target.shape, registers, target.mode, box)
       }
     }
-    if options.streamingStores, group.count == 1, first.mode == .streaming, let axis = walk.vectorAxis,
-      isContiguous(first, axis)
+    if options.streamingStores, let axis = walk.vectorAxis,
+      group.allSatisfy({ $0.mode == .streaming && isContiguous($0, axis) }), mayBeLarge(group)
     {
-      alignedStrips(walk, cost: cost(values), hoisting: values, to: first.access, put)
+      alignedStrips(
+        walk, cost: cost(values), hoisting: values, to: group.map(\.access), isLarge: isLarge(group), put)
     } else {
       strips(walk, cost: cost(values), hoisting: values) { box, _ in
         put(box)
         return []
       }
     }
+  }
+
+  /// Bytes of the buffers that the group writes.
+  private func bytes(_ group: [Target]) -> Dim? {
+    var total: Dim = 0
+    for target in group {
+      let buffer = kernel.buffers[target.access.buffer]
+      var size = Dim(buffer.dtype.size)
+      for extent in buffer.shape {
+        guard let exact = facts.exact(extent) else { return nil }
+        size = size * exact
+      }
+      total = total + size
+    }
+    return total
+  }
+
+  private var streamingBytes: Int { options.streamingBytes ?? e.target.cache.level3 }
+
+  private func mayBeLarge(_ group: [Target]) -> Bool {
+    guard let bytes = bytes(group) else { return false }
+    return bytes.knownValue.map { $0 > streamingBytes } ?? true
+  }
+
+  /// Whether the output exceeds the last cache, so that keeping it there would only push out what is there.
+  private func isLarge(_ group: [Target]) -> IR {
+    guard let bytes = bytes(group) else { return e.flag(false) }
+    let size = emit(bytes)
+    return inPrologue { e.compare(LLVMIntSGT, size, e.index(streamingBytes)) }
   }
 
   private func lastAxis(_ shape: [Extent]) -> Int { shape.indices.last { shape[$0] != .constant(1) } ?? 0 }

@@ -211,13 +211,25 @@ extension Lowering {
     }
   }
 
-  /// One row for aligned stores: elements up to the first aligned one, groups of whole vectors (`isStreaming`), the rest.
-  /// First and last elements are one piece of code, run twice.
-  private func alignedStrip(_ walk: Walk, _ row: Box, _ axis: Int, _ unroll: Int, head: IR, _ body: (Box) -> Void) {
+  /// One row: elements up to the first aligned one, groups of whole vectors (stored past the cache if `streams`), the
+  /// rest. First and last elements are one piece of code, run twice.
+  private func alignedStrip(
+    _ walk: Walk, _ row: Box, _ axis: Int, _ unroll: Int, head: IR, streams: IR, _ body: (Box) -> Void
+  ) {
     let end = range(walk, axis)
     let first = e.indexMinimum(head, end)
     let width = unroll * lanes
     let last = e.indexAdd(first, e.and(e.indexSubtract(end, first), e.index(-width)))
+    func main() {
+      e.loop(from: first, to: last, step: width) { counter, _ in
+        var box = row
+        box.start[axis] = coordinate(counter, multiple: 1)
+        box.count[axis] = unroll
+        box.vectorAxis = axis
+        body(box)
+        return []
+      }
+    }
     e.loop(from: e.index(0), to: e.index(2)) { turn, _ in
       let isFirst = e.compare(LLVMIntEQ, turn, e.index(0))
       let from = e.select(isFirst, e.index(0), last)
@@ -233,32 +245,33 @@ extension Lowering {
         return []
       }
       e.when(isFirst) {
-        isStreaming = true
-        e.loop(from: first, to: last, step: width) { counter, _ in
-          var box = row
-          box.start[axis] = coordinate(counter, multiple: 1)
-          box.count[axis] = unroll
-          box.vectorAxis = axis
-          body(box)
-          return []
+        e.branch(streams) {
+          isStreaming = true
+          main()
+          isStreaming = false
+        } else: {
+          main()
         }
-        isStreaming = false
       }
       return []
     }
   }
 
-  /// `strips` with rows cut so that vectors of `access` are aligned.
+  /// `strips` whose stores to `accesses` bypass the cache in rows where `isLarge` holds and all are aligned alike.
   func alignedStrips(
-    _ walk: Walk, cost: Int, hoisting values: [TileValue], to access: Access, _ body: (Box) -> Void
+    _ walk: Walk, cost: Int, hoisting values: [TileValue], to accesses: [Access], isLarge: IR,
+    _ body: (Box) -> Void
   ) {
     guard let axis = walk.vectorAxis else { return }
     pass += 1
-    let axes = walk.shape.indices.filter { $0 != axis && walk.shape[$0] != .constant(1) }
+    let axes = walk.shape.indices.filter { $0 != axis && walk.fixed[$0] == nil && walk.shape[$0] != .constant(1) }
     _ = rows(walk, axes[...], startBox(walk), []) { row, _ in
       for value in values { hoist(value, row, along: axis) }
-      let head = elementsToAlignment(access, walk.shape, row)
-      alignedStrip(walk, row, axis, unroll(cost: cost), head: head, body)
+      let heads = accesses.map { elementsToAlignment($0, walk.shape, row) }
+      var streams = isLarge
+      for head in heads.dropFirst() { streams = e.and(streams, e.compare(LLVMIntEQ, head, heads[0])) }
+      let head = e.select(streams, heads[0], e.index(0))
+      alignedStrip(walk, row, axis, unroll(cost: cost), head: head, streams: streams, body)
       return []
     }
   }

@@ -64,7 +64,7 @@ public struct Access: Sendable, Hashable {
 
 public enum StoreMode: Sendable, Hashable {
   case plain
-  /// The output will not be read soon and exceeds the last-level cache: bypass it where the target can.
+  /// The output will not be read soon: where the target can, it bypasses the caches if it exceeds the last of them.
   case streaming
   /// Combines with what is there. Element order: ascending tile coordinates, row-major, within an instance; a phase
   /// whose instances may meet in one element runs on a grid of one, or on a backend with atomics.

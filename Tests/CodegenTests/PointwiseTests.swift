@@ -27,7 +27,9 @@ private func blocked(_ block: Int, streaming: Bool = false) -> Kernel {
 @Test(arguments: runnableTargets)
 func guarded_blocks_write_every_element_and_no_more(_ target: TargetDescription) throws {
   for streaming in [false, true] {
-    let kernel = try LoadedKernel(blocked(32, streaming: streaming), target)
+    var options = CodegenOptions()
+    options.streamingBytes = 100
+    let kernel = try LoadedKernel(blocked(32, streaming: streaming), target, options)
     var numbers = Numbers()
     for n in 0...70 {
       let x = numbers.floats(n)
@@ -36,6 +38,38 @@ func guarded_blocks_write_every_element_and_no_more(_ target: TargetDescription)
       try kernel.run(buffers, [n])
       let y: [Float] = buffers[2].array()
       #expect(y == zip(x, w).map { $0.addingProduct($0, $1) }, "n \(n) streaming \(streaming)")
+    }
+  }
+}
+
+/// Two outputs, aligned alike or not, rows of any alignment.
+@Test(arguments: runnableTargets)
+func streamed_rows_of_several_outputs(_ target: TargetDescription) throws {
+  var b = KernelBuilder(name: "streamed")
+  let m = b.argument("m")
+  let n = b.argument("n")
+  let x = b.contiguous("x", .f32, [m, n], role: .input)
+  let y = b.contiguous("y", .f32, [m, n], role: .output)
+  let z = b.contiguous("z", .f32, [m, n], role: .output)
+  b.phase([m]) { b, id in
+    let zero = b.index(0)
+    let at = [AxisMap(id[0]), AxisMap(zero, tileAxis: 1)]
+    let u = b.load(Access(x, at), [.constant(1), .value(n)])
+    b.store(Access(y, at), b.map(.add, [u, u]), .streaming)
+    b.store(Access(z, at), b.map(.negate, [u]), .streaming)
+  }
+  var options = CodegenOptions()
+  options.streamingBytes = 0
+  let kernel = try LoadedKernel(b.finish(), target, options)
+  var numbers = Numbers(2)
+  for n in [1, 16, 37, 64, 200, 333] {
+    for offsets in [(0, 0), (4, 4), (8, 12)] {
+      let x = numbers.floats(3 * n)
+      let zeros = [Float](repeating: 0, count: 3 * n)
+      let buffers = [TestBuffer(x), TestBuffer(zeros, offset: offsets.0), TestBuffer(zeros, offset: offsets.1)]
+      try kernel.run(buffers, [3, n])
+      #expect(buffers[1].array() == x.map { $0 + $0 }, "n \(n) \(offsets)")
+      #expect(buffers[2].array() == x.map { -$0 }, "n \(n) \(offsets)")
     }
   }
 }
