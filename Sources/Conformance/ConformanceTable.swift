@@ -20,6 +20,8 @@ struct ConformanceTable: Sendable {
     table.addPointwise()
     table.addReductions()
     table.addCreation()
+    table.addShapes()
+    table.addIndexing()
     table.addProducts()
     table.addActivations()
     table.addNorms()

@@ -161,7 +161,8 @@ package struct Term {
   func like(_ other: Term) -> Term {
     // Read before the builder is being changed.
     let wanted = other.shape
-    return attempting({ builder throws(Diagnostic) in try builder.broadcast(value, wanted) }, isReduced: other.isReduced)
+    return attempting(
+      { builder throws(Diagnostic) in try builder.broadcast(value, wanted) }, isReduced: other.isReduced)
   }
 
   /// `a` where this is true, else `b`.

@@ -1,0 +1,172 @@
+// The way of operations along exactly one axis: scans, positions of extremes, sorting orders, gathers and scatters.
+// Not the users' functions. Surprise: all other axes are merged as far as strides allow, so one program serves most shapes.
+import Basics
+import Engine
+import GraphIR
+import Scalars
+import TensorTypes
+
+enum AxisPrograms {
+  private static let table = ProgramTable()
+  /// Labels of the walked axis, beyond those of all other axes.
+  private static let axisLabel = 100
+
+  /// Drops other axes of extent 1 and merges neighbours that every view walks without a gap; gives the axis' new place.
+  static func merge(_ views: inout [TensorView], axis: Int) -> Int {
+    let extents = views[0].extents
+    var kept: [Int] = []
+    var merged: [Int] = []
+    for i in extents.indices where i == axis || extents[i] != 1 {
+      if let last = kept.last, i != axis, last != axis,
+        views.allSatisfy({ $0.strides[last] == $0.strides[i] * extents[i] })
+      {
+        kept[kept.count - 1] = i
+        merged[merged.count - 1] *= extents[i]
+      } else {
+        kept.append(i)
+        merged.append(extents[i])
+      }
+    }
+    let place = kept.firstIndex(of: axis) ?? 0
+    for v in views.indices {
+      let (strides, own) = (views[v].strides, views[v].extents[axis])
+      views[v].strides = kept.map { strides[$0] }
+      views[v].extents = merged
+      views[v].extents[place] = own
+    }
+    return place
+  }
+
+  private static func labels(_ rank: Int, _ axis: Int, _ group: Int) -> [Int] {
+    (0..<rank).map { $0 == axis ? axisLabel + group : $0 }
+  }
+
+  /// `primitive` keeps the shape; computed in `compute`, given in `result`.
+  static func scan(
+    _ name: String, _ source: TensorView, axis: Int, compute: DType, result: DType,
+    _ body: @escaping @Sendable (inout GraphBuilder, Value, Int) throws(Diagnostic) -> Value
+  ) throws(Diagnostic) -> Tensor {
+    let output = try Engine.current.allocate(result, source.extents)
+    var views = [source, output]
+    let place = merge(&views, axis: axis)
+    let rank = views[0].rank
+    let program = table.program("\(name) \(place)/\(rank) \(compute) \(result)") {
+      Program("\(name) \(compute) \(place)/\(rank)", axes: [labels(rank, place, 0)]) {
+        builder, values throws(Diagnostic) in
+        let x = try builder.convert(values[0], to: compute)
+        return [try body(&builder, x, place)]
+      }
+    }
+    _ = try Engine.current.run(program, [.tensor(views[0])], [.existing(views[1])])
+    return Tensor(output)
+  }
+
+  /// The position (i64) of the extreme; the axis is dropped.
+  static func argReduce(_ monoid: ArgMonoid, _ source: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
+    var extents = source.extents
+    extents.remove(at: axis)
+    let output = try Engine.current.allocate(.i64, extents)
+    // The result joins as a view that stands still on the axis.
+    var still = output
+    still.extents = source.extents
+    still.strides.insert(0, at: axis)
+    var views = [source, still]
+    let place = merge(&views, axis: axis)
+    let rank = views[0].rank
+    let program = table.program("\(monoid) \(place)/\(rank)") {
+      Program("\(monoid) \(place)/\(rank)", axes: [labels(rank, place, 0)]) { builder, values throws(Diagnostic) in
+        [try builder.append(.argReduce(monoid, axis: place), values[0])]
+      }
+    }
+    _ = try Engine.current.run(program, [.tensor(views[0])], [.existing(views[1].removing(place))])
+    return Tensor(output)
+  }
+
+  /// result[.., k, ..] = source[.., indices[.., k, ..], ..]; negative indices count from the end. All other extents are equal.
+  static func gather(_ source: TensorView, _ indices: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
+    let output = try Engine.current.allocate(source.dtype, indices.extents)
+    if output.elementCount == 0 { return Tensor(output) }
+    try requireElements(source, axis, indices)
+    var views = [source, indices, output]
+    let place = merge(&views, axis: axis)
+    let rank = views[0].rank
+    let program = table.program("gather \(place)/\(rank)") {
+      Program("gather \(place)/\(rank)", axes: [labels(rank, place, 0), labels(rank, place, 1)]) {
+        builder, values throws(Diagnostic) in
+        let index = try wrapped(&builder, values[1], values[2])
+        return [try builder.append(.gather(axis: place), values[0], index)]
+      }
+    }
+    do {
+      _ = try Engine.current.run(
+        program, [.tensor(views[0]), .tensor(views[1]), extentScalar(source, axis)], [.existing(views[2])])
+    } catch {
+      throw located(error, indices, source.extents[axis], axis)
+    }
+    return Tensor(output)
+  }
+
+  /// `base` with `updates` combined in at `indices` on `axis`; nil replaces. Other extents are equal.
+  static func scatter(
+    _ base: TensorView, _ indices: TensorView, _ updates: TensorView, axis: Int, combine: Monoid?
+  ) throws(Diagnostic) -> Tensor {
+    if indices.elementCount == 0 || base.elementCount == 0 {
+      if base.elementCount == 0, indices.elementCount > 0 { try requireElements(base, axis, indices) }
+      return try Tensor(base).contiguousCopy()
+    }
+    let output = try Engine.current.allocate(base.dtype, base.extents)
+    var views = [base, indices, updates, output]
+    let place = merge(&views, axis: axis)
+    let rank = views[0].rank
+    let name = "scatter \(combine.map { "\($0)" } ?? "set") \(place)/\(rank)"
+    let program = table.program(name) {
+      Program(name, axes: [labels(rank, place, 0), labels(rank, place, 1), labels(rank, place, 1)]) {
+        builder, values throws(Diagnostic) in
+        let index = try wrapped(&builder, values[1], values[3])
+        let update = try builder.convert(values[2], to: builder.dtype(values[0]))
+        return [try builder.append(.scatter(axis: place, combine: combine), values[0], index, update)]
+      }
+    }
+    do {
+      _ = try Engine.current.run(
+        program, [.tensor(views[0]), .tensor(views[1]), .tensor(views[2]), extentScalar(base, axis)],
+        [.existing(views[3])])
+    } catch {
+      throw located(error, indices, base.extents[axis], axis)
+    }
+    return Tensor(output)
+  }
+
+  private static func extentScalar(_ view: TensorView, _ axis: Int) -> Operand {
+    .scalar(ScalarOperand(ScalarConstant(.i64, integer: Int64(view.extents[axis]))))
+  }
+
+  private static func wrapped(_ builder: inout GraphBuilder, _ index: Value, _ extent: Value) throws(Diagnostic)
+    -> Value
+  {
+    let wide = try builder.convert(index, to: .i64)
+    let shape = builder.shape(wide)
+    let zero = try builder.filled(ScalarConstant(.i64, integer: 0), shape)
+    let count = try builder.broadcast(extent, shape)
+    let fromEnd = try builder.append(.add, wide, count)
+    return try builder.append(.select, try builder.append(.less, wide, zero), fromEnd, wide)
+  }
+
+  private static func requireElements(_ source: TensorView, _ axis: Int, _ indices: TensorView) throws(Diagnostic) {
+    guard source.extents[axis] > 0 else {
+      throw Diagnostic(
+        .index, "\(indices.elementCount) indices into axis \(axis) of \(source.extents), which has no element",
+        remedy: "index an axis that has elements")
+    }
+  }
+
+  /// A fault of the kernel in the user's words: the first index that is outside.
+  static func located(_ error: Diagnostic, _ indices: TensorView, _ extent: Int, _ axis: Int) -> Diagnostic {
+    guard error.kind == .index, let values = try? Tensor(indices).array(as: Int.self),
+      let wrong = values.first(where: { $0 >= extent || $0 < -extent })
+    else { return error }
+    return Diagnostic(
+      .index, "index \(wrong) is outside \(-extent)..<\(extent), the extent of axis \(axis) being \(extent)",
+      remedy: "check the index tensor; negative indices count from the end")
+  }
+}

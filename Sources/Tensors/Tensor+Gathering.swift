@@ -1,0 +1,365 @@
+// Choosing and placing elements by position or mask, by name: gather, scatter, index_*, masked_*, nonzero, unique.
+// Not subscripts. Surprise: results whose shape depends on values (nonzero, unique, masked selection) read a count on the
+// host, so inside `compile` they end a segment.
+import Basics
+import Engine
+import GraphIR
+import Scalars
+import TensorTypes
+
+/// How scattered elements meet those already there.
+public enum ScatterReduction: Sendable {
+  case sum, product, mean, minimum, maximum
+}
+
+/// Distinct elements, ascending, and what can be told about them.
+public struct UniqueElements: Sendable {
+  public var values: Tensor
+  /// For each element of the input, the position of its value.
+  public var inverse: Tensor
+  /// How often each value occurs.
+  public var counts: Tensor
+}
+
+extension TensorView {
+  /// The first `limits[i]` elements on each axis but `axis`.
+  func cropped(to limits: [Int], except axis: Int) -> TensorView {
+    var view = self
+    for i in extents.indices where i != axis && extents[i] != limits[i] {
+      view = view.sliced(i, start: 0, count: limits[i])
+    }
+    return view
+  }
+}
+
+extension Tensor {
+  private func requireFit(_ indices: TensorView, _ source: TensorView, _ axis: Int, _ name: String) throws(Diagnostic) {
+    guard indices.rank == source.rank,
+      source.extents.indices.allSatisfy({ $0 == axis || indices.extents[$0] <= source.extents[$0] })
+    else {
+      throw Diagnostic(
+        .shape, "\(name): indices of shape \(indices.extents) do not fit \(source.extents) beside axis \(axis)",
+        remedy: "give the indices the rank of the tensor and at most its extents on the other axes")
+    }
+    guard indices.dtype.isInteger else {
+      throw Diagnostic(.dtype, "\(name): the indices are \(indices.dtype)", remedy: "convert them to i64")
+    }
+  }
+
+  /// result[i][j] = self[indices[i][j]][j] for axis 0, and so on. PyTorch: `gather`.
+  public func gathering(
+    _ indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      var (source, places) = (try view, try indices.view)
+      if places.elementCount == 0, !(places.rank == source.rank) {
+        return Tensor(try Engine.current.allocate(dtype, places.extents))
+      }
+      if source.rank == 0 { source = source.inserting(0) }
+      if places.rank == 0 { places = places.inserting(0) }
+      let place = try resolvedAxis(axis, rank: source.rank, "gather")
+      try requireFit(places, source, place, "gather")
+      let result = try AxisPrograms.gather(source.cropped(to: places.extents, except: place), places, axis: place)
+      return try result.reshaped(to: try indices.view.extents)
+    }
+  }
+
+  /// As ``gathering(_:axis:file:line:)``, the other axes broadcast. PyTorch: `take_along_dim`.
+  public func takingAlong(
+    _ indices: Tensor, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      guard let axis else {
+        return try reshaped(to: [-1]).gathering(indices.reshaped(to: [-1]), axis: 0, file: file, line: line)
+      }
+      let (source, places) = (try view, try indices.view)
+      let place = try resolvedAxis(axis, rank: source.rank, "take_along_dim")
+      guard source.rank == places.rank else {
+        throw Diagnostic(
+          .shape, "take_along_dim: ranks \(source.rank) and \(places.rank) differ", remedy: "give both one rank")
+      }
+      var (a, b) = (source.extents, places.extents)
+      a[place] = 1
+      b[place] = 1
+      var met = try broadcastExtents(a, b, "take_along_dim")
+      met[place] = source.extents[place]
+      let wide = source.expanded(to: met)
+      met[place] = places.extents[place]
+      return try AxisPrograms.gather(wide, places.expanded(to: met), axis: place)
+    }
+  }
+
+  /// The slices at `indices` (rank 0 or 1) along `axis`. PyTorch: `index_select`.
+  public func selecting(
+    _ indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "index_select")
+      let flat = try indices.reshaped(to: [-1]).view
+      if source.rank == 0 {
+        return try AxisPrograms.gather(source.inserting(0), flat, axis: 0).reshaped(to: [])
+      }
+      return try AxisPrograms.gather(source, flat.along(place, of: source.extents), axis: place)
+    }
+  }
+
+  /// Rows of this table (axis 0) at `indices` of any shape. PyTorch: `nn.functional.embedding(indices, table)`.
+  public func gathering(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      guard source.rank >= 1 else {
+        throw Diagnostic(.shape, "gathering: a table of rank 0 has no rows", remedy: "give it rank 1 or more")
+      }
+      let flat = try indices.reshaped(to: [-1]).view
+      let rows = try AxisPrograms.gather(source, flat.along(0, of: source.extents), axis: 0)
+      return try rows.reshaped(to: try indices.view.extents + Array(source.extents.dropFirst()))
+    }
+  }
+
+  /// Elements at `indices` of the row-major order. PyTorch: `take`.
+  public func taking(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let found = try AxisPrograms.gather(
+        try reshaped(to: [-1]).view, try indices.reshaped(to: [-1]).view, axis: 0)
+      return try found.reshaped(to: try indices.view.extents)
+    }
+  }
+
+  // MARK: Placing
+
+  private func scattering(
+    _ indices: Tensor, _ updates: Tensor, _ axis: Int, _ combine: Monoid?, _ name: String
+  ) throws(Diagnostic) -> Tensor {
+    let base = try view
+    if base.rank == 0 {
+      return try expandedDims(at: 0).scattering(
+        indices.reshaped(to: [-1]), updates.reshaped(to: [-1]), 0, combine, name
+      ).reshaped(to: [])
+    }
+    let place = try resolvedAxis(axis, rank: base.rank, name)
+    let places = try indices.view
+    try requireFit(places, base, place, name)
+    var source = try updates.view
+    if source.rank == 0 { source = source.expanded(to: places.extents) }
+    guard source.rank == places.rank, zip(source.extents, places.extents).allSatisfy({ $0 >= $1 }) else {
+      throw Diagnostic(
+        .shape, "\(name): updates of shape \(source.extents) for indices of shape \(places.extents)",
+        remedy: "give an update for every index")
+    }
+    for i in source.extents.indices { source = source.sliced(i, start: 0, count: places.extents[i]) }
+    let window = base.cropped(to: places.extents, except: place)
+    let written = try AxisPrograms.scatter(window, places, source, axis: place, combine: combine)
+    if window.extents == base.extents { return written }
+    let result = try contiguousCopy()
+    try Self.copy(try written.view, into: try result.view.cropped(to: places.extents, except: place))
+    return result
+  }
+
+  /// This tensor with `updates` written at `indices` on `axis`; the last one wins. PyTorch: `scatter`.
+  public func scattering(
+    _ updates: Tensor, at indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in try scattering(indices, updates, axis, nil, "scatter") }
+  }
+
+  /// This tensor with `updates` combined in at `indices`; without `includeSelf` the old elements there do not count.
+  /// PyTorch: `scatter_reduce`, `scatter_add`.
+  public func scattering(
+    _ updates: Tensor, at indices: Tensor, axis: Int, reduction: ScatterReduction, includeSelf: Bool = true,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let monoid: Monoid =
+        switch reduction {
+        case .sum, .mean: .sum
+        case .product: .product
+        case .minimum: .minimum
+        case .maximum: .maximum
+        }
+      var base = self
+      if !includeSelf {
+        let identity = monoid.identity(dtype)
+        let neutral = Tensor.full(
+          like: indices, dtype.isFloating ? Number.floating(identity.doubleValue) : .integer(identity.integerValue),
+          dtype: dtype)
+        base = try scattering(indices, neutral, axis, nil, "scatter_reduce")
+      }
+      let combined = try base.scattering(indices, updates, axis, monoid, "scatter_reduce")
+      guard case .mean = reduction else { return combined }
+      let ones = Tensor.ones(like: indices, dtype: .i64)
+      let start = includeSelf ? Tensor.ones(like: self, dtype: .i64) : Tensor.zeros(like: self, dtype: .i64)
+      let counts = try start.scattering(indices, ones, axis, .sum, "scatter_reduce").clamped(min: 1)
+      if dtype.isFloating { return combined / counts.converted(to: dtype) }
+      return combined.floorDivided(by: counts).converted(to: dtype)
+    }
+  }
+
+  /// The index of `indices` on `axis` in a tensor of this shape.
+  private func slots(_ indices: Tensor, _ axis: Int, _ name: String) throws(Diagnostic) -> (Tensor, Int) {
+    let source = try view
+    let place = try resolvedAxis(axis, rank: source.rank, name)
+    let flat = try indices.reshaped(to: [-1]).view
+    return (Tensor(source.rank == 0 ? flat : flat.along(place, of: source.extents)), place)
+  }
+
+  /// This tensor with the slices at `indices` on `axis` replaced. PyTorch: `index_copy`.
+  public func replacing(
+    _ slices: Tensor, at indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let (slots, place) = try slots(indices, axis, "index_copy")
+      return try scattering(slots, slices, place, nil, "index_copy")
+    }
+  }
+
+  /// This tensor with `scale · slices` added at `indices` on `axis`. PyTorch: `index_add`.
+  public func adding(
+    _ slices: Tensor, at indices: Tensor, axis: Int, scale: some Scalar = 1, file: StaticString = #fileID,
+    line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let (slots, place) = try slots(indices, axis, "index_add")
+      return try scattering(slots, slices * scale, place, .sum, "index_add")
+    }
+  }
+
+  /// This tensor with the slices at `indices` on `axis` set to `value`. PyTorch: `index_fill`.
+  public func filling(
+    _ value: some TensorOrScalar, at indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let (slots, place) = try slots(indices, axis, "index_fill")
+      let single: Tensor =
+        switch value.operand {
+        case .tensor(let tensor): tensor
+        case .scalar(let number): try Self.filled(number, [], dtype)
+        }
+      return try scattering(slots, single.converted(to: dtype), place, nil, "index_fill")
+    }
+  }
+
+  // MARK: Shapes that depend on values
+
+  /// [count, rank], i64, row-major order: where elements are not 0. PyTorch: `nonzero`.
+  public func nonzero(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in try positions() }
+  }
+
+  /// Row-major numbers of the elements that are not 0.
+  func chosenNumbers() throws(Diagnostic) -> Tensor {
+    let mask = try converted(to: .bool).reshaped(to: [-1])
+    let total = try mask.view.elementCount
+    if total == 0 { return try Self.filled(.integer(0), [0], .i64) }
+    let ranks = mask.converted(to: .i64).cumulativeSum(0)
+    let count: Int = try ranks[total - 1].item()
+    // Every chosen element writes its number at its rank, every other one at a place behind all ranks.
+    let slots = Tensor.select(mask, ranks - 1, count)
+    let numbers = Tensor.arange(total)
+    let base = try Self.filled(.integer(0), [count + 1], .i64)
+    let placed = try AxisPrograms.scatter(try base.view, try slots.view, try numbers.view, axis: 0, combine: nil)
+    return Tensor(try placed.view.sliced(0, start: 0, count: count))
+  }
+
+  func positions() throws(Diagnostic) -> Tensor {
+    let extents = try view.extents
+    let numbers = try chosenNumbers()
+    let count = try numbers.view.elementCount
+    if extents.isEmpty || count == 0 {
+      return Tensor(try Engine.current.allocate(.i64, [count, extents.count]))
+    }
+    let result = try Engine.current.allocate(.i64, [count, extents.count])
+    var step = 1
+    for axis in extents.indices.reversed() {
+      let coordinate = numbers.floorDivided(by: step) % extents[axis]
+      try Self.copy(try coordinate.view, into: result.sliced(1, start: axis, count: 1).removing(1))
+      step *= extents[axis]
+    }
+    return Tensor(result)
+  }
+
+  /// The elements where `mask` is not 0, row-major, as one axis; shapes broadcast. PyTorch: `masked_select`.
+  public func masked(by mask: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let shape = try broadcastExtents(try view.extents, try mask.view.extents, "masked_select")
+      let wide = Tensor(try mask.view.expanded(to: shape))
+      let source = try Tensor(try view.expanded(to: shape)).reshaped(to: [-1]).view
+      return try AxisPrograms.gather(source, try wide.chosenNumbers().view, axis: 0)
+    }
+  }
+
+  /// This tensor with `source`'s elements, in order, where `mask` is not 0. PyTorch: `masked_scatter`.
+  public func scattering(
+    _ source: Tensor, where mask: Tensor, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let shape = try broadcastExtents(try view.extents, try mask.view.extents, "masked_scatter")
+      let wide = try Tensor(try mask.view.expanded(to: shape)).converted(to: .bool).reshaped(to: [-1])
+      let flat = try source.reshaped(to: [-1])
+      let available = try flat.view.elementCount
+      let ranks = wide.converted(to: .i64).cumulativeSum(0)
+      let needed: Int = try wide.countNonzero().item()
+      guard needed <= available else {
+        throw Diagnostic(
+          .shape, "masked_scatter: the mask chooses \(needed) elements, the source has \(available)",
+          remedy: "give at least as many elements as the mask chooses")
+      }
+      if needed == 0 { return self }
+      let taken = try AxisPrograms.gather(try flat.view, try (ranks - 1).clamped(min: 0).view, axis: 0)
+      let own = try Tensor(try view.expanded(to: shape)).reshaped(to: [-1])
+      return try Tensor.select(wide, taken.converted(to: dtype), own).reshaped(to: shape)
+    }
+  }
+
+  /// The distinct elements, ascending, with the way back and counts. PyTorch: `unique(return_inverse=, return_counts=)`.
+  public func unique(file: StaticString = #fileID, line: UInt = #line) -> UniqueElements {
+    Self.attemptAll(file, line, onFailure: { UniqueElements(values: $0, inverse: $0, counts: $0) }) {
+      () throws(Diagnostic) in
+      let extents = try view.extents
+      let order = try reshaped(to: [-1]).sorted(0)
+      let total = try order.values.view.elementCount
+      if total == 0 {
+        let none = try Self.filled(.integer(0), [0], .i64)
+        return UniqueElements(values: order.values, inverse: Tensor.zeros(like: self, dtype: .i64), counts: none)
+      }
+      var starts = try Self.filled(.bool(true), [total], .bool)
+      if total > 1 { starts[1...] = order.values[1...] .!= order.values[..<(-1)] }
+      let group = starts.converted(to: .i64).cumulativeSum(0) - 1
+      let first = try starts.chosenNumbers()
+      let inverse = try Self.filled(.integer(0), [total], .i64).scattering(group, at: order.indices, axis: 0)
+      let count = try first.view.elementCount
+      let counts = try Self.filled(.integer(0), [count], .i64).scattering(
+        Tensor.ones(like: group), at: group, axis: 0, reduction: .sum)
+      return UniqueElements(
+        values: try AxisPrograms.gather(try order.values.view, try first.view, axis: 0),
+        inverse: try inverse.reshaped(to: extents), counts: counts)
+    }
+  }
+
+  /// How often each of 0, 1, ... occurs, at least `minimumLength` of them; or sums of `weights`. PyTorch: `bincount`.
+  public func binCounts(
+    weights: Tensor? = nil, minimumLength: Int = 0, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let flat = try reshaped(to: [-1])
+      let updates = weights ?? Tensor.ones(like: flat, dtype: .i64)
+      var length = minimumLength
+      if try flat.view.elementCount > 0 { length = Swift.max(length, try flat.max().item(as: Int.self) + 1) }
+      return try Self.filled(.integer(0), [length], updates.dtype).scattering(
+        updates, at: flat, axis: 0, reduction: .sum, file: file, line: line)
+    }
+  }
+}
+
+extension TensorView {
+  /// This line of indices repeated to `extents`, lying along `axis`.
+  func along(_ axis: Int, of extents: [Int]) -> TensorView {
+    var view = self
+    var target = extents
+    target[axis] = self.extents[0]
+    view.strides = [Int](repeating: 0, count: extents.count)
+    view.strides[axis] = strides[0]
+    view.extents = target
+    return view
+  }
+}

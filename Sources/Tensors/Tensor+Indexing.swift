@@ -1,0 +1,323 @@
+// `x[...]`: reading and writing parts of a tensor by integers, ranges, new axes, `...`, positions and masks.
+// Not gather and scatter by name. Surprise: without tensors in the brackets reading is a view; writing copies first if
+// somebody else reads the memory.
+import Basics
+import Engine
+import GraphIR
+import Scalars
+import TensorTypes
+
+/// A subscript applied to a shape: the basic part as a view, tensors left over.
+private struct Subscript {
+  var view: TensorView
+  /// Axes of `view` that tensors of positions walk.
+  var positions: [(axis: Int, tensor: Tensor)] = []
+
+  init(_ source: TensorView, _ indices: [TensorIndex]) throws(Diagnostic) {
+    view = source
+    let given = indices.filter { if case .nothing = $0 { false } else { true } }
+    var consumed = 0
+    var ellipses = 0
+    for index in given {
+      switch index {
+      case .at, .range: consumed += 1
+      case .tensor(let tensor): consumed += tensor.dtype == .bool ? tensor.rank : 1
+      case .ellipsis: ellipses += 1
+      case .insertedAxis, .nothing: break
+      }
+    }
+    guard ellipses <= 1 else {
+      throw Diagnostic(.index, "a subscript has \(ellipses) times \"...\"", remedy: "write it once")
+    }
+    guard consumed <= source.rank else {
+      throw Diagnostic(
+        .index, "\(consumed) indices for the \(source.rank) axes of shape \(source.extents)",
+        remedy: "give at most one index for each axis")
+    }
+    var axis = 0
+    for index in given {
+      switch index {
+      case .at(let dim):
+        let extent = view.extents[axis]
+        let wanted = try dim.value
+        let place = wanted < 0 ? wanted + extent : wanted
+        guard place >= 0, place < extent else {
+          throw Diagnostic(
+            .index, "index \(wanted) is outside axis \(axis) of \(source.extents), whose extent is \(extent)",
+            remedy: "indices are \(-extent)..<\(extent)")
+        }
+        view = view.sliced(axis, start: place, count: 1).removing(axis)
+      case .range(let start, let end, let step):
+        let (first, count) = try Self.bounds(start, end, step, view.extents[axis])
+        view = view.sliced(axis, start: first, count: count, step: step)
+        axis += 1
+      case .insertedAxis:
+        view = view.inserting(axis)
+        axis += 1
+      case .ellipsis: axis += source.rank - consumed
+      case .tensor(let tensor):
+        if tensor.dtype == .bool {
+          let extents = Array(view.extents[axis..<(axis + tensor.rank)])
+          guard try tensor.view.extents == extents else {
+            throw Diagnostic(
+              .index, "a mask of shape \(tensor.shape) for axes of shape \(extents)",
+              remedy: "a mask has the shape of what it chooses from")
+          }
+          if tensor.rank == 0 {
+            view = view.inserting(axis)
+            let chosen = try tensor.item(as: Bool.self) ? 1 : 0
+            positions.append((axis, try Tensor.filled(.integer(0), [chosen], .i64)))
+            axis += 1
+            continue
+          }
+          let found = try tensor.positions()
+          for column in 0..<tensor.rank {
+            positions.append((axis, Tensor(try found.view.sliced(1, start: column, count: 1).removing(1))))
+            axis += 1
+          }
+        } else {
+          guard tensor.dtype.isInteger else {
+            throw Diagnostic(
+              .dtype, "an index tensor is \(tensor.dtype)", remedy: "index with integers or a bool mask")
+          }
+          positions.append((axis, tensor))
+          axis += 1
+        }
+      case .nothing: break
+      }
+    }
+  }
+
+  /// Python's rules: bounds count from the end if negative, and are kept inside.
+  static func bounds(_ start: Dim?, _ end: Dim?, _ step: Int, _ extent: Int) throws(Diagnostic) -> (Int, Int) {
+    guard step > 0 else {
+      throw Diagnostic(
+        .argument, "a slice has the step \(step)", remedy: "steps are 1 or more; use flipped() to go back")
+    }
+    var first = 0
+    var last = extent
+    if let start { first = try start.value }
+    if let end { last = try end.value }
+    if first < 0 { first += extent }
+    if last < 0 { last += extent }
+    first = Swift.min(Swift.max(first, 0), extent)
+    last = Swift.min(Swift.max(last, 0), extent)
+    return (first, Swift.max((last - first + step - 1) / step, 0))
+  }
+}
+
+private enum Linear {
+  /// acc · extent + index, indices wrapped; anything outside becomes and stays negative beyond any extent.
+  static let step = PointwiseOperation("linear index", .unchanged(.i64)) { x in
+    let (sum, index, extent) = (x[0].converted(to: .i64), x[1].converted(to: .i64), x[2].converted(to: .i64))
+    let wrapped = (index .< 0).select(index + extent, index)
+    let isOutside = (sum .< 0) || (wrapped .< 0) || (wrapped .>= extent)
+    return isOutside.select(-0x1p52, sum * extent + wrapped)
+  }
+}
+
+extension Tensor {
+  func indexed(_ indices: [TensorIndex]) throws(Diagnostic) -> Tensor {
+    let part = try Subscript(try view, indices)
+    if part.positions.isEmpty { return Tensor(part.view) }
+    let plan = try AdvancedPlan(part.view, part.positions)
+    return try plan.read()
+  }
+
+  mutating func assign(_ value: Tensor, at indices: [TensorIndex], accumulate: Bool = false) throws(Diagnostic) {
+    let source = try value.view
+    let part = try Subscript(try view, indices)
+    guard !part.positions.isEmpty else {
+      _ = try broadcastInto(part.view.extents, source.extents)
+      // A value that reads this tensor's own memory is copied before it changes.
+      let shares = source.storage === part.view.storage
+      let safe = shares ? try value.contiguousCopy().view : source
+      try makeUnique()
+      let target = try Subscript(try view, indices).view
+      let fitted = Tensor(safe.dropping(to: target.rank))
+      let result = accumulate ? try Arithmetic.add([.tensor(Tensor(target)), .tensor(fitted)]) : fitted
+      try Self.copy(try result.view, into: target)
+      return
+    }
+    let plan = try AdvancedPlan(part.view, part.positions)
+    let updated = try plan.updated(value, accumulate: accumulate)
+    try makeUnique()
+    let target = try Subscript(try view, indices).view.permuted(plan.order)
+    try Self.copy(try updated.view, into: target)
+  }
+
+  // MARK: Subscripts
+
+  private func reading(_ indices: [TensorIndex], _ file: StaticString, _ line: UInt) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in try indexed(indices) }
+  }
+
+  private mutating func writing(
+    _ value: Tensor, _ indices: [TensorIndex], _ file: StaticString, _ line: UInt
+  ) {
+    do { try assign(value, at: indices) } catch { self = Self.failed(error, file, line) }
+  }
+
+  /// A part of the tensor: `x[0]`, `x[1..<3, 2]`, `x[.newAxis]`, `x[mask]`, `x[stride(from: 0, to: 9, by: 2)]`.
+  ///
+  /// Ranges are views. Positions (integer tensors, `[Int]`) and masks choose elements into new memory, with PyTorch's rules.
+  /// Writing leaves other holders of the memory as they were. PyTorch: `x[...]`.
+  public subscript<A: TensorIndexable, B: TensorIndexable, C: TensorIndexable, D: TensorIndexable, E: TensorIndexable>(
+    _ a: A, _ b: B = TensorIndex.nothing, _ c: C = TensorIndex.nothing, _ d: D = TensorIndex.nothing,
+    _ e: E = TensorIndex.nothing, file file: StaticString = #fileID, line line: UInt = #line
+  ) -> Tensor {
+    get { reading([a.tensorIndex, b.tensorIndex, c.tensorIndex, d.tensorIndex, e.tensorIndex], file, line) }
+    set { writing(newValue, [a.tensorIndex, b.tensorIndex, c.tensorIndex, d.tensorIndex, e.tensorIndex], file, line) }
+  }
+
+  /// `x[..., 0..<3]`: the indices after `...` belong to the last axes.
+  public subscript<B: TensorIndexable, C: TensorIndexable, D: TensorIndexable>(
+    _ rest: UnboundedRange, _ b: B = TensorIndex.nothing, _ c: C = TensorIndex.nothing,
+    _ d: D = TensorIndex.nothing, file file: StaticString = #fileID, line line: UInt = #line
+  ) -> Tensor {
+    get { reading([.ellipsis, b.tensorIndex, c.tensorIndex, d.tensorIndex], file, line) }
+    set { writing(newValue, [.ellipsis, b.tensorIndex, c.tensorIndex, d.tensorIndex], file, line) }
+  }
+
+  /// `x[0, ..., 1]`.
+  public subscript<A: TensorIndexable, C: TensorIndexable, D: TensorIndexable>(
+    _ a: A, _ rest: UnboundedRange, _ c: C = TensorIndex.nothing, _ d: D = TensorIndex.nothing,
+    file file: StaticString = #fileID, line line: UInt = #line
+  ) -> Tensor {
+    get { reading([a.tensorIndex, .ellipsis, c.tensorIndex, d.tensorIndex], file, line) }
+    set { writing(newValue, [a.tensorIndex, .ellipsis, c.tensorIndex, d.tensorIndex], file, line) }
+  }
+
+  /// A subscript made at run time.
+  public subscript(indices indices: [TensorIndex], file file: StaticString = #fileID, line line: UInt = #line) -> Tensor
+  {
+    get { reading(indices, file, line) }
+    set { writing(newValue, indices, file, line) }
+  }
+
+  /// This tensor with `value` added at positions: repeated positions add up. PyTorch: `index_put(accumulate=True)`.
+  public func adding(
+    _ value: Tensor, at indices: [TensorIndex], file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      var result = try contiguousCopy()
+      try result.assign(value, at: indices, accumulate: true)
+      return result
+    }
+  }
+}
+
+/// `value` must repeat to `target`, never the other way.
+func broadcastInto(_ target: [Int], _ value: [Int]) throws(Diagnostic) -> [Int] {
+  // Leading axes of extent 1 may be missing in the target.
+  let trimmed = Array(value.drop { $0 == 1 })
+  let shape = value.count > target.count ? trimmed : value
+  guard shape.count <= target.count, try broadcastExtents(target, shape, "assign") == target else {
+    throw Diagnostic(
+      .shape, "assign: shape \(value) does not repeat to \(target)", remedy: "extents must be equal or 1")
+  }
+  return target
+}
+
+extension TensorView {
+  /// Leading axes of extent 1 removed until `rank` axes are left.
+  func dropping(to rank: Int) -> TensorView {
+    var view = self
+    while view.rank > rank, view.extents[0] == 1 { view = view.removing(0) }
+    return view
+  }
+}
+
+/// Positions on several axes, read or written as one gather or scatter on the merged axis.
+private struct AdvancedPlan {
+  let view: TensorView
+  /// Axes in the order: indexed ones, then the others.
+  let order: [Int]
+  let indexed: [Int]
+  /// The shape the position tensors meet in.
+  let shape: [Int]
+  /// i64, one position on the merged axis for each element of `shape`.
+  let linear: Tensor
+  let originals: [(axis: Int, tensor: Tensor)]
+
+  init(_ view: TensorView, _ positions: [(axis: Int, tensor: Tensor)]) throws(Diagnostic) {
+    self.view = view
+    originals = positions
+    indexed = positions.map(\.axis)
+    var shape: [Int] = []
+    for position in positions { shape = try broadcastExtents(shape, try position.tensor.view.extents, "index") }
+    self.shape = shape
+    let axes = positions.map(\.axis)
+    order = axes + (0..<view.rank).filter { !axes.contains($0) }
+    var sum: PointwiseOperand = .scalar(.integer(0))
+    for position in positions {
+      let extent = Number.integer(Int64(view.extents[position.axis]))
+      sum = .tensor(try Linear.step([sum, .tensor(position.tensor), .scalar(extent)]))
+    }
+    guard case .tensor(let linear) = sum else { throw Diagnostic(.index, "no positions") }
+    self.linear = Tensor(try linear.view.expanded(to: shape))
+  }
+
+  private var rest: [Int] { order.dropFirst(indexed.count).map { view.extents[$0] } }
+  private var count: Int { shape.reduce(1, *) }
+
+  /// [merged, rest...]
+  private func merged() throws(Diagnostic) -> TensorView {
+    let total = indexed.reduce(1) { $0 * view.extents[$1] }
+    return try Tensor(view.permuted(order)).reshaped(to: [total] + rest).view
+  }
+
+  /// Positions repeated along the rest: [count, rest...].
+  private func spread() throws(Diagnostic) -> TensorView {
+    var index = try linear.reshaped(to: [count]).view
+    for _ in rest { index = index.inserting(index.rank) }
+    return index.expanded(to: [count] + rest)
+  }
+
+  private func explaining<T>(_ body: () throws(Diagnostic) -> T) throws(Diagnostic) -> T {
+    do { return try body() } catch {
+      for position in originals {
+        let better = AxisPrograms.located(
+          error, try position.tensor.view, view.extents[position.axis], position.axis)
+        if better != error { throw better }
+      }
+      throw error
+    }
+  }
+
+  func read() throws(Diagnostic) -> Tensor {
+    let source = try merged()
+    let found = try explaining { () throws(Diagnostic) in try AxisPrograms.gather(source, try spread(), axis: 0) }
+    let result = try found.reshaped(to: shape + rest)
+    // Neighbouring indexed axes keep their place; separated ones come first.
+    guard let first = indexed.first, indexed == Array(first..<(first + indexed.count)), first > 0 else { return result }
+    let lead = shape.count
+    return Tensor(
+      try result.view.permuted(
+        Array(lead..<(lead + first)) + Array(0..<lead) + Array((lead + first)..<(lead + rest.count))))
+  }
+
+  /// The permuted view with `value` written in.
+  func updated(_ value: Tensor, accumulate: Bool) throws(Diagnostic) -> Tensor {
+    let base = try merged()
+    var target = shape + rest
+    var source = try value.view
+    if let first = indexed.first, indexed == Array(first..<(first + indexed.count)), first > 0 {
+      // The value's axes are in the result's order: bring the positions' axes to the front.
+      let lead = shape.count
+      target = Array(rest[..<first]) + shape + Array(rest[first...])
+      _ = try broadcastInto(target, source.extents)
+      source = source.dropping(to: target.count).expanded(to: target)
+      source = source.permuted(
+        Array(first..<(first + lead)) + Array(0..<first) + Array((first + lead)..<target.count))
+    } else {
+      _ = try broadcastInto(target, source.extents)
+      source = source.dropping(to: target.count).expanded(to: target)
+    }
+    let updates = try Tensor(source).converted(to: view.dtype).reshaped(to: [count] + rest).view
+    let written = try explaining { () throws(Diagnostic) in
+      try AxisPrograms.scatter(base, try spread(), updates, axis: 0, combine: accumulate ? .sum : nil)
+    }
+    return try written.reshaped(to: order.map { view.extents[$0] })
+  }
+}

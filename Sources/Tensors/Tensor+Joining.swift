@@ -1,0 +1,319 @@
+// Joining and cutting: cat, stack, split, chunk, tile, repeat. Copies where something is joined, views where it is cut.
+// Surprise: joining writes each piece straight into its window of the result, whatever the strides.
+import Basics
+import Engine
+import TensorTypes
+
+extension Tensor {
+  /// The tensors one after the other along `axis`; other extents are equal. PyTorch: `cat`.
+  public static func concatenated(
+    _ tensors: [Tensor], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    attempt(file, line) { () throws(Diagnostic) in
+      var pieces: [TensorView] = []
+      for tensor in tensors { pieces.append(try tensor.view) }
+      guard let some = pieces.first else {
+        throw Diagnostic(.argument, "cat: there are no tensors", remedy: "give at least one")
+      }
+      var dtype = some.dtype
+      for piece in pieces { dtype = dtype.promoted(with: piece.dtype) }
+      // A piece of shape [0] is nothing, as in PyTorch.
+      let counting = pieces.filter { $0.extents != [0] }
+      guard let first = counting.first else { return try filled(.integer(0), [0], dtype) }
+      let place = try resolvedAxis(axis, rank: first.rank, "cat")
+      guard first.rank > 0 else {
+        throw Diagnostic(.shape, "cat: 0-d tensors cannot be joined", remedy: "use stacked")
+      }
+      var extents = first.extents
+      extents[place] = 0
+      for piece in counting {
+        var rest = piece.extents
+        guard rest.count == extents.count else {
+          throw Diagnostic(
+            .shape, "cat: shapes \(first.extents) and \(piece.extents) differ in rank", remedy: "give all one rank")
+        }
+        rest[place] = extents[place]
+        guard rest == extents else {
+          throw Diagnostic(
+            .shape, "cat: shapes \(first.extents) and \(piece.extents) differ beside axis \(place)",
+            remedy: "only the extent on the joined axis may differ")
+        }
+        extents[place] += piece.extents[place]
+      }
+      let result = try Engine.current.allocate(dtype, extents)
+      var start = 0
+      for piece in counting {
+        let count = piece.extents[place]
+        try copy(piece, into: result.sliced(place, start: start, count: count))
+        start += count
+      }
+      return Tensor(result)
+    }
+  }
+
+  /// The tensors side by side along a new axis; shapes are equal. PyTorch: `stack`.
+  public static func stacked(
+    _ tensors: [Tensor], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    attempt(file, line) { () throws(Diagnostic) in
+      guard let first = tensors.first else {
+        throw Diagnostic(.argument, "stack: there are no tensors", remedy: "give at least one")
+      }
+      let extents = try first.view.extents
+      let place = try resolvedAxis(axis, rank: extents.count + 1, "stack")
+      var pieces: [Tensor] = []
+      for tensor in tensors {
+        guard try tensor.view.extents == extents else {
+          throw Diagnostic(
+            .shape, "stack: shapes \(extents) and \(tensor.shape) differ", remedy: "give tensors of one shape")
+        }
+        pieces.append(Tensor(try tensor.view.inserting(place)))
+      }
+      return concatenated(pieces, axis: place, file: file, line: line)
+    }
+  }
+
+  /// Side by side along the second axis (the first for rank 1). PyTorch: `hstack`.
+  public static func horizontallyStacked(
+    _ tensors: [Tensor], file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    let pieces = tensors.map { $0.atLeast1D(file: file, line: line) }
+    return concatenated(pieces, axis: pieces.first?.rank == 1 ? 0 : 1, file: file, line: line)
+  }
+
+  /// On top of each other, rows of rank 1. PyTorch: `vstack`.
+  public static func verticallyStacked(
+    _ tensors: [Tensor], file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { concatenated(tensors.map { $0.atLeast2D(file: file, line: line) }, axis: 0, file: file, line: line) }
+
+  /// Behind each other along the third axis. PyTorch: `dstack`.
+  public static func depthStacked(
+    _ tensors: [Tensor], file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { concatenated(tensors.map { $0.atLeast3D(file: file, line: line) }, axis: 2, file: file, line: line) }
+
+  /// Columns side by side; tensors of rank 0 and 1 are columns. PyTorch: `column_stack`.
+  public static func columnStacked(
+    _ tensors: [Tensor], file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    let columns = tensors.map { tensor in
+      tensor.rank > 1 ? tensor : attempt(file, line) { () throws(Diagnostic) in try tensor.reshaped(to: [-1, 1]) }
+    }
+    return concatenated(columns, axis: 1, file: file, line: line)
+  }
+
+  /// Rank 1 at least. PyTorch: `atleast_1d`.
+  public func atLeast1D(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in try view.rank == 0 ? reshaped(to: [1]) : self }
+  }
+
+  /// Rank 2 at least: [n] becomes [1, n]. PyTorch: `atleast_2d`.
+  public func atLeast2D(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      return source.rank >= 2 ? self : source.rank == 1 ? Tensor(source.inserting(0)) : try reshaped(to: [1, 1])
+    }
+  }
+
+  /// Rank 3 at least: [n] becomes [1, n, 1], [m, n] becomes [m, n, 1]. PyTorch: `atleast_3d`.
+  public func atLeast3D(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      switch source.rank {
+      case 0: return try reshaped(to: [1, 1, 1])
+      case 1: return Tensor(source.inserting(0).inserting(2))
+      case 2: return Tensor(source.inserting(2))
+      default: return self
+      }
+    }
+  }
+
+  // MARK: Cutting
+
+  private static func pieces(
+    _ file: StaticString, _ line: UInt, _ make: () throws(Diagnostic) -> [Tensor]
+  ) -> [Tensor] { attemptAll(file, line, onFailure: { [$0] }, make) }
+
+  /// Pieces with the extents `sizes` along `axis`. Views. PyTorch: `split`.
+  public func split(
+    sizes: [Int], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line
+  ) -> [Tensor] {
+    Self.pieces(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "split")
+      guard source.rank > 0, sizes.allSatisfy({ $0 >= 0 }), sizes.reduce(0, +) == source.extents[place] else {
+        throw Diagnostic(
+          .shape, "split: sizes \(sizes) have the sum \(sizes.reduce(0, +)), axis \(axis) of \(source.extents) differs",
+          remedy: "the sizes must add up to the extent")
+      }
+      var start = 0
+      var result: [Tensor] = []
+      for size in sizes {
+        result.append(Tensor(source.sliced(place, start: start, count: size)))
+        start += size
+      }
+      return result
+    }
+  }
+
+  /// Pieces of `size` along `axis`; the last may be shorter. Views. PyTorch: `split`.
+  public func split(every size: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
+    Self.pieces(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "split")
+      guard source.rank > 0, size > 0 else {
+        throw Diagnostic(.argument, "split: pieces of \(size) of \(source.extents)", remedy: "give a size of 1 or more")
+      }
+      let extent = source.extents[place]
+      let sizes = stride(from: 0, to: Swift.max(extent, 1), by: size).map { Swift.min(size, extent - $0) }
+      return split(sizes: sizes, axis: place, file: file, line: line)
+    }
+  }
+
+  /// At most `count` pieces of equal extent; the last may be shorter. Views. PyTorch: `chunk`.
+  public func chunks(_ count: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
+    Self.pieces(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "chunk")
+      guard source.rank > 0, count > 0 else {
+        throw Diagnostic(.argument, "chunk: \(count) chunks of \(source.extents)", remedy: "ask for 1 or more")
+      }
+      let size = (source.extents[place] + count - 1) / count
+      if size == 0 { return [Tensor](repeating: self, count: count) }
+      return split(every: size, axis: place, file: file, line: line)
+    }
+  }
+
+  /// Pieces between the positions `at` along `axis`. Views. PyTorch: `tensor_split`.
+  public func split(at positions: [Int], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
+    Self.pieces(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "tensor_split")
+      guard source.rank > 0 else {
+        throw Diagnostic(.shape, "tensor_split: a 0-d tensor has no axis", remedy: "give rank 1 or more")
+      }
+      let extent = source.extents[place]
+      var result: [Tensor] = []
+      var start = 0
+      for position in positions + [extent] {
+        let end = Swift.min(Swift.max(position < 0 ? position + extent : position, 0), extent)
+        result.append(Tensor(source.sliced(place, start: Swift.min(start, extent), count: Swift.max(end - start, 0))))
+        start = end
+      }
+      return result
+    }
+  }
+
+  /// `count` pieces whose extents differ by at most 1, longer ones first. Views. PyTorch: `tensor_split`.
+  public func split(into count: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
+    Self.pieces(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "tensor_split")
+      guard source.rank > 0, count > 0 else {
+        throw Diagnostic(.argument, "tensor_split: \(count) pieces of \(source.extents)", remedy: "ask for 1 or more")
+      }
+      let (size, longer) = source.extents[place].quotientAndRemainder(dividingBy: count)
+      return split(sizes: (0..<count).map { $0 < longer ? size + 1 : size }, axis: place, file: file, line: line)
+    }
+  }
+
+  /// The slices along `axis`, without it. Views. PyTorch: `unbind`.
+  public func unbound(_ axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
+    Self.pieces(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "unbind")
+      guard source.rank > 0 else {
+        throw Diagnostic(.shape, "unbind: a 0-d tensor has no axis", remedy: "give rank 1 or more")
+      }
+      return (0..<source.extents[place]).map { Tensor(source.sliced(place, start: $0, count: 1).removing(place)) }
+    }
+  }
+
+  /// `count` slices from `start` along `axis`. A view. PyTorch: `narrow`.
+  public func narrowed(
+    _ axis: Int, start: Int, count: Int, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "narrow")
+      let extent = source.rank == 0 ? 0 : source.extents[place]
+      let first = start < 0 ? start + extent : start
+      guard source.rank > 0, first >= 0, count >= 0, first + count <= extent else {
+        throw Diagnostic(
+          .index, "narrow: \(count) from \(start) on axis \(axis) of \(source.extents)",
+          remedy: "start and count must stay within 0...\(extent)")
+      }
+      return Tensor(source.sliced(place, start: first, count: count))
+    }
+  }
+
+  // MARK: Repeating
+
+  /// The whole tensor repeated along each axis; more counts than axes add leading axes. PyTorch: `repeat`.
+  public func repeated(_ counts: [Int], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let source = try view
+      let lead = counts.count - source.rank
+      guard lead >= 0, counts.allSatisfy({ $0 >= 0 }) else {
+        throw Diagnostic(
+          .argument, "repeat: counts \(counts) for a tensor of rank \(source.rank)",
+          remedy: "give a count of 0 or more for each axis")
+      }
+      // [r0, n0, r1, n1, ...] with stride 0 on the r axes.
+      var spread = source
+      for _ in 0..<lead { spread = spread.inserting(0) }
+      let extents = spread.extents
+      for axis in extents.indices.reversed() { spread = spread.inserting(axis) }
+      let wide = spread.expanded(to: extents.indices.flatMap { [counts[$0], extents[$0]] })
+      return try Tensor(wide).reshaped(to: extents.indices.map { counts[$0] * extents[$0] })
+    }
+  }
+
+  /// As ``repeated(_:file:line:)``; missing counts are 1. PyTorch: `tile`.
+  public func tiled(_ counts: [Int], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    repeated([Int](repeating: 1, count: Swift.max(rank - counts.count, 0)) + counts, file: file, line: line)
+  }
+
+  /// Every element (slice along `axis`) `count` times in a row. PyTorch: `repeat_interleave`.
+  public func repeatingElements(
+    _ count: Int, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      guard count >= 0 else {
+        throw Diagnostic(.argument, "repeat_interleave: the count \(count) is negative", remedy: "give 0 or more")
+      }
+      guard let axis else {
+        return try reshaped(to: [-1]).repeatingElements(count, axis: 0, file: file, line: line)
+      }
+      let source = try view
+      let place = try resolvedAxis(axis, rank: source.rank, "repeat_interleave")
+      var extents = source.extents
+      extents.insert(count, at: place + 1)
+      var merged = source.extents
+      merged[place] *= count
+      return try Tensor(source.inserting(place + 1).expanded(to: extents)).reshaped(to: merged)
+    }
+  }
+
+  /// Slice i along `axis` `counts[i]` times in a row. PyTorch: `repeat_interleave`.
+  public func repeatingElements(
+    counts: Tensor, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      guard let axis else {
+        return try reshaped(to: [-1]).repeatingElements(counts: counts, axis: 0, file: file, line: line)
+      }
+      let extent = try view.extents[try resolvedAxis(axis, rank: rank, "repeat_interleave")]
+      let times: [Int] = try counts.array()
+      guard times.count == extent || times.count == 1, times.allSatisfy({ $0 >= 0 }) else {
+        throw Diagnostic(
+          .shape, "repeat_interleave: \(times.count) counts for axis \(axis) of extent \(extent)",
+          remedy: "give one count of 0 or more for each slice")
+      }
+      var indices: [Int] = []
+      for i in 0..<extent {
+        indices += [Int](repeating: i, count: times.count == 1 ? times[0] : times[i])
+      }
+      return selecting(Tensor(indices), axis: axis, file: file, line: line)
+    }
+  }
+}

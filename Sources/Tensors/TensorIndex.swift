@@ -1,0 +1,97 @@
+// What may stand in `x[...]`: integers, ranges, strides, a new axis, `...`, and tensors of positions or masks.
+// Not the look-up itself (Tensor+Indexing). Surprise: `..<(-1)` counts from the end; `2 ..< -1` would trap in Swift, so
+// `.slice(2, -1)` says it.
+import TensorTypes
+
+/// One place of a subscript.
+public enum TensorIndex: Sendable {
+  case at(Dim)
+  /// From `start` (nil: the beginning) to before `end` (nil: the end), every `step`-th.
+  case range(start: Dim?, end: Dim?, step: Int)
+  case insertedAxis
+  case ellipsis
+  /// Positions (integers) or a mask (bool).
+  case tensor(Tensor)
+  case nothing
+}
+
+/// A type that may stand in `x[...]`.
+public protocol TensorIndexable: Sendable {
+  var tensorIndex: TensorIndex { get }
+}
+
+extension TensorIndex: TensorIndexable {
+  public var tensorIndex: TensorIndex { self }
+}
+extension Int: TensorIndexable { public var tensorIndex: TensorIndex { .at(Dim(self)) } }
+extension Dim: TensorIndexable { public var tensorIndex: TensorIndex { .at(self) } }
+extension Range: TensorIndexable where Bound == Int {
+  public var tensorIndex: TensorIndex { .range(start: Dim(lowerBound), end: Dim(upperBound), step: 1) }
+}
+extension ClosedRange: TensorIndexable where Bound == Int {
+  public var tensorIndex: TensorIndex { .range(start: Dim(lowerBound), end: Dim(upperBound) + 1, step: 1) }
+}
+extension PartialRangeFrom: TensorIndexable where Bound == Int {
+  public var tensorIndex: TensorIndex { .range(start: Dim(lowerBound), end: nil, step: 1) }
+}
+extension PartialRangeUpTo: TensorIndexable where Bound == Int {
+  public var tensorIndex: TensorIndex { .range(start: nil, end: Dim(upperBound), step: 1) }
+}
+extension PartialRangeThrough: TensorIndexable where Bound == Int {
+  public var tensorIndex: TensorIndex {
+    .range(start: nil, end: upperBound == -1 ? nil : Dim(upperBound) + 1, step: 1)
+  }
+}
+extension StrideTo: TensorIndexable where Element == Int {
+  public var tensorIndex: TensorIndex { .walking(Array(self)) }
+}
+extension StrideThrough: TensorIndexable where Element == Int {
+  public var tensorIndex: TensorIndex { .walking(Array(self)) }
+}
+extension Tensor: TensorIndexable { public var tensorIndex: TensorIndex { .tensor(self) } }
+extension Array: TensorIndexable where Element == Int {
+  public var tensorIndex: TensorIndex { .tensor(Tensor(self)) }
+}
+
+extension TensorIndex {
+  /// The places of a Swift stride.
+  fileprivate static func walking(_ places: [Int]) -> TensorIndex {
+    guard let first = places.first, let last = places.last else { return .range(start: 0, end: 0, step: 1) }
+    guard places.count > 1 else { return .range(start: Dim(first), end: Dim(first) + 1, step: 1) }
+    let step = places[1] - places[0]
+    return step > 0 ? .range(start: Dim(first), end: Dim(last) + 1, step: step) : .tensor(Tensor(places))
+  }
+}
+
+extension TensorIndexable where Self == TensorIndex {
+  /// An axis of extent 1. PyTorch: `None`.
+  public static var newAxis: TensorIndex { .insertedAxis }
+  /// The whole axis. PyTorch: `:`.
+  public static var all: TensorIndex { .range(start: nil, end: nil, step: 1) }
+  /// From `start` to before `end`, every `step`-th; negative bounds count from the end. PyTorch: `start:end:step`.
+  public static func slice(_ start: Int?, _ end: Int?, by step: Int = 1) -> TensorIndex {
+    .range(start: start.map { Dim($0) }, end: end.map { Dim($0) }, step: step)
+  }
+}
+
+/// From one ``Dim`` to before another. Asks nothing and never traps.
+public struct DimRange: Sendable, TensorIndexable {
+  public var start: Dim
+  public var end: Dim
+  public init(_ start: Dim, _ end: Dim) {
+    self.start = start
+    self.end = end
+  }
+  public var tensorIndex: TensorIndex { .range(start: start, end: end, step: 1) }
+}
+
+extension Dim {
+  public static func ..< (start: Dim, end: Dim) -> DimRange { DimRange(start, end) }
+  public static func ..< (start: Int, end: Dim) -> DimRange { DimRange(Dim(start), end) }
+  public static func ..< (start: Dim, end: Int) -> DimRange { DimRange(start, Dim(end)) }
+}
+
+@available(*, unavailable, message: "loop over `0..<(try dim.value)` (a guard), or use scan/map")
+extension DimRange: Sequence {
+  public func makeIterator() -> AnyIterator<Int> { AnyIterator { nil } }
+}
