@@ -1,5 +1,6 @@
 // The way of operations along exactly one axis: scans, positions of extremes, sorting orders, gathers and scatters.
-// Not the users' functions. Surprise: all other axes are merged as far as strides allow, so one program serves most shapes.
+// Not the users' functions. Surprise: all other axes are merged as far as strides allow, so one program serves most
+// shapes.
 import Basics
 import Engine
 import GraphIR
@@ -82,7 +83,8 @@ enum AxisPrograms {
     return Tensor(output)
   }
 
-  /// result[.., k, ..] = source[.., indices[.., k, ..], ..]; negative indices count from the end. All other extents are equal.
+  /// result[.., k, ..] = source[.., indices[.., k, ..], ..]; negative indices count from the end. All other extents
+  /// are equal.
   static func gather(_ source: TensorView, _ indices: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
     let output = try Engine.current.allocate(source.dtype, indices.extents)
     if output.elementCount == 0 { return Tensor(output) }

@@ -1,5 +1,6 @@
 // Formulas as Swift expressions: `x * x.sigmoid()` appends graph nodes. What composites are written in.
-// Not tensors: a term is a value of a graph template, and nothing runs here. Surprise: terms of different shapes meet by
+// Not tensors: a term is a value of a graph template, and nothing runs here. Surprise: terms of different shapes meet
+// by
 // themselves (a scalar, a row's statistic and the row), and the first mistake is kept and thrown when the formula ends.
 import Basics
 import GraphIR

@@ -53,7 +53,8 @@ package final class PointwiseOperation: Sendable {
     }
   }
 
-  /// A formula on graph values. Half floats are lifted to the dtype they compute in, unless the operation only moves bits.
+  /// A formula on graph values. Half floats are lifted to the dtype they compute in, unless the operation only moves
+  /// bits.
   package init(
     _ name: String, _ rule: ResultRule, movesOnly: Bool = false,
     _ formula: @escaping @Sendable (inout GraphBuilder, [Value]) throws(Diagnostic) -> Value

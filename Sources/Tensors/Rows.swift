@@ -9,7 +9,8 @@ import TensorTypes
 /// A reduction, or a composite of reductions and pointwise work over one domain. Make each once, as a static.
 package final class RowOperation: Sendable {
   package let name: String
-  /// Gets operands of the domain's shape and the reduced axes; gives one value per result (reduced axes dropped, or full).
+  /// Gets operands of the domain's shape and the reduced axes; gives one value per result (reduced axes dropped, or
+  /// full).
   package typealias Formula =
     @Sendable (inout GraphBuilder, [Value], _ axes: [Int]) throws(Diagnostic) -> [Value]
   private let formula: Formula

@@ -84,7 +84,8 @@ extension Tensor {
     try Creation.full(dtype, extents, [number.constant(dtype)])
   }
 
-  /// Every element is `value`: f32 for floating numbers, i64 for integers, unless `dtype` says otherwise. PyTorch: `full`.
+  /// Every element is `value`: f32 for floating numbers, i64 for integers, unless `dtype` says otherwise. PyTorch:
+  /// `full`.
   public static func full(
     _ shape: [Dim], _ value: some Scalar, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {

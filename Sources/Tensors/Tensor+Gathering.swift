@@ -1,5 +1,6 @@
 // Choosing and placing elements by position or mask, by name: gather, scatter, index_*, masked_*, nonzero, unique.
-// Not subscripts. Surprise: results whose shape depends on values (nonzero, unique, masked selection) read a count on the
+// Not subscripts. Surprise: results whose shape depends on values (nonzero, unique, masked selection) read a count on
+// the
 // host, so inside `compile` they end a segment.
 import Basics
 import Engine
@@ -311,7 +312,8 @@ extension Tensor {
     }
   }
 
-  /// The distinct elements, ascending, with the way back and counts. PyTorch: `unique(return_inverse=, return_counts=)`.
+  /// The distinct elements, ascending, with the way back and counts. PyTorch: `unique(return_inverse=,
+  /// return_counts=)`.
   public func unique(file: StaticString = #fileID, line: UInt = #line) -> UniqueElements {
     Self.attemptAll(file, line, onFailure: { UniqueElements(values: $0, inverse: $0, counts: $0) }) {
       () throws(Diagnostic) in

@@ -160,7 +160,8 @@ extension Tensor {
 
   /// A part of the tensor: `x[0]`, `x[1..<3, 2]`, `x[.newAxis]`, `x[mask]`, `x[stride(from: 0, to: 9, by: 2)]`.
   ///
-  /// Ranges are views. Positions (integer tensors, `[Int]`) and masks choose elements into new memory, with PyTorch's rules.
+  /// Ranges are views. Positions (integer tensors, `[Int]`) and masks choose elements into new memory, with PyTorch's
+  /// rules.
   /// Writing leaves other holders of the memory as they were. PyTorch: `x[...]`.
   public subscript<A: TensorIndexable, B: TensorIndexable, C: TensorIndexable, D: TensorIndexable, E: TensorIndexable>(
     _ a: A, _ b: B = TensorIndex.nothing, _ c: C = TensorIndex.nothing, _ d: D = TensorIndex.nothing,

@@ -1,5 +1,6 @@
 // The operators: Tensor with Tensor, and one generic overload for a Swift number on each side.
-// Not literals: a Tensor is not literal-expressible, so `(1 - 0.9) * g` stays Swift arithmetic. Surprise: `<` and `>` give
+// Not literals: a Tensor is not literal-expressible, so `(1 - 0.9) * g` stays Swift arithmetic. Surprise: `<` and `>`
+// give
 // a mask; `==` is unavailable with a message, `.==` compares the elements.
 import Basics
 import Engine

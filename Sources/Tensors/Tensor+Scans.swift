@@ -221,7 +221,8 @@ extension Tensor {
     }
   }
 
-  /// The middle element along `axis` (of two the lower one); NaN if there is one, unless ignored. PyTorch: `median`, `nanmedian`.
+  /// The middle element along `axis` (of two the lower one); NaN if there is one, unless ignored. PyTorch: `median`,
+  /// `nanmedian`.
   public func medianWithIndices(
     _ axis: Int, keepDims: Bool = false, ignoringNaN: Bool = false, file: StaticString = #fileID,
     line: UInt = #line
