@@ -1,5 +1,5 @@
 // Keys and values of the tokens so far: buffers of a fixed capacity and a length that grows.
-// Not part of the model. Surprise: a copy of a cache is O(1); the first write after it copies the written buffer.
+// Not part of the model. Surprise: a copy of a cache is O(1); the first write after it copies everything.
 import Basics
 import Engine
 import Tensors
@@ -13,23 +13,8 @@ import TensorTypes
 
 /// What a model remembers of one text.
 public struct KVCache: Sendable {
-  struct Layer: Sendable {
-    var keys: Tensor
-    var values: Tensor
-
-    /// Writes new rows in place and gives all rows so far.
-    mutating func append(_ k: Tensor, _ v: Tensor, at start: Int) throws(Diagnostic) -> (Tensor, Tensor) {
-      let count = try k.view.extents[0]
-      func write(_ buffer: inout Tensor, _ rows: Tensor) throws(Diagnostic) -> Tensor {
-        try buffer.makeUnique()
-        try Tensor.copy(rows.view, into: buffer.view.sliced(0, start: start, count: count))
-        return Tensor(try buffer.view.sliced(0, start: 0, count: start + count))
-      }
-      return (try write(&keys, k), try write(&values, v))
-    }
-  }
-
-  var layers: [Layer]
+  /// [layers, keys and values, capacity, key heads, width]: one block, because many would each be rounded up.
+  private(set) var memory: Tensor
   /// Tokens held.
   public internal(set) var length: Dim = 0
   /// Tokens that fit.
@@ -49,13 +34,7 @@ public struct KVCache: Sendable {
         remedy: "shorten the prompt or ask for fewer tokens")
     }
     self.capacity = capacity
-    let engine = try Engine.current
-    layers = []
-    for _ in 0..<c.layers {
-      let extents = [capacity, c.keyHeads, c.headWidth]
-      layers.append(
-        Layer(keys: Tensor(try engine.allocate(.f32, extents)), values: Tensor(try engine.allocate(.f32, extents))))
-    }
+    memory = Tensor(try Engine.current.allocate(.f32, [c.layers, 2, capacity, c.keyHeads, c.headWidth]))
     // Angles in Double: at position 8000 a Float angle is off by 5e-4.
     let half = c.headWidth / 2
     let frequencies = (0..<half).map { pow(c.rotaryBase, -2 * Double($0) / Double(c.headWidth)) }
@@ -72,6 +51,22 @@ public struct KVCache: Sendable {
     }
     cosine = Tensor(cosines, shape: [capacity, half])
     sine = Tensor(sines, shape: [capacity, half])
+  }
+
+  /// Writes a layer's new rows [tokens, key heads, width] in place, and gives all its rows so far.
+  mutating func append(_ keys: Tensor, _ values: Tensor, layer: Int) throws(Diagnostic) -> (Tensor, Tensor) {
+    try memory.makeUnique()
+    let start = try length.value
+    let all = try memory.view
+    func write(_ new: Tensor, _ part: Int) throws(Diagnostic) -> Tensor {
+      let rows = TensorView(
+        all.storage, offset: all.offset + (layer * all.strides[0] + part * all.strides[1]) * all.dtype.size, all.dtype,
+        extents: Array(all.extents[2...]))
+      let count = try new.view.extents[0]
+      try Tensor.copy(new.view, into: rows.sliced(0, start: start, count: count))
+      return Tensor(rows.sliced(0, start: 0, count: start + count))
+    }
+    return (try write(keys, 0), try write(values, 1))
   }
 
   /// Rotation tables of `count` positions from `start`.

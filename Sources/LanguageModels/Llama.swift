@@ -148,7 +148,7 @@ public struct Llama: Sendable {
         heads(parts[0], c.heads), cosine: cosine, sine: sine, layout: c.rotaryLayout)
       let k = try ModelOperations.rotated(
         heads(parts[1], c.keyHeads), cosine: cosine, sine: sine, layout: c.rotaryLayout)
-      let (keys, values) = try cache.layers[i].append(k, heads(parts[2], c.keyHeads), at: start)
+      let (keys, values) = try cache.append(k, heads(parts[2], c.keyHeads), layer: i)
       let mixed = try ModelOperations.attention(q, keys, values, start: start)
       x = try ModelOperations.sum(x, layer.output(mixed))
       let f = try ModelOperations.rmsNorm(x, weight: layer.feedForwardNorm, epsilon: c.epsilon)

@@ -1,6 +1,6 @@
 // A language model that speaks: a GGUF file with its tokenizer and chat template, prompts in, text out piece by piece.
 // Not a server and not a conversation: each call has a cache of its own. Surprise: long prompts go through the model in
-// parts, because the scores of all tokens against all would be the largest tensor by far.
+// parts, so that no tensor grows with the prompt but the cache.
 import Basics
 import Engine
 import Formats
@@ -175,15 +175,16 @@ public struct TextGenerator: Sendable {
     return try prefill(prompt, &cache)
   }
 
-  /// Bytes that the attention scores of one part of a prompt may take.
-  private static let scoreBytes = 32 << 20
+  /// Tokens of a prompt that go through the model at once: enough to make decoding the weights cheap.
+  private static let partLength = 256
 
   private func prefill(_ prompt: [Int32], _ cache: inout KVCache) throws(Diagnostic) -> [Float] {
-    let rowBytes = model.configuration.heads * cache.capacity * 4
-    let length = min(max(Self.scoreBytes / rowBytes, 16), 512)
+    let parts = (prompt.count + Self.partLength - 1) / Self.partLength
     var logits = Tensor([Float]())
-    for start in stride(from: 0, to: prompt.count, by: length) {
-      logits = try model(Array(prompt[start..<min(start + length, prompt.count)]), &cache)
+    for part in 0..<parts {
+      // Parts of one length, so that none is left with a single token.
+      let range = prompt.count * part / parts..<prompt.count * (part + 1) / parts
+      logits = try model(Array(prompt[range]), &cache)
     }
     return try logits.array(as: Float.self)
   }

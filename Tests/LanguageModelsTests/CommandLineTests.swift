@@ -23,10 +23,13 @@ struct Outcome {
   }
 }
 
+func commandURL() throws -> URL {
+  try #require(Bundle.main.executableURL).deletingLastPathComponent().appendingPathComponent("azulejo")
+}
+
 func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throws -> Outcome {
-  let folder = try #require(Bundle.main.executableURL).deletingLastPathComponent()
   let process = Process()
-  process.executableURL = folder.appendingPathComponent("azulejo")
+  process.executableURL = try commandURL()
   process.arguments = arguments
   let inherited = ProcessInfo.processInfo.environment.filter {
     !$0.key.hasPrefix("AZULEJO_") || $0.key == "AZULEJO_LLVM"
@@ -203,5 +206,62 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
     let embeddings = try outcome.json()["embeddings"]?.array
     #expect(embeddings?.map { $0.array?.count } == [384, 384])
     #expect(embeddings?[0] != embeddings?[1])
+  }
+}
+
+// MARK: - Rough treatment
+
+@Suite struct CommandProcessTests {
+  private static let arguments = [
+    "generate", "--model", FetchedModels.smollm2, "--prompt", "What is the capital of France?", "--json",
+  ]
+
+  @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"))
+  func processes_that_share_an_empty_cache_give_one_answer() async throws {
+    let scratch = try ScratchFolder()
+    let environment = ["AZULEJO_CACHE": scratch.path("kernels")]
+    let texts = try await withThrowingTaskGroup(of: String?.self) { group in
+      for _ in 0..<3 { group.addTask { try azulejo(Self.arguments, environment).json()["text"]?.string } }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(texts == [String?](repeating: "The capital of France is Paris.", count: 3))
+  }
+
+  @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"))
+  func a_process_killed_while_it_compiles_leaves_a_cache_that_works() throws {
+    let scratch = try ScratchFolder()
+    let environment = ["AZULEJO_CACHE": scratch.path("kernels")]
+    let process = Process()
+    process.executableURL = try commandURL()
+    process.arguments = Self.arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    // The first kernel on disk shows that it is compiling; it has more to make.
+    while process.isRunning, try azulejo(["cache", "--json"], environment).json()["entries"]?.int == 0 {}
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+    let outcome = try azulejo(Self.arguments, environment)
+    #expect(outcome.code == 0)
+    #expect(try outcome.json()["text"]?.string == "The capital of France is Paris.")
+  }
+
+  @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"))
+  func a_reader_that_goes_away_ends_the_command_quietly() throws {
+    let reader = Pipe()
+    let process = Process()
+    process.executableURL = try commandURL()
+    process.arguments = Self.arguments.filter { $0 != "--json" } + ["--max-tokens", "200"]
+    process.standardOutput = reader
+    let errors = Pipe()
+    process.standardError = errors
+    try reader.fileHandleForReading.close()
+    try process.run()
+    process.waitUntilExit()
+    let text = String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+    #expect(process.terminationReason == .exit)
+    #expect(process.terminationStatus == 0, "\(text)")
+    #expect(!text.contains("error"))
   }
 }
