@@ -43,6 +43,9 @@ struct ContractionPlan {
   func isVector(_ axes: [Axis]) -> Bool { axes.allSatisfy { $0.extent.isKnown(1) } }
 }
 
+/// Columns of one instance of a product with a vector: a page of f32, so that the columns of a row are read as a stream.
+private let vectorColumns = 1024
+
 extension NestEmitter {
   mutating func tileContraction(_ value: Value) throws(Diagnostic) {
     let node = graph[value]
@@ -76,7 +79,7 @@ extension NestEmitter {
       order.append(order.remove(at: position))
     }
     let blocks = order.enumerated().map { position, axis in
-      Block(extent: axis.extent, size: axis.out == nil ? nil : position == order.count - 1 ? 256 : 1)
+      Block(extent: axis.extent, size: axis.out == nil ? nil : position == order.count - 1 ? vectorColumns : 1)
     }
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
       let zero = emitter.builder.index(0)

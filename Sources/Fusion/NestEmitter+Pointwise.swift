@@ -10,16 +10,37 @@ private let blockColumns = 4096
 /// Rows that share what does not vary over them (a bias row stays in the nearest cache).
 private let blockRows = 4
 
+/// A block of a transposed read: so many columns that their lines stay in the nearest cache while all rows are walked.
+private let transposedColumns = 64
+private let transposedRows = 256
+
 extension NestEmitter {
   mutating func tilePointwise() throws(Diagnostic) {
     let extents = nest.axes.map(\.extent)
-    let plan = blocks(extents, rows: blockRows, columns: blockColumns)
+    var plan = blocks(extents, rows: blockRows, columns: blockColumns)
+    if let across = transposedAxis() {
+      // Neighbours in memory are neighbours on another axis than the last: blocks that use every line they touch.
+      plan[plan.count - 1].size = transposedColumns
+      for axis in plan.indices.dropLast() { plan[axis].size = axis == across ? transposedRows : 1 }
+    }
     try phase(plan) { emitter, coordinates throws(Diagnostic) in
       for root in emitter.nest.roots {
         let value = try emitter.emit(root.value, coordinates)
         emitter.store(root, value, coordinates)
       }
     }
+  }
+
+  /// The axis, not the last, along which an input's neighbours are neighbours in memory.
+  private func transposedAxis() -> Int? {
+    for (_, source) in nest.inputs.sorted(by: { $0.key.id < $1.key.id }) {
+      guard case .parameter(let i) = source, graph.parameters[i].strides.count == nest.axes.count,
+        let axis = graph.parameters[i].strides.firstIndex(where: { $0.isKnown(1) }), axis < nest.axes.count - 1,
+        graph.parameters[i].strides.last?.isKnown(0) == false
+      else { continue }
+      return axis
+    }
+    return nil
   }
 
   /// How one axis of the domain is walked by a grid of tiles.

@@ -6,6 +6,7 @@ import Basics
 import Engine
 import GraphIR
 import Scalars
+import Synchronization
 import TensorTypes
 
 /// A view whose axes have labels; axes with one label meet.
@@ -24,7 +25,7 @@ struct ProductAddend {
 
 enum Product {
   private enum Kind: Int, CaseIterable { case batch, rows, columns, inner }
-  private static let programs = ProgramTable()
+  private static let programs = Mutex<[Int: Program]>([:])
 
   /// The sums of products over all labels that `out` does not name. Every label of `out` is one of a factor's.
   static func contract(
@@ -137,42 +138,65 @@ enum Product {
       .tensor(arranged(factors[0], batch + rows + inner)), .tensor(arranged(factors[1], batch + columns + inner)),
     ]
     let target = arranged(factors[2], batch + rows + columns)
-    // Labels of the program: by place, so that one program serves all axes of one count.
-    let counts = groups.map(\.count)
-    let numbers = (0..<counts.reduce(0, +)).map { $0 }
-    let b = Array(numbers[..<counts[0]])
-    let m = Array(numbers[counts[0]..<(counts[0] + counts[1])])
-    let n = Array(numbers[(counts[0] + counts[1])..<(numbers.count - counts[3])])
-    let k = Array(numbers[(numbers.count - counts[3])...])
-    var axes = [b + m + k, b + n + k]
     if let addend {
       operands.append(.tensor(arranged(factors[3], batch + rows + columns)))
-      axes += [b + m + n, [], []]
       for number in [addend.alpha, addend.beta] {
         operands.append(.scalar(ScalarOperand(number.constant(dtype.computeDType))))
       }
     }
-    let name = "product \(counts) \(dtype)\(addend == nil ? "" : " plus")"
-    let program = programs.program(name) {
-      Program(name, axes: axes, smallLabels: Set(m)) { builder, values throws(Diagnostic) in
-        // Half floats are lifted first: the product is rounded once, at the end.
-        let compute = dtype.computeDType
-        let pairs = ContractionAxes(
-          batch: b.indices.map { .init($0, $0) },
-          contracted: k.indices.map { .init(b.count + m.count + $0, b.count + n.count + $0) })
-        let product = try builder.append(
-          .contraction(pairs), builder.convert(values[0], to: compute), builder.convert(values[1], to: compute))
-        guard values.count > 2 else { return [product] }
-        let sheet = Sheet(builder, domain: builder.shape(product))
-        let addend = Term(sheet, values[2]).converted(to: compute)
-        let sum = Term(sheet, product) * Term(sheet, values[3]) + addend * Term(sheet, values[4])
-        if let failure = sheet.failure { throw failure }
-        builder = sheet.builder
-        return [sum.value]
-      }
-    }
+    let program = try program(groups.map(\.count), dtype, adds: addend != nil)
     _ = try Engine.current.run(program, operands, [.existing(target)])
     return Tensor(result)
+  }
+
+  /// Two matrices of one dtype with more than one row, column and inner element: nothing to arrange.
+  static func matrices(_ a: TensorView, _ b: TensorView) throws(Diagnostic) -> Tensor {
+    let made = try Engine.current.run(
+      program([0, 1, 1, 1], a.dtype, adds: false), [.tensor(a), .tensor(b.permuted([1, 0]))],
+      [.fresh(a.dtype, [a.extents[0], b.extents[1]])])
+    return Tensor(made[0])
+  }
+
+  /// The program for so many axes of each kind: left [batch, rows, inner], right [batch, columns, inner].
+  private static func program(_ counts: [Int], _ dtype: DType, adds: Bool) throws(Diagnostic) -> Program {
+    guard counts.allSatisfy({ $0 < 16 }) else {
+      throw Diagnostic(.argument, "a product over \(counts) axes", remedy: "products have at most 15 axes of a kind")
+    }
+    let key = counts.reduce(Int(dtype.rawValue) << 1 | (adds ? 1 : 0)) { $0 << 4 | $1 }
+    return programs.withLock { known in
+      if let program = known[key] { return program }
+      let made = make(counts, dtype, adds: adds)
+      known[key] = made
+      return made
+    }
+  }
+
+  private static func make(_ counts: [Int], _ dtype: DType, adds: Bool) -> Program {
+    // Labels by place, so that one program serves all axes of one count.
+    var next = 0
+    let labels = counts.map { count in
+      defer { next += count }
+      return Array(next..<(next + count))
+    }
+    let (b, m, n, k) = (labels[0], labels[1], labels[2], labels[3])
+    let axes = [b + m + k, b + n + k] + (adds ? [b + m + n, [], []] : [])
+    let name = "product \(counts) \(dtype)\(adds ? " plus" : "")"
+    return Program(name, axes: axes, smallLabels: Set(m)) { builder, values throws(Diagnostic) in
+      // Half floats are lifted first: the product is rounded once, at the end.
+      let compute = dtype.computeDType
+      let pairs = ContractionAxes(
+        batch: b.indices.map { .init($0, $0) },
+        contracted: k.indices.map { .init(b.count + m.count + $0, b.count + n.count + $0) })
+      let product = try builder.append(
+        .contraction(pairs), builder.convert(values[0], to: compute), builder.convert(values[1], to: compute))
+      guard adds else { return [product] }
+      let sheet = Sheet(builder, domain: builder.shape(product))
+      let addend = Term(sheet, values[2]).converted(to: compute)
+      let sum = Term(sheet, product) * Term(sheet, values[3]) + addend * Term(sheet, values[4])
+      if let failure = sheet.failure { throw failure }
+      builder = sheet.builder
+      return [sum.value]
+    }
   }
 
   /// The factor's elements in the axes of `target`.

@@ -4,6 +4,7 @@ import Basics
 import Engine
 import GraphIR
 import Scalars
+import Synchronization
 import TensorTypes
 
 /// A reduction, or a composite of reductions and pointwise work over one domain. Make each once, as a static.
@@ -14,7 +15,16 @@ package final class RowOperation: Sendable {
   package typealias Formula =
     @Sendable (inout GraphBuilder, [Value], _ axes: [Int]) throws(Diagnostic) -> [Value]
   private let formula: Formula
-  private let table = ProgramTable()
+  private let programs = Mutex<[Key: Program]>([:])
+
+  /// What a program is made for.
+  private struct Key: Hashable {
+    var compute: DType?
+    /// Bit i: axis i is reduced.
+    var reduced: Int
+    var rank: Int
+    var results: [DType]
+  }
 
   package init(_ name: String, _ formula: @escaping Formula) {
     self.name = name
@@ -62,24 +72,34 @@ package final class RowOperation: Sendable {
       }
     }
     let views = try Engine.current.runRows(bound, extents: domain, reduced: reduced, results) { kinds in
-      let pattern = kinds.map { $0 ? "r" : "k" }.joined()
-      let key = "\(name) \(compute.map { "\($0)" } ?? "-") \(pattern) \(resultDTypes)"
-      return table.program(key) { [formula] in
-        let axes = kinds.indices.filter { kinds[$0] }
-        return Program("rows \(key)") { builder, values throws(Diagnostic) in
-          var converted = values
-          if let compute {
-            for i in values.indices where builder.isParameter(values[i]) {
-              converted[i] = try builder.convert(values[i], to: compute)
-            }
-          }
-          var outputs = try formula(&builder, converted, axes)
-          for i in outputs.indices { outputs[i] = try builder.convert(outputs[i], to: resultDTypes[i]) }
-          return outputs
-        }
+      let bits = kinds.indices.reduce(0) { kinds[$1] ? $0 | 1 << $1 : $0 }
+      let key = Key(compute: compute, reduced: bits, rank: kinds.count, results: resultDTypes)
+      return programs.withLock { known in
+        if let program = known[key] { return program }
+        let made = program(kinds, key)
+        known[key] = made
+        return made
       }
     }
     return views.map { Tensor($0) }
+  }
+
+  private func program(_ kinds: [Bool], _ key: Key) -> Program {
+    let pattern = kinds.map { $0 ? "r" : "k" }.joined()
+    let compute = key.compute.map { "\($0)" } ?? "-"
+    let axes = kinds.indices.filter { kinds[$0] }
+    return Program("rows \(name) \(compute) \(pattern) \(key.results)") {
+      [formula] builder, values throws(Diagnostic) in
+      var converted = values
+      if let compute = key.compute {
+        for i in values.indices where builder.isParameter(values[i]) {
+          converted[i] = try builder.convert(values[i], to: compute)
+        }
+      }
+      var outputs = try formula(&builder, converted, axes)
+      for i in outputs.indices { outputs[i] = try builder.convert(outputs[i], to: key.results[i]) }
+      return outputs
+    }
   }
 }
 

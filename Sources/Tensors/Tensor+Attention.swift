@@ -55,7 +55,9 @@ extension Tensor {
       let queryExtents = q.extents
       if groupsQueries { (q, k, v) = try grouped(q, k, v) }
       let (scores, rank) = try scores(q, k)
-      let weights = try visible(scores, mask: mask, isCausal, scale ?? 1 / Double(q.extents[q.rank - 1]).squareRoot())
+      let weights = try visible(
+        scores, mask: mask, shared: groupsQueries ? q.extents[q.rank - 3] : nil, isCausal,
+        scale ?? 1 / Double(q.extents[q.rank - 1]).squareRoot())
       // Labels: batch axes from the end, then queries, keys, out.
       let batch = { (count: Int) in (0..<count).reversed().map { 3 + $0 } }
       let result = try Product.contract(
@@ -98,9 +100,9 @@ extension Tensor {
     return (made, rank)
   }
 
-  /// The softmax of the scores that are seen.
+  /// The softmax of the scores that are seen. `shared`: heads of the query for one of the key, where they are split.
   private static func visible(
-    _ scores: Tensor, mask: Tensor?, _ isCausal: Bool, _ scale: Double
+    _ scores: Tensor, mask: Tensor?, shared: Int?, _ isCausal: Bool, _ scale: Double
   ) throws(Diagnostic) -> Tensor {
     let domain = try scores.view.extents
     let dtype = scores.dtype
@@ -113,17 +115,20 @@ extension Tensor {
     } else if let mask {
       operation = mask.dtype == .bool ? Attention.masked : Attention.biased
       var view = try mask.view
-      // A mask over [.., heads, queries, keys] meets scores whose heads are split.
-      if view.rank >= 3, domain.count >= 4,
-        view.extents[view.rank - 3] == domain[domain.count - 4] * domain[domain.count - 3],
-        try broadcastable(view.extents, domain) == false
-      {
+      if let shared, view.rank >= 3 {
+        // [.., heads, queries, keys] meets scores whose heads are split.
         let axis = view.rank - 3
-        let shared = domain[domain.count - 3]
-        view.extents.replaceSubrange(axis...axis, with: [view.extents[axis] / shared, shared])
-        view.strides.replaceSubrange(axis...axis, with: [view.strides[axis] * shared, view.strides[axis]])
+        let isRepeated = view.extents[axis] == 1
+        guard isRepeated || view.extents[axis] % shared == 0 else {
+          throw Diagnostic(
+            .shape, "attention: a mask \(view.extents) for groups of \(shared) heads",
+            remedy: "give axis -3 of the mask the heads of the query")
+        }
+        let stride = view.strides[axis]
+        view.extents.replaceSubrange(axis...axis, with: isRepeated ? [1, 1] : [view.extents[axis] / shared, shared])
+        view.strides.replaceSubrange(axis...axis, with: isRepeated ? [0, 0] : [stride * shared, stride])
       }
-      guard try broadcastable(view.extents, domain) else {
+      guard broadcastable(view.extents, domain) else {
         throw Diagnostic(
           .shape, "attention: a mask \(view.extents) for scores \(domain)",
           remedy: "the mask must broadcast to [.., queries, keys]")
@@ -134,7 +139,7 @@ extension Tensor {
       operands, domain: domain, axes: [domain.count - 1], compute: dtype.computeDType, [.full(dtype)])[0]
   }
 
-  private static func broadcastable(_ extents: [Int], _ target: [Int]) throws(Diagnostic) -> Bool {
+  private static func broadcastable(_ extents: [Int], _ target: [Int]) -> Bool {
     extents.count <= target.count && zip(extents.reversed(), target.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
   }
 }

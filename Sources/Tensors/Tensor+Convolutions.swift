@@ -87,17 +87,7 @@ extension Tensor {
       let order = [0, 1, 2] + kernel + places
       factor = Factor(view: try Tensor(source.permuted(order)).contiguousCopy().view, labels: order)
     }
-    var addend: ProductAddend?
-    if let bias {
-      let view = try bias.view
-      guard view.rank == 1, view.extents[0] == out else {
-        throw Diagnostic(
-          .shape, "\(name): a bias \(view.extents) for \(out) channels",
-          remedy: "give one for each channel of the result")
-      }
-      let grouped = try bias.reshaped(to: [groups, out / groups] + [Int](repeating: 1, count: spatial))
-      addend = ProductAddend(tensor: grouped)
-    }
+    let addend = try addend(bias, groups, out / groups, ones: spatial, name)
     let product = try Product.contract(
       Factor(view: w, labels: [group, filter, channel] + kernel), factor,
       out: [batch, group, filter] + places, name, addend: addend)
@@ -218,6 +208,10 @@ extension Tensor {
           .argument, "\(name): output padding \(more) with strides \(step) and dilations \(windows.dilation)",
           remedy: "it must be smaller than the stride or the dilation")
       }
+      if step == windows.size, windows.dilation.allSatisfy({ $0 == 1 }), more.allSatisfy({ $0 == 0 }) {
+        let result = try whole.tiled(by: weight, bias: bias, groups: groups, padding: around, name)
+        return isBatched ? result : Tensor(try result.view.removing(0))
+      }
       let spread = try whole.spreading(step)
       let low = (0..<spatial).map { windows.span($0) - 1 - around[$0] }
       let high = (0..<spatial).map { low[$0] + more[$0] }
@@ -231,6 +225,52 @@ extension Tensor {
         padded, split.permuted(order), bias: bias, windows: windows, groups: groups, out: each * groups, name)
       return isBatched ? result : Tensor(try result.view.removing(0))
     }
+  }
+
+  /// A transposed convolution whose windows meet without a gap: one product of matrices, then a copy to the places.
+  private func tiled(
+    by weight: Tensor, bias: Tensor?, groups: Int, padding: [Int], _ name: String
+  ) throws(Diagnostic) -> Tensor {
+    let (x, w) = (try view, try weight.view)
+    let size = Array(w.extents[2...])
+    let (channels, each) = (x.extents[1] / groups, w.extents[1])
+    // Labels: 0 batch, 1 groups, 2 channels, 3 filters, then places and kernel in turn. Rows and columns of the product are
+    // the longer the more of their axes are neighbours, so places and kernel change places only afterwards.
+    let places = size.indices.map { 4 + 2 * $0 }
+    let kernel = size.indices.map { 5 + 2 * $0 }
+    let split = try reshaped(to: [x.extents[0], groups, channels] + x.extents[2...]).view
+    let filters = try weight.reshaped(to: [groups, channels, each] + size).view
+    let addend = try Self.addend(bias, groups, each, ones: 2 * size.count, name)
+    let product = try Product.contract(
+      Factor(view: filters, labels: [1, 2, 3] + kernel), Factor(view: split, labels: [0, 1, 2] + places),
+      out: [0, 1, 3] + kernel + places, name, addend: addend)
+    let order = [0, 1, 2] + size.indices.flatMap { [3 + size.count + $0, 3 + $0] }
+    let placed = Tensor(try product.view.permuted(order))
+    let extents = size.indices.map { x.extents[2 + $0] * size[$0] }
+    var result = try placed.reshaped(to: [x.extents[0], groups * each] + extents).view
+    for axis in size.indices where padding[axis] > 0 {
+      let count = extents[axis] - 2 * padding[axis]
+      guard count >= 0 else {
+        throw Diagnostic(
+          .argument, "\(name): padding \(padding) cuts more than the extents \(extents)", remedy: "pad less")
+      }
+      result = result.sliced(2 + axis, start: padding[axis], count: count)
+    }
+    return Tensor(result)
+  }
+
+  /// A bias for each filter, in the axes [groups, filters, 1..].
+  private static func addend(
+    _ bias: Tensor?, _ groups: Int, _ each: Int, ones: Int, _ name: String
+  ) throws(Diagnostic) -> ProductAddend? {
+    guard let bias else { return nil }
+    let view = try bias.view
+    guard view.rank == 1, view.extents[0] == groups * each else {
+      throw Diagnostic(
+        .shape, "\(name): a bias \(view.extents) for \(groups * each) channels",
+        remedy: "give one for each channel of the result")
+    }
+    return ProductAddend(tensor: try bias.reshaped(to: [groups, each] + [Int](repeating: 1, count: ones)))
   }
 
   /// `step - 1` zeros between neighbours on the spatial axes.

@@ -49,11 +49,11 @@ private struct PoolingPlan {
         throw Diagnostic(
           .argument, "\(name): padding \(self.padding) for a kernel \(size)", remedy: "pad at most half a kernel")
       }
-      let room = extents[axis] + 2 * self.padding[axis] - windows.span(axis)
-      var count = (room + (ceilMode ? step[axis] - 1 : 0)) / step[axis] + 1
+      let room = extents[axis] + 2 * self.padding[axis] - windows.span(axis) + (ceilMode ? step[axis] - 1 : 0)
+      var count = room < 0 ? 0 : room / step[axis] + 1
       // The last window must start inside the elements or the padding before them.
       if ceilMode, (count - 1) * step[axis] >= extents[axis] + self.padding[axis] { count -= 1 }
-      guard room >= 0, count > 0 else {
+      guard count > 0 else {
         throw Diagnostic(
           .shape, "\(name): a kernel \(size) does not fit into the extents \(extents) with padding \(self.padding)",
           remedy: "take a smaller kernel or dilation")

@@ -37,6 +37,11 @@ extension Tensor {
         remedy: "the last axis of the first operand meets the last but one of the second")
     }
     if a.rank == 1, b.rank == 1, addend == nil { return try dotProduct(a, b) }
+    if a.rank == 2, b.rank == 2, addend == nil, a.dtype == b.dtype, a.dtype != .bool, a.extents[0] > 1,
+      b.extents[1] > 1, inner > 1
+    {
+      return try Product.matrices(a, b)
+    }
     // Labels: 0 inner, 1 rows, 2 columns, 3... batch axes counted from the end.
     func batch(_ count: Int) -> [Int] { (0..<Swift.max(count, 0)).reversed().map { 3 + $0 } }
     let left = batch(a.rank - 2) + (a.rank > 1 ? [1, 0] : [0])

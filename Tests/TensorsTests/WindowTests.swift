@@ -52,6 +52,8 @@ private func naiveConvolution(
     // Every place by itself, and rows long enough to be read as windows.
     Sample(x: [2, 8, 3, 5], weight: [7, 8, 1, 1]),
     Sample(x: [1, 2, 4, 70], weight: [3, 2, 2, 3], padding: [0, 1]),
+    // Windows that meet without a gap.
+    Sample(x: [2, 4, 6, 9], weight: [6, 2, 2, 3], stride: [2, 3], groups: 2),
   ])
   func convolution_equals_loops_and_its_transpose_is_its_adjoint(_ s: Sample) throws {
     let (x, w) = (pattern(s.x), pattern(s.weight, seed: 2))
@@ -134,6 +136,12 @@ private func naiveConvolution(
     #expect(try x.adaptiveMaxPool1d(3).positions.array(as: Int.self) == [1, 3, 4])
   }
 
+  @Test func a_window_larger_than_the_axis_is_clipped_in_ceil_mode() throws {
+    let x = Tensor([1, 3] as [Float]).reshaped(1, 1, 2)
+    #expect(try x.maxPool1d(3, stride: 2, ceilMode: true).array(as: Float.self) == [3])
+    #expect(try x.avgPool1d(3, stride: 2, ceilMode: true).array(as: Float.self) == [2])
+  }
+
   @Test func a_kernel_larger_than_its_axis_fails() {
     #expect(pattern([1, 1, 3]).maxPool1d(4).failure?.message.contains("[4] does not fit into the extents [3]") == true)
   }
@@ -189,6 +197,11 @@ private func naiveConvolution(
     let made = Tensor.scaledDotProductAttention(q, k, v, groupsQueries: true)
     func repeated(_ x: Tensor) -> Tensor { x.expandedDims(at: 2).expanded(2, 2, 3, 5, -1).flattened(1, 2) }
     #expect(try isNear(made, reference(q, repeated(k), repeated(v), nil)))
+    for shape in [[2, 6, 4, 5], [2, 1, 4, 5], [6, 4, 5], [4, 5]] {
+      let bias = pattern(shape, seed: 4)
+      let biased = Tensor.scaledDotProductAttention(q, k, v, mask: bias, groupsQueries: true)
+      #expect(try isNear(biased, reference(q, repeated(k), repeated(v), bias)))
+    }
   }
 
   @Test func a_query_that_sees_nothing_gives_zeros() throws {
