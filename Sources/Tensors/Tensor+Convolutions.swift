@@ -234,7 +234,8 @@ extension Tensor {
     let (x, w) = (try view, try weight.view)
     let size = Array(w.extents[2...])
     let (channels, each) = (x.extents[1] / groups, w.extents[1])
-    // Labels: 0 batch, 1 groups, 2 channels, 3 filters, then places and kernel in turn. Rows and columns of the product are
+    // Labels: 0 batch, 1 groups, 2 channels, 3 filters, then places and kernel in turn. Rows and columns of the
+    // product are
     // the longer the more of their axes are neighbours, so places and kernel change places only afterwards.
     let places = size.indices.map { 4 + 2 * $0 }
     let kernel = size.indices.map { 5 + 2 * $0 }
