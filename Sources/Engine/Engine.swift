@@ -92,8 +92,8 @@ package final class Engine: Sendable {
       signature.append(view) { _ in false }
       written += view.elementCount * view.dtype.size
     }
-    // Half the last-level cache: the operands want the other half.
-    let isLarge = written >= backend.target.cache.level3 / 2
+    // What the last-level cache can still hold is worth keeping there for the next operation.
+    let isLarge = written > backend.target.cache.level3 + backend.target.cache.level3 / 8
     signature.append(isLarge ? 1 : 0, bits: 1)
     guard !signature.overflows else {
       throw Diagnostic(.argument, "\(program.name): too many operands or axes for one launch")

@@ -7,8 +7,8 @@ import TileIR
 
 /// Elements of one block along the innermost axis: long enough to amortise an instance, short enough to balance threads.
 private let blockColumns = 4096
-/// Rows that share what does not vary over them (a bias row stays in the nearest cache).
-private let blockRows = 4
+/// Rows of one block. One: a second stream of stores costs more than loading a bias row again from the nearest cache.
+private let blockRows = 1
 
 /// A block of a transposed read: so many columns that their lines stay in the nearest cache while all rows are walked.
 private let transposedColumns = 64
