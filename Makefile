@@ -22,7 +22,7 @@ test: setup
 	swift test --skip-build --quiet
 
 check: setup
-	swift format lint --strict --parallel --recursive Sources Tests Package.swift
+	swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift
 	swift build --build-tests
 	swift test --skip-build --quiet --skip ConformanceTests --skip RecordedModelTests --skip CommandLineTests
 

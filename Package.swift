@@ -64,7 +64,8 @@ let package = Package(
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", arguments]),
     .executableTarget(
-      name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"], path: "Benchmarks/Execution"),
+      name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"],
+      path: "Benchmarks/Execution"),
     .executableTarget(
       name: "CodegenBenchmark",
       dependencies: ["Basics", "TensorTypes", "Scalars", "Targets", "TileIR", "CodegenLLVM", "DriverCPU"],

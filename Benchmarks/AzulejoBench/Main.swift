@@ -18,7 +18,7 @@ import TensorTypes
     if wanted("nr_softmax") { try softmax(ceiling) }
     if wanted("nr_layernorm") { try layerNorm(ceiling) }
     for size in [1024, 2048] where wanted("mm_\(size)_f32") { try product(size, ceiling) }
-    if wanted("mv_4096") { try vectorProduct(ceiling) }
+    if wanted("mv_8192") { try vectorProduct(ceiling) }
   }
 
   static func random(_ extents: [Int]) -> Tensor {
@@ -40,7 +40,8 @@ import TensorTypes
     let rounds = 20_000
     let spread = try interleaved(budget: 1, [{ for _ in 0..<rounds { try check(a + b) } }])[0]
     let nanoseconds = spread.median / Double(rounds) * 1e9
-    show(Row(name: "tiny_add", value: "\(number(nanoseconds, 0)) ns for 8 floats, allocation included", goal: "under 500 ns", reached: nanoseconds < 500))
+    let value = "\(number(nanoseconds, 0)) ns for 8 floats, allocation included"
+    show(Row(name: "tiny_add", value: value, goal: "under 500 ns", reached: nanoseconds < 500))
   }
 
   /// `share` of the ceiling's time for the same bytes must be at most 1.3.
@@ -49,7 +50,9 @@ import TensorTypes
   ) throws {
     let spreads = try interleaved(budget: 4, [candidate, { ceiling() }])
     let (time, best) = (spreads[0].median, spreads[1].median)
-    let value = "\(number(time * 1e3, 2)) ms, \(number(Double(bytes) / time * 1e-9)) GB/s of \(number(Double(bytes) / best * 1e-9)), ratio \(number(time / best, 2))"
+    let (reached, possible) = (Double(bytes) / time * 1e-9, Double(bytes) / best * 1e-9)
+    let ratio = number(time / best, 2)
+    let value = "\(number(time * 1e3, 2)) ms, \(number(reached)) GB/s of \(number(possible)), ratio \(ratio)"
     show(Row(name: name, value: value, goal: "ratio at most 1.30", reached: time / best <= 1.3))
   }
 
@@ -58,7 +61,9 @@ import TensorTypes
     let (x, w, b) = (random([n, n]), random([n]), random([n]))
     // Three launches: each reads one matrix and writes one.
     let bytes = 3 * 2 * n * n * 4
-    try bandwidth("pw_gelu", bytes: bytes) { try check((x * w + b).gelu(approximate: .tanh)) } against: {
+    try bandwidth("pw_gelu", bytes: bytes) {
+      try check((x * w + b).gelu(approximate: .tanh))
+    } against: {
       for _ in 0..<3 { ceiling.copy(2 * n * n * 4) }
     }
   }
@@ -66,7 +71,11 @@ import TensorTypes
   static func softmax(_ ceiling: Ceiling) throws {
     let x = random([8192, 2048])
     let bytes = 2 * 8192 * 2048 * 4
-    try bandwidth("nr_softmax", bytes: bytes) { try check(x.softmax(-1)) } against: { ceiling.copy(bytes) }
+    try bandwidth("nr_softmax", bytes: bytes) {
+      try check(x.softmax(-1))
+    } against: {
+      ceiling.copy(bytes)
+    }
   }
 
   static func layerNorm(_ ceiling: Ceiling) throws {
@@ -88,7 +97,9 @@ import TensorTypes
     let reached = flops / spreads[0].median
     let peak = peakFlops / spreads[1].median
     let share = reached / peak * 100
-    let value = "\(number(spreads[0].median * 1e3, 2)) ms, \(number(reached * 1e-9, 0)) of \(number(peak * 1e-9, 0)) GFLOP/s, \(number(share)) %"
+    let milliseconds = number(spreads[0].median * 1e3, 2)
+    let value =
+      "\(milliseconds) ms, \(number(reached * 1e-9, 0)) of \(number(peak * 1e-9, 0)) GFLOP/s, \(number(share)) %"
     show(Row(name: "mm_\(size)_f32", value: value, goal: "at least 80 % of FMA peak", reached: share >= 80))
   }
 
@@ -98,7 +109,8 @@ import TensorTypes
     let bytes = n * n * 4
     let spreads = try interleaved(budget: 4, [{ try check(w.matmul(x)) }, { ceiling.read(bytes) }])
     let share = spreads[1].median / spreads[0].median * 100
-    let value = "\(number(spreads[0].median * 1e3, 2)) ms, \(number(Double(bytes) / spreads[0].median * 1e-9)) GB/s, \(number(share)) %"
+    let time = spreads[0].median
+    let value = "\(number(time * 1e3, 2)) ms, \(number(Double(bytes) / time * 1e-9)) GB/s, \(number(share)) %"
     show(Row(name: "mv_8192", value: value, goal: "at least 80 % of read bandwidth", reached: share >= 80))
   }
 }

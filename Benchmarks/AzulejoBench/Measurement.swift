@@ -48,7 +48,9 @@ struct Row {
 
 func show(_ row: Row) {
   let mark = row.reached.map { $0 ? "reached" : "MISSED" } ?? ""
-  func padded(_ text: String, _ width: Int) -> String { text.padding(toLength: max(width, text.count), withPad: " ", startingAt: 0) }
+  func padded(_ text: String, _ width: Int) -> String {
+    text.padding(toLength: max(width, text.count), withPad: " ", startingAt: 0)
+  }
   print(padded(row.name, 22) + padded(row.value, 62) + padded(row.goal, 34) + mark)
 }
 

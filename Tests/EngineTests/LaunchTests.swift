@@ -47,8 +47,10 @@ func sums_of_vectors_are_exact(count: Int) throws {
 func sums_over_axes_equal_plain_loops(axes: [Int]) throws {
   for (rows, columns) in [(1, 1), (3, 5), (17, 40), (70, 300)] {
     let x = Tensor((0..<rows * columns).map { Float($0 % 13) }, shape: [rows, columns])
-    let result: [Float] = try total([.tensor(x)], domain: [rows, columns], axes: axes, compute: nil, [.reduced(.f32)])[0]
-      .array()
+    let result: [Float] = try total([.tensor(x)], domain: [rows, columns], axes: axes, compute: nil, [.reduced(.f32)])[
+      0
+    ]
+    .array()
     var expected = [Float](repeating: 0, count: axes == [0] ? columns : axes == [1] ? rows : 1)
     for r in 0..<rows {
       for c in 0..<columns { expected[axes == [0] ? c : axes == [1] ? r : 0] += Float((r * columns + c) % 13) }
