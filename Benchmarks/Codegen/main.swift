@@ -90,6 +90,23 @@ if what == "dump" {
     try CommandLine.arguments.count > 5
       ? LLVMCompiler.llvmIR(kernel, for: target) : LLVMCompiler.assembly(kernel, for: target))
 }
+// CodegenBenchmark run THREADS FILE.tile ARGUMENT...: random bytes in the inputs; bytes of all buffers over the time.
+if what == "run" {
+  let kernel = try Kernel(text: String(contentsOfFile: CommandLine.arguments[3], encoding: .utf8))
+  let values = CommandLine.arguments.dropFirst(4).compactMap { Int($0) }
+  if values.isEmpty { print(try LLVMCompiler.assembly(kernel, for: .host)) }
+  let runner = try Runner(kernel, .host)
+  var total = 0
+  let buffers = kernel.buffers.filter { $0.role != .scratch }.map { buffer in
+    let count = buffer.shape.reduce(1) { $0 * (kernel.evaluatedIndex($1, arguments: values) ?? 1) }
+    total += count * buffer.dtype.size
+    return floats(count * buffer.dtype.size / 4 + 64, 3)
+  }
+  let times = (0..<200).map { _ in runner.run(buffers, values, threads: threads) }
+  print(
+    "\(kernel.name): \(rounded(median(times) * 1e6)) us (best \(rounded(times.min()! * 1e6))), "
+      + "\(rounded(Double(total) / median(times) / 1e9)) GB/s, compile \(rounded(runner.compileSeconds * 1e3)) ms")
+}
 if what == "compile" {
   for _ in 0..<30 { _ = try LLVMCompiler.compile(productKernel(target, gelu: true), for: target) }
 }

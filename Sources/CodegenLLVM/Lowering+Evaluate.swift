@@ -44,8 +44,9 @@ extension Lowering {
     case .bitcast(let operand):
       return eval(operand, box).map { e.bitcast($0, kernel[operand].dtype ?? .i64, dtype) }
     case .broadcast(let operand):
-      let axes = collapsedAxes(kernel[operand].shape, node.shape)
-      return expanded(eval(operand, box.collapsed(axes)), box.collapsed(axes), to: box)
+      let inner = box.collapsed(collapsedAxes(kernel[operand].shape, node.shape))
+      if let half = repeatedHalf(operand, box, inner) { return half }
+      return expanded(eval(operand, inner), inner, to: box)
     case .transpose(let operand, let permutation):
       let inner = box.permuted(permutation)
       let values = eval(operand, inner)
@@ -64,6 +65,18 @@ extension Lowering {
   /// Axes on which the operand has extent 1 and the result may have more.
   func collapsedAxes(_ operand: [Extent], _ result: [Extent]) -> [Int] {
     operand.indices.filter { operand[$0] == .constant(1) && result[$0] != .constant(1) }
+  }
+
+  /// A scale read as f16 and repeated along the lanes: repeated as 16 bits and then converted, which is half the work of
+  /// converting a scalar.
+  private func repeatedHalf(_ operand: TileValue, _ box: Box, _ inner: Box) -> [IR]? {
+    guard case .convert(let half) = kernel[operand].operation, box.vectorAxis != nil, inner.vectorAxis == nil,
+      homes[operand] == nil, homes[half] == nil, case .load = kernel[half].operation,
+      let dtype = kernel[half].dtype, dtype == .f16 && e.target.hasHalfConversion || dtype == .bf16,
+      let wide = kernel[operand].dtype, memo[MemoKey(value: operand, box: inner)] == nil
+    else { return nil }
+    let converted = eval(half, inner).map { e.convert(e.splat($0, lanes), dtype, wide) }
+    return box.points.map { converted[inner.position($0)] }
   }
 
   /// Values of a collapsed box repeated over the whole one.

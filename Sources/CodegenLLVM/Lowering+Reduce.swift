@@ -75,7 +75,21 @@ extension Lowering {
     let count = min(unroll(cost: cost), options.unroll)
     let identity = reduction.identity(lanes)
     let outer = reduced.filter { $0 != axis }
-    let sums = rows(inner, outer[...], row, [IR](repeating: identity, count: count)) { box, sums in
+    // Products of one element go to different accumulators, too.
+    let sumCount = max(count, min(reduction.terms.count * 2, options.unroll))
+    let start = [IR](repeating: identity, count: sumCount)
+    if let blocks = outer.last, let vectors = wholeVectors(walk.shape[axis]) {
+      let sums = rows(inner, outer.dropLast(), row, start) { box, sums in
+        pairs(range(inner, blocks), box, blocks, sums) { box, sums in
+          var whole = box
+          whole.vectorAxis = axis
+          whole.count[axis] = vectors
+          return reduction.accumulated(sums, whole)
+        }
+      }
+      return reduction.finished(sums)
+    }
+    let sums = rows(inner, outer[...], row, start) { box, sums in
       var strip = inner
       for outer in outer { strip.fixed[outer] = box.start[outer] }
       strip.most = count
@@ -84,6 +98,26 @@ extension Lowering {
       }
     }
     return reduction.finished(sums)
+  }
+
+  /// Vectors in an axis that is a few whole ones.
+  private func wholeVectors(_ extent: Extent) -> Int? {
+    guard let count = facts.constant(extent), count > 0, count % lanes == 0, count / lanes <= 2 else { return nil }
+    return count / lanes
+  }
+
+  /// Walks an axis two coordinates at a time, and the odd one after them.
+  private func pairs(_ end: IR, _ box: Box, _ axis: Int, _ sums: [IR], _ body: (Box, [IR]) -> [IR]) -> [IR] {
+    let even = e.constantIndex(end).map { e.index($0 & -2) } ?? e.and(end, e.index(-2))
+    func walked(from: IR, to: IR, step: Int, _ sums: [IR]) -> [IR] {
+      e.loop(from: from, to: to, step: step, sums) { counter, sums in
+        var inner = box
+        inner.start[axis] = coordinate(counter, multiple: step)
+        inner.count[axis] = step
+        return body(inner, sums)
+      }
+    }
+    return walked(from: even, to: end, step: 1, walked(from: e.index(0), to: even, step: 2, sums))
   }
 
   /// Lanes along a kept axis: every strip of columns walks the reduced axes with its own accumulators.
@@ -100,7 +134,7 @@ extension Lowering {
       let start = [IR](repeating: identity, count: box.pointCount)
       let sums = rows(walk, reduced[...], box, start) { box, sums in
         if let innermost = reduced.last { prefetchRows(reduction.operand, box, along: innermost) }
-        return zip(sums, reduction.values(box)).map { reduction.combined($0, $1) }
+        return reduction.added(sums, box)
       }
       put(box, sums.map(reduction.narrowed))
       return []
@@ -131,31 +165,83 @@ extension Lowering {
 
 /// The arithmetic of one reduction.
 private struct Reduction {
+  /// A summand of the operand; products go into an accumulator by one fused multiply-add, as in `dot`.
+  enum Term {
+    case plain(TileValue)
+    case product(TileValue, TileValue)
+  }
+
   let lowering: Lowering
   let operand: TileValue
   let monoid: Monoid
   let dtype: DType
+  let terms: [Term]
   /// Half floats are summed wide.
   var wide: DType { monoid == .sum || monoid == .product ? dtype.computeDType : dtype }
+
+  init(lowering: Lowering, operand: TileValue, monoid: Monoid, dtype: DType) {
+    self.lowering = lowering
+    self.operand = operand
+    self.monoid = monoid
+    self.dtype = dtype
+    let mayFuse = monoid == .sum && dtype.isFloating && dtype.size >= 4 && lowering.e.target.hasFusedMultiplyAdd
+    terms = mayFuse ? Self.terms(operand, lowering) : [.plain(operand)]
+  }
+
+  private static func terms(_ value: TileValue, _ lowering: Lowering) -> [Term] {
+    guard lowering.homes[value] == nil, case .map(let instruction, let operands) = lowering.kernel[value].operation
+    else {
+      return [.plain(value)]
+    }
+    switch instruction {
+    case .add: return operands.flatMap { terms($0, lowering) }
+    case .multiply: return [.product(operands[0], operands[1])]
+    case .multiplyAdd: return [.product(operands[0], operands[1])] + terms(operands[2], lowering)
+    case .subtract, .divide, .remainder, .negate, .absolute, .minimum, .maximum, .floor, .ceil, .truncate, .roundEven,
+      .squareRoot, .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power, .and, .or, .xor, .not, .shiftLeft, .shiftRight,
+      .shiftRightLogical, .equal, .notEqual, .less, .lessOrEqual, .select:
+      return [.plain(value)]
+    }
+  }
 
   func identity(_ lanes: Int) -> IR { lowering.e.constant(monoid.identity(wide), lanes) }
   func values(_ box: Box) -> [IR] { lowering.eval(operand, box).map { lowering.e.convert($0, dtype, wide) } }
   func combined(_ a: IR, _ b: IR) -> IR { lowering.combined(monoid, a, b, wide) }
   func narrowed(_ a: IR) -> IR { lowering.e.convert(a, wide, dtype) }
 
-  /// Adds a box to the accumulators; a scalar box goes to lane 0 of the first.
+  /// For every point of the box and every term, what turns an accumulator into the next.
+  private func steps(_ box: Box) -> [[(IR) -> IR]] {
+    let e = lowering.e
+    let registers = terms.map { term -> [(IR) -> IR] in
+      switch term {
+      case .plain(let value):
+        return lowering.eval(value, box).map { register in
+          let wideRegister = e.convert(register, dtype, wide)
+          return { combined($0, wideRegister) }
+        }
+      case .product(let a, let b):
+        return zip(lowering.eval(a, box), lowering.eval(b, box)).map { a, b in { e.fused([a, b, $0], dtype) } }
+      }
+    }
+    return (0..<box.pointCount).map { point in registers.map { $0[point] } }
+  }
+
+  /// Column by column: every point has its own accumulator.
+  func added(_ sums: [IR], _ box: Box) -> [IR] {
+    zip(sums, steps(box)).map { sum, steps in steps.reduce(sum) { $1($0) } }
+  }
+
+  /// Adds a box to the accumulators; a scalar box goes to lane 0.
   func accumulated(_ sums: [IR], _ box: Box) -> [IR] {
     var sums = sums
     let e = lowering.e
-    let lanes = lowering.lanes
-    for (i, value) in values(box).enumerated() {
-      var register = value
+    for (i, step) in steps(box).joined().enumerated() {
+      let old = sums[i % sums.count]
       if box.vectorAxis == nil {
-        register = e.insert(identity(lanes), value, 0)
-      } else if let mask = box.mask {
-        register = e.select(mask, value, identity(lanes))
+        sums[i % sums.count] = e.insert(old, step(e.extract(old, 0)), 0)
+      } else {
+        sums[i % sums.count] = box.mask.map { e.select($0, step(old), old) } ?? step(old)
       }
-      sums[i % sums.count] = combined(sums[i % sums.count], register)
     }
     return sums
   }
