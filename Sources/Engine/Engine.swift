@@ -120,9 +120,7 @@ package final class Engine: Sendable {
     let context = SchedulingContext(
       target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds, streamsOutputs: isLarge)
     let schedule = try Fuser.schedule(template.graph, context)
-    try Stage.show(.fusion, kernel: program.name) {
-      schedule.steps.map { $0.nest.text(template.graph) }.joined(separator: "\n")
-    }
+    try Stage.show(.fusion, kernel: program.name) { schedule.text(template.graph) }
     var steps: [Prepared.Step] = []
     for step in schedule.steps {
       steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers))

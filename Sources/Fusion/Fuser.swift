@@ -11,6 +11,7 @@ package enum Fuser {
     let partition = try Partition(graph)
     var schedule = Schedule()
     schedule.temporaries = partition.temporaries
+    schedule.refusals = partition.refusals
     for (i, nest) in partition.nests.enumerated() {
       var named = nest
       named.name = partition.nests.count == 1 ? graph.name : "\(graph.name)_\(i)"

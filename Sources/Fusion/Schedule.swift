@@ -20,6 +20,13 @@ package struct Schedule: Sendable {
   package var steps: [Step] = []
   /// Row-major values that live from one step to a later one.
   package var temporaries: [TensorType] = []
+  /// Why values go through memory.
+  package var refusals: [Refusal] = []
+
+  /// The loop nests, then what was refused and why.
+  package func text(_ graph: Graph) -> String {
+    (steps.map { $0.nest.text(graph) } + refusals.map { "refused: \($0)\n" }).joined()
+  }
 }
 
 /// What a schedule is made for.

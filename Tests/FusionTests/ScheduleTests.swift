@@ -125,5 +125,9 @@ private func scheduled(_ graph: Graph) throws -> Schedule {
   let direct = try builder.append(.gather(axis: 0), table, spread)
   let computed = try builder.append(.gather(axis: 0), doubled, spread)
   #expect(try scheduled(builder.finish([direct])).steps.count == 1)
-  #expect(try scheduled(builder.finish([computed])).steps.count == 2)
+  let graph = builder.finish([computed])
+  let schedule = try scheduled(graph)
+  #expect(schedule.steps.count == 2)
+  #expect(schedule.refusals == [.needsAddress(doubled)])
+  #expect(schedule.text(graph).contains("refused: %\(doubled.id) is read at computed positions"))
 }
