@@ -78,28 +78,32 @@ struct QuantizedWeight: Sendable {
     let view = try indices.view
     let count = view.elementCount
     let result = try engine.allocate(.f32, [count, columns])
-    var runs: [Destination] = []
-    for run in 0..<programs.count {
-      var part = result
-      part.offset += run * programs.length * 4
-      part.extents = [count, blocks, programs.length]
-      part.strides = [columns, format.blockElements, 1]
-      runs.append(.existing(part))
+    for (number, program) in programs.gathers.enumerated() {
+      let first = number * Programs.gatheredRuns
+      let runs = (first..<min(first + Programs.gatheredRuns, programs.count)).map { run in
+        var part = result
+        part.offset += run * programs.length * 4
+        part.extents = [count, blocks, programs.length]
+        part.strides = [columns, format.blockElements, 1]
+        return Destination.existing(part)
+      }
+      _ = try engine.run(program, [.tensor(bytes)] + factors + [.tensor(view)], runs)
     }
-    _ = try engine.run(programs.gather, [.tensor(bytes)] + factors + [.tensor(view)], runs)
     return Tensor(result)
   }
 
   /// All rows decoded.
   func decoded() throws(Diagnostic) -> Tensor { try gathering(Tensor((0..<rows).map { Int64($0) })) }
 
-  /// The three programs of a format, made once.
+  /// The programs of a format, made once.
   private struct Programs: Sendable {
     let count: Int
     let length: Int
     let vector: Program
     let matrix: Program
-    let gather: Program
+    /// Each writes `gatheredRuns` runs: a launch has room for so many destinations.
+    let gathers: [Program]
+    static let gatheredRuns = 4
 
     private static let all = Dictionary(uniqueKeysWithValues: QuantizedFormat.all.map { ($0.name, Programs($0)) })
     static func of(_ format: QuantizedFormat) -> Programs { all[format.name] ?? Programs(format) }
@@ -146,17 +150,19 @@ struct QuantizedWeight: Sendable {
         return [try builder.append(.contraction(axes), joined, x)]
       }
 
-      gather = Program("\(format) rows", axes: weight + [[5]], fixedLabels: fixed) {
-        builder, values throws(Diagnostic) in
-        let indices = values[values.count - 1]
-        var gathered: [Value] = []
-        for source in values.dropLast() {
-          var shape = builder.shape(source)
-          shape[0] = builder.shape(indices)[0]
-          let spread = try builder.restoring(indices, Array(1..<shape.rank), shape)
-          gathered.append(try builder.append(.gather(axis: 0), source, spread))
+      gathers = stride(from: 0, to: count, by: Self.gatheredRuns).map { first in
+        Program("\(format) rows \(first)", axes: weight + [[5]], fixedLabels: fixed) {
+          builder, values throws(Diagnostic) in
+          let indices = values[values.count - 1]
+          var gathered: [Value] = []
+          for source in values.dropLast() {
+            var shape = builder.shape(source)
+            shape[0] = builder.shape(indices)[0]
+            let spread = try builder.restoring(indices, Array(1..<shape.rank), shape)
+            gathered.append(try builder.append(.gather(axis: 0), source, spread))
+          }
+          return Array(try parts(&builder, gathered)[first..<min(first + Self.gatheredRuns, count)])
         }
-        return try parts(&builder, gathered)
       }
     }
   }
