@@ -146,6 +146,12 @@ extension Lowering {
     let walk = Walk(
       shape: kernel[value].shape, guards: plan.demand(of: demanded ?? value),
       vectorAxis: vectorAxis([value], kernel[value].shape, storing: home))
+    if case .memory(_, _, let inner) = home, let turn = turn(value, written: inner) {
+      turned(walk, value, turn) { box, values in
+        write(home, dtype ?? own, dtype.map { dtype in values.map { e.convert($0, own, dtype) } } ?? values, box)
+      }
+      return
+    }
     strips(walk, cost: cost([value]), hoisting: [value]) { box, _ in
       let values = eval(value, box)
       write(home, dtype ?? own, dtype.map { dtype in values.map { e.convert($0, own, dtype) } } ?? values, box)

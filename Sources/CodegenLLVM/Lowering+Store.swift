@@ -109,7 +109,11 @@ extension Lowering {
         store(target.access, target.shape, registers, target.mode, box)
       }
     }
-    if options.streamingStores, let axis = walk.vectorAxis,
+    if group.count == 1, let axis = writtenAxis(first), let turn = turn(first.value, written: axis) {
+      turned(walk, first.value, turn) { box, registers in
+        store(first.access, first.shape, registers, first.mode, box)
+      }
+    } else if options.streamingStores, let axis = walk.vectorAxis,
       group.allSatisfy({ $0.mode == .streaming && isContiguous($0, axis) }), mayBeLarge(group)
     {
       alignedStrips(
@@ -119,6 +123,18 @@ extension Lowering {
         put(box)
         return []
       }
+    }
+  }
+
+  /// The tile axis along which a plain store is contiguous.
+  private func writtenAxis(_ target: Target) -> Int? {
+    guard target.mode == .plain || target.mode == .streaming, let last = target.access.axes.last,
+      let axis = last.tileAxis, last.scale == 1, target.access.axes.allSatisfy({ $0.indirect == nil }),
+      target.access.axes.dropLast().allSatisfy({ $0.tileAxis != axis })
+    else { return nil }
+    switch kernel.buffers[target.access.buffer].layout {
+    case .strided(let strides): return strides.last.flatMap { facts.constant($0) } == 1 ? axis : nil
+    case .rowMajor, .panels: return axis
     }
   }
 

@@ -258,3 +258,68 @@ func padded_windows(_ dtype: DType) throws {
   }
   try expectAgreement(b.finish(), [x8, Elements(.f32, count: 19)], [19])
 }
+
+@Test(arguments: [DType.f32, .u8, .bf16, .f64])
+func copies_that_exchange_axes(_ dtype: DType) throws {
+  for padding in [0, 3] {
+    var b = KernelBuilder(name: "exchange_\(dtype)")
+    let (m, n) = (b.argument("m"), b.argument("n"))
+    let one = b.index(1)
+    let stride = b.index(.add, n, padding)
+    let x = b.buffer("x", dtype, [m, n], strides: [stride, one], role: .input)
+    let y = b.contiguous("y", dtype.isFloating ? .f32 : dtype, [n, m], role: .output)
+    let grid = [b.index(.ceilDivide, n, 40), b.index(.ceilDivide, m, 48)]
+    b.phase(grid) { b, id in
+      let (n0, m0) = (b.index(.multiply, id[0], 40), b.index(.multiply, id[1], 48))
+      let shape: [Extent] = [
+        .value(b.index(.minimum, b.index(.subtract, n, n0), 40)),
+        .value(b.index(.minimum, b.index(.subtract, m, m0), 48)),
+      ]
+      let v = b.load(Access(x, [AxisMap(m0, tileAxis: 1), AxisMap(n0, tileAxis: 0)]), shape)
+      let w = b.map(.maximum, [v, b.splat(ScalarConstant(dtype, 0), shape)])
+      b.store(
+        Access(y, [AxisMap(n0, tileAxis: 0), AxisMap(m0, tileAxis: 1)]),
+        b.convert(w, to: dtype.isFloating ? .f32 : dtype))
+    }
+    let kernel = b.finish()
+    var numbers = Numbers()
+    for (m, n) in [(1, 1), (16, 16), (5, 70), (70, 5), (33, 47), (100, 90)] {
+      try expectAgreement(
+        kernel,
+        [
+          Elements.random(dtype, m * (n + padding), &numbers), Elements(dtype.isFloating ? .f32 : dtype, count: m * n),
+        ], [m, n])
+    }
+  }
+}
+
+@Test(arguments: [false, true], [false, true])
+func products_of_transposed_operands(left: Bool, right: Bool) throws {
+  var b = KernelBuilder(name: "transposed_product")
+  let (m, n, k) = (b.argument("m"), b.argument("n"), b.argument("k"))
+  let x = b.contiguous("x", .f32, left ? [k, m] : [m, k], role: .input)
+  let w = b.contiguous("w", .bf16, right ? [n, k] : [k, n], role: .input)
+  let y = b.contiguous("y", .f32, [m, n], role: .output)
+  let grid = b.index(.ceilDivide, m, 30)
+  b.phase([grid]) { b, id in
+    let zero = b.index(0)
+    let m0 = b.index(.multiply, id[0], 30)
+    let rows = Extent.value(b.index(.minimum, b.index(.subtract, m, m0), 30))
+    let (mMap, kMap) = (AxisMap(m0, tileAxis: 0), AxisMap(zero, tileAxis: 1))
+    let a = b.load(Access(x, left ? [kMap, mMap] : [mMap, kMap]), [rows, .value(k)])
+    let (kRow, nColumn) = (AxisMap(zero, tileAxis: 0), AxisMap(zero, tileAxis: 1))
+    let c = b.load(Access(w, right ? [nColumn, kRow] : [kRow, nColumn]), [.value(k), .value(n)])
+    let start = b.splat(ScalarConstant(.f32, 1), [rows, .value(n)])
+    b.store(Access(y, [AxisMap(m0, tileAxis: 0), nColumn]), b.dot(start, a, c))
+  }
+  let kernel = b.finish()
+  var numbers = Numbers()
+  for (m, n, k) in [(1, 1, 1), (16, 32, 16), (35, 41, 50), (70, 19, 33)] {
+    try expectAgreement(
+      kernel,
+      [
+        Elements.random(.f32, m * k, &numbers, scale: 1), Elements.random(.bf16, k * n, &numbers, scale: 1),
+        Elements(.f32, count: m * n),
+      ], [m, n, k], tolerance: 1e-5)
+  }
+}
