@@ -16,7 +16,7 @@ public struct Diagnostic: Error, Sendable, Hashable, CustomStringConvertible {
       self.file = file
       self.line = line
     }
-    public var description: String { "\(file):\(line)" }
+    public var description: String { line > 0 ? "\(file):\(line)" : file }
   }
 
   public var kind: Kind
@@ -25,6 +25,19 @@ public struct Diagnostic: Error, Sendable, Hashable, CustomStringConvertible {
   /// What to do about it.
   public var remedy: String?
   public var location: Location?
+  /// Where the location is found when asked for; of operators, which have none to give.
+  package var origin: Origin?
+
+  /// A place that is worked out only when somebody wants it. Equal to any other: it does not distinguish diagnostics.
+  package final class Origin: Sendable, Hashable {
+    fileprivate let resolve: @Sendable () -> Location?
+    package init(_ resolve: @escaping @Sendable () -> Location?) { self.resolve = resolve }
+    package static func == (a: Origin, b: Origin) -> Bool { true }
+    package func hash(into hasher: inout Hasher) {}
+  }
+
+  /// The caller's place, if it is known or can be found.
+  public var place: Location? { location ?? origin?.resolve() }
 
   public init(_ kind: Kind, _ message: String, remedy: String? = nil, location: Location? = nil) {
     self.kind = kind
@@ -39,7 +52,7 @@ public struct Diagnostic: Error, Sendable, Hashable, CustomStringConvertible {
 
   public var description: String {
     var text = message
-    if let location { text = "\(location): \(text)" }
+    if let place { text = "\(place): \(text)" }
     if let remedy { text += "\n  what to do: \(remedy)" }
     return text
   }

@@ -211,7 +211,9 @@ extension Tensor {
   /// An operator's mistake: no location parameters, so the failure says which operator and where the stack was.
   @inline(never)
   static func failedOperator(_ error: Diagnostic) -> Tensor {
-    Tensor(failure: error)
+    var located = error
+    if located.location == nil, located.origin == nil { located.origin = OperatorCaller.origin() }
+    return Tensor(failure: located)
   }
 }
 

@@ -59,7 +59,7 @@ public struct Tensor: Sendable {
   @inline(never)
   package static func failed(_ error: Diagnostic, _ file: StaticString, _ line: UInt) -> Tensor {
     var located = error
-    if located.location == nil { located.location = .init(file: "\(file)", line: line) }
+    if located.location == nil, located.origin == nil { located.location = .init(file: "\(file)", line: line) }
     return Tensor(failure: located)
   }
 

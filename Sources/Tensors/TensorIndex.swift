@@ -86,8 +86,12 @@ public struct DimRange: Sendable, TensorIndexable {
 }
 
 extension Dim {
+  // Disfavoured: of two literals, `0..<3` stays a Range<Int>.
+  @_disfavoredOverload
   public static func ..< (start: Dim, end: Dim) -> DimRange { DimRange(start, end) }
+  @_disfavoredOverload
   public static func ..< (start: Int, end: Dim) -> DimRange { DimRange(Dim(start), end) }
+  @_disfavoredOverload
   public static func ..< (start: Dim, end: Int) -> DimRange { DimRange(start, Dim(end)) }
 }
 

@@ -20,4 +20,43 @@ import Testing
     #expect(throws: Diagnostic.self) { try y.item(as: Float.self) }
     #expect(throws: Diagnostic.self) { try y.array(as: Float.self) }
   }
+
+  @Test func an_operator_says_where_it_was_written() {
+    let (a, b) = (Tensor([1, 2, 3] as [Float]), Tensor([1, 2] as [Float]))
+    let sum = a + b
+    let line: UInt = #line - 1
+    #expect(sum.failure?.location == nil)
+    #expect(sum.failure?.place?.file == "TensorsTests/FailedTensorTests.swift")
+    #expect(sum.failure?.place?.line == line)
+  }
+
+  @Test func values_of_a_failed_tensor_throw_the_first_mistake_at_every_boundary() throws {
+    let failed = Tensor.zeros(2).matmul(Tensor.zeros(3))
+    let first = try #require(failed.failure)
+    #expect(throws: first) { try failed.item(as: Float.self) }
+    #expect(throws: first) { try (failed * 2)[0].array(as: Float.self) }
+    #expect(throws: first) { try failed.isEqual(to: failed) }
+    #expect(throws: first) { try failed.shape[0].value }
+    #expect(throws: first) { try Tensor.concatenated([Tensor.zeros(1), failed]).item(as: Float.self) }
+    var target = Tensor.zeros(3)
+    target[0] = failed
+    #expect(target.failure == first)
+    target += 1
+    #expect(target.failure == first)
+  }
+
+  @Test func an_axis_outside_the_rank_gives_a_failed_extent() {
+    let extent = Tensor.zeros(2, 3).shape[5]
+    #expect(throws: Diagnostic.self) { try extent.value }
+    #expect(Tensor.zeros([extent]).failure?.message.contains("axis 5 is outside the rank 2") == true)
+  }
+
+  @Test func division_of_integers_by_zero_is_a_failed_tensor() {
+    let quotient = Tensor([4, 2]).floorDivided(by: Tensor([2, 0]))
+    #expect(quotient.failure?.kind == .numerics)
+  }
+
+  @Test func reading_more_than_one_element_as_item_names_the_shape() {
+    #expect(throws: Diagnostic.self) { try Tensor.zeros(2, 2).item(as: Float.self) }
+  }
 }

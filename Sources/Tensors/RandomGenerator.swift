@@ -1,0 +1,177 @@
+// Random tensors by Philox4x32-10: an element's value depends on the seed and its number, and on nothing else.
+// Not a cryptographic source. Surprise: shape, strides and threads do not matter; [2, 3] and [6] drawn from one seed
+// have the same elements.
+import Basics
+import Engine
+import GraphIR
+import Scalars
+import Synchronization
+import TensorTypes
+
+private enum Draws {
+  /// Word `word` (0 ..< 2^32, as i64) of the element; operands: key, first counter.
+  private static func word(_ word: Int, _ position: Term, _ x: [Term]) -> Term {
+    (position + x[1]).apply(.philox(word: word), x[0].like(position))
+  }
+
+  /// Operands 2...: how many bits are dropped, 2 to the minus of the others, low, high - low.
+  static let uniform = GeneratedOperation("uniform") { position, x in
+    let bits = word(0, position, x).apply(.shiftRight, x[2])
+    return bits.converted(to: .f32) * x[3] * x[5] + x[4]
+  }
+  static let uniformDouble = GeneratedOperation("uniform f64") { position, x in
+    let high = word(0, position, x).apply(.shiftLeft, x[0].constant(21, .i64))
+    let low = word(1, position, x).apply(.shiftRight, x[0].constant(11, .i64))
+    return (high + low).converted(to: .f64) * 0x1p-53 * x[5] + x[4]
+  }
+  private static func gauss(_ position: Term, _ x: [Term], _ dtype: DType) -> Term {
+    // Box-Muller: the first word never is 0, so its logarithm is finite.
+    let radius = ((word(0, position, x).converted(to: dtype) + 0.5) * 0x1p-32).minimum(1).log() * -2
+    let angle = word(1, position, x).converted(to: dtype) * (0x1p-32 * 2 * Double.pi)
+    return radius.maximum(0).sqrt() * angle.apply(.cos)
+  }
+  /// Operands 2, 3: mean, deviation.
+  static let normal = GeneratedOperation("normal") { position, x in gauss(position, x, .f32) * x[3] + x[2] }
+  static let normalDouble = GeneratedOperation("normal f64") { position, x in
+    gauss(position, x, .f64) * x[3] + x[2]
+  }
+  /// Operands 2, 3: the first integer, how many.
+  static let integers = GeneratedOperation("randint") { position, x in
+    let high = word(1, position, x).apply(.and, x[0].constant(0x3fff_ffff, .i64))
+    let whole = high.apply(.shiftLeft, x[0].constant(32, .i64)) + word(0, position, x)
+    return whole.apply(.remainder, x[3]) + x[2]
+  }
+  static let bernoulli = GeneratedOperation("bernoulli") { position, x in
+    word(0, position, x).converted(to: .f64) * 0x1p-32 .< x[2]
+  }
+}
+
+/// A source of random tensors. Equal seeds give equal tensors, on every device and with any number of threads.
+///
+///     var random = RandomGenerator(seed: 7)
+///     let weights = random.normal([128, 64])
+///
+/// PyTorch: `torch.Generator`.
+public struct RandomGenerator: Sendable, Hashable {
+  /// What the sequence starts from.
+  public let seed: UInt64
+  /// How many elements were drawn.
+  public private(set) var drawn: Int64 = 0
+
+  public init(seed: UInt64) { self.seed = seed }
+
+  /// Of functions that are given no generator. Seed it with ``Tensor/seed(_:)``.
+  static let shared = Mutex(RandomGenerator(seed: 0))
+
+  private mutating func draw(
+    _ operation: GeneratedOperation, _ shape: [Dim], _ dtype: DType, _ numbers: [ScalarConstant],
+    _ file: StaticString, _ line: UInt
+  ) -> Tensor {
+    let first = drawn
+    let key = Int64(bitPattern: seed)
+    var count = 0
+    let result = Tensor.attempt(file, line) { () throws(Diagnostic) in
+      let extents = try Tensor.extents(shape, operation.name)
+      count = extents.reduce(1, *)
+      return try operation(
+        dtype, extents,
+        [ScalarConstant(.i64, integer: key), ScalarConstant(.i64, integer: first)] + numbers)
+    }
+    drawn &+= Int64(count)
+    return result
+  }
+
+  /// Evenly distributed in `range`, its end excluded. PyTorch: `rand`, `uniform_`.
+  public mutating func uniform(
+    _ shape: [Dim], in range: Range<Double> = 0..<1, dtype: DType = .f32, file: StaticString = #fileID,
+    line: UInt = #line
+  ) -> Tensor {
+    // As many bits as the dtype holds, so that no value is rounded up to the end.
+    let bits = dtype == .f16 ? 11 : dtype == .bf16 ? 8 : 24
+    let compute: DType = dtype == .f64 ? .f64 : .f32
+    let numbers = [
+      ScalarConstant(.i64, integer: Int64(32 - bits)), ScalarConstant(.f32, 1 / Double(1 << bits)),
+      ScalarConstant(compute, range.lowerBound), ScalarConstant(compute, range.upperBound - range.lowerBound),
+    ]
+    return draw(dtype == .f64 ? Draws.uniformDouble : Draws.uniform, shape, dtype, numbers, file, line)
+  }
+
+  /// Normally distributed. PyTorch: `randn`, `normal`.
+  public mutating func normal(
+    _ shape: [Dim], mean: Double = 0, deviation: Double = 1, dtype: DType = .f32, file: StaticString = #fileID,
+    line: UInt = #line
+  ) -> Tensor {
+    let compute: DType = dtype == .f64 ? .f64 : .f32
+    return draw(
+      dtype == .f64 ? Draws.normalDouble : Draws.normal, shape, dtype,
+      [ScalarConstant(compute, mean), ScalarConstant(compute, deviation)], file, line)
+  }
+
+  /// Integers of `range`, its end excluded. PyTorch: `randint`.
+  public mutating func integers(
+    _ shape: [Dim], in range: Range<Int>, dtype: DType = .i64, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    let (count, overflows) = range.upperBound.subtractingReportingOverflow(range.lowerBound)
+    guard !range.isEmpty, !overflows else {
+      return Tensor.failed(
+        Diagnostic(.argument, "randint: the range \(range) cannot be drawn from", remedy: "give a range with elements"),
+        file, line)
+    }
+    return draw(
+      Draws.integers, shape, dtype,
+      [ScalarConstant(.i64, integer: Int64(range.lowerBound)), ScalarConstant(.i64, integer: Int64(count))], file, line)
+  }
+
+  /// True with the given probability. PyTorch: `bernoulli`.
+  public mutating func bernoulli(
+    _ shape: [Dim], probability: Double, dtype: DType = .bool, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    guard (0...1).contains(probability) else {
+      return Tensor.failed(
+        Diagnostic(.argument, "bernoulli: the probability \(probability) is outside 0...1", remedy: "give 0...1"),
+        file, line)
+    }
+    return draw(Draws.bernoulli, shape, dtype, [ScalarConstant(.f64, probability)], file, line)
+  }
+
+  /// 0 ..< count in random order (i64). PyTorch: `randperm`.
+  public mutating func permutation(_ count: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    integers([Dim(count)], in: 0..<Int.max, file: file, line: line).argsorted(0, file: file, line: line)
+  }
+}
+
+extension Tensor {
+  /// Starts the sequence of all functions that are given no generator. PyTorch: `manual_seed`.
+  public static func seed(_ seed: UInt64) { RandomGenerator.shared.withLock { $0 = RandomGenerator(seed: seed) } }
+
+  /// Evenly distributed in 0 ..< 1. PyTorch: `rand`.
+  public static func random(
+    _ shape: [Dim], dtype: DType = .f32, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { RandomGenerator.shared.withLock { $0.uniform(shape, dtype: dtype, file: file, line: line) } }
+
+  /// Normally distributed with mean 0 and deviation 1. PyTorch: `randn`.
+  public static func randomNormal(
+    _ shape: [Dim], dtype: DType = .f32, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { RandomGenerator.shared.withLock { $0.normal(shape, dtype: dtype, file: file, line: line) } }
+
+  /// Integers of `range`. PyTorch: `randint`.
+  public static func randomIntegers(
+    _ shape: [Dim], in range: Range<Int>, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor { RandomGenerator.shared.withLock { $0.integers(shape, in: range, file: file, line: line) } }
+
+  /// 0 with the given probability, else x / (1 - probability). PyTorch: `nn.functional.dropout`.
+  public func dropout(
+    _ probability: Double, using random: inout RandomGenerator, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    if failure != nil { return self }
+    guard (0...1).contains(probability) else {
+      return Tensor.failed(
+        Diagnostic(.argument, "dropout: the probability \(probability) is outside 0...1", remedy: "give 0...1"),
+        file, line)
+    }
+    let kept = random.bernoulli(shape.dims, probability: 1 - probability, file: file, line: line)
+    let scaled = Arithmetic.multiply(
+      file, line, operand, .scalar(.floating(probability < 1 ? 1 / (1 - probability) : 0)))
+    return Tensor.select(kept, scaled, 0, file: file, line: line)
+  }
+}

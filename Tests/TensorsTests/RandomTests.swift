@@ -1,0 +1,61 @@
+import Tensors
+import TensorTypes
+import Testing
+
+@Suite struct RandomTests {
+  @Test func equal_seeds_give_equal_tensors_whatever_the_shape() throws {
+    var (a, b) = (RandomGenerator(seed: 7), RandomGenerator(seed: 7))
+    let x = try a.uniform([2, 3]).array(as: Float.self)
+    #expect(x == (try b.uniform([6]).array(as: Float.self)))
+    #expect(x != (try a.uniform([6]).array(as: Float.self)))
+    #expect(a.drawn == 12)
+    var other = RandomGenerator(seed: 8)
+    #expect(x != (try other.uniform([6]).array(as: Float.self)))
+  }
+
+  @Test(arguments: [DType.f32, .f64, .f16, .bf16]) func uniform_numbers_fill_their_range(_ dtype: DType) throws {
+    var random = RandomGenerator(seed: 1)
+    let x = random.uniform([20000], in: -2..<3, dtype: dtype)
+    #expect(x.dtype == dtype)
+    let values = try x.array(as: Double.self)
+    // A mean of 20000 numbers of deviation 1.44 is within 0.05 of the true one but for five in a million draws.
+    #expect(abs(values.reduce(0, +) / 20000 - 0.5) < 0.05)
+    #expect(values.allSatisfy { $0 >= -2 && $0 <= 3 })
+  }
+
+  @Test(arguments: [DType.f32, .f64]) func normal_numbers_have_their_mean_and_deviation(_ dtype: DType) throws {
+    var random = RandomGenerator(seed: 3)
+    let x = random.normal([20001], mean: 1, deviation: 2, dtype: dtype)
+    // Five standard errors of the mean and of the deviation.
+    #expect(abs(try x.mean().item(as: Double.self) - 1) < 0.07)
+    #expect(abs(try x.standardDeviation().item(as: Double.self) - 2) < 0.05)
+  }
+
+  @Test func integers_reach_every_value_of_their_range() throws {
+    var random = RandomGenerator(seed: 5)
+    let found = Set(try random.integers([1000], in: -2..<4).array(as: Int.self))
+    #expect(found == Set(-2..<4))
+  }
+
+  @Test func a_permutation_has_every_number_once() throws {
+    var random = RandomGenerator(seed: 9)
+    let order: [Int] = try random.permutation(100).array()
+    #expect(order.sorted() == Array(0..<100))
+    #expect(order != Array(0..<100))
+  }
+
+  @Test func dropout_keeps_the_expected_sum() throws {
+    var random = RandomGenerator(seed: 2)
+    let x = Tensor.ones(10000).dropout(0.25, using: &random)
+    #expect(Set(try x.array(as: Float.self)) == [0, 4 / 3])
+    // Five standard errors of a sum of 10000 draws.
+    #expect(abs(try x.mean().item(as: Float.self) - 1) < 0.03)
+  }
+
+  @Test func wrong_arguments_give_failed_tensors() {
+    var random = RandomGenerator(seed: 2)
+    #expect(random.integers([2], in: 3..<3).failure?.kind == .argument)
+    #expect(random.bernoulli([2], probability: 1.5).failure?.message.contains("1.5") == true)
+    #expect(random.uniform([-1]).failure?.kind == .shape)
+  }
+}
