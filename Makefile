@@ -24,7 +24,7 @@ test: setup
 check: setup
 	swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift
 	swift build --build-tests
-	swift test --skip-build --quiet --skip ConformanceTests --skip RecordedModelTests --skip CommandLineTests
+	swift test --skip-build --quiet --skip ConformanceTests --skip RecordedModelTests --skip CommandLineTests --skip CommandProcessTests
 
 bench: build
 	@scripts/fetch-models
