@@ -20,8 +20,8 @@ extension ConformanceTable {
   mutating func addCreation() {
     tensor("arange") { a throws(Diagnostic) in
       let first = try a.number(0)
-      guard a.places.count > 1 else { return .arange(from: Number.integer(0), to: first, dtype: try a.dtype()) }
-      let step = a.places.count > 2 ? try a.number(2) : .integer(1)
+      guard a.value(1, "end") != nil else { return .arange(from: Number.integer(0), to: first, dtype: try a.dtype()) }
+      let step = a.value(2, "step") == nil ? .integer(1) : try a.number(2, "step")
       return .arange(from: first, to: try a.number(1, "end"), by: step, dtype: try a.dtype())
     }
     tensor("linspace") { a throws(Diagnostic) in

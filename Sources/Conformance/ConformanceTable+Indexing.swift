@@ -72,7 +72,10 @@ extension ConformanceTable {
       try a.tensor(0).bucketized(
         a.tensor(1), right: a.bool(-1, "right"), dtype: a.bool(-1, "out_int32") ? .i32 : .i64)
     }
-    tensor("isin") { a throws(Diagnostic) in try a.tensor(0).isIn(a.tensor(1)) }
+    tensor("isin") { a throws(Diagnostic) in
+      let found = try a.tensor(0).isIn(a.tensor(1))
+      return a.bool(-1, "invert") ? found.logicalNot() : found
+    }
     tensor("bincount") { a throws(Diagnostic) in
       try a.tensor(0).binCounts(weights: a.optionalTensor(1, "weights"), minimumLength: a.int(2, "minlength", else: 0))
     }

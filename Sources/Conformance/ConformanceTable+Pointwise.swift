@@ -184,6 +184,7 @@ extension ConformanceTable {
     for (name, dtype) in conversions { unary(name) { $0.converted(to: dtype) } }
     tensor("to") { a throws(Diagnostic) in
       for place in 1..<Swift.max(a.places.count, 1) {
+        if case .tensor(let other)? = a.value(place) { return try a.tensor(0).converted(to: other.dtype) }
         if let dtype = try a.dtype(place) { return try a.tensor(0).converted(to: dtype) }
       }
       return try a.tensor(0).converted(to: a.dtype(else: a.tensor(0).dtype))

@@ -56,9 +56,9 @@ extension ConformanceTable {
     tensor("unflatten") { a throws(Diagnostic) in
       try a.tensor(0).unflattened(a.required(1, "dim"), a.ints(2, "sizes") ?? [])
     }
-    unary("atleast_1d") { $0.atLeast1D() }
-    unary("atleast_2d") { $0.atLeast2D() }
-    unary("atleast_3d") { $0.atLeast3D() }
+    each("atleast_1d") { $0.atLeast1D() }
+    each("atleast_2d") { $0.atLeast2D() }
+    each("atleast_3d") { $0.atLeast3D() }
     tensor("narrow", "narrow_copy") { a throws(Diagnostic) in
       try a.tensor(0).narrowed(a.required(1, "dim"), start: a.required(2, "start"), count: a.required(3, "length"))
     }
@@ -91,6 +91,14 @@ extension ConformanceTable {
     unary("trace") { $0.trace() }
     tensor("tril") { a throws(Diagnostic) in try a.tensor(0).lowerTriangle(a.int(1, "diagonal", else: 0)) }
     tensor("triu") { a throws(Diagnostic) in try a.tensor(0).upperTriangle(a.int(1, "diagonal", else: 0)) }
+  }
+
+  /// Of one tensor, or of each of a list.
+  private mutating func each(_ name: String, _ run: @escaping @Sendable (Tensor) -> Tensor) {
+    add(name) { a throws(Diagnostic) in
+      guard case .list? = a.value(0) else { return .tensor(run(try a.tensor(0))) }
+      return .list(try a.tensors(0).map { .tensor(run($0)) })
+    }
   }
 
   private mutating func addJoining() {
@@ -144,7 +152,7 @@ extension ConformanceTable {
       let axes = try a.ints(2, "dims") ?? [0, 1]
       return try a.tensor(0).rotated(turns: a.int(1, "k", else: 1), axes[0], axes[1])
     }
-    tensor("cross", "linalg.cross") { a throws(Diagnostic) in
+    tensor("cross") { a throws(Diagnostic) in
       try a.tensor(0).cross(a.tensor(1), axis: a.int(2, "dim"))
     }
     tensor("diff") { a throws(Diagnostic) in

@@ -22,6 +22,7 @@ struct ConformanceTable: Sendable {
     table.addCreation()
     table.addShapes()
     table.addIndexing()
+    table.addStatistics()
     table.addProducts()
     table.addActivations()
     table.addNorms()

@@ -26,6 +26,18 @@ extension Tensor {
     }
   }
 
+  /// A matrix from its rows: `Tensor([[1, 2], [3, 4]])`. PyTorch: `tensor`.
+  public init<T: Element>(_ rows: [[T]], file: StaticString = #fileID, line: UInt = #line) {
+    guard let first = rows.first, let odd = rows.first(where: { $0.count != first.count }) else {
+      self.init(rows.flatMap { $0 }, shape: [rows.count, rows.first?.count ?? 0], file: file, line: line)
+      return
+    }
+    self = Self.failed(
+      Diagnostic(
+        .shape, "a tensor from rows of \(first.count) and \(odd.count) elements",
+        remedy: "give all rows one length"), file, line)
+  }
+
   /// A copy of row-major elements in memory, as files hold them.
   public init(
     copying bytes: UnsafeRawBufferPointer, dtype: DType, shape: [Int], file: StaticString = #fileID,

@@ -59,4 +59,9 @@ import Testing
   @Test func reading_more_than_one_element_as_item_names_the_shape() {
     #expect(throws: Diagnostic.self) { try Tensor.zeros(2, 2).item(as: Float.self) }
   }
+
+  @Test func rows_of_different_lengths_are_no_tensor() {
+    #expect(Tensor([[1, 2], [3]]).failure?.message.contains("rows of 2 and 1") == true)
+    #expect(Tensor([[1, 2, 3], [4, 5, 6]]).shape.description == "[2, 3]")
+  }
 }
