@@ -83,7 +83,9 @@ struct ConformanceArguments {
     case nil: return nil
     case .integer(let value)?: return value
     case .bool(let value)?: return value ? 1 : 0
-    case .number(let value)?: return Int(value)
+    case .number(let value)?:
+      guard let whole = Int(exactly: value.rounded(.towardZero)) else { throw missing(place, name, "an integer") }
+      return whole
     case .tensor(let tensor)?: return try tensor.item(as: Int.self)
     case .list(let values)? where values.count == 1:
       if case .integer(let value) = values[0] { return value }

@@ -72,10 +72,11 @@ public struct RandomGenerator: Sendable, Hashable {
     var count = 0
     let result = Tensor.attempt(file, line) { () throws(Diagnostic) in
       let extents = try Tensor.extents(shape, operation.name)
-      count = extents.reduce(1, *)
-      return try operation(
+      let made = try operation(
         dtype, extents,
         [ScalarConstant(.i64, integer: key), ScalarConstant(.i64, integer: first)] + numbers)
+      count = try made.view.elementCount
+      return made
     }
     drawn &+= Int64(count)
     return result

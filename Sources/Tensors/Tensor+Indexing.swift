@@ -102,7 +102,7 @@ private struct Subscript {
     if last < 0 { last += extent }
     first = Swift.min(Swift.max(first, 0), extent)
     last = Swift.min(Swift.max(last, 0), extent)
-    return (first, Swift.max((last - first + step - 1) / step, 0))
+    return (first, last > first ? (last - first - 1) / step + 1 : 0)
   }
 }
 

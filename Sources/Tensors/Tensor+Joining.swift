@@ -177,8 +177,8 @@ extension Tensor {
       guard source.rank > 0, count > 0 else {
         throw Diagnostic(.argument, "chunk: \(count) chunks of \(source.extents)", remedy: "ask for 1 or more")
       }
-      let size = (source.extents[place] + count - 1) / count
-      if size == 0 { return [Tensor](repeating: self, count: count) }
+      let size = source.extents[place] == 0 ? 0 : (source.extents[place] - 1) / count + 1
+      if size == 0 { return [self] }
       return split(every: size, axis: place, file: file, line: line)
     }
   }
@@ -237,7 +237,7 @@ extension Tensor {
       let place = try resolvedAxis(axis, rank: source.rank, "narrow")
       let extent = source.rank == 0 ? 0 : source.extents[place]
       let first = start < 0 ? start + extent : start
-      guard source.rank > 0, first >= 0, count >= 0, first + count <= extent else {
+      guard source.rank > 0, first >= 0, first <= extent, count >= 0, count <= extent - first else {
         throw Diagnostic(
           .index, "narrow: \(count) from \(start) on axis \(axis) of \(source.extents)",
           remedy: "start and count must stay within 0...\(extent)")
@@ -253,7 +253,7 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
       let lead = counts.count - source.rank
-      guard lead >= 0, counts.allSatisfy({ $0 >= 0 }) else {
+      guard lead >= 0, counts.allSatisfy({ $0 >= 0 }), countedElements(counts + source.extents) != nil else {
         throw Diagnostic(
           .argument, "repeat: counts \(counts) for a tensor of rank \(source.rank)",
           remedy: "give a count of 0 or more for each axis")

@@ -136,12 +136,16 @@ extension Tensor {
 
   // MARK: In place where nobody else holds the memory
 
+  /// The sum, written in place where nobody else holds the memory and shape and dtype stay. PyTorch: `a += b`.
   public static func += (a: inout Tensor, b: Tensor) { Arithmetic.add.update(&a, b.operand) }
   public static func += (a: inout Tensor, b: some Scalar) { Arithmetic.add.update(&a, .scalar(b.number)) }
+  /// The difference, written in place where nobody else holds the memory and shape and dtype stay. PyTorch: `a -= b`.
   public static func -= (a: inout Tensor, b: Tensor) { Arithmetic.subtract.update(&a, b.operand) }
   public static func -= (a: inout Tensor, b: some Scalar) { Arithmetic.subtract.update(&a, .scalar(b.number)) }
+  /// The product, written in place where nobody else holds the memory and shape and dtype stay. PyTorch: `a *= b`.
   public static func *= (a: inout Tensor, b: Tensor) { Arithmetic.multiply.update(&a, b.operand) }
   public static func *= (a: inout Tensor, b: some Scalar) { Arithmetic.multiply.update(&a, .scalar(b.number)) }
+  /// The quotient, written in place where nobody else holds the memory and shape and dtype stay. PyTorch: `a /= b`.
   public static func /= (a: inout Tensor, b: Tensor) { Arithmetic.divide.update(&a, b.operand) }
   public static func /= (a: inout Tensor, b: some Scalar) { Arithmetic.divide.update(&a, .scalar(b.number)) }
 

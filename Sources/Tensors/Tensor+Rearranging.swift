@@ -232,7 +232,7 @@ extension Tensor {
         let place = try resolvedAxis(axis, rank: source.rank, "roll")
         let extent = source.extents[place]
         if extent == 0 { continue }
-        let cut = ((-shift % extent) + extent) % extent
+        let cut = ((extent - shift % extent) % extent + extent) % extent
         if cut == 0 { continue }
         result = Tensor.concatenated(
           [

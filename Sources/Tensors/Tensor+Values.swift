@@ -13,7 +13,7 @@ extension Tensor {
   ) {
     let extents = shape ?? [elements.count]
     self = Self.attempt(file, line) { () throws(Diagnostic) in
-      guard extents.allSatisfy({ $0 >= 0 }), extents.reduce(1, *) == elements.count else {
+      guard extents.allSatisfy({ $0 >= 0 }), countedElements(extents) == elements.count else {
         throw Diagnostic(
           .shape, "\(elements.count) elements do not fill the shape \(extents)",
           remedy: "the extents' product must be \(elements.count)")

@@ -9,6 +9,17 @@ public protocol Extent: Sendable { var dim: Dim { get } }
 extension Int: Extent { public var dim: Dim { Dim(self) } }
 extension Dim: Extent { public var dim: Dim { self } }
 
+/// The product of extents; nil if no machine could count so many elements.
+package func countedElements(_ extents: [Int]) -> Int? {
+  var count = 1
+  for extent in extents {
+    let (product, overflows) = count.multipliedReportingOverflow(by: extent)
+    if overflows { return nil }
+    count = product
+  }
+  return count
+}
+
 extension TensorView {
   /// Different coordinates are different memory, as far as ordered strides show.
   package var elementsAreDistinct: Bool {
@@ -75,7 +86,8 @@ extension TensorView {
     var view = self
     view.offset += start * strides[axis] * dtype.size
     view.extents[axis] = count
-    view.strides[axis] = strides[axis] * step
+    // A step beyond the only element says nothing, and must not overflow.
+    view.strides[axis] = count > 1 ? strides[axis] * step : strides[axis]
     return view
   }
 
@@ -84,7 +96,7 @@ extension TensorView {
     var view = self
     let span = (size - 1) * dilation + 1
     view.extents[axis] = max((extents[axis] - span) / step + 1, 0)
-    view.strides[axis] = strides[axis] * step
+    view.strides[axis] = view.extents[axis] > 1 ? strides[axis] * step : strides[axis]
     view.extents.append(size)
     view.strides.append(strides[axis] * dilation)
     return view
@@ -147,15 +159,18 @@ extension Tensor {
     let count = source.elementCount
     var extents = wanted
     if let free = extents.firstIndex(of: -1) {
-      let known = extents.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
+      let known = countedElements(extents.enumerated().filter { $0.offset != free }.map(\.element)) ?? 0
       guard known > 0, count % known == 0 else {
         throw Diagnostic(.shape, "reshape: \(source.extents) has \(count) elements, which \(wanted) does not divide")
       }
       extents[free] = count / known
     }
-    guard extents.allSatisfy({ $0 >= 0 }), extents.reduce(1, *) == count else {
+    let wantedCount = countedElements(extents)
+    guard extents.allSatisfy({ $0 >= 0 }), wantedCount == count else {
       throw Diagnostic(
-        .shape, "reshape: \(source.extents) has \(count) elements, \(wanted) has \(extents.reduce(1, *))")
+        .shape,
+        "reshape: \(source.extents) has \(count) elements, \(wanted) has \(wantedCount.map { "\($0)" } ?? "too many")",
+        remedy: "the extents' product must be \(count)")
     }
     if let reshaped = source.reshapedView(extents) { return Tensor(reshaped) }
     let copy = try contiguousCopy().view
@@ -210,9 +225,12 @@ extension Tensor {
         extents.append(wanted == -1 && i >= lead ? source.extents[i - lead] : wanted)
       }
       guard lead >= 0,
-        source.extents.indices.allSatisfy({ source.extents[$0] == 1 || source.extents[$0] == extents[lead + $0] })
+        source.extents.indices.allSatisfy({ source.extents[$0] == 1 || source.extents[$0] == extents[lead + $0] }),
+        extents.allSatisfy({ $0 >= 0 }), countedElements(extents) != nil
       else {
-        throw Diagnostic(.shape, "expand: \(source.extents) cannot be repeated to \(extents)")
+        throw Diagnostic(
+          .shape, "expand: \(source.extents) cannot be repeated to \(extents)",
+          remedy: "only axes of extent 1 repeat, to extents of 0 or more")
       }
       return Tensor(source.expanded(to: extents))
     }

@@ -1,4 +1,5 @@
 import Basics
+import TensorTypes
 import Tensors
 import Testing
 
@@ -63,5 +64,22 @@ import Testing
   @Test func rows_of_different_lengths_are_no_tensor() {
     #expect(Tensor([[1, 2], [3]]).failure?.message.contains("rows of 2 and 1") == true)
     #expect(Tensor([[1, 2, 3], [4, 5, 6]]).shape.description == "[2, 3]")
+  }
+
+  @Test func extents_beyond_any_machine_give_failed_tensors() {
+    let x = Tensor.ones(1)
+    let huge = Int.max
+    #expect(x.expanded(huge, huge).failure?.kind == .shape)
+    #expect(x.reshaped(huge, 4).failure?.kind == .shape)
+    #expect(x.repeated([huge, 8]).failure?.kind == .argument)
+    #expect(Tensor.zeros(huge, huge).failure?.kind == .memory)
+    #expect(Tensor([1, 2], shape: [huge, 2]).failure?.kind == .shape)
+    #expect(Tensor.arange(huge).failure?.kind == .argument)
+    #expect(x.narrowed(0, start: 0, count: huge).failure?.kind == .index)
+    #expect(x.chunks(huge).count == 1)
+    var random = RandomGenerator(seed: 1)
+    #expect(random.uniform([Dim(huge), Dim(huge)]).failure?.kind == .memory)
+    #expect(x[stride(from: 0, to: huge, by: huge)].failure == nil)
+    #expect(x.rolled([.min], axes: [0]).failure == nil)
   }
 }
