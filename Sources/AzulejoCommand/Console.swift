@@ -43,11 +43,22 @@ enum Console {
       while done < bytes.count, let start = bytes.baseAddress {
         let count = systemWrite(descriptor, start + done, bytes.count - done)
         if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return false }
+        guard count > 0 else {
+          if descriptor == STDOUT_FILENO, errno != EPIPE { stopWriting() }
+          return false
+        }
         done += count
       }
       return true
     }
+  }
+
+  /// A reader that went away has what it wanted; a full disk has not.
+  private static func stopWriting() -> Never {
+    let reason = String(cString: strerror(errno))
+    complain(
+      Diagnostic(.file, "standard output cannot be written: \(reason)", remedy: "make room, or write somewhere else"))
+    exit(1)
   }
 
   /// "1.2 MB".

@@ -102,7 +102,7 @@ struct GenerateCommand: ParsableCommand {
       ("arithmetic_seconds", .number(arithmetic)), ("other_seconds", .number(other)),
       ("total_seconds", .number(total)),
     ])
-    func number(_ value: Double) -> String { "\(Console.rounded(value, 1))" }
+    func number(_ value: Double) -> String { "\(Console.rounded(value, value < 10 ? 2 : 1))" }
     Console.note(
       "\(made.prompt.count) prompt tokens at \(number(made.prefillTokensPerSecond))/s, \(made.tokens.count) tokens at "
         + "\(number(made.decodeTokensPerSecond))/s, loading \(Console.rounded(loaded, 2)) s, kernels "

@@ -156,6 +156,22 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
     #expect(doctor.output.contains("apt-get install libllvm19"))
   }
 
+  @Test func output_that_cannot_be_written_is_an_error() throws {
+    let process = Process()
+    process.executableURL = try commandURL()
+    process.arguments = ["devices"]
+    // Where there is no such file, the test has nothing to say.
+    guard let full = FileHandle(forWritingAtPath: "/dev/full") else { return }
+    process.standardOutput = full
+    let errors = Pipe()
+    process.standardError = errors
+    try process.run()
+    process.waitUntilExit()
+    let text = String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+    #expect(process.terminationStatus == 1)
+    #expect(text.contains("azulejo: error: standard output cannot be written"))
+  }
+
   // MARK: With models
 
   @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"))
