@@ -123,7 +123,9 @@ public struct Llama: Sendable {
 
   /// Logits [vocabulary] of the token after `tokens`, which are appended to the cache.
   ///
-  /// - Parameter tokens: i64 [n], n at least 1; the cache must have room for them.
+  /// - Parameters:
+  ///   - tokens: at least one id; the cache must have room for them.
+  ///   - cache: what the model remembers so far; grows by the tokens.
   /// - Throws: a Diagnostic if the cache is full or an id is outside the vocabulary.
   public func callAsFunction(_ tokens: [Int32], _ cache: inout KVCache) throws(Diagnostic) -> Tensor {
     let c = configuration
