@@ -143,9 +143,10 @@ extension Lowering {
       return
     }
     let own = kernel[value].dtype ?? .i64
-    let walk = Walk(
+    var walk = Walk(
       shape: kernel[value].shape, guards: plan.demand(of: demanded ?? value),
       vectorAxis: vectorAxis([value], kernel[value].shape, storing: home))
+    walk.hasScalarTail = walk.vectorAxis.map { gathers([value], along: $0) } ?? false
     if case .memory(_, _, let inner) = home, let turn = turn(value, written: inner) {
       turned(walk, value, turn) { box, values in
         write(home, dtype ?? own, dtype.map { dtype in values.map { e.convert($0, own, dtype) } } ?? values, box)

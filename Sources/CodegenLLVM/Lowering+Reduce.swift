@@ -16,7 +16,8 @@ extension Lowering {
     let home: Home? = isScalar ? nil : allocate(value)
     let dtype = kernel[operand].dtype ?? .f32
     let lanesAxis = vectorAxis([operand], shape)
-    let walk = Walk(shape: shape, guards: guards, vectorAxis: lanesAxis)
+    var walk = Walk(shape: shape, guards: guards, vectorAxis: lanesAxis)
+    walk.hasScalarTail = lanesAxis.map { gathers([operand], along: $0) } ?? false
     let reduction = Reduction(lowering: self, operand: operand, monoid: monoid, dtype: dtype)
 
     if let lanesAxis, !walked.contains(lanesAxis) {

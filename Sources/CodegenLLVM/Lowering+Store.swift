@@ -103,6 +103,9 @@ extension Lowering {
     {
       walk.vectorAxis = nil
     }
+    if let axis = walk.vectorAxis {
+      walk.hasScalarTail = gathers(values, along: axis, storing: group.map(\.access))
+    }
     func put(_ box: Box) {
       let results = values.map { eval($0, box) }
       for (target, registers) in zip(group, results) {

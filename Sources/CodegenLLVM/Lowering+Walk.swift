@@ -15,6 +15,8 @@ struct Walk {
   var fixed: [Int: Coordinate] = [:]
   /// Vectors per group at most.
   var most = Int.max
+  /// The last elements of a row one by one, even where the target can mask: gathers under a mask are long code.
+  var hasScalarTail = false
   /// Vectors per group, widest first, where the walk has its own idea.
   var widths: [Int]?
 }
@@ -110,6 +112,38 @@ extension Lowering {
     return candidates.max { rank($0) < rank($1) }
   }
 
+  /// Whether lanes along `axis` are loaded or stored one by one.
+  func gathers(_ values: [TileValue], along axis: Int, storing accesses: [Access] = []) -> Bool {
+    func isScattered(_ access: Access, _ axis: Int, _ shape: [Extent]) -> Bool {
+      var step: Int? = 0
+      for (i, map) in access.axes.enumerated() {
+        if let tile = map.indirect, kernel[tile].shape[axis] != .constant(1) { return true }
+        guard map.tileAxis == axis, let known = step else { continue }
+        switch kernel.buffers[access.buffer].layout {
+        case .strided(let strides): step = facts.constant(strides[i]).map { known + $0 * map.scale }
+        case .rowMajor, .panels: step = i == access.axes.count - 1 ? known + map.scale : nil
+        }
+      }
+      let size = kernel.buffers[access.buffer].dtype.size
+      return step != 0 && step.map { $0 * size } != (access.reinterpreted ?? kernel.buffers[access.buffer].dtype).size
+    }
+    var seen: Set<TileValue> = []
+    func visit(_ value: TileValue, _ axis: Int) -> Bool {
+      guard seen.insert(value).inserted, homes[value] == nil || pending.contains(value) else { return false }
+      switch kernel[value].operation {
+      case .load(let access, _): return isScattered(access, axis, kernel[value].shape)
+      case .map(_, let operands): return operands.contains { visit($0, axis) }
+      case .convert(let a), .bitcast(let a): return visit(a, axis)
+      case .broadcast(let a): return kernel[a].shape[axis] != .constant(1) && visit(a, axis)
+      case .transpose(let a, let permutation): return visit(a, permutation[axis])
+      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
+        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+        return false
+      }
+    }
+    return accesses.contains { isScattered($0, axis, []) } || values.contains { visit($0, axis) }
+  }
+
   func unroll(cost: Int) -> Int { cost <= 12 ? 4 : cost <= 40 ? 2 : 1 }
 
   // MARK: Ranges
@@ -187,8 +221,8 @@ extension Lowering {
     }
     var state = carried
     var from = e.index(0)
-    let masks = walkCanMask
-    var groups = walk.widths ?? [unroll]
+    let masks = walkCanMask && !walk.hasScalarTail
+    var groups = walk.hasScalarTail ? [1] : walk.widths ?? [unroll]
     if !masks || unroll == 1, groups.last != 1 { groups.append(1) }
     for vectors in groups {
       if let constant = e.constantIndex(end), constant < vectors * lanes { continue }
@@ -234,10 +268,11 @@ extension Lowering {
       let isFirst = e.compare(LLVMIntEQ, turn, e.index(0))
       let from = e.select(isFirst, e.index(0), last)
       let to = e.select(isFirst, first, end)
-      e.loop(from: from, to: to, step: walkCanMask ? lanes : 1) { counter, _ in
+      let masks = walkCanMask && !walk.hasScalarTail
+      e.loop(from: from, to: to, step: masks ? lanes : 1) { counter, _ in
         var box = row
         box.start[axis] = coordinate(counter, multiple: 1)
-        if walkCanMask {
+        if masks {
           box.vectorAxis = axis
           box.mask = firstLanes(e.indexSubtract(to, counter))
         }
@@ -271,7 +306,7 @@ extension Lowering {
       var streams = isLarge
       for head in heads.dropFirst() { streams = e.and(streams, e.compare(LLVMIntEQ, head, heads[0])) }
       let head = e.select(streams, heads[0], e.index(0))
-      alignedStrip(walk, row, axis, unroll(cost: cost), head: head, streams: streams, body)
+      alignedStrip(walk, row, axis, walk.hasScalarTail ? 1 : unroll(cost: cost), head: head, streams: streams, body)
       return []
     }
   }
