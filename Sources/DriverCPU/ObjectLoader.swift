@@ -37,14 +37,9 @@ package final class ObjectLoader: @unchecked Sendable {
     else { throw Diagnostic(.memory, "no memory for \(size) bytes of machine code") }
     base = mapping
     symbols = image.symbols
-    do {
-      try image.place(at: mapping)
-    } catch {
-      munmap(mapping, size)
-      throw error
-    }
+    // From here on a throw runs `deinit`, which unmaps: once, since another thread may get the addresses next.
+    try image.place(at: mapping)
     if mprotect(mapping, size, PROT_READ | PROT_EXEC) != 0 {
-      munmap(mapping, size)
       throw Diagnostic(
         .memory, "this system refuses to make memory executable",
         remedy: "allow it (SELinux: execmem), or run with the interpreter device")
