@@ -26,12 +26,9 @@ extension Graph {
   /// A reindexing that leaves every axis where it is or inserts, drops or repeats axes of extent 1:
   /// the operand's tile is the result's tile.
   func isAxisPreserving(_ value: Value) -> Bool {
-    switch self[value].primitive {
-    case .broadcast: return true
-    case .reshape(let shape):
-      return type(self[value].operands[0]).shape.dims.filter { !$0.isKnown(1) } == shape.dims.filter { !$0.isKnown(1) }
-    default: return false
-    }
+    if case .broadcast = self[value].primitive { return true }
+    guard case .reshape(let shape) = self[value].primitive else { return false }
+    return type(self[value].operands[0]).shape.dims.filter { !$0.isKnown(1) } == shape.dims.filter { !$0.isKnown(1) }
   }
 
   /// A parameter whose strides are those of its shape, or a value that will be written row-major.

@@ -43,9 +43,9 @@ extension NestEmitter {
     // Axes the operand does not depend on still count their elements.
     var shape = builder.shape(operand)
     for axis in axes { shape[axis] = tile[axis] }
-    switch node.primitive {
-    case .scan, .argScan, .sortOrder: shape = naturalShape(coordinates)
-    default: break
+    switch node.primitive.definition.lowering {
+    case .scan, .argScan, .sort: shape = naturalShape(coordinates)
+    case .leaf, .pointwise, .reindex, .reduction, .argReduction, .contraction, .gather, .scatter, .call: break
     }
     let whole = repeating(operand, shape)
     let dtype = builder.dtype(whole)

@@ -231,10 +231,10 @@ struct NestEmitter: ~Copyable {
   /// A splat is remade in the wanted shape, so that constants stay constants.
   mutating func repeating(_ value: TileValue, _ shape: [Extent]) -> TileValue {
     if builder.shape(value) == shape { return value }
-    switch builder.kernel[value].operation {
-    case .splat(let constant): return builder.splat(constant, shape)
-    case .splatArgument(let argument): return builder.splatArgument(argument, builder.dtype(value), shape)
-    default: return builder.broadcast(value, shape)
+    if case .splat(let constant) = builder.kernel[value].operation { return builder.splat(constant, shape) }
+    if case .splatArgument(let argument) = builder.kernel[value].operation {
+      return builder.splatArgument(argument, builder.dtype(value), shape)
     }
+    return builder.broadcast(value, shape)
   }
 }
