@@ -61,8 +61,9 @@ let package = Package(
     layer("Conformance", ["Tensors", "Formats"]),  // runs recorded cases of another system
     // 8
     layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
+    layer("Insight", ["Tensors"]),  // roofline, machine card, benchmark statistics, reports
     layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
-    .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", arguments]),
+    .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", "Insight", arguments]),
     .executableTarget(
       name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"],
       path: "Benchmarks/Execution"),
@@ -98,6 +99,7 @@ let package = Package(
     tests(
       "LanguageModelsTests",
       ["AzulejoCommand", "LanguageModels", "Tensors", "Tokenizers", "Formats", "Basics"]),
+    tests("InsightTests", ["Insight", "Tensors", "Engine", "Targets", "TileIR", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]
