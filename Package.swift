@@ -82,7 +82,12 @@ let package = Package(
     tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
-    tests("CodegenTests", ["CodegenLLVM", "DriverCPU", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
+    tests(
+      "CodegenTests",
+      [
+        "CodegenLLVM", "DriverCPU", "Fusion", "GraphIR", "RandomGraphs", "TileIR", "Scalars", "Targets", "TensorTypes",
+        "Basics",
+      ]),
     tests("ScalarsTests", ["Scalars", "TensorTypes"]),
     tests("BasicsTests", ["Basics"]),
     tests("TokenizersTests", ["Tokenizers", "Formats"]),

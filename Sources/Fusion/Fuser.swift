@@ -29,6 +29,7 @@ package enum Fuser {
     case .pointwise: try emitter.tilePointwise()
     case .rows(let anchors): try emitter.tileRows(anchors)
     case .contraction(let value): try emitter.tileContraction(value)
+    case .attention(let pattern): try emitter.tileAttention(pattern)
     case .scatter(let value): try emitter.tileScatter(value)
     }
     return emitter.finish()

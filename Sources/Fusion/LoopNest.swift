@@ -12,6 +12,8 @@ package struct LoopNest: Sendable {
     case rows(anchors: [Value])
     /// Sums of products.
     case contraction(Value)
+    /// Softmax of products with keys, times values, without the scores in memory.
+    indirect case attention(AttentionPattern)
     /// Base copied, then updates combined in.
     case scatter(Value)
   }

@@ -39,6 +39,11 @@ struct ContractionPlan {
     }
   }
 
+  init(_ graph: Graph, _ value: Value, _ axes: ContractionAxes) {
+    let operands = graph[value].operands
+    self.init(axes, left: graph.type(operands[0]).shape, right: graph.type(operands[1]).shape)
+  }
+
   var innerExtent: Dim { inner.map(\.extent).reduce(1, *) }
   func isVector(_ axes: [Axis]) -> Bool { axes.allSatisfy { $0.extent.isKnown(1) } }
 }
@@ -52,8 +57,7 @@ extension NestEmitter {
     guard case .contraction(let axes) = node.primitive else {
       throw Diagnostic(.compiler, "fusion: \(node.primitive.definition.name) is no contraction")
     }
-    let plan = ContractionPlan(
-      axes, left: graph.type(node.operands[0]).shape, right: graph.type(node.operands[1]).shape)
+    let plan = ContractionPlan(graph, value, axes)
     let isFloat = node.type.dtype.isFloating
     if !isFloat || plan.isVector(plan.rows) || plan.isVector(plan.columns) {
       try tileVectorProduct(value, plan)
@@ -109,7 +113,7 @@ extension NestEmitter {
     }
   }
 
-  private mutating func storeRoots(_ coordinates: [Coordinate]) throws(Diagnostic) {
+  mutating func storeRoots(_ coordinates: [Coordinate]) throws(Diagnostic) {
     for root in nest.roots {
       let value = try emit(root.value, coordinates)
       store(root, value, coordinates)
@@ -137,7 +141,7 @@ extension NestEmitter {
 
   // MARK: Matrix products
 
-  private struct ProductTiles {
+  struct ProductTiles {
     var rows: Int
     var columns: Int
     var slice: Int
@@ -145,7 +149,7 @@ extension NestEmitter {
   }
 
   /// Blocks for a register box: four boxes high, a B panel slice that stays in the nearest cache.
-  private func tiles(_ compute: DType) -> ProductTiles {
+  func tiles(_ compute: DType) -> ProductTiles {
     let box = context.target.registerBox
     let panel = max(box.columns * 4 / compute.size, 4)
     return ProductTiles(rows: box.rows * 4, columns: panel * 16, slice: 1024, panel: panel)
@@ -237,7 +241,7 @@ extension NestEmitter {
   }
 
   /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line], all inner axes made one.
-  private mutating func pack(
+  mutating func pack(
     _ name: String, _ value: Value, outer: [ContractionPlan.Axis], line: ContractionPlan.Axis, _ plan: ContractionPlan,
     _ compute: DType, layout: BufferLayout, lineFirst: Bool, _ position: (ContractionPlan.Axis) -> Int?
   ) throws(Diagnostic) -> Int {

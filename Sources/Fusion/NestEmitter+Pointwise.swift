@@ -121,7 +121,7 @@ extension NestEmitter {
     }
     switch nest.form {
     case .pointwise, .rows: return true
-    case .contraction, .scatter: return false
+    case .contraction, .attention, .scatter: return false
     }
   }
 }

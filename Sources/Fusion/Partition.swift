@@ -10,12 +10,14 @@ package enum Refusal: Sendable, Hashable, CustomStringConvertible {
   case otherDomain(Value)
   case reorderedConsumer(Value)
   case needsAddress(Value)
+  case notAttention(Value, String)
 
   package var description: String {
     switch self {
     case .otherDomain(let value): "%\(value.id) is computed over other axes than its consumer"
     case .reorderedConsumer(let value): "the consumer of %\(value.id) reads its elements in another order"
     case .needsAddress(let value): "%\(value.id) is read at computed positions"
+    case .notAttention(let value, let reason): "%\(value.id) is no attention in one kernel: \(reason)"
     }
   }
 }
@@ -27,6 +29,7 @@ struct Partition {
   private(set) var temporaries: [TensorType] = []
   private(set) var refusals: [Refusal] = []
 
+  private let attentions: AttentionFinder
   /// Which nest an anchor was placed in.
   private var home: [Value: Int] = [:]
   /// Values that have been given memory.
@@ -34,10 +37,12 @@ struct Partition {
 
   init(_ graph: Graph) throws(Diagnostic) {
     self.graph = graph
+    let live = graph.liveValues()
+    attentions = AttentionFinder(graph, live: live)
+    refusals = attentions.refusals
     for (i, node) in graph.nodes.enumerated() {
       if case .parameter(let p) = node.primitive { memory[Value(i)] = .parameter(p) }
     }
-    let live = graph.liveValues()
     for index in graph.nodes.indices where live.contains(Value(index)) { try place(Value(index)) }
     for (i, output) in graph.outputs.enumerated() { placeOutput(output, i) }
     connect()
@@ -90,6 +95,7 @@ struct Partition {
 
   private mutating func place(_ value: Value) throws(Diagnostic) {
     let node = graph[value]
+    if attentions.interior.contains(value) { return }
     switch lowering(value) {
     case .leaf, .pointwise: return
     case .reindex: placeReindex(value)
@@ -105,7 +111,12 @@ struct Partition {
         materialiseAnchors(anchors(below: operand)) { .otherDomain($0) }
       }
       home[value] = nests.count
-      let axes = node.type.shape.dims.map { LoopNest.Axis(extent: $0, reduced: false) }
+      var axes = node.type.shape.dims.map { LoopNest.Axis(extent: $0, reduced: false) }
+      if let pattern = attentions.patterns[value] {
+        axes.append(.init(extent: graph.type(pattern.scores).shape[pattern.keyAxis], reduced: true))
+        nests.append(LoopNest(name: graph.name, form: .attention(pattern), axes: axes, roots: [], inputs: [:]))
+        return
+      }
       nests.append(LoopNest(name: graph.name, form: .contraction(value), axes: axes, roots: [], inputs: [:]))
     case .scatter:
       for operand in node.operands { materialiseAnchors(anchors(below: operand)) { .otherDomain($0) } }
@@ -138,9 +149,17 @@ struct Partition {
       memory[value] = memory[operand]
       return
     }
+    if isPermutedAttention(value) { return }
     for operand in graph[value].operands {
       materialiseAnchors(anchors(below: operand)) { .reorderedConsumer($0) }
     }
+  }
+
+  /// An attention writes its result in any order of axes.
+  private func isPermutedAttention(_ value: Value) -> Bool {
+    let needed = anchors(below: value)
+    guard needed.count == 1, let anchor = needed.first, attentions.patterns[anchor] != nil else { return false }
+    return graph.axisOrder(of: value, from: anchor) != nil
   }
 
   private mutating func placeRow(_ value: Value) {
@@ -231,6 +250,7 @@ struct Partition {
     switch nests[nest].form {
     case .pointwise, .scatter: return false
     case .contraction: return shape == axes.map(\.extent) && graph.isElementwise(value, over: anchors(below: value))
+    case .attention(let pattern): return graph.axisOrder(of: value, from: pattern.mix) != nil
     case .rows:
       return shape == axes.map(\.extent) || shape == axes.filter { !$0.reduced }.map(\.extent)
     }

@@ -1,0 +1,372 @@
+// Tiling of attention: softmax(queries . keys) . values as one reduction over the keys that carries, for every query, the
+// running maximum, the running sum of exponentials and the running weighted sum (Milakov 2018, Dao 2022).
+// Not a special kernel: products, reductions and maps of the tile language. Surprise: the elementwise work on the scores
+// is emitted from the graph at the block's coordinates, so any mask or bias comes along.
+//
+//   many queries: phase 0 packs keys, phase 1 packs values unless they can be read in place,
+//                 phase 2, for each block of queries: for each block of keys: maximum, sum, weighted sum; epilogue
+//   few queries:  phase 0, for each chunk of keys: maximum, sum, weighted sum, streaming keys and values once,
+//                 phase 1 combines the chunks; epilogue
+import Basics
+import GraphIR
+import Scalars
+import TensorTypes
+import TileIR
+
+/// Rows (queries, or query heads of one key head) up to which keys are streamed instead of packed.
+private let fewRows = 16
+/// Keys of one chunk where queries are few. Part of the result's definition: it fixes the order of additions.
+private let chunkKeys = 128
+/// Keys of one block where queries are many: scores of a block stay in the nearest cache.
+private let blockKeys = 128
+
+extension NestEmitter {
+  mutating func tileAttention(_ pattern: AttentionPattern) throws(Diagnostic) {
+    let tiling = try AttentionTiling(graph, pattern)
+    if tiling.isNarrow { try tileFewQueries(tiling) } else { try tileManyQueries(tiling) }
+  }
+
+  // MARK: Many queries
+
+  private mutating func tileManyQueries(_ tiling: AttentionTiling) throws(Diagnostic) {
+    let sizes = tiles(tiling.scoreDType)
+    let panels = BufferLayout.panels(width: sizes.panel, pad: 0)
+    let packedKeys = try pack(
+      "keys", tiling.keys, outer: tiling.keyOuter, line: tiling.scoreKey, tiling.scorePlan, tiling.scoreDType,
+      layout: panels, lineFirst: false, tiling.keyPosition)
+    var packedValues: Int?
+    if !isReadInPlace(tiling.values, along: tiling.valuePosition(tiling.out), tiling.compute) {
+      packedValues = try pack(
+        "values", tiling.values, outer: tiling.mixPlan.batch, line: tiling.out, tiling.mixPlan, tiling.compute,
+        layout: panels, lineFirst: false, tiling.valuePosition)
+    }
+
+    let rows = tiling.shape[tiling.pattern.rowAxis ?? 0]
+    let total = index(tiling.shape[tiling.pattern.keyAxis])
+    let rowTotal = index(rows)
+    let grid = [builder.index(.ceilDivide, rowTotal, sizes.rows)] + tiling.outer.map { index(tiling.shape[$0]) }
+    let ids = builder.openPhase(grid)
+    forget()
+    let zero = builder.index(0)
+    let row = builder.index(.multiply, ids[0], sizes.rows)
+    var at = [Coordinate](repeating: Coordinate(start: zero), count: tiling.shape.rank)
+    for (i, axis) in tiling.outer.enumerated() { at[axis] = Coordinate(start: ids[1 + i]) }
+    if let axis = tiling.pattern.rowAxis { at[axis] = Coordinate(start: row, tileAxis: 0, guarded: true) }
+
+    let (high, depth, width) = (
+      Extent.constant(sizes.rows), extent(tiling.inner.extent), extent(tiling.out.extent)
+    )
+    tile = [high, depth]
+    let q = try emit(
+      tiling.queries, tiling.operandCoordinates(tiling.queries, at, tiling.queryPosition, inner: 1, zero, graph))
+    let queries = repeating(builder.convert(q, to: tiling.scoreDType), tile)
+    let start = [
+      builder.splat(ScalarConstant(tiling.compute, -.infinity), [high, .constant(1)]),
+      builder.splat(ScalarConstant(tiling.compute, 0), [high, .constant(1)]),
+      builder.splat(ScalarConstant(tiling.compute, 0), [high, width]),
+    ]
+    forget()
+    let trips = builder.index(.ceilDivide, total, blockKeys)
+    let (counter, carried) = builder.openLoop(start)
+    let first = builder.index(.multiply, counter, blockKeys)
+    let left = builder.index(.subtract, total, first)
+    let count = Extent.value(builder.index(.minimum, left, blockKeys))
+    at[tiling.pattern.keyAxis] = Coordinate(start: first, tileAxis: 1)
+
+    tile = [high, count]
+    let lead = tiling.keyOuter.map { axis in AxisMap(at[axis.out ?? 0].start) }
+    let k = builder.load(
+      Access(packedKeys, lead + [AxisMap(zero, tileAxis: 0), AxisMap(first, tileAxis: 1)]), [depth, count])
+    let scores = builder.dot(builder.splat(ScalarConstant(tiling.scoreDType, 0), tile), queries, k)
+    let x = try logits(tiling, scores, at)
+    let part = softmaxPart(tiling, x, axis: 1, before: carried[0])
+    let v: TileValue
+    if let packedValues {
+      let lead = tiling.mixPlan.batch.map { axis in AxisMap(at[tiling.weightPosition(axis) ?? 0].start) }
+      v = builder.load(
+        Access(packedValues, lead + [AxisMap(first, tileAxis: 0), AxisMap(zero, tileAxis: 1)]), [count, width])
+    } else {
+      v = try values(tiling, at, keyAxis: 0, count, width)
+    }
+    let scale = map(.exp, [map(.subtract, [carried[0], part.shift])])
+    let sum = map(.multiplyAdd, [carried[1], scale, part.sum])
+    let mix = builder.dot(map(.multiply, [carried[2], scale]), part.weights, v)
+    let results = builder.closeLoop(
+      trips, start, counter: counter, carried: carried, yields: [part.maximum, sum, mix])
+    forget()
+    tile = [high, width]
+    try finish(tiling, maximum: results[0], sum: results[1], mix: results[2], at, zero)
+    builder.closePhase(grid)
+    forget()
+  }
+
+  // MARK: Few queries
+
+  private mutating func tileFewQueries(_ tiling: AttentionTiling) throws(Diagnostic) {
+    let total = index(tiling.shape[tiling.pattern.keyAxis])
+    let chunks = builder.index(.ceilDivide, total, chunkKeys)
+    let outer = tiling.outer.map { index(tiling.shape[$0]) }
+    let rows = index(tiling.rowExtent)
+    let width = index(tiling.out.extent)
+    let one = builder.index(1)
+    let partMaxima = builder.scratch("maxima", tiling.compute, outer + [chunks, rows, one], .rowMajor(pad: 0))
+    let partSums = builder.scratch("sums", tiling.compute, outer + [chunks, rows, one], .rowMajor(pad: 0))
+    let partMixes = builder.scratch("mixes", tiling.compute, outer + [chunks, rows, width], .rowMajor(pad: 0))
+    let high = extent(tiling.rowExtent)
+    let wide = extent(tiling.out.extent)
+
+    func coordinates(_ ids: ArraySlice<TileValue>, _ zero: TileValue) -> [Coordinate] {
+      var at = [Coordinate](repeating: Coordinate(start: zero), count: tiling.shape.rank)
+      for (axis, id) in zip(tiling.outer, ids) { at[axis] = Coordinate(start: id) }
+      if let axis = tiling.pattern.rowAxis { at[axis] = Coordinate(start: zero, tileAxis: 1) }
+      return at
+    }
+
+    // Tiles are [width of a head, rows, keys]; the first axis is summed at once.
+    let ids = builder.openPhase([chunks] + outer)
+    forget()
+    let zero = builder.index(0)
+    var at = coordinates(ids[1...], zero)
+    let first = builder.index(.multiply, ids[0], chunkKeys)
+    let left = builder.index(.subtract, total, first)
+    let count = Extent.value(builder.index(.minimum, left, chunkKeys))
+    at[tiling.pattern.keyAxis] = Coordinate(start: first, tileAxis: 2)
+    tile = [extent(tiling.inner.extent), high, count]
+    let q = try emit(
+      tiling.queries, tiling.operandCoordinates(tiling.queries, at, tiling.queryPosition, inner: 0, zero, graph))
+    let k = try emit(
+      tiling.keys, tiling.operandCoordinates(tiling.keys, at, tiling.keyPosition, inner: 0, zero, graph))
+    let wideQ = builder.convert(q, to: tiling.scoreDType)
+    let wideK = builder.convert(k, to: tiling.scoreDType)
+    let product = repeating(map(.multiply, [wideQ, wideK]), tile)
+    let scores = builder.reduce(.sum, [0], product)
+    forget()
+    tile = [.constant(1), high, count]
+    let x = try logits(tiling, scores, at)
+    let part = softmaxPart(tiling, x, axis: 2, before: nil)
+    let v = try values(tiling, at, keyAxis: 1, count, wide)
+    let nothing = builder.splat(ScalarConstant(tiling.compute, 0), [.constant(1), high, wide])
+    let mix = builder.dot(nothing, part.weights, v)
+    let lead = ids[1...].map { AxisMap($0) } + [AxisMap(ids[0]), AxisMap(zero, tileAxis: 1)]
+    builder.store(Access(partMaxima, lead + [AxisMap(zero)]), part.maximum)
+    builder.store(Access(partSums, lead + [AxisMap(zero)]), part.sum)
+    builder.store(Access(partMixes, lead + [AxisMap(zero, tileAxis: 2)]), mix)
+    builder.closePhase([chunks] + outer)
+    forget()
+
+    let grid = outer.isEmpty ? [one] : outer
+    let places = builder.openPhase(grid)
+    at = coordinates(places[...], zero)
+    let all = Extent.value(chunks)
+    let from =
+      (outer.isEmpty ? [] : places.map { AxisMap($0) }) + [AxisMap(zero, tileAxis: 0), AxisMap(zero, tileAxis: 1)]
+    let maxima = builder.load(Access(partMaxima, from + [AxisMap(zero)]), [all, high, .constant(1)])
+    let sums = builder.load(Access(partSums, from + [AxisMap(zero)]), [all, high, .constant(1)])
+    let mixes = builder.load(Access(partMixes, from + [AxisMap(zero, tileAxis: 2)]), [all, high, wide])
+    tile = [all, high, wide]
+    let maximum = builder.reduce(.maximum, [0], maxima)
+    let scale = map(.exp, [map(.subtract, [maxima, seen(maximum, tiling.compute)])])
+    let sum = builder.reduce(.sum, [0], map(.multiply, [sums, scale]))
+    let whole = builder.reduce(.sum, [0], map(.multiply, [mixes, scale]))
+    tile = [.constant(1), high, wide]
+    try finish(tiling, maximum: maximum, sum: sum, mix: whole, at, zero)
+    builder.closePhase(grid)
+    forget()
+  }
+
+  // MARK: Parts
+
+  /// The elementwise work on a block of scores, over the whole block.
+  private mutating func logits(
+    _ tiling: AttentionTiling, _ scores: TileValue, _ at: [Coordinate]
+  ) throws(Diagnostic) -> TileValue {
+    // Half floats that are widened at once are not rounded in between.
+    for value in tiling.widened { bound[value] = scores }
+    bound[tiling.pattern.scores] = builder.convert(scores, to: graph.type(tiling.pattern.scores).dtype)
+    let x = try emit(tiling.pattern.logits, at)
+    return repeating(builder.convert(x, to: tiling.compute), tile)
+  }
+
+  private struct SoftmaxPart {
+    var maximum: TileValue
+    /// The maximum, or 0 where everything is -infinity so far.
+    var shift: TileValue
+    var weights: TileValue
+    var sum: TileValue
+  }
+
+  private mutating func softmaxPart(
+    _ tiling: AttentionTiling, _ x: TileValue, axis: Int, before: TileValue?
+  ) -> SoftmaxPart {
+    var maximum = builder.reduce(.maximum, [axis], x)
+    if let before { maximum = map(.maximum, [before, maximum]) }
+    let shift = seen(maximum, tiling.compute)
+    let weights = map(.exp, [map(.subtract, [x, shift])])
+    return SoftmaxPart(
+      maximum: maximum, shift: shift, weights: weights, sum: builder.reduce(.sum, [axis], weights))
+  }
+
+  private mutating func seen(_ maximum: TileValue, _ dtype: DType) -> TileValue {
+    let shape = builder.shape(maximum)
+    let isHidden = map(.equal, [maximum, builder.splat(ScalarConstant(dtype, -.infinity), shape)])
+    return map(.select, [isHidden, builder.splat(ScalarConstant(dtype, 0), shape), maximum])
+  }
+
+  /// Values [keys, width of a head] on the last two axes of the tile.
+  private mutating func values(
+    _ tiling: AttentionTiling, _ at: [Coordinate], keyAxis: Int, _ count: Extent, _ width: Extent
+  ) throws(Diagnostic) -> TileValue {
+    let scoreTile = tile
+    var places = at
+    places[tiling.pattern.keyAxis].tileAxis = keyAxis
+    let zero = builder.index(0)
+    tile = [Extent](repeating: .constant(1), count: scoreTile.count - 2) + [count, width]
+    var coordinates = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(tiling.values).shape.rank)
+    for axis in tiling.mixPlan.batch + tiling.mixPlan.inner {
+      if let slot = tiling.valuePosition(axis), let from = tiling.weightPosition(axis) {
+        coordinates[slot] = places[from]
+      }
+    }
+    if let slot = tiling.valuePosition(tiling.out) {
+      coordinates[slot] = Coordinate(start: zero, tileAxis: scoreTile.count - 1)
+    }
+    let loaded = try emit(tiling.values, coordinates)
+    let whole = repeating(loaded, tile)
+    tile = scoreTile
+    return whole
+  }
+
+  /// Divides by the sum as the graph does, then the roots' own work.
+  private mutating func finish(
+    _ tiling: AttentionTiling, maximum: TileValue, sum: TileValue, mix: TileValue, _ at: [Coordinate], _ zero: TileValue
+  ) throws(Diagnostic) {
+    let pattern = tiling.pattern
+    var total = sum
+    if pattern.hiddenRowsAreNaN {
+      let shape = builder.shape(sum)
+      let isHidden = map(.equal, [maximum, builder.splat(ScalarConstant(tiling.compute, -.infinity), shape)])
+      total = map(.select, [isHidden, builder.splat(ScalarConstant(tiling.compute, .nan), shape), sum])
+    }
+    bound[pattern.maximum] = builder.convert(maximum, to: graph.type(pattern.maximum).dtype)
+    if let value = pattern.sum { bound[value] = builder.convert(total, to: graph.type(value).dtype) }
+    var row = at
+    row[pattern.keyAxis] = Coordinate(start: zero)
+    var result = mix
+    for factor in pattern.factors {
+      let made = try emit(factor.value, row)
+      result = map(factor.divides ? .divide : .multiply, [result, builder.convert(made, to: tiling.compute)])
+    }
+    forget()
+    bound[pattern.mix] = builder.convert(result, to: graph.type(pattern.mix).dtype)
+    let plan = tiling.mixPlan
+    var out = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(pattern.mix).shape.rank)
+    for axis in plan.batch + plan.rows + plan.columns {
+      guard let slot = axis.out else { continue }
+      out[slot] = tiling.weightPosition(axis).map { at[$0] } ?? Coordinate(start: zero, tileAxis: tile.count - 1)
+    }
+    for root in nest.roots {
+      guard let order = graph.axisOrder(of: root.value, from: pattern.mix) else {
+        throw Diagnostic(.compiler, "fusion: %\(root.value.id) has other axes than its attention")
+      }
+      let moved = order.map { out[$0] }
+      let value = try emit(root.value, moved)
+      store(root, value, moved)
+    }
+  }
+
+  /// Whether the lanes of a tile can run along `axis` of what is in memory, in the dtype wanted.
+  private func isReadInPlace(_ value: Value, along axis: Int?, _ dtype: DType) -> Bool {
+    guard let axis, graph.type(value).dtype == dtype else { return false }
+    if let source = nest.inputs[value] {
+      guard case .parameter(let i) = source else { return axis == graph.type(value).shape.rank - 1 }
+      return graph.parameters[i].type.shape == graph.type(value).shape && graph.parameters[i].strides[axis].isKnown(1)
+    }
+    let node = graph[value]
+    if case .permute(let order) = node.primitive { return isReadInPlace(node.operands[0], along: order[axis], dtype) }
+    if case .slice(_, _, let steps) = node.primitive {
+      return steps[axis] == 1 && isReadInPlace(node.operands[0], along: axis, dtype)
+    }
+    guard case .broadcast = node.primitive else { return false }
+    let lead = node.type.shape.rank - graph.type(node.operands[0]).shape.rank
+    return axis >= lead && isReadInPlace(node.operands[0], along: axis - lead, dtype)
+  }
+}
+
+/// The axes of an attention, and its operands by the part they play.
+struct AttentionTiling {
+  let pattern: AttentionPattern
+  let scorePlan: ContractionPlan
+  let mixPlan: ContractionPlan
+  /// Of the scores.
+  let shape: Shape
+  let queries: Value
+  let keys: Value
+  let values: Value
+  /// The axis that scores are sums over, and the values' own.
+  let inner: ContractionPlan.Axis
+  let out: ContractionPlan.Axis
+  /// The keys' axis in the scores' plan.
+  let scoreKey: ContractionPlan.Axis
+  /// Axes of the keys that are no keys: key heads.
+  let keyOuter: [ContractionPlan.Axis]
+  /// Axes of the scores that are neither rows nor keys, innermost first.
+  let outer: [Int]
+  let scoreDType: DType
+  let compute: DType
+  /// Conversions of the scores that lose nothing of what was accumulated.
+  let widened: [Value]
+
+  init(_ graph: Graph, _ pattern: AttentionPattern) throws(Diagnostic) {
+    guard case .contraction(let scoreAxes) = graph[pattern.scores].primitive,
+      case .contraction(let mixAxes) = graph[pattern.mix].primitive
+    else { throw Diagnostic(.compiler, "fusion: an attention without products") }
+    self.pattern = pattern
+    scorePlan = ContractionPlan(graph, pattern.scores, scoreAxes)
+    mixPlan = ContractionPlan(graph, pattern.mix, mixAxes)
+    let shape = graph.type(pattern.scores).shape
+    self.shape = shape
+    let (scores, mix) = (graph[pattern.scores].operands, graph[pattern.mix].operands)
+    queries = scores[pattern.queriesAreLeft ? 0 : 1]
+    keys = scores[pattern.queriesAreLeft ? 1 : 0]
+    values = mix[pattern.weightsAreLeft ? 1 : 0]
+    let keyFree = pattern.queriesAreLeft ? scorePlan.columns : scorePlan.rows
+    guard let inner = scorePlan.inner.first, let scoreKey = keyFree.first(where: { $0.out == pattern.keyAxis }),
+      let out = (pattern.weightsAreLeft ? mixPlan.columns : mixPlan.rows).first
+    else { throw Diagnostic(.compiler, "fusion: an attention without keys") }
+    self.inner = inner
+    self.scoreKey = scoreKey
+    self.out = out
+    keyOuter = scorePlan.batch + keyFree.filter { $0.out != pattern.keyAxis }
+    outer = shape.dims.indices.reversed().filter {
+      $0 != pattern.rowAxis && $0 != pattern.keyAxis && !shape[$0].isKnown(1)
+    }
+    let made = graph.type(pattern.scores).dtype
+    scoreDType = made.computeDType
+    compute = graph.type(pattern.maximum).dtype.computeDType
+    let wide = scoreDType
+    let users = graph.nodes.indices.filter { graph.nodes[$0].operands.contains(pattern.scores) }.map { Value($0) }
+    let isWidened = users.allSatisfy { user in graph[user].primitive == .convert(wide) }
+    widened = made != wide && isWidened ? users : []
+  }
+
+  var rowExtent: Dim { pattern.rowAxis.map { shape[$0] } ?? 1 }
+  var isNarrow: Bool { rowExtent.knownValue.map { $0 <= fewRows } ?? false }
+
+  func queryPosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.queriesAreLeft ? axis.left : axis.right }
+  func keyPosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.queriesAreLeft ? axis.right : axis.left }
+  func weightPosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.weightsAreLeft ? axis.left : axis.right }
+  func valuePosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.weightsAreLeft ? axis.right : axis.left }
+
+  /// Coordinates of an operand of the scores from those of the scores; `inner`: the tile axis that sums run along.
+  func operandCoordinates(
+    _ operand: Value, _ at: [Coordinate], _ position: (ContractionPlan.Axis) -> Int?, inner tileAxis: Int,
+    _ zero: TileValue, _ graph: Graph
+  ) -> [Coordinate] {
+    var coordinates = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(operand).shape.rank)
+    for axis in scorePlan.batch + scorePlan.rows + scorePlan.columns {
+      if let slot = position(axis), let out = axis.out { coordinates[slot] = at[out] }
+    }
+    if let slot = position(inner) { coordinates[slot] = Coordinate(start: zero, tileAxis: tileAxis) }
+    return coordinates
+  }
+}

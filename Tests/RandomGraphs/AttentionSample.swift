@@ -1,0 +1,144 @@
+// Attentions as graphs, with every mask and form of softmax that models write. Not random shapes: tests choose them.
+// Surprise: scores have four axes, [key heads, query heads of one key head, queries, keys], and the result is permuted.
+import Basics
+import GraphIR
+import Scalars
+import TensorTypes
+
+/// An attention over [key heads, query heads of one, queries, keys] and what surrounds it.
+package struct AttentionSample: Sendable {
+  package enum Mask: CaseIterable, Sendable { case none, causal, boolean, added, slopes }
+  package enum Softmax: CaseIterable, Sendable { case plain, reciprocal, hiddenRowsAreZero }
+  package var heads = 2
+  package var shared = 1
+  package var queries = 5
+  package var keys = 7
+  package var width = 8
+  package var outWidth = 8
+  package var dtype = DType.f32
+  package var mask = Mask.none
+  package var softmax = Softmax.plain
+  /// Of the first query, for the causal mask.
+  package var start = 0
+  /// Keys and values lie in a cache [capacity, heads, width] with more rows than are read.
+  package var isCached = false
+  package var isSymbolic = true
+  /// Keys that nobody sees, by the boolean mask.
+  package var hidden: Int?
+
+  package init(
+    heads: Int = 2, shared: Int = 1, queries: Int = 5, keys: Int = 7, width: Int = 8, outWidth: Int = 8,
+    dtype: DType = .f32, mask: Mask = .none, softmax: Softmax = .plain, start: Int = 0, isCached: Bool = false,
+    isSymbolic: Bool = true, hidden: Int? = nil
+  ) {
+    self.heads = heads
+    self.shared = shared
+    self.queries = queries
+    self.keys = keys
+    self.width = width
+    self.outWidth = outWidth
+    self.dtype = dtype
+    self.mask = mask
+    self.softmax = softmax
+    self.start = start
+    self.isCached = isCached
+    self.isSymbolic = isSymbolic
+    self.hidden = hidden
+  }
+
+  package func graph() throws -> Graph {
+    var b = GraphBuilder(name: "attention")
+    func dim(_ name: String, _ value: Int) -> Dim { isSymbolic ? b.extent(name) : Dim(value) }
+    let (n, t, s) = (Dim(heads), queries == 1 ? 1 : dim("t", queries), dim("s", keys))
+    let (g, d, e) = (Dim(shared), Dim(width), Dim(outWidth))
+    let first = b.scalar("start", .i64)
+    let q = b.parameter("q", TensorType(dtype, [n, g, t, d]))
+    func cached(_ name: String, _ width: Dim) throws -> Value {
+      if isCached {
+        let whole = b.parameter(name, TensorType(dtype, [Dim(keys + 3), n, width]))
+        let read = try b.append(.slice(starts: [0, 0, 0], counts: [s, n, width], steps: [1, 1, 1]), whole)
+        return try b.append(.permute([1, 0, 2]), read)
+      }
+      return b.parameter(name, TensorType(dtype, [n, s, width]))
+    }
+    let (k, v) = (try cached("k", d), try cached("v", e))
+    let shape: Shape = [n, g, t, s]
+    let product = try b.append(
+      .contraction(ContractionAxes(batch: [.init(0, 0)], contracted: [.init(3, 2)])), q, k)
+    let scores = try b.convert(product, to: .f32)
+    var x = try b.append(.multiply, scores, b.filled(ScalarConstant(.f32, 0.37), shape))
+    let hiddenScore = try b.filled(ScalarConstant(.f32, -.infinity), shape)
+    switch mask {
+    case .none: break
+    case .causal:
+      let row = try b.append(.add, b.append(.iota(axis: 2, shape)), b.broadcast(first, shape))
+      let seen = try b.append(.lessOrEqual, b.append(.iota(axis: 3, shape)), row)
+      x = try b.append(.select, seen, x, hiddenScore)
+    case .boolean:
+      let given = b.parameter("mask", TensorType(.bool, [t, s]))
+      x = try b.append(.select, b.broadcast(given, shape), x, hiddenScore)
+    case .added:
+      let given = b.parameter("mask", TensorType(.f32, [n, 1, t, s]))
+      x = try b.append(.add, x, b.broadcast(given, shape))
+    case .slopes:
+      let far = try b.append(.subtract, b.append(.iota(axis: 3, shape)), b.append(.iota(axis: 2, shape)))
+      let slope = b.parameter("slope", TensorType(.f32, [n, 1, 1, 1]))
+      x = try b.append(
+        .multiplyAdd, b.append(.convert(.f32), far), b.broadcast(slope, shape), x)
+    }
+    let top = try b.append(.reduce(.maximum, axes: [3]), x)
+    var shift = top
+    if softmax == .hiddenRowsAreZero {
+      let kept: Shape = [n, g, t]
+      let isHidden = try b.append(.equal, top, b.filled(ScalarConstant(.f32, -.infinity), kept))
+      shift = try b.append(.select, isHidden, b.filled(ScalarConstant(.f32, 0), kept), top)
+    }
+    let exponentials = try b.append(.exp, b.append(.subtract, x, b.restoring(shift, [3], shape)))
+    var sum = try b.append(.reduce(.sum, axes: [3]), exponentials)
+    let weights: Value
+    switch softmax {
+    case .plain: weights = try b.append(.divide, exponentials, b.restoring(sum, [3], shape))
+    case .reciprocal:
+      let inverse = try b.append(.reciprocal, sum)
+      weights = try b.append(.multiply, exponentials, b.restoring(inverse, [3], shape))
+    case .hiddenRowsAreZero:
+      let kept: Shape = [n, g, t]
+      let isEmpty = try b.append(.equal, sum, b.filled(ScalarConstant(.f32, 0), kept))
+      sum = try b.append(.select, isEmpty, b.filled(ScalarConstant(.f32, 1), kept), sum)
+      weights = try b.append(.divide, exponentials, b.restoring(sum, [3], shape))
+    }
+    let mixed = try b.append(
+      .contraction(ContractionAxes(batch: [.init(0, 0)], contracted: [.init(3, 1)])),
+      b.convert(weights, to: dtype), v)
+    // As models continue: queries first.
+    return b.finish([try b.append(.permute([2, 0, 1, 3]), mixed)])
+  }
+
+  /// The launch arguments of the graph.
+  package func arguments(_ graph: Graph) -> [UInt64] {
+    graph.arguments.map { name in
+      switch name {
+      case "t": UInt64(queries)
+      case "s": UInt64(keys)
+      default: UInt64(bitPattern: Int64(start))
+      }
+    }
+  }
+
+  /// Extents and elements of each parameter.
+  package func tensors(_ graph: Graph, seed: Int) -> [(extents: [Int], elements: [Double])] {
+    var random = SeededGenerator(seed: seed)
+    let symbols = arguments(graph).map { Int(truncatingIfNeeded: $0) }
+    return graph.parameters.map { parameter in
+      let extents = parameter.type.shape.dims.map { $0.evaluated(symbols) ?? 0 }
+      let elements = (0..<extents.reduce(1, *)).map { i -> Double in
+        if parameter.type.dtype == .bool {
+          return hidden.map { i / keys == $0 } ?? false ? 0 : random.below(4) == 0 ? 0 : 1
+        }
+        let value = Double(random.below(65) - 32) / 16
+        return parameter.name == "slope" ? -abs(value) / 4 : value
+      }
+      return (extents, elements)
+    }
+  }
+}
