@@ -38,7 +38,7 @@ package struct CodegenOptions: Sendable, Hashable {
   package var unroll = 4
   /// Lets stores bypass the cache where the kernel says so.
   package var streamingStores = true
-  /// Outputs of more bytes than this bypass the caches; nil: the last cache's size.
+  /// Outputs of more bytes than this bypass the caches; nil: as the target says.
   package var streamingBytes: Int?
   /// Fetches the next instance's rows ahead.
   package var prefetch = true

@@ -18,7 +18,7 @@ package enum LLVMCompiler {
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse,dce)"
 
   /// Changes whenever the code made from a kernel may: part of every cache key.
-  package static let version = "llvm19 lowering 8"
+  package static let version = "llvm19 lowering 10"
 
   package static func compile(
     _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions()

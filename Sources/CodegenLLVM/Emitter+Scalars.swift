@@ -212,11 +212,30 @@ extension Emitter {
   private func transcendental(
     _ instruction: ScalarInstruction, _ a: [IR], _ dtype: DType, onZeroDivisor: (IR) -> Void
   ) -> IR {
-    guard let program = ScalarPrograms.program(instruction, dtype) else {
-      unsupported = unsupported ?? "\(instruction.rawValue) on \(dtype)"
+    if instruction == .exp { return exponential(a[0], dtype, isNeverPositive: false) }
+    return emit(.instruction(instruction), a, dtype, onZeroDivisor: onZeroDivisor)
+  }
+
+  private func emit(
+    _ formula: ScalarPrograms.Formula, _ a: [IR], _ dtype: DType, onZeroDivisor: (IR) -> Void = { _ in }
+  ) -> IR {
+    guard let program = ScalarPrograms.program(formula, dtype) else {
+      unsupported = unsupported ?? "\(formula) on \(dtype)"
       return a[0]
     }
     return emit(program, a, onZeroDivisor: onZeroDivisor)
+  }
+
+  /// e^x in f32 or f64. `isNeverPositive`: x is at most 0, or NaN.
+  func exponential(_ x: IR, _ dtype: DType, isNeverPositive: Bool) -> IR {
+    guard dtype == .f32, target.hasScaling, lanes(x) == target.lanes else {
+      return emit(isNeverPositive ? .exponentialOfNonPositive : .instruction(.exp), [x], dtype)
+    }
+    let mantissa = emit(.exponentialMantissa(isNeverPositive: isNeverPositive), [x], dtype)
+    let exponent = emit(.exponentialExponent(isNeverPositive: isNeverPositive), [x], dtype)
+    let all: IR = LLVMConstInt(i16, 0xffff, 0)
+    // All lanes; 4: the current rounding.
+    return call("llvm.x86.avx512.mask.scalef.ps.512", [], [mantissa, exponent, mantissa, all, word(4)])
   }
 
   func emit(_ program: ScalarProgram, _ inputs: [IR], onZeroDivisor: (IR) -> Void) -> IR {

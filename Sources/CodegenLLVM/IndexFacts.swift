@@ -67,6 +67,17 @@ struct IndexFacts {
     }
   }
 
+  /// Whether no program ID is in it. (A loop's counter may be.)
+  func isSameInAllInstances(_ value: TileValue) -> Bool {
+    switch kernel[value].operation {
+    case .programID: return false
+    case .indexBinary(_, let a, let b): return isSameInAllInstances(a) && isSameInAllInstances(b)
+    case .index, .argument, .regionArgument, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert,
+      .bitcast, .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
+      return true
+    }
+  }
+
   /// Whether a loop's counter is in it.
   func dependsOnLoop(_ value: TileValue) -> Bool {
     switch kernel[value].operation {

@@ -193,11 +193,13 @@ extension Lowering {
   /// Bytes that a stream is asked for ahead: what memory delivers in the time of a few vectors' work.
   private static let streamDistance = 2048
 
-  /// Where results are too large for the caches, operands of their size are too: asks for them a little ahead.
+  /// Where results are too large for the caches, operands of their size are too: asks for them a little ahead. Not for
+  /// what an earlier pass has read, nor for what every instance reads.
   private func prefetchStream(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
     guard options.prefetch, isStreaming, box.mask == nil, let axis = box.vectorAxis, map.panel == nil,
       map.indirect.isEmpty, e.constantIndex(map.steps[axis]) == map.dtype.size,
-      unusedAxes(access, kernel[value].shape).isEmpty
+      unusedAxes(access, kernel[value].shape).isEmpty, passes[value, default: []] == [pass],
+      access.axes.contains(where: { !facts.isSameInAllInstances($0.start) })
     else { return }
     for point in box.points { prefetch(e.offset(pointer(map, point, box), bytes: e.index(Self.streamDistance))) }
   }
@@ -334,6 +336,7 @@ extension Lowering {
     {
       return e.splat(scalarLoad(map, point, box, 0, predicate.whole, fill), lanes)
     }
+    if let looked = lookedUpLoad(map, point, box, predicate, fill) { return looked }
     var result: IR = LLVMGetPoison(e.type(map.dtype, lanes))
     for lane in 0..<lanes {
       var active = predicate.whole
@@ -342,6 +345,40 @@ extension Lowering {
       result = e.insert(result, scalarLoad(map, point, box, lane, active, fill), lane)
     }
     return result
+  }
+
+  /// Each lane at an index of its own: all indices are checked at once, so that good ones meet one branch per register.
+  private func lookedUpLoad(
+    _ map: PointerMap, _ point: [Int], _ box: Box, _ predicate: Predicate, _ fill: ScalarConstant
+  ) -> IR? {
+    guard map.indirect.count == 1, map.panel == nil, let indirect = map.indirect.first,
+      indirect.inner.vectorAxis != nil
+    else { return nil }
+    let register = indirect.values[indirect.inner.position(point)]
+    var starts = e.splat(coordinate(indirect.affine, point, box), lanes)
+    if let axis = indirect.affine.tileAxis, axis == box.vectorAxis {
+      starts = e.add(starts, e.constants((0..<lanes).map { $0 * indirect.affine.scale }, e.i64))
+    }
+    let position = e.add(starts, register)
+    let isInside = e.compare(LLVMIntULT, position, e.splat(indirect.affine.extent, lanes))
+    var active = predicate.lanes
+    if let whole = predicate.whole { active = e.and(active, e.splat(whole, lanes)) }
+    if let mask = box.mask { active = e.and(active, mask) }
+    let isOutside = e.and(active, e.not(isInside))
+    e.when(e.any(isOutside)) {
+      for lane in 0..<lanes {
+        reportFault(e.extract(isOutside, lane), kind: 1, e.extract(position, lane), indirect.affine.extent)
+      }
+    }
+    let isRead = e.and(active, isInside)
+    let bytes = e.binary(LLVMMul, register, e.splat(indirect.stride, lanes))
+    var result: IR = LLVMGetPoison(e.type(map.dtype, lanes))
+    for lane in 0..<lanes {
+      let address = e.offset(pointer(map, point, box, lane: lane), bytes: e.extract(bytes, lane))
+      let readable = e.select(e.extract(isRead, lane), address, nowhere)
+      result = e.insert(result, e.load(map.dtype, 1, readable, aligned: map.isAligned), lane)
+    }
+    return filled(result, isRead, fill)
   }
 
   private func scalarLoad(

@@ -36,6 +36,9 @@ extension Lowering {
     case .map(let instruction, let operands):
       let values = operands.map { eval($0, box) }
       let operandDType = kernel[operands[operands.count - 1]].dtype ?? .i64
+      if instruction == .exp, operandDType.size >= 4, kernel.isNeverPositive(operands[0]) {
+        return values[0].map { e.exponential($0, operandDType, isNeverPositive: true) }
+      }
       return values[0].indices.map { i in
         e.apply(instruction, values.map { $0[i] }, operandDType) { zero in divisionByZero(zero, box) }
       }

@@ -78,7 +78,7 @@ extension Lowering {
     let outer = reduced.filter { $0 != axis }
     // Products of one element go to different accumulators, too.
     let sumCount = max(count, min(reduction.terms.count * 2, options.unroll))
-    let start = [IR](repeating: identity, count: sumCount)
+    let start = [IR](repeating: identity, count: sumCount) + reduction.carriedBeside(lanes)
     if let blocks = outer.last, let vectors = wholeVectors(walk.shape[axis]) {
       let sums = rows(inner, outer.dropLast(), row, start) { box, sums in
         pairs(range(inner, blocks), box, blocks, sums) { box, sums in
@@ -177,8 +177,8 @@ private struct Reduction {
   let monoid: Monoid
   let dtype: DType
   let terms: [Term]
-  /// Half floats are summed wide.
-  var wide: DType { monoid == .sum || monoid == .product ? dtype.computeDType : dtype }
+  /// Half floats are combined wide.
+  var wide: DType { dtype.isFloating || monoid == .sum || monoid == .product ? dtype.computeDType : dtype }
 
   init(lowering: Lowering, operand: TileValue, monoid: Monoid, dtype: DType) {
     self.lowering = lowering
@@ -204,6 +204,13 @@ private struct Reduction {
       return [.plain(value)]
     }
   }
+
+  /// Maxima and minima of floats: NaN goes to a register of its own, which leaves one instruction on the accumulators'
+  /// own chains.
+  private var keepsNaNApart: Bool { (monoid == .maximum || monoid == .minimum) && wide.isFloating }
+
+  /// What accumulation carries beside the accumulators.
+  func carriedBeside(_ lanes: Int) -> [IR] { keepsNaNApart ? [lowering.e.real(0, wide, lanes)] : [] }
 
   func identity(_ lanes: Int) -> IR { lowering.e.constant(monoid.identity(wide), lanes) }
   func values(_ box: Box) -> [IR] { lowering.eval(operand, box).map { lowering.e.convert($0, dtype, wide) } }
@@ -234,6 +241,7 @@ private struct Reduction {
 
   /// Adds a box to the accumulators; a scalar box goes to lane 0.
   func accumulated(_ sums: [IR], _ box: Box) -> [IR] {
+    if keepsNaNApart { return extrema(sums, box) }
     var sums = sums
     let e = lowering.e
     for (i, step) in steps(box).joined().enumerated() {
@@ -247,9 +255,36 @@ private struct Reduction {
     return sums
   }
 
+  /// The comparison is false for NaN, which leaves the accumulator; then it goes, for two registers at a time, to the
+  /// last of `carried`.
+  private func extrema(_ carried: [IR], _ box: Box) -> [IR] {
+    let e = lowering.e
+    let values = self.values(box).map { value in
+      if box.vectorAxis != nil { return box.mask.map { e.select($0, value, identity(e.lanes(value))) } ?? value }
+      return e.insert(identity(lowering.lanes), value, 0)
+    }
+    var sums = Array(carried.dropLast())
+    var unordered = carried[sums.count]
+    let order = monoid == .maximum ? LLVMRealOGT : LLVMRealOLT
+    for (i, value) in values.enumerated() {
+      let old = sums[i % sums.count]
+      sums[i % sums.count] = e.select(e.compare(order, value, old), value, old)
+      if i % 2 == 1 || i == values.count - 1 {
+        let isNaN = e.compare(LLVMRealUNO, values[i / 2 * 2], value)
+        unordered = e.select(isNaN, e.real(.nan, wide, e.lanes(value)), unordered)
+      }
+    }
+    return sums + [unordered]
+  }
+
   /// The accumulators' total: pairs of accumulators, then halves of the vector.
-  func finished(_ sums: [IR]) -> IR {
-    var sums = sums
+  func finished(_ carried: [IR]) -> IR {
+    var sums = carried
+    if keepsNaNApart {
+      let unordered = sums.removeLast()
+      let isNaN = lowering.e.compare(LLVMRealUNO, unordered, unordered)
+      sums[0] = lowering.e.select(isNaN, unordered, sums[0])
+    }
     while sums.count > 1 {
       sums = stride(from: 0, to: sums.count, by: 2).map {
         $0 + 1 < sums.count ? combined(sums[$0], sums[$0 + 1]) : sums[$0]

@@ -156,7 +156,7 @@ extension Lowering {
     return total
   }
 
-  private var streamingBytes: Int { options.streamingBytes ?? e.target.cache.level3 }
+  private var streamingBytes: Int { options.streamingBytes ?? e.target.cache.streamedBytes }
 
   private func mayBeLarge(_ group: [Target]) -> Bool {
     guard let bytes = bytes(group) else { return false }

@@ -5,18 +5,36 @@ import Synchronization
 import TensorTypes
 
 enum ScalarPrograms {
+  /// What is computed: an instruction, or a form of exp for what is known here.
+  enum Formula: Hashable {
+    case instruction(ScalarInstruction)
+    case exponentialOfNonPositive
+    case exponentialMantissa(isNeverPositive: Bool)
+    case exponentialExponent(isNeverPositive: Bool)
+  }
   private struct Key: Hashable {
-    var instruction: ScalarInstruction
+    var formula: Formula
     var dtype: DType
   }
   private static let known = Mutex<[Key: ScalarProgram]>([:])
 
-  static func program(_ instruction: ScalarInstruction, _ dtype: DType) -> ScalarProgram? {
-    let key = Key(instruction: instruction, dtype: dtype)
+  static func program(_ formula: Formula, _ dtype: DType) -> ScalarProgram? {
+    let key = Key(formula: formula, dtype: dtype)
     if let program = known.withLock({ $0[key] }) { return program }
-    guard let expression = ScalarMath.expansion(of: instruction, dtype: dtype) else { return nil }
-    let inputs = [DType](repeating: dtype, count: instruction.operandCount)
-    guard let program = ScalarProgram(expression, inputs: inputs) else { return nil }
+    var operands = 1
+    let expression: ScalarExpr?
+    switch formula {
+    case .instruction(let instruction):
+      operands = instruction.operandCount
+      expression = ScalarMath.expansion(of: instruction, dtype: dtype)
+    case .exponentialOfNonPositive: expression = ScalarMath.exponentialOfNonPositive(dtype: dtype)
+    case .exponentialMantissa(let isNeverPositive):
+      expression = ScalarMath.exponentialParts(dtype: dtype, isNeverPositive: isNeverPositive)?.mantissa
+    case .exponentialExponent(let isNeverPositive):
+      expression = ScalarMath.exponentialParts(dtype: dtype, isNeverPositive: isNeverPositive)?.exponent
+    }
+    guard let expression, let program = ScalarProgram(expression, inputs: [DType](repeating: dtype, count: operands))
+    else { return nil }
     known.withLock { $0[key] = program }
     return program
   }

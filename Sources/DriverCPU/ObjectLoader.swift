@@ -91,7 +91,7 @@ private struct ObjectImage {
     let start = try integer(40, 8)
     let entry = try integer(58, 2)
     let count = try integer(60, 2)
-    guard entry == 64, start <= bytes.count else { throw Self.damaged }
+    guard entry == 64, start <= bytes.count - count * entry else { throw Self.damaged }
     for i in 0..<count { try addSection(start + i * entry) }
     try collectSymbols()
   }

@@ -19,6 +19,7 @@ extension Engine {
     var views = results
     for case .tensor(let view) in operands { views.append(view) }
     coalesce(&views)
+    lengthenRows(&views)
     var next = results.count
     let merged = operands.map { operand in
       guard case .tensor = operand else { return operand }
@@ -33,6 +34,23 @@ extension Engine {
     _ program: Program, _ operands: [Operand], _ destination: Destination
   ) throws(Diagnostic) -> TensorView {
     try runPointwise(program, operands, [destination])[0]
+  }
+}
+
+/// A short last axis along which a view is not dense is read lane by lane, most lanes in vain:
+/// a long axis along which a view is dense goes last instead.
+private func lengthenRows(_ views: inout [TensorView]) {
+  let extents = views[0].extents
+  let long = 16
+  guard let last = extents.last, last < long, extents.count > 1,
+    views.contains(where: { ($0.strides.last ?? 0) > 1 || ($0.strides.last ?? 0) < 0 }),
+    let axis = extents.indices.last(where: { axis in
+      extents[axis] >= long && views.contains { $0.strides[axis] == 1 }
+    })
+  else { return }
+  for i in views.indices {
+    views[i].extents.append(views[i].extents.remove(at: axis))
+    views[i].strides.append(views[i].strides.remove(at: axis))
   }
 }
 

@@ -14,7 +14,7 @@ extension Engine {
     else { return nil }
     let count = a.elementCount
     let dtype = prepared.quickResult
-    guard count > 1, count * dtype.size < backend.target.cache.level3 else { return nil }
+    guard count > 1, count * dtype.size <= backend.target.cache.streamedBytes else { return nil }
     let storage = try backend.driver.allocate(byteCount: count * dtype.size)
     let result = TensorView(storage, dtype, extents: a.extents, strides: a.strides)
     try prepared.launchQuick(a.base, b.base, storage.address, count)

@@ -93,7 +93,7 @@ package final class Engine: Sendable {
       written += view.elementCount * view.dtype.size
     }
     // What the last-level cache can still hold is worth keeping there for the next operation.
-    let isLarge = written > backend.target.cache.level3 + backend.target.cache.level3 / 8
+    let isLarge = written > backend.target.cache.streamedBytes
     signature.append(isLarge ? 1 : 0, bits: 1)
     guard !signature.overflows else {
       throw Diagnostic(.argument, "\(program.name): too many operands or axes for one launch")

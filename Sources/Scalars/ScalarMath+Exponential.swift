@@ -46,14 +46,14 @@ extension ScalarMath {
 
   /// x = n ln 2 + r. `shifted` has n + offset in its low bits, as an integer.
   private static func reduced(_ x: ScalarExpr, _ format: BinaryFormat, offset: Int64)
-    -> (shifted: ScalarExpr, r: ScalarExpr)
+    -> (shifted: ScalarExpr, n: ScalarExpr, r: ScalarExpr)
   {
     let shift = format.roundingShift + Double(offset)
     let (high, low) = ln2Parts(format)
     let shifted = ScalarExpr.multiplyAdd(x, .constant(log2e), .constant(shift))
     let n = shifted - .constant(shift)
     let r = ScalarExpr.multiplyAdd(n, .constant(-low), .multiplyAdd(n, .constant(-high), x))
-    return (format.bits(shifted), r)
+    return (format.bits(shifted), n, r)
   }
 
   /// 2^n where the low bits of `shifted` are n + bias, and 2^n is a normal number.
@@ -79,22 +79,43 @@ extension ScalarMath {
   }
 
   /// Measured: f32 0.85 ulp, f64 1 ulp.
-  static func exp(_ x: ScalarExpr, _ format: BinaryFormat) -> ScalarExpr {
-    let (low, high) = exponentialRange(format)
-    let (shifted, r) = reduced(clamped(x, low, high), format, offset: 2 * format.bias)
+  static func exp(_ x: ScalarExpr, _ format: BinaryFormat, isNeverPositive: Bool = false) -> ScalarExpr {
+    let bounded = boundedExponent(x, format, isNeverPositive: isNeverPositive)
+    let (shifted, _, r) = reduced(bounded, format, offset: 2 * format.bias)
     return scaled(exponential(of: r, format), shifted, format)
+  }
+
+  private static func boundedExponent(_ x: ScalarExpr, _ format: BinaryFormat, isNeverPositive: Bool) -> ScalarExpr {
+    let (low, high) = exponentialRange(format)
+    return isNeverPositive ? (x .< .constant(low)).select(.constant(low), x) : clamped(x, low, high)
+  }
+
+  /// e^x of `.input(0)`, which is at most 0 or NaN; nil where `expansion` has no exp.
+  public static func exponentialOfNonPositive(dtype: DType) -> ScalarExpr? {
+    BinaryFormat(dtype).map { exp(.input(0), $0, isNeverPositive: true) }
+  }
+
+  /// e^x of `.input(0)` as mantissa * 2^exponent, the exponent an integral float: for processors that scale by a power
+  /// of two in one instruction, rounding once. The product has the bits of `exp`.
+  public static func exponentialParts(dtype: DType, isNeverPositive: Bool)
+    -> (mantissa: ScalarExpr, exponent: ScalarExpr)?
+  {
+    guard let format = BinaryFormat(dtype) else { return nil }
+    let bounded = boundedExponent(.input(0), format, isNeverPositive: isNeverPositive)
+    let (_, n, r) = reduced(bounded, format, offset: 0)
+    return (exponential(of: r, format), n)
   }
 
   /// e^(x + tail) for a tail far below x, as a product to twice the precision needs it.
   static func exp(_ x: ScalarExpr, tail: ScalarExpr, _ format: BinaryFormat) -> ScalarExpr {
     let (low, high) = exponentialRange(format)
-    let (shifted, r) = reduced(clamped(x, low, high), format, offset: 2 * format.bias)
+    let (shifted, _, r) = reduced(clamped(x, low, high), format, offset: 2 * format.bias)
     return scaled(exponential(of: r + tail, format), shifted, format)
   }
 
   /// e^x for arguments known to be between about -80 and 0: no clamp, one scale. NaN stays.
   static func expOfModest(_ x: ScalarExpr, _ format: BinaryFormat) -> ScalarExpr {
-    let (shifted, r) = reduced(x, format, offset: format.bias)
+    let (shifted, _, r) = reduced(x, format, offset: format.bias)
     return exponential(of: r, format) * powerOfTwo(shifted, format)
   }
 
@@ -110,7 +131,7 @@ extension ScalarMath {
   /// e^x - 1 = 2 (2^(n-1) (e^r - 1) + (2^(n-1) - 1/2)); halved, because 2^n may be infinite where the result is not.
   static func expm1(_ x: ScalarExpr, _ format: BinaryFormat) -> ScalarExpr {
     let (low, high) = format.dtype == .f32 ? (-20.0, 89.0) : (-40, 710)
-    let (shifted, r) = reduced(clamped(x, low, high), format, offset: format.bias - 1)
+    let (shifted, _, r) = reduced(clamped(x, low, high), format, offset: format.bias - 1)
     let half = powerOfTwo(shifted, format)
     let inner = ScalarExpr.multiplyAdd(exponentialMinusOneTail(r, format), r * r, r)
     let result = ScalarExpr.multiplyAdd(half, inner, half - 0.5) * 2.0
@@ -124,7 +145,7 @@ extension ScalarMath {
     let a = ScalarExpr.absolute(x)
     let limit = ScalarExpr.constant(format.dtype == .f32 ? 10 : 20)
     let bounded = (a .> limit).select(limit, a)
-    let (shifted, r) = reduced(bounded + bounded, format, offset: format.bias)
+    let (shifted, _, r) = reduced(bounded + bounded, format, offset: format.bias)
     let scale = powerOfTwo(shifted, format)
     let inner = ScalarExpr.multiplyAdd(exponentialMinusOneTail(r, format), r * r, r)
     let t = ScalarExpr.multiplyAdd(scale, inner, scale - 1.0)

@@ -47,10 +47,17 @@ public struct TargetDescription: Sendable, Hashable {
       self.level2 = level2
       self.level3 = level3
     }
+
+    /// Results of more bytes bypass the caches: with what they are made of, they would not all stay in level 3, and
+    /// writing through it reads them first.
+    public var streamedBytes: Int { level3 / 2 }
   }
 
   /// f32 elements in a vector register.
   public var lanes: Int { vectorBits / 32 }
+
+  /// A vector of floats times powers of two in one instruction that rounds once (x86: scalef).
+  public var hasScaling: Bool { vectorBits == 512 && features.contains("+avx512f") }
 
   /// Everything that decides the code, in one line; two targets with equal keys may share objects.
   public var cacheKey: String {

@@ -107,6 +107,37 @@ func softmax_of_rows(symbolic: Bool) throws {
   }
 }
 
+/// Rows whose exp(x - max) and exp(min - x) meet every range of exp for arguments that are never positive.
+@Test(arguments: [false, true])
+func exponentials_beside_the_row_extremum_reach_denormals_infinities_and_nan(symbolic: Bool) throws {
+  let width = 70
+  var rows: [[Double]] = [(0..<width).map { 20 - 2 * Double($0) }, (0..<width).map { -75 - 0.5 * Double($0) }]
+  rows[1][3] = 0
+  rows.append([Double](repeating: -.infinity, count: width))
+  for (position, special) in [(7, Double.infinity), (8, -.infinity), (69, -.infinity), (12, -1e30), (3, 1e30)] {
+    rows.append((0..<width).map { $0 == position ? special : Double($0) / 8 })
+  }
+  // NaN in every accumulator, lane and tail, alone and beside another.
+  for position in 0..<width { rows.append((0..<width).map { $0 == position ? .nan : Double(($0 * 7) % 11) }) }
+  for dtype in [DType.f32, .f64, .f16] {
+    let made = wholeTile("exp_\(dtype)", [rows.count, width], [dtype], symbolic: symbolic) { b, x in
+      let high = b.broadcast(b.reduce(.maximum, [1], x[0]), b.shape(x[0]))
+      let low = b.broadcast(b.reduce(.minimum, [1], x[0]), b.shape(x[0]))
+      let results = [
+        b.map(.exp, [b.map(.subtract, [x[0], high])]), b.map(.exp, [b.map(.subtract, [low, x[0]])]),
+      ]
+      guard dtype == .f32 else { return results }
+      // Denormals as numbers from 1 to 2^23, which a relative tolerance sees.
+      func splat(_ value: Double) -> TileValue { b.splat(ScalarConstant(dtype, value), b.shape(x[0])) }
+      let small = b.map(.minimum, [results[0], splat(0x1p-126)])
+      return results + [b.map(.multiply, [b.map(.multiply, [small, splat(0x1p75)]), splat(0x1p74)])]
+    }
+    try expectAgreement(
+      made.kernel, [Elements(dtype, rows.flatMap { $0 })] + made.outputs.map { Elements($0.0, count: $0.1) },
+      made.arguments)
+  }
+}
+
 @Test func loops_carry_tiles_and_swap_them() throws {
   for shape in [[1], [7], [3, 21], [2, 130]] {
     try expectWholeTile("loop", shape, [.f32, .f32]) { b, x in

@@ -166,6 +166,28 @@ private func naiveConvolution(
     #expect(try x.interpolated(scale: [2]).array(as: Float.self) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
   }
 
+  @Test(arguments: [[3, 40, 2], [40, 3, 2], [2, 20, 3, 30], [70, 300]])
+  func copies_of_transposed_views_have_the_right_elements(_ shape: [Int]) throws {
+    let x = pattern(shape)
+    let order = Array(shape.indices.reversed())
+    let made = try x.permuted(order).contiguous().array(as: Float.self)
+    // Back again, by views only.
+    let back = Tensor(made).reshaped(order.map { Dim(shape[$0]) }).permuted(order)
+    #expect(try back.isEqual(to: x))
+    let elements = try x.array(as: Float.self)
+    #expect(made[1] == elements[shape.dropFirst().reduce(1, *)])
+  }
+
+  @Test func nearest_elements_of_the_last_axis_are_read_at_many_places_at_once() throws {
+    let x = Tensor.arange(40, dtype: .f32).reshaped(2, 20)
+    let y = x.reshaped(1, 2, 20).interpolated(size: 37)
+    let expected = (0..<74).map { (i: Int) -> Float in
+      let (row, column) = (i / 37, i % 37)
+      return Float(row * 20 + column * 20 / 37)
+    }
+    #expect(try y.array(as: Float.self) == expected)
+  }
+
   @Test func shuffled_pixels_come_back() throws {
     let x = pattern([2, 8, 3, 5])
     #expect(try x.pixelShuffled(2).pixelUnshuffled(2).isEqual(to: x))
