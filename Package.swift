@@ -104,7 +104,9 @@ let package = Package(
     tests(
       "LanguageModelsTests",
       ["AzulejoCommand", "LanguageModels", "Tensors", "Tokenizers", "Formats", "Basics"]),
-    tests("InsightTests", ["Insight", "Tensors", "Engine", "Targets", "TileIR", "Basics"]),
+    tests(
+      "InsightTests",
+      ["Insight", "Backends", "Execution", "Tensors", "Engine", "Targets", "TileIR", "TensorTypes", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]

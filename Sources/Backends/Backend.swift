@@ -23,6 +23,15 @@ package struct Backend: Sendable {
 
   package func image(_ kernel: Kernel) throws(Diagnostic) -> ExecutableImage { try generate(kernel) }
 
+  /// The image of a kernel whose code is LLVM IR written by hand; only processors take it.
+  package func image(_ kernel: Kernel, code: String) throws(Diagnostic) -> ExecutableImage {
+    guard kind == .cpu else {
+      throw Diagnostic(.compiler, "\(kernel.name) is LLVM IR and cannot run on \(kind.rawValue)")
+    }
+    let compiled = try LLVMCompiler.compile(kernel, for: target, code: code)
+    return try Self.image(kernel, .object, compiled.object, arena: compiled.arenaSymbol) { compiled.phases[$0] }
+  }
+
   package static func make(_ kind: DeviceKind) throws(Diagnostic) -> Backend {
     switch kind {
     case .cpu:

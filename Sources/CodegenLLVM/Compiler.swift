@@ -20,12 +20,13 @@ package enum LLVMCompiler {
   /// Changes whenever the code made from a kernel may: part of every cache key.
   package static let version = "llvm19 lowering 10"
 
+  /// - Parameter code: LLVM IR that defines the kernel's functions, instead of what the lowering makes.
   package static func compile(
-    _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions()
+    _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions(), code: String? = nil
   ) throws(Diagnostic) -> CompiledKernel {
     func optimised() throws(Diagnostic) -> CompileSession {
       let session = try CompileSession(kernel, target, options)
-      try session.optimise()
+      if let code { try session.replace(code) } else { try session.optimise() }
       if let text = try Stage.replacement(.llvm, kernel: kernel.stageName, { session.text }) {
         try session.replace(text)
       }

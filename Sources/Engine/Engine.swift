@@ -123,7 +123,7 @@ package final class Engine: Sendable {
     try Stage.show(.fusion, kernel: program.name) { schedule.text(template.graph) }
     var steps: [Prepared.Step] = []
     for step in schedule.steps {
-      steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers))
+      steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers, nest: step.nest))
     }
     var temporaries: [DimProgram] = []
     for type in schedule.temporaries {
@@ -134,8 +134,8 @@ package final class Engine: Sendable {
     var dtype = results[0].dtype
     if case .tensor(let view)? = operands.first { dtype = view.dtype }
     let prepared = Prepared(
-      name: program.name, recipe: template.recipe, steps: steps, temporaries: temporaries, dtype: dtype,
-      result: results[0].dtype)
+      name: program.name, graph: template.graph, recipe: template.recipe, steps: steps, temporaries: temporaries,
+      dtype: dtype, result: results[0].dtype)
     if !isLarge, backend.driver.isSynchronous, Prepared.isQuick(operands, results, steps) {
       _ = program.quick.storeIfNil(prepared)
     }

@@ -3,13 +3,17 @@
 import Basics
 import Fusion
 import Execution
+import GraphIR
 import TensorTypes
 
 final class Prepared: Sendable {
   struct Step: Sendable {
     let executable: any Executable
     let buffers: [Schedule.BufferSource]
+    let nest: LoopNest
   }
+  /// What the steps compute, for accounts of launches.
+  private let graph: Graph
   let name: String
   private let recipe: [LaunchTemplate.ArgumentSource]
   private let steps: [Step]
@@ -23,10 +27,11 @@ final class Prepared: Sendable {
   let quickExecutable: any Executable
 
   init(
-    name: String, recipe: [LaunchTemplate.ArgumentSource], steps: [Step], temporaries: [DimProgram],
+    name: String, graph: Graph, recipe: [LaunchTemplate.ArgumentSource], steps: [Step], temporaries: [DimProgram],
     dtype: DType, result: DType
   ) {
     self.name = name
+    self.graph = graph
     self.recipe = recipe
     self.steps = steps
     self.temporaries = temporaries
@@ -79,6 +84,8 @@ final class Prepared: Sendable {
         }
       }
       let fault: Fault?
+      let isObserved = LaunchLog.isOn
+      let started = isObserved ? monotonicNanoseconds() : 0
       if driver.isSynchronous {
         var addresses = references.map { Optional($0.address) }
         fault = try step.executable.run(buffers: &addresses, arguments: arguments, work: work)
@@ -87,7 +94,13 @@ final class Prepared: Sendable {
         fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
       }
       if let fault { throw fault.diagnostic(kernel: name) }
+      if isObserved { account(step, arguments, seconds: Double(monotonicNanoseconds() - started) * 1e-9) }
     }
+  }
+
+  private func account(_ step: Step, _ arguments: [Int64], seconds: Double) {
+    let cost = step.nest.cost(graph, arguments: arguments.map { Int($0) }) ?? Cost(flops: 0, bytes: 0)
+    LaunchLog.add(LaunchRecord(program: name, kernel: step.executable.image.name, cost: cost, seconds: seconds))
   }
 
   private func temporaryStorages(_ arguments: [Int64]) throws(Diagnostic) -> [Storage] {

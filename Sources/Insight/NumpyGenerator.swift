@@ -80,24 +80,32 @@ public struct NumpyGenerator: Sendable {
 
   /// `standard_normal(count, dtype=float32) * float32(scale)`.
   public mutating func normal(_ count: Int, scale: Double = 1) -> [Float] {
-    let scale = Float(scale)
-    return [Float](unsafeUninitializedCapacity: count) { buffer, made in
-      Ziggurat.standard.withRows { table in
-        for i in 0..<count { buffer[i] = nextNormal(table) * scale }
-      }
+    [Float](unsafeUninitializedCapacity: count) { buffer, made in
+      fillNormal(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), scale: scale)
       made = count
+    }
+  }
+
+  mutating func fillNormal(_ buffer: UnsafeMutableBufferPointer<Float>, scale: Double) {
+    let scale = Float(scale)
+    Ziggurat.standard.withRows { table in
+      for i in buffer.indices { buffer[i] = nextNormal(table) * scale }
     }
   }
 
   /// `random(count, dtype=float32) * float32(high - low) + float32(low)`, each step rounded.
   public mutating func uniform(_ count: Int, _ low: Double = 0, _ high: Double = 1) -> [Float] {
-    let (span, low) = (Float(high - low), Float(low))
-    return [Float](unsafeUninitializedCapacity: count) { buffer, made in
-      for i in 0..<count {
-        let scaled = nextUniform() * span
-        buffer[i] = scaled + low
-      }
+    [Float](unsafeUninitializedCapacity: count) { buffer, made in
+      fillUniform(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), low, high)
       made = count
+    }
+  }
+
+  mutating func fillUniform(_ buffer: UnsafeMutableBufferPointer<Float>, _ low: Double, _ high: Double) {
+    let (span, low) = (Float(high - low), Float(low))
+    for i in buffer.indices {
+      let scaled = nextUniform() * span
+      buffer[i] = scaled + low
     }
   }
 

@@ -1,0 +1,110 @@
+// `azulejo bench`: workloads with known inputs, timed against what this machine could do at best.
+// Not a comparison with other systems. Surprise: each workload's inputs are made from the names of its arrays, so another
+// program can make the same and compare `check`.
+import ArgumentParser
+import Basics
+import Insight
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Time workloads and hold them against this machine's ceilings.",
+    discussion: """
+      Workloads: \(Workload.all.map(\.name).joined(separator: ", ")).
+
+      Times are medians with the interval that holds them with 95 % confidence. With two modes they take turns, and the
+      last line says which is faster, or that there is no difference.
+
+      Examples:
+        azulejo bench pw_gelu nr_softmax
+        azulejo bench gpt2_fwd --mode eager --json
+        azulejo bench all --once --checks Tests/Oracle/workload_checks.json
+        azulejo bench --list
+      """)
+
+  @Argument(help: "The workloads, or all.")
+  var workloads: [String] = []
+  @Option(help: ArgumentHelp("How they are run (may be repeated): eager, compiled.", valueName: "mode"))
+  var mode: [Benchmark.Mode] = []
+  @Option(help: ArgumentHelp("Seconds for each workload.", valueName: "seconds"))
+  var budget = 2.0
+  @Flag(help: "Run each workload once, for what it computes and moves; time nothing.")
+  var once = false
+  @Option(
+    help: ArgumentHelp(
+      "Compare with what another system computed; fail if anything differs.", valueName: "FILE.json"))
+  var checks: String?
+  @Flag(help: "List the workloads and leave.")
+  var list = false
+  @Flag(help: "Print one JSON object for each workload and mode on standard output, everything else on standard error.")
+  var json = false
+
+  private var chosen: [Workload] {
+    get throws {
+      if workloads == ["all"] { return Workload.all }
+      return try workloads.map { try Workload.named($0) }
+    }
+  }
+
+  func validate() throws {
+    guard list || !workloads.isEmpty else { throw ValidationError("name workloads, or all, or --list") }
+    guard budget > 0, budget.isFinite else { throw ValidationError("--budget \(budget): give seconds above 0") }
+  }
+
+  func run() throws {
+    if list {
+      for workload in Workload.all { Console.print("\(Self.padded(workload.name, 18))\(workload.note)") }
+      return
+    }
+    let recorded = try checks.map { path throws(Diagnostic) in try Workload.recordedChecks(path: path) }
+    var differing: [String] = []
+    let benchmark = Benchmark(ceilings: once ? nil : try Ceilings())
+    for workload in try chosen {
+      let modes = mode.isEmpty ? [.eager] : mode
+      let outcomes = try benchmark.run(workload, modes: modes, budget: once ? nil : budget)
+      for outcome in outcomes {
+        var line = Self.line(outcome)
+        if let check = recorded?[workload.name] {
+          let agrees = outcome.agrees(with: check)
+          line += agrees ? ", as recorded" : ", NOT as recorded"
+          if !agrees { differing.append("\(workload.name) \(outcome.mode.rawValue)") }
+        }
+        show(line)
+        if json { Console.print("\(outcome.json)") }
+      }
+      if outcomes.count > 1, !once {
+        let verdict = Verdict(outcomes[1].samples, against: outcomes[0].samples)
+        show("\(workload.name): \(modes[1].rawValue) against \(modes[0].rawValue): \(verdict)")
+      }
+    }
+    guard differing.isEmpty else {
+      throw Diagnostic(
+        .numerics, "the outputs of \(differing.joined(separator: ", ")) are not those recorded",
+        remedy: "compare `check` of --json with the file")
+    }
+  }
+
+  private func show(_ line: String) {
+    if json { Console.note(line) } else { Console.print(line) }
+  }
+
+  private static func line(_ outcome: Benchmark.Outcome) -> String {
+    let head = padded(outcome.workload.name, 17) + padded(outcome.mode.rawValue, 9)
+    var parts: [String] = []
+    if let time = outcome.time {
+      func milliseconds(_ seconds: Double) -> String { "\(Console.rounded(seconds * 1e3, 3))" }
+      parts.append(
+        "\(milliseconds(time.value)) ms (\(milliseconds(time.low)) to \(milliseconds(time.high)))")
+    }
+    if let share = outcome.share { parts.append("\(Console.rounded(share * 100, 1)) % of the ceiling") }
+    parts.append(outcome.kernels == 1 ? "1 kernel" : "\(outcome.kernels) kernels")
+    parts.append("\(Console.size(outcome.bytes)), \(Console.rounded(Double(outcome.flops) / 1e9, 2)) GFLOP")
+    parts.append("made ready in \(Int(outcome.compileSeconds * 1e3)) ms")
+    return head + parts.joined(separator: ", ")
+  }
+
+  private static func padded(_ text: String, _ width: Int) -> String {
+    text + String(repeating: " ", count: max(width - text.count, 1))
+  }
+}
+
+extension Benchmark.Mode: ExpressibleByArgument {}

@@ -1,0 +1,58 @@
+// What a machine was measured to do at best: the ceilings that kernels are held against. Plain data.
+// Not a description of a processor (TargetDescription) and not a measurement (Insight). Surprise: bandwidth depends on how
+// many streams are read and how many are written, so there is one figure for each mix.
+
+/// Measured ceilings of this machine for a number of threads.
+public struct MachineCard: Sendable, Hashable {
+  /// Streams of memory read and written (past the caches) by one kernel.
+  public struct Mix: Sendable, Hashable {
+    public var read: Int
+    public var written: Int
+    public init(read: Int, written: Int) {
+      self.read = read
+      self.written = written
+    }
+  }
+
+  /// The processor it was measured on: `TargetDescription.cacheKey`.
+  public var processor: String
+  public var threads: Int
+  /// Bytes per second from and to memory; `copy` writes through the caches, all others past them.
+  public var read: Double
+  public var copy: Double
+  public var mixes: [Mix: Double]
+  /// Bytes per second read by all threads, each from its own level-2 cache or all from level 3.
+  public var level2: Double
+  public var level3: Double
+  /// Operations per second (a multiply-add is two); nil: no instruction of this processor that we can emit.
+  public var f32: Double
+  public var bf16: Double?
+  public var int8: Double?
+
+  public init(
+    processor: String, threads: Int, read: Double, copy: Double, mixes: [Mix: Double], level2: Double, level3: Double,
+    f32: Double, bf16: Double?, int8: Double?
+  ) {
+    self.processor = processor
+    self.threads = threads
+    self.read = read
+    self.copy = copy
+    self.mixes = mixes
+    self.level2 = level2
+    self.level3 = level3
+    self.f32 = f32
+    self.bf16 = bf16
+    self.int8 = int8
+  }
+
+  /// Bytes per second of the measured mix nearest in its share of writes.
+  public func bandwidth(read: Int, written: Int) -> Double {
+    let share = Double(written) / Double(max(read + written, 1))
+    func distance(_ mix: Mix) -> Double { abs(Double(mix.written) / Double(mix.read + mix.written) - share) }
+    let known = mixes.sorted { ($0.key.read, $0.key.written) < ($1.key.read, $1.key.written) }
+    guard let nearest = known.min(by: { distance($0.key) < distance($1.key) }), distance(nearest.key) < share else {
+      return self.read
+    }
+    return nearest.value
+  }
+}
