@@ -59,6 +59,7 @@ let package = Package(
     layer("Formats", ["Tensors", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
     layer("Conformance", ["Tensors", "Formats"]),  // runs recorded cases of another system
+    layer("Capture", ["Tensors"]),
     // 8
     layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
     layer("Insight", ["Tensors"]),  // roofline, machine card, benchmark statistics, reports
@@ -78,6 +79,7 @@ let package = Package(
       path: "Benchmarks/AzulejoBench"),
     // Tests
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
+    tests("CaptureTests", ["Capture", "Tensors", "Engine", "GraphIR", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", []),
     tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
