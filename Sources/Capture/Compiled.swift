@@ -322,9 +322,13 @@ extension CallSignature {
   func changedExtents(_ given: ContiguousArray<Leaf>) -> [(leaf: Int, axis: Int)] {
     var changed: [(leaf: Int, axis: Int)] = []
     for i in leaves.indices {
-      guard given.count > i, case .tensor(_, let extents) = leaves[i], case .tensor(let tensor) = given[i] else { continue }
+      guard given.count > i, case .tensor(_, let extents) = leaves[i], case .tensor(let tensor) = given[i] else {
+        continue
+      }
       for axis in extents.indices {
-        if case .fixed(let extent) = extents[axis], tensor.body.view.extents[axis] != extent { changed.append((i, axis)) }
+        if case .fixed(let extent) = extents[axis], tensor.body.view.extents[axis] != extent {
+          changed.append((i, axis))
+        }
       }
     }
     return changed

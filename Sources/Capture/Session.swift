@@ -73,7 +73,8 @@ final class Session: Sendable {
     if mode == .whole {
       throw Diagnostic(
         .compiler, "a value leaves the compiled function here, and its mode is .whole",
-        remedy: "choose with select or cond instead of reading the value, read it after the call, or use mode: .partial",
+        remedy:
+          "choose with select or cond instead of reading the value, read it after the call, or use mode: .partial",
         location: location)
     }
     let dtype = try trace.dtype(of: view)
@@ -94,7 +95,8 @@ final class Session: Sendable {
           let numbers = self.arguments + trace.numbers
           let outputs = try segment.run(leaves, carried, numbers)
           return .success(
-            SessionBreak(segment: segment, site: .init(kind: kind, location: location), value: outputs[0], outputs: outputs))
+            SessionBreak(
+              segment: segment, site: .init(kind: kind, location: location), value: outputs[0], outputs: outputs))
         } catch { return .failure(error) }
       }
       made = try result.get()
@@ -118,7 +120,8 @@ final class Session: Sendable {
   static func differs(_ location: Diagnostic.Location?) -> Diagnostic {
     Diagnostic(
       .compiler, "the compiled function did something else when it was captured again with the same arguments",
-      remedy: "a compiled function may depend on its arguments only: pass what changes as an argument, and random numbers "
+      remedy:
+        "a compiled function may depend on its arguments only: pass what changes as an argument, and random numbers "
         + "by a generator", location: location)
   }
 }

@@ -31,7 +31,7 @@ struct TracedRun: Sendable {
     func output(_ tensor: Tensor) throws(Diagnostic) -> ResultSource {
       let view = try tensor.view
       guard let traced = view.traced else { return .constant(tensor) }
-      if let leaf = trace.leaf(of: traced) { return .leaf(leaf) }
+      if let leaf = trace.leaf(of: traced, view.extents) { return .leaf(leaf) }
       values += try trace.values([view])
       return .output(values.count - 1)
     }

@@ -203,7 +203,9 @@ extension Dim: Tree {
   public mutating func visit(_ v: inout Visitor) { v.dim(&self) }
 }
 extension Int: Tree {
-  public mutating func visit(_ v: inout Visitor) { if case .integer(let value)? = v.plain(.integer(self)) { self = value } }
+  public mutating func visit(_ v: inout Visitor) {
+    if case .integer(let value)? = v.plain(.integer(self)) { self = value }
+  }
 }
 extension Bool: Tree {
   public mutating func visit(_ v: inout Visitor) { if case .truth(let value)? = v.plain(.truth(self)) { self = value } }

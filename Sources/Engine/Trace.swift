@@ -22,7 +22,8 @@ package final class Trace: Sendable {
   }
 
   /// Answers a read of a traced tensor: runs what there is so far. Throws where breaks are refused.
-  package typealias BreakHandler = @Sendable (Trace, TracedView, BreakKind, Diagnostic.Location?) throws(Diagnostic)
+  package typealias BreakHandler =
+    @Sendable (Trace, TracedView, BreakKind, Diagnostic.Location?) throws(Diagnostic)
     -> TensorView
 
   /// How a value left the capture.
@@ -145,7 +146,7 @@ package final class Trace: Sendable {
   }
 
   private func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
-    guard let traced = view.traced else { return constant(view, &state) }
+    guard let traced = view.traced else { return try constant(view, &state) }
     guard traced.cell.trace === self else {
       throw Diagnostic(
         .compiler, "a traced tensor of '\(traced.cell.trace.name)' is used inside '\(name)'",
@@ -165,8 +166,20 @@ package final class Trace: Sendable {
     return value
   }
 
-  /// The parameter that holds a tensor from outside.
-  private func constant(_ view: TensorView, _ state: inout State) -> Value {
+  /// The parameter that holds a tensor from outside. Axes that repeat have the extent 1, as those of traced views.
+  private func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+    var view = given
+    for axis in view.extents.indices where view.strides[axis] == 0 && view.extents[axis] > 1 { view.extents[axis] = 1 }
+    if view.elementCount == 1 {
+      let element = ScalarReference.load(view.base, view.dtype)
+      let number: ScalarConstant =
+        switch element {
+        case .float(let value): ScalarConstant(view.dtype, value)
+        case .integer(let value): ScalarConstant(view.dtype, integer: value)
+        }
+      let value = try state.builder.append(.constant(number), [])
+      return try TracedStep.reshape(view.extents.map { Dim($0) }).apply(value, &state.builder)
+    }
     for (i, source) in state.sources.enumerated() {
       if case .constant(let known) = source, known.isSame(as: view) { return state.builder.parameterValue(i) }
     }
@@ -176,7 +189,11 @@ package final class Trace: Sendable {
   }
 
   private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
-    let cell = state.cells[view.cell.id]
+    var cell = state.cells[view.cell.id]
+    if cell.value == nil, !view.steps.allSatisfy(\.keepsAll) {
+      // Elements that nobody writes are never read: any value will do.
+      cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
+    }
     var bases: [Value?] = [cell.value]
     for step in view.steps {
       bases.append(try bases[bases.count - 1].map { base throws(Diagnostic) in try step.apply(base, &state.builder) })
@@ -204,9 +221,7 @@ package final class Trace: Sendable {
     case .insert(let axis): return try TracedStep.remove(axis: axis).apply(update, &state.builder)
     case .remove(let axis): return try TracedStep.insert(axis: axis).apply(update, &state.builder)
     case .slice, .reshape, .broadcast, .windows, .diagonal:
-      throw Diagnostic(
-        .compiler, "\(name): a part of a tensor is written before the rest has a value",
-        remedy: "this operation cannot be captured yet; please report it")
+      throw Diagnostic(.compiler, "\(name): a part of a tensor is written before the rest has a value")
     }
   }
 
@@ -393,9 +408,10 @@ package final class Trace: Sendable {
   }
 
   /// The argument that a view is as a whole; nil: something was done to it.
-  package func leaf(of view: TracedView) -> Int? {
+  package func leaf(of view: TracedView, _ extents: [Int]) -> Int? {
     state.withLock { state in
-      guard view.steps.isEmpty, let value = state.cells[view.cell.id].value,
+      let cell = state.cells[view.cell.id]
+      guard view.steps.isEmpty, let value = cell.value, cell.hints == extents,
         case .parameter(let i) = state.builder.primitive(value), case .leaf(let leaf) = state.sources[i]
       else { return nil }
       return leaf

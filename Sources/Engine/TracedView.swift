@@ -52,6 +52,14 @@ package final class TracedView: Sendable {
 }
 
 extension TracedStep {
+  /// The view has every element.
+  var keepsAll: Bool {
+    switch self {
+    case .permute, .insert, .remove: true
+    case .slice, .reshape, .broadcast, .windows, .diagonal: false
+    }
+  }
+
   /// The extents after the step.
   func apply(_ dims: [Dim]) -> [Dim] {
     var result = dims
@@ -129,7 +137,17 @@ extension TracedStep {
       (starts[axis], steps[axis]) = (start, step)
       if start.isKnown(0), step == 1, count.isIdentical(to: dims[axis]) { return update }
       return try builder.assign(base, update, starts: starts, steps: steps)
-    case .broadcast, .windows, .diagonal:
+    case .diagonal(let a, let b, _):
+      let shape = Shape(dims)
+      // The update lies along `b`; `a` has the same coordinate wherever it counts.
+      let rest = (0..<dims.count).filter { $0 != a && $0 != b }
+      var order = Array(rest.indices)
+      order.insert(rest.count, at: rest.filter { $0 < b }.count)
+      let along = try TracedStep.permute(order).apply(update, &builder)
+      let spread = try TracedStep.broadcast(dims).apply(TracedStep.insert(axis: a).apply(along, &builder), &builder)
+      let (row, column) = (try builder.append(.iota(axis: a, shape), []), try builder.append(.iota(axis: b, shape), []))
+      return try builder.append(.select, builder.append(.equal, row, column), spread, base)
+    case .broadcast, .windows:
       throw Diagnostic(
         .compiler, "a compiled function writes through a view that has no inverse",
         remedy: "write to ranges, or compute the whole tensor")

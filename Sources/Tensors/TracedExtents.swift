@@ -47,7 +47,9 @@ enum TracedExtents {
     var free = source.indices.filter { source[$0].knownValue == nil }
     var result = wanted
     for (k, dim) in wanted.enumerated() {
-      if let dim, dim.knownValue == nil { free.removeAll { source[$0].isIdentical(to: dim) } } else if dim == nil,
+      if let dim, dim.knownValue == nil {
+        free.removeAll { source[$0].isIdentical(to: dim) }
+      } else if dim == nil,
         let match = free.first(where: { from[$0] == to[k] })
       {
         result[k] = source[match]
