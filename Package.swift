@@ -58,11 +58,12 @@ let package = Package(
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),  // inflate, deflate, crc32
     layer("Formats", ["Tensors", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
-    layer("Conformance", ["Tensors", "Formats"]),  // runs recorded cases of another system
+    layer("Conformance", ["Capture", "Formats"]),  // runs recorded cases of another system
+    layer("Capture", ["Tensors"]),
     // 8
     layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
     layer("Insight", ["Tensors"]),  // roofline, machine card, benchmark statistics, reports
-    layer("Azulejo", ["Tensors", "Formats", "LanguageModels"]),
+    layer("Azulejo", ["Capture", "Formats", "LanguageModels"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", "Insight", arguments]),
     .executableTarget(
       name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"],
@@ -78,6 +79,7 @@ let package = Package(
       path: "Benchmarks/AzulejoBench"),
     // Tests
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
+    tests("CaptureTests", ["Capture", "Tensors", "Engine", "GraphIR", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", []),
     tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),

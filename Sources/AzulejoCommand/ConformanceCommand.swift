@@ -27,12 +27,25 @@ struct ConformanceCommand: ParsableCommand {
     }
   }
 
+  enum ModeName: String, CaseIterable, ExpressibleByArgument {
+    case eager, compiled
+
+    var mode: ConformanceMode {
+      switch self {
+      case .eager: .eager
+      case .compiled: .compiled
+      }
+    }
+  }
+
   @Option(help: ArgumentHelp("The recorded cases.", valueName: "FILE.json"))
   var cases: String
   @Option(help: ArgumentHelp("Which cases: core, later or all.", valueName: "tier"))
   var tier: TierName = .core
   @Option(help: ArgumentHelp("Only this operator, by PyTorch's name.", valueName: "name"))
   var op: String?
+  @Option(help: ArgumentHelp("How operations run: eager or compiled.", valueName: "mode"))
+  var mode: ModeName = .eager
   @OptionGroup var device: DeviceOptions
   @OptionGroup var output: OutputOptions
 
@@ -42,7 +55,7 @@ struct ConformanceCommand: ParsableCommand {
     if let op, !runner.cases.contains(where: { $0.op == op }) {
       throw Diagnostic(.argument, "\(cases) has no cases of '\(op)'", remedy: "name an operator as PyTorch does")
     }
-    let report = runner.run(tier: tier.tier, op: op) { line in
+    let report = runner.run(tier: tier.tier, op: op, mode: mode.mode) { line in
       let name = "\(line.conformanceCase.op) #\(line.conformanceCase.number)"
       switch line.outcome {
       case .passed: Console.progress(name)

@@ -40,9 +40,9 @@ public struct ConformanceCase: Sendable {
 }
 
 /// The arguments of a case.
-struct ConformanceArguments {
-  let places: [ConformanceValue]
-  let names: [String: ConformanceValue]
+struct ConformanceArguments: Sendable {
+  var places: [ConformanceValue]
+  var names: [String: ConformanceValue]
 
   /// The argument at `place` or called `name`; nil if it is not given or none.
   func value(_ place: Int, _ name: String = "") -> ConformanceValue? {

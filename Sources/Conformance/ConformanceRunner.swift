@@ -2,9 +2,17 @@
 // Not a test by itself: the command line and a test both use it. Surprise: a case that throws has failed;
 // nothing here stops the others.
 import Basics
+import Capture
 import Formats
 import TensorTypes
 import Tensors
+
+/// How the operations of cases are run.
+public enum ConformanceMode: String, Sendable, CaseIterable {
+  case eager
+  /// Captured by `compile` and replayed.
+  case compiled
+}
 
 /// What became of one case.
 public enum ConformanceOutcome: Sendable, Hashable {
@@ -113,23 +121,30 @@ public struct ConformanceRunner: Sendable {
 
   /// Runs the cases of `tier` (nil: all) whose operator is `op` (nil: every one).
   public func run(
-    tier: ConformanceCase.Tier? = nil, op: String? = nil, progress: (ConformanceReport.Line) -> Void = { _ in }
+    tier: ConformanceCase.Tier? = nil, op: String? = nil, mode: ConformanceMode = .eager,
+    progress: (ConformanceReport.Line) -> Void = { _ in }
   ) -> ConformanceReport {
     var report = ConformanceReport()
     for item in cases where (tier == nil || item.tier == tier) && (op == nil || item.op == op) {
-      let line = ConformanceReport.Line(conformanceCase: item, outcome: outcome(of: item))
+      let line = ConformanceReport.Line(conformanceCase: item, outcome: outcome(of: item, mode: mode))
       report.add(line)
       progress(line)
     }
     return report
   }
 
-  public func outcome(of item: ConformanceCase) -> ConformanceOutcome {
+  public func outcome(of item: ConformanceCase, mode: ConformanceMode = .eager) -> ConformanceOutcome {
     guard let operation = ConformanceTable.shared.operation(item.op) else { return .unsupported }
     do {
       let arguments = try item.arguments(tensors)
       if try ConformanceTable.shared.excludes(item.op, arguments) { return .unsupported }
-      let result = try operation.run(arguments)
+      let result: ConformanceValue
+      switch mode {
+      case .eager: result = try operation.run(arguments)
+      case .compiled:
+        let f = compile { (arguments: ConformanceArguments) in try operation.run(arguments) }
+        result = try f(arguments)
+      }
       let expected = try item.expected(tensors)
       if let difference = try Comparison(operation.tolerance).difference(result, expected) {
         return .failed(difference)

@@ -8,6 +8,8 @@ extension Engine {
   package func runPointwise(
     _ program: Program, _ operands: [Operand], _ destinations: [Destination]
   ) throws(Diagnostic) -> [TensorView] {
+    // A capture keeps the axes as they are: the compiler sees more of the program than one operation.
+    if let trace = Trace.recording(operands, destinations) { return try trace.record(program, operands, destinations) }
     var results: [TensorView] = []
     for destination in destinations {
       switch destination {

@@ -10,7 +10,7 @@ extension Engine {
   @inline(__always)
   package func runQuick(_ program: Program, _ a: TensorView, _ b: TensorView) throws(Diagnostic) -> TensorView? {
     guard let prepared = program.quick.load(), prepared.quickDType == a.dtype, a.dtype == b.dtype,
-      a.extents == b.extents, a.isContiguous, b.isContiguous, !LaunchLog.isOn
+      a.extents == b.extents, a.isContiguous, b.isContiguous, a.traced == nil, b.traced == nil, !LaunchLog.isOn
     else { return nil }
     let count = a.elementCount
     let dtype = prepared.quickResult
@@ -25,9 +25,7 @@ extension Engine {
 extension Prepared {
   /// One step over (x0, x1, out) on one dense axis: what `launchQuick` can run.
   static func isQuick(_ operands: [Operand], _ results: [TensorView], _ schedule: [Step]) -> Bool {
-    guard operands.count == 2, results.count == 1, schedule.count == 1, schedule[0].buffers.count == 3,
-      schedule[0].offsets == nil
-    else {
+    guard operands.count == 2, results.count == 1, schedule.count == 1, schedule[0].buffers.count == 3 else {
       return false
     }
     var views = results

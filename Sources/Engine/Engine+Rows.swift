@@ -17,6 +17,14 @@ extension Engine {
   package func runRows(
     _ operands: [Operand], extents: [Int], reduced: [Bool], _ results: [RowResult], program: ([Bool]) -> Program
   ) throws(Diagnostic) -> [TensorView] {
+    if let trace = Trace.recording(operands, []) {
+      let destinations = results.map { result -> Destination in
+        switch result {
+        case .full(let dtype), .reduced(let dtype): .fresh(dtype, [])
+        }
+      }
+      return try trace.record(program(reduced), operands, destinations)
+    }
     let keptExtents = extents.indices.filter { !reduced[$0] }.map { extents[$0] }
     var outputs: [TensorView] = []
     for result in results {

@@ -12,7 +12,7 @@ import TileIR
 
 package final class Engine: Sendable {
   package let backend: Backend
-  private let kernels: KernelCache
+  let kernels: KernelCache
 
   package init(_ kind: DeviceKind) throws(Diagnostic) {
     backend = try Backend.make(kind)
@@ -51,7 +51,14 @@ package final class Engine: Sendable {
   package static var preparationSeconds: Double { Double(preparation.load(ordering: .relaxed)) / 1e9 }
   private static let preparation = Atomic<Int>(0)
 
+  /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.
   package func allocate(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
+    if let trace = Trace.current { return trace.undefined(dtype, extents) }
+    return try memory(dtype, extents)
+  }
+
+  /// Memory for the host to fill, also while a function is captured.
+  package func memory(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
     var count = dtype.size
     for extent in extents {
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
@@ -67,6 +74,7 @@ package final class Engine: Sendable {
   package func run(
     _ program: Program, _ operands: [Operand], _ destinations: [Destination]
   ) throws(Diagnostic) -> [TensorView] {
+    if let trace = Trace.recording(operands, destinations) { return try trace.record(program, operands, destinations) }
     var results: [TensorView] = []
     results.reserveCapacity(destinations.count)
     var isEmpty = true
@@ -123,16 +131,7 @@ package final class Engine: Sendable {
     try Stage.show(.fusion, kernel: program.name) { schedule.text(template.graph) }
     var steps: [Prepared.Step] = []
     for step in schedule.steps {
-      var offsets: [DimProgram] = []
-      if !step.offsets.allSatisfy({ $0.isKnown(0) }) {
-        for offset in step.offsets {
-          offsets.append(try DimProgram(offset, argumentCount: template.graph.arguments.count))
-        }
-      }
-      steps.append(
-        .init(
-          executable: try kernels.executable(step.kernel), buffers: step.buffers,
-          offsets: offsets.isEmpty ? nil : offsets, nest: step.nest))
+      steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers, nest: step.nest))
     }
     var temporaries: [DimProgram] = []
     for type in schedule.temporaries {

@@ -1,6 +1,7 @@
 // A strided window on a storage: what the engine launches on. Not the user's Tensor, which adds failure and value semantics.
 // Surprise: the offset is in bytes, strides are in elements; an expanded axis has stride 0.
 import Execution
+import Scalars
 import TensorTypes
 
 package struct TensorView: Sendable {
@@ -11,6 +12,8 @@ package struct TensorView: Sendable {
   package var extents: [Int]
   /// Elements between neighbours on each axis.
   package var strides: [Int]
+  /// Set while a function is captured: then there is no memory, and the strides say nothing.
+  package var traced: TracedView?
 
   package init(_ storage: Storage, offset: Int = 0, _ dtype: DType, extents: [Int], strides: [Int]? = nil) {
     self.storage = storage
@@ -18,6 +21,29 @@ package struct TensorView: Sendable {
     self.dtype = dtype
     self.extents = extents
     self.strides = strides ?? Self.contiguousStrides(extents)
+  }
+
+  /// A view of a capture, at the sizes at hand. It has a storage of its own, so that who holds it alone may write.
+  init(traced: TracedView, _ dtype: DType, extents: [Int]) {
+    self.init(Storage(borrowing: UnsafeRawBufferPointer(start: nil, count: 0), owner: traced), dtype, extents: extents)
+    self.traced = traced
+  }
+
+  /// The elements that `traced` stands for.
+  package init(reading traced: TracedView, _ dtype: DType) {
+    self.init(traced: traced, dtype, extents: traced.cell.trace.sizes(of: traced))
+  }
+
+  /// The extents as the user sees them: symbolic where a capture does not know them.
+  package var dims: [Dim] {
+    guard let traced else { return extents.map { Dim($0) } }
+    return zip(traced.dims, extents).map { $0.isKnown(1) ? Dim($1) : $0 }
+  }
+
+  /// The same elements of the same memory.
+  func isSame(as other: TensorView) -> Bool {
+    storage === other.storage && offset == other.offset && dtype == other.dtype && extents == other.extents
+      && strides == other.strides
   }
 
   @inline(__always) package var rank: Int { extents.count }
@@ -63,6 +89,14 @@ package struct ScalarOperand: Sendable {
   package init(_ dtype: DType, bits: Int64) {
     self.dtype = dtype
     self.bits = bits
+  }
+
+  /// The element.
+  var constant: ScalarConstant {
+    switch ScalarReference.value(bits: UInt64(bitPattern: bits), dtype) {
+    case .float(let number): ScalarConstant(dtype, number)
+    case .integer(let number): ScalarConstant(dtype, integer: number)
+    }
   }
 }
 

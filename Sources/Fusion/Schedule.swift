@@ -16,8 +16,6 @@ package struct Schedule: Sendable {
     package var kernel: Kernel
     /// One source for each launch buffer of the kernel.
     package var buffers: [BufferSource]
-    /// Where each buffer's first element is in its source, in bytes.
-    package var offsets: [Dim]
   }
   package var steps: [Step] = []
   /// Row-major values that live from one step to a later one.
@@ -42,14 +40,9 @@ package struct SchedulingContext: Sendable {
   /// The outputs exceed what the last-level cache would keep: they are written past it.
   package var streamsOutputs: Bool
 
-  /// Outputs for which the launch passes a parameter's address.
-  package var donations: [Donation]
-
   package init(
-    target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:], streamsOutputs: Bool = false,
-    donations: [Donation] = []
+    target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:], streamsOutputs: Bool = false
   ) {
-    self.donations = donations
     self.streamsOutputs = streamsOutputs
     self.target = target
     self.outputStrides = outputStrides

@@ -29,8 +29,7 @@ private struct Simplifier {
     case .reduction:
       if case .reduce(_, let axes) = payload, axes.isEmpty { return operands[0] }
       return nil
-    case .leaf, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
-      return nil
+    case .leaf, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .call: return nil
     }
   }
 
@@ -95,7 +94,7 @@ private struct Simplifier {
     case .pad(let low, let high): return (low + high).allSatisfy { $0.isKnown(0) } ? operand : nil
     case .axis: return operands.count == 1 ? operand : nil
     case .none, .number, .constant, .iota, .dtype, .windows, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
-      .assign, .graph:
+      .graph:
       return nil
     }
   }

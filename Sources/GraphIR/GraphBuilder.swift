@@ -4,7 +4,7 @@ import Basics
 import Scalars
 import TensorTypes
 
-public struct GraphBuilder {
+public struct GraphBuilder: Sendable {
   public private(set) var graph: Graph
 
   public init(name: String) { graph = Graph(name: name) }
@@ -32,10 +32,20 @@ public struct GraphBuilder {
   public func shape(_ value: Value) -> Shape { graph.type(value).shape }
   public func dtype(_ value: Value) -> DType { graph.type(value).dtype }
 
-  /// Whether `value` is a tensor of the launch (not a scalar).
-  public func isParameter(_ value: Value) -> Bool {
-    if case .parameter = graph[value].primitive { return true }
-    return false
+  /// Whether `value` is a single number: a launch argument or a constant.
+  public func isNumber(_ value: Value) -> Bool {
+    switch graph[value].primitive {
+    case .scalar, .constant: true
+    default: false
+    }
+  }
+
+  public func primitive(_ value: Value) -> Primitive { graph[value].primitive }
+
+  /// The value of launch tensor `index`.
+  package func parameterValue(_ index: Int) -> Value {
+    let place = graph.nodes.firstIndex { $0.primitive == .parameter(index) }
+    return Value(place ?? 0)
   }
 
   /// A 64-bit launch argument as a symbolic extent.

@@ -34,7 +34,7 @@ struct DimSum {
   }
 
   private mutating func merge(_ factor: Dim, _ coefficient: Int) -> Bool {
-    guard let place = terms.firstIndex(where: { $0.factor == factor }) else {
+    guard let place = terms.firstIndex(where: { $0.factor.isIdentical(to: factor) }) else {
       terms.append((factor, coefficient))
       return true
     }

@@ -37,7 +37,14 @@ public struct Dim: Sendable {
       case nil: return constant
       case .failed(let diagnostic)?: throw diagnostic
       case .symbol?, .binary?:
-        throw Diagnostic(.shape, "the extent \(self) is symbolic and has no value here")
+        guard let observer = DimObservation.observer, let value = observer.hint(of: self),
+          observer.holds(.equal, self, Dim(value)) != nil
+        else {
+          throw Diagnostic(
+            .shape, "the extent \(self) is symbolic and has no value here",
+            remedy: "ask for values inside the compiled function, where they become guards")
+        }
+        return value
       }
     }
   }
@@ -97,13 +104,13 @@ public struct Dim: Sendable {
       if let product = product(a, b) { return product }
     case .floorDivide, .ceilDivide:
       if b.isKnown(1) { return a }
-      if a == b { return 1 }
+      if a.isIdentical(to: b) { return 1 }
       if let divisor = b.knownValue, let quotient = DimSum(a)?.divided(by: divisor) { return quotient.dim }
     case .modulo:
-      if b.isKnown(1) || a == b { return 0 }
+      if b.isKnown(1) || a.isIdentical(to: b) { return 0 }
       if let divisor = b.knownValue, DimSum(a)?.divided(by: divisor) != nil { return 0 }
     case .minimum, .maximum:
-      if a == b { return a }
+      if a.isIdentical(to: b) { return a }
     }
     // Commutative operations are ordered, the constant last, so that `s1 * s0` and `s0 * s1` are one expression.
     let swaps = operation.isCommutative && b.knownValue == nil && (a.knownValue != nil || b.precedes(a))
@@ -133,9 +140,14 @@ public struct Dim: Sendable {
 }
 
 extension Dim: Hashable {
-  public static func == (a: Dim, b: Dim) -> Bool {
-    switch (a.node, b.node) {
-    case (nil, nil): a.constant == b.constant
+  /// Structural: two expressions may have one value and differ. Disfavoured, because users compare extents by value.
+  @_disfavoredOverload
+  public static func == (a: Dim, b: Dim) -> Bool { a.isIdentical(to: b) }
+
+  /// The same number, or the same expression in normal form. Never a guard.
+  package func isIdentical(to other: Dim) -> Bool {
+    switch (node, other.node) {
+    case (nil, nil): constant == other.constant
     case (let x?, let y?): x === y || (x.hash == y.hash && x.expression == y.expression)
     default: false
     }

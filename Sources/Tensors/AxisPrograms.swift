@@ -14,6 +14,8 @@ enum AxisPrograms {
 
   /// Drops other axes of extent 1 and merges neighbours that every view walks without a gap; gives the axis' new place.
   static func merge(_ views: inout [TensorView], axis: Int) -> Int {
+    // A capture keeps the axes as they are.
+    if Trace.current != nil { return axis }
     let extents = views[0].extents
     var kept: [Int] = []
     var merged: [Int] = []
@@ -68,10 +70,7 @@ enum AxisPrograms {
     extents.remove(at: axis)
     let output = try Engine.current.allocate(.i64, extents)
     // The result joins as a view that stands still on the axis.
-    var still = output
-    still.extents = source.extents
-    still.strides.insert(0, at: axis)
-    var views = [source, still]
+    var views = [source, output.inserting(axis).expanded(to: source.extents)]
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
     let program = table.program("\(monoid) \(place)/\(rank)") {

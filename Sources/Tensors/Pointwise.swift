@@ -172,9 +172,14 @@ package func broadcastExtents(_ a: [Int], _ b: [Int], _ name: String) throws(Dia
 
 extension TensorView {
   /// The same elements seen in a larger shape: extents of 1 and missing axes repeat by stride 0.
-  package func expanded(to target: [Int]) -> TensorView {
+  /// `dims`: the target as a capture knows it; without it whoever reads the view decides how far axes repeat.
+  package func expanded(to target: [Int], dims: [Dim]? = nil) -> TensorView {
     if extents == target { return self }
     var view = self
+    if let traced {
+      let leading = (0..<(target.count - extents.count)).reduce(traced) { path, _ in path.adding(.insert(axis: 0)) }
+      view.traced = dims.map { leading.adding(.broadcast($0)) } ?? leading
+    }
     var newStrides = [Int](repeating: 0, count: target.count)
     let lead = target.count - extents.count
     for axis in extents.indices where extents[axis] == target[lead + axis] && extents[axis] != 1 {

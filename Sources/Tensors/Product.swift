@@ -86,7 +86,8 @@ enum Product {
     if groups[Kind.inner.rawValue].isEmpty {
       return try withoutSums(spread(left, target), spread(right, target), result, addend)
     }
-    for kind in groups.indices { groups[kind] = merge(groups[kind], &factors) }
+    // A capture keeps the axes: what comes before and after the product can then be fused with it.
+    if Trace.current == nil { for kind in groups.indices { groups[kind] = merge(groups[kind], &factors) } }
     return try run(groups, factors, result, addend, dtype)
   }
 
@@ -201,12 +202,10 @@ enum Product {
 
   /// The factor's elements in the axes of `target`.
   private static func spread(_ factor: Factor, _ target: Factor) -> TensorView {
-    var view = factor.view
-    view.extents = target.view.extents
-    view.strides = target.labels.map { label in
-      factor.labels.firstIndex(of: label).map { factor.view.strides[$0] } ?? 0
-    }
-    return view
+    let order = target.labels.compactMap { factor.labels.firstIndex(of: $0) }
+    var view = factor.view.permuted(order)
+    for (axis, label) in target.labels.enumerated() where !factor.labels.contains(label) { view = view.inserting(axis) }
+    return view.expanded(to: target.view.extents)
   }
 
   private static let plain = PointwiseOperation("outer product", .promoted) { x in x[0] * x[1] }

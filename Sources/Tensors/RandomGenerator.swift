@@ -74,7 +74,7 @@ public struct RandomGenerator: Sendable, Hashable {
       let extents = try Tensor.extents(shape, operation.name)
       let made = try operation(
         dtype, extents,
-        [ScalarConstant(.i64, integer: key), ScalarConstant(.i64, integer: first)] + numbers)
+        [ScalarConstant(.i64, integer: key), ScalarConstant(.i64, integer: first)] + numbers, dims: shape)
       count = try made.view.elementCount
       return made
     }

@@ -92,7 +92,7 @@ package final class RowOperation: Sendable {
       [formula] builder, values throws(Diagnostic) in
       var converted = values
       if let compute = key.compute {
-        for i in values.indices where builder.isParameter(values[i]) {
+        for i in values.indices where !builder.isNumber(values[i]) {
           converted[i] = try builder.convert(values[i], to: compute)
         }
       }
@@ -132,8 +132,7 @@ extension TensorView {
   /// The same elements with extent-1 axes inserted where `axes` were dropped.
   package func keepingDims(_ axes: [Int], of extents: [Int]) -> TensorView {
     var view = self
-    view.extents = extents.indices.map { axes.contains($0) ? 1 : extents[$0] }
-    view.strides = TensorView.contiguousStrides(view.extents)
+    for axis in axes { view = view.inserting(axis) }
     return view
   }
 }

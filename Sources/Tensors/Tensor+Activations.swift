@@ -175,7 +175,7 @@ extension Tensor {
       let (x, w) = (try view, try weight.view)
       var slope = w
       if w.elementCount == 1 {
-        (slope.extents, slope.strides) = ([], [])
+        for _ in 0..<w.rank { slope = slope.removing(0) }
       } else {
         let channels = x.rank > 1 ? x.extents[1] : 1
         guard w.rank == 1, w.extents[0] == channels else {

@@ -83,10 +83,7 @@ extension Tensor {
         .shape, "attention: \(heads) heads of the query share \(shared) of the key \(k.extents) and value \(v.extents)",
         remedy: "the key's heads must divide the query's, on axis -3")
     }
-    var split = q
-    let axis = q.rank - 3
-    split.extents.replaceSubrange(axis...axis, with: [shared, heads / shared])
-    split.strides.replaceSubrange(axis...axis, with: [q.strides[axis] * (heads / shared), q.strides[axis]])
+    let split = q.splitting(q.rank - 3, outer: shared)
     return (split, k.inserting(k.rank - 2), v.inserting(v.rank - 2))
   }
 
@@ -124,9 +121,7 @@ extension Tensor {
             .shape, "attention: a mask \(view.extents) for groups of \(shared) heads",
             remedy: "give axis -3 of the mask the heads of the query")
         }
-        let stride = view.strides[axis]
-        view.extents.replaceSubrange(axis...axis, with: isRepeated ? [1, 1] : [view.extents[axis] / shared, shared])
-        view.strides.replaceSubrange(axis...axis, with: isRepeated ? [0, 0] : [stride * shared, stride])
+        view = view.splitting(axis, outer: isRepeated ? 1 : view.extents[axis] / shared)
       }
       guard broadcastable(view.extents, domain) else {
         throw Diagnostic(

@@ -67,13 +67,11 @@ extension Tensor {
     _ x: Tensor, _ w: TensorView, bias: Tensor?, windows: SpatialWindows, groups: Int, out: Int, _ name: String
   ) throws(Diagnostic) -> Tensor {
     // `w` is [groups, out / groups, channels / groups, kernel..].
-    var source = windows.view(of: try x.view, from: 2)
+    let view = windows.view(of: try x.view, from: 2)
     let spatial = windows.size.count
-    let counts = Array(source.extents[2..<(2 + spatial)])
-    let channels = source.extents[1]
+    let counts = Array(view.extents[2..<(2 + spatial)])
     // [batch, groups, channels / groups, windows.., kernel..]
-    source.extents.replaceSubrange(1...1, with: [groups, channels / groups])
-    source.strides.replaceSubrange(1...1, with: [source.strides[1] * (channels / groups), source.strides[1]])
+    let source = view.splitting(1, outer: groups)
     let batch = 0
     let group = 1
     let channel = 2
@@ -315,6 +313,13 @@ extension TensorView {
   /// The axis walked backwards.
   func reversed(_ axis: Int) -> TensorView {
     var view = self
+    if let traced {
+      if !traced.dims[axis].isKnown(1) {
+        let count = dims[axis]
+        view.traced = traced.adding(.slice(axis: axis, start: count - 1, count: count, step: -1))
+      }
+      return view
+    }
     if extents[axis] > 0 { view.offset += (extents[axis] - 1) * strides[axis] * dtype.size }
     view.strides[axis] = -strides[axis]
     return view

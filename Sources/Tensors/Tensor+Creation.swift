@@ -32,8 +32,13 @@ package final class GeneratedOperation: Sendable {
 
   /// `scalars` keep the dtype they are given in.
   package func callAsFunction(
-    _ dtype: DType, _ extents: [Int], _ scalars: [ScalarConstant]
+    _ dtype: DType, _ extents: [Int], _ scalars: [ScalarConstant], dims: [Dim]? = nil
   ) throws(Diagnostic) -> Tensor {
+    if let trace = Trace.current {
+      let numbers = scalars.map { ScalarOperand($0) }
+      let wanted = dims ?? extents.map { Dim($0) }
+      return Tensor(try trace.generate(programs[Int(dtype.rawValue)], dtype, wanted, numbers))
+    }
     let result = try Engine.current.allocate(dtype, extents)
     // Row-major memory is one axis, whose coordinate is the position.
     var line = result
@@ -71,7 +76,7 @@ extension Tensor {
   package static func extents(_ dims: [Dim], _ name: String) throws(Diagnostic) -> [Int] {
     var extents: [Int] = []
     for dim in dims {
-      let extent = try dim.value
+      let extent = try dim.sizeAtHand
       guard extent >= 0 else {
         throw Diagnostic(.shape, "\(name): the extent \(extent) is negative", remedy: "extents are 0 or more")
       }
@@ -80,8 +85,10 @@ extension Tensor {
     return extents
   }
 
-  package static func filled(_ number: Number, _ extents: [Int], _ dtype: DType) throws(Diagnostic) -> Tensor {
-    try Creation.full(dtype, extents, [number.constant(dtype)])
+  package static func filled(
+    _ number: Number, _ extents: [Int], _ dtype: DType, dims: [Dim]? = nil
+  ) throws(Diagnostic) -> Tensor {
+    try Creation.full(dtype, extents, [number.constant(dtype)], dims: dims)
   }
 
   /// Every element is `value`: f32 for floating numbers, i64 for integers, unless `dtype` says otherwise. PyTorch:
@@ -91,7 +98,8 @@ extension Tensor {
   ) -> Tensor {
     attempt(file, line) { () throws(Diagnostic) in
       try filled(
-        value.number, extents(shape, "full"), dtype ?? PointwiseOperation.defaultDType(value.number.category))
+        value.number, extents(shape, "full"), dtype ?? PointwiseOperation.defaultDType(value.number.category),
+        dims: shape)
     }
   }
 
@@ -128,7 +136,8 @@ extension Tensor {
     like other: Tensor, _ value: some Scalar, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     attempt(file, line) { () throws(Diagnostic) in
-      try filled(value.number, try other.view.extents, dtype ?? other.dtype)
+      let view = try other.view
+      return try filled(value.number, view.extents, dtype ?? other.dtype, dims: view.dims)
     }
   }
 
@@ -152,7 +161,12 @@ extension Tensor {
     _ end: Dim, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     attempt(file, line) { () throws(Diagnostic) in
-      arange(from: 0, to: try end.value, by: 1, dtype: dtype, file: file, line: line)
+      if end.knownValue == nil, Trace.current != nil {
+        let one = ScalarConstant((dtype ?? .i64).isFloating ? .f64 : .i64, 1)
+        let zero = ScalarConstant(one.dtype, 0)
+        return try Creation.arange(dtype ?? .i64, extents([end], "arange"), [zero, one], dims: [end])
+      }
+      return arange(from: 0, to: try end.value, by: 1, dtype: dtype, file: file, line: line)
     }
   }
 

@@ -124,8 +124,15 @@ extension Tensor {
           "einsum \"\(equation)\": one letter for extents \(result.view.extents[first]) and "
             + "\(result.view.extents[axis]) of one operand", remedy: "a diagonal has axes of one extent")
       }
-      result.view.strides[first] += result.view.strides[axis]
-      result.view = result.view.removing(axis)
+      if result.view.traced != nil {
+        let last = result.view.diagonal(first, axis)
+        var order = Array(0..<(last.rank - 1))
+        order.insert(last.rank - 1, at: first)
+        result.view = last.permuted(order)
+      } else {
+        result.view.strides[first] += result.view.strides[axis]
+        result.view = result.view.removing(axis)
+      }
       result.labels.remove(at: axis)
     }
     return result

@@ -356,9 +356,14 @@ extension Tensor {
 extension TensorView {
   /// This line of indices repeated to `extents`, lying along `axis`.
   func along(_ axis: Int, of extents: [Int]) -> TensorView {
-    var view = self
     var target = extents
     target[axis] = self.extents[0]
+    if traced != nil {
+      let lead = (0..<axis).reduce(self) { view, _ in view.inserting(0) }
+      let line = ((axis + 1)..<extents.count).reduce(lead) { $0.inserting($1) }
+      return line.expanded(to: target)
+    }
+    var view = self
     view.strides = [Int](repeating: 0, count: extents.count)
     view.strides[axis] = strides[0]
     view.extents = target

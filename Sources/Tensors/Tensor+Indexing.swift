@@ -39,17 +39,19 @@ private struct Subscript {
       switch index {
       case .at(let dim):
         let extent = view.extents[axis]
-        let wanted = try dim.value
+        let wanted = try dim.sizeAtHand
         let place = wanted < 0 ? wanted + extent : wanted
-        guard place >= 0, place < extent else {
+        guard place >= 0, place < extent, Self.guards(dim, below: view.dims[axis]) else {
           throw Diagnostic(
             .index, "index \(wanted) is outside axis \(axis) of \(source.extents), whose extent is \(extent)",
             remedy: "indices are \(-extent)..<\(extent)")
         }
-        view = view.sliced(axis, start: place, count: 1).removing(axis)
+        let start = wanted < 0 ? view.dims[axis] + dim : dim
+        view = view.sliced(axis, start: place, count: 1, dims: (start, 1)).removing(axis)
       case .range(let start, let end, let step):
         let (first, count) = try Self.bounds(start, end, step, view.extents[axis])
-        view = view.sliced(axis, start: first, count: count, step: step)
+        let dims = view.traced == nil ? nil : try Self.symbolicBounds(start, end, step, view.dims[axis], first, count)
+        view = view.sliced(axis, start: first, count: count, step: step, dims: dims)
         axis += 1
       case .insertedAxis:
         view = view.inserting(axis)
@@ -96,13 +98,36 @@ private struct Subscript {
     }
     var first = 0
     var last = extent
-    if let start { first = try start.value }
-    if let end { last = try end.value }
+    if let start { first = try start.sizeAtHand }
+    if let end { last = try end.sizeAtHand }
     if first < 0 { first += extent }
     if last < 0 { last += extent }
     first = Swift.min(Swift.max(first, 0), extent)
     last = Swift.min(Swift.max(last, 0), extent)
     return (first, last > first ? (last - first - 1) / step + 1 : 0)
+  }
+}
+
+extension Subscript {
+  /// An index of a capture stays inside for all sizes that the plan serves.
+  static func guards(_ index: Dim, below extent: Dim) -> Bool {
+    if index.knownValue != nil, extent.knownValue != nil { return true }
+    return (index.knownValue ?? 0) < 0 ? Dim.asks(.lessOrEqual, 0 - index, extent) : Dim.asks(.less, index, extent)
+  }
+
+  /// Start and count as expressions; which side of a bound they are on is a guard.
+  static func symbolicBounds(
+    _ start: Dim?, _ end: Dim?, _ step: Int, _ extent: Dim, _ first: Int, _ count: Int
+  ) throws(Diagnostic) -> (start: Dim, count: Dim) {
+    func kept(_ bound: Dim) -> Dim {
+      let fromStart = Dim.asks(.less, bound, 0) ? extent + bound : bound
+      if Dim.asks(.less, fromStart, 0) { return 0 }
+      return Dim.asks(.lessOrEqual, fromStart, extent) ? fromStart : extent
+    }
+    let low = start.map(kept) ?? 0
+    let high = end.map(kept) ?? extent
+    guard Dim.asks(.less, low, high) else { return (low, 0) }
+    return (low, step == 1 ? high - low : (high - low - 1) / step + 1)
   }
 }
 

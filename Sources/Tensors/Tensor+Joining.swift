@@ -40,6 +40,9 @@ extension Tensor {
         }
         extents[place] += piece.extents[place]
       }
+      if let trace = Trace.current {
+        return Tensor(try trace.concatenate(counting, axis: place, dtype: dtype))
+      }
       let result = try Engine.current.allocate(dtype, extents)
       var start = 0
       for piece in counting {

@@ -40,17 +40,11 @@ extension Tensor {
     let source = try aroundAxis(axis)
     var extents = try view.extents
     extents[axis] = positions.count
-    let result = try Engine.current.allocate(dtype, extents)
-    if result.elementCount == 0 { return Tensor(result) }
-    var target = result
-    (target.extents, target.strides) = (
-      [source.extents[0], positions.count, source.extents[2]],
-      TensorView.contiguousStrides([source.extents[0], positions.count, source.extents[2]])
-    )
+    let shape = [source.extents[0], positions.count, source.extents[2]]
+    if shape.contains(0) { return Tensor(try Engine.current.allocate(dtype, extents)) }
     let index = try Tensor(positions).view
-    _ = try Engine.current.run(
-      Picking.program, [.tensor(source), .tensor(index)], [.existing(target)])
-    return Tensor(result)
+    let made = try Engine.current.run(Picking.program, [.tensor(source), .tensor(index)], [.fresh(dtype, shape)])
+    return try Tensor(made[0]).reshaped(to: extents)
   }
 
   /// `low` and `high` elements `number` around each axis; negative amounts cut.
@@ -62,6 +56,17 @@ extension Tensor {
       throw Diagnostic(
         .shape, "pad: \(source.extents) with \(low) before and \(high) after has negative extents \(extents)",
         remedy: "cut no more than an axis has")
+    }
+    if let trace = Trace.current {
+      for axis in extents.indices where low[axis] < 0 || high[axis] < 0 {
+        let cut = Swift.max(-low[axis], 0)
+        let count = Swift.max(source.extents[axis] - cut - Swift.max(-high[axis], 0), 0)
+        source = source.sliced(axis, start: count == 0 ? 0 : cut, count: count)
+      }
+      return Tensor(
+        try trace.pad(
+          source, low: low.map { Swift.max($0, 0) }, high: high.map { Swift.max($0, 0) },
+          fill: number.constant(dtype)))
     }
     let result = try Self.filled(number, extents, dtype)
     var target = try result.view

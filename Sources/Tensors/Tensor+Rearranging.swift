@@ -111,6 +111,10 @@ extension Tensor {
     let (rowStart, columnStart) = (Swift.max(-offset, 0), Swift.max(offset, 0))
     let count = Swift.max(Swift.min(source.extents[a] - rowStart, source.extents[b] - columnStart), 0)
     var view = source
+    if source.traced != nil {
+      let square = source.sliced(a, start: rowStart, count: count).sliced(b, start: columnStart, count: count)
+      return square.diagonal(a, b)
+    }
     if count > 0 { view.offset += (rowStart * source.strides[a] + columnStart * source.strides[b]) * source.dtype.size }
     for axis in [a, b].sorted().reversed() { view = view.removing(axis) }
     view.extents.append(count)

@@ -9,6 +9,8 @@ extension Tensor: CustomStringConvertible {
   /// As PyTorch prints: `tensor([[1., 2.], [3., 4.]])`; a failed tensor prints its mistake.
   public var description: String {
     if let failure { return "failed tensor: \(failure)" }
+    // While a function is captured there are no elements yet.
+    if body.view.traced != nil { return "traced tensor \(dtype)\(shape)" }
     do throws(Diagnostic) {
       let layout = try TensorText(view)
       var text = "tensor(" + layout.body

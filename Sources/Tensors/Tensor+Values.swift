@@ -18,7 +18,7 @@ extension Tensor {
           .shape, "\(elements.count) elements do not fill the shape \(extents)",
           remedy: "the extents' product must be \(elements.count)")
       }
-      let view = try Engine.current.allocate(T.dtype, extents)
+      let view = try Engine.current.memory(T.dtype, extents)
       elements.withUnsafeBytes { source in
         if let start = source.baseAddress { view.base.copyMemory(from: start, byteCount: source.count) }
       }
@@ -44,7 +44,7 @@ extension Tensor {
     line: UInt = #line
   ) {
     self = Self.attempt(file, line) { () throws(Diagnostic) in
-      let view = try Engine.current.allocate(dtype, shape)
+      let view = try Engine.current.memory(dtype, shape)
       guard bytes.count == view.elementCount * dtype.size else {
         throw Diagnostic(
           .shape, "\(bytes.count) bytes do not fill \(dtype)\(shape)",
@@ -60,7 +60,7 @@ extension Tensor {
     let value = number.number
     let type = dtype ?? PointwiseOperation.defaultDType(value.category)
     self = Self.attempt(file, line) { () throws(Diagnostic) in
-      let view = try Engine.current.allocate(type, [])
+      let view = try Engine.current.memory(type, [])
       let constant = value.constant(type)
       ScalarReference.store(
         type.isFloating ? .float(constant.doubleValue) : .integer(constant.integerValue), view.base, type)
@@ -74,7 +74,7 @@ extension Tensor {
   public func item<T: Element>(
     as type: T.Type = T.self, file: StaticString = #fileID, line: UInt = #line
   ) throws(Diagnostic) -> T {
-    let source = try view
+    let source = try view.read(.item, file, line)
     guard source.elementCount == 1 else {
       throw Diagnostic(
         .shape, "item() needs one element, shape \(source.extents) has \(source.elementCount)",
@@ -89,7 +89,7 @@ extension Tensor {
   public func array<T: Element>(
     as type: T.Type = T.self, file: StaticString = #fileID, line: UInt = #line
   ) throws(Diagnostic) -> [T] {
-    let source = try contiguous(file: file, line: line).view
+    let source = try Tensor(try view.read(.array, file, line)).contiguous(file: file, line: line).view
     let count = source.elementCount
     if source.dtype == T.dtype, T.self != Bool.self {
       return [T](unsafeUninitializedCapacity: count) { buffer, initialised in
@@ -101,5 +101,15 @@ extension Tensor {
     }
     let size = source.dtype.size
     return (0..<count).map { T(element: ScalarReference.load(source.base + $0 * size, source.dtype)) }
+  }
+}
+
+extension TensorView {
+  /// A view with memory: this one, or while a function is captured what the capture hands out for it.
+  package func read(
+    _ kind: Trace.BreakKind, _ file: StaticString, _ line: UInt
+  ) throws(Diagnostic) -> TensorView {
+    guard let traced else { return self }
+    return try traced.cell.trace.handOut(traced, kind, .init(file: "\(file)", line: line))
   }
 }

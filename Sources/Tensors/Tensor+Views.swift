@@ -32,9 +32,17 @@ extension TensorView {
   }
 
   /// The view in `extents` (same element count), or nil where strides cannot say it.
-  package func reshapedView(_ target: [Int]) -> TensorView? {
+  package func reshapedView(_ target: [Int], dims: [Dim?]? = nil) -> TensorView? {
     var view = self
     view.extents = target
+    if let traced {
+      let symbolic = TracedExtents.reshaped(self.dims, extents, to: dims ?? target.map { _ in nil }, target)
+      let source = self.dims.elementsEqual(traced.dims) { $0.isIdentical(to: $1) }
+      let whole = source ? traced : traced.adding(.broadcast(self.dims))
+      view.traced = whole.adding(.reshape(symbolic))
+      view.strides = TensorView.contiguousStrides(target)
+      return view
+    }
     if isContiguous {
       view.strides = TensorView.contiguousStrides(target)
       return view
@@ -78,12 +86,31 @@ extension TensorView {
     var view = self
     view.extents = order.map { extents[$0] }
     view.strides = order.map { strides[$0] }
+    if let traced {
+      // Axes that are left out have the extent 1.
+      let dropped = extents.indices.filter { !order.contains($0) }
+      let kept = extents.indices.filter { order.contains($0) }
+      let squeezed = dropped.reversed().reduce(traced) { $0.adding(.remove(axis: $1)) }
+      view.traced = squeezed.adding(.permute(order.map { kept.firstIndex(of: $0) ?? 0 }))
+    }
     return view
   }
 
   /// Elements start, start + step, ... (`count` of them) on `axis`.
-  package func sliced(_ axis: Int, start: Int, count: Int, step: Int = 1) -> TensorView {
+  /// `dims`: start and count as a capture knows them, where they are not numbers.
+  package func sliced(
+    _ axis: Int, start: Int, count: Int, step: Int = 1, dims: (start: Dim, count: Dim)? = nil
+  ) -> TensorView {
     var view = self
+    if let traced {
+      // A repeated axis stays one: its elements are all the same.
+      if !traced.dims[axis].isKnown(1) || extents[axis] == 1 {
+        let (first, length) = dims ?? (Dim(start), Dim(count))
+        view.traced = traced.adding(.slice(axis: axis, start: first, count: length, step: step))
+      }
+      view.extents[axis] = count
+      return view
+    }
     view.offset += start * strides[axis] * dtype.size
     view.extents[axis] = count
     // A step beyond the only element says nothing, and must not overflow.
@@ -99,6 +126,10 @@ extension TensorView {
     view.strides[axis] = view.extents[axis] > 1 ? strides[axis] * step : strides[axis]
     view.extents.append(size)
     view.strides.append(strides[axis] * dilation)
+    if let traced {
+      let whole = traced.dims[axis].isKnown(extents[axis]) ? traced : traced.adding(.broadcast(dims))
+      view.traced = whole.adding(.windows(axis: axis, size: size, step: step, dilation: dilation))
+    }
     return view
   }
 
@@ -106,6 +137,7 @@ extension TensorView {
     var view = self
     view.extents.insert(1, at: axis)
     view.strides.insert(0, at: axis)
+    view.traced = traced?.adding(.insert(axis: axis))
     return view
   }
 
@@ -113,6 +145,39 @@ extension TensorView {
     var view = self
     view.extents.remove(at: axis)
     view.strides.remove(at: axis)
+    if let traced {
+      // Any element will do where all are wanted the same.
+      let one = traced.dims[axis].isKnown(1) ? traced : traced.adding(.slice(axis: axis, start: 0, count: 1, step: 1))
+      view.traced = one.adding(.remove(axis: axis))
+    }
+    return view
+  }
+
+  /// While a function is captured: the elements [i, i] of two axes of one extent, as a last axis.
+  func diagonal(_ a: Int, _ b: Int) -> TensorView {
+    var view = self
+    for axis in [a, b].sorted().reversed() {
+      view.extents.remove(at: axis)
+      view.strides.remove(at: axis)
+    }
+    view.extents.append(extents[a])
+    view.strides.append(1)
+    view.traced = traced?.adding(.diagonal(a, b, count: dims[a]))
+    return view
+  }
+
+  /// `axis` as two: `outer` blocks of neighbours.
+  package func splitting(_ axis: Int, outer: Int) -> TensorView {
+    let inner = extents[axis] / max(outer, 1)
+    let target = extents[..<axis] + [outer, inner] + extents[(axis + 1)...]
+    if traced != nil {
+      var dims: [Dim?] = self.dims
+      dims.replaceSubrange(axis...axis, with: [Dim(outer), nil])
+      return reshapedView(Array(target), dims: dims) ?? self
+    }
+    var view = self
+    view.extents = Array(target)
+    view.strides.replaceSubrange(axis...axis, with: [strides[axis] * inner, strides[axis]])
     return view
   }
 }
@@ -149,12 +214,13 @@ extension Tensor {
   public func reshaped(_ dims: [Dim], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       var extents: [Int] = []
-      for dim in dims { extents.append(try dim.value) }
-      return try reshaped(to: extents)
+      for dim in dims { extents.append(try dim.sizeAtHand) }
+      return try reshaped(to: extents, dims: dims.map { $0.isIdentical(to: -1) ? nil : $0 })
     }
   }
 
-  package func reshaped(to wanted: [Int]) throws(Diagnostic) -> Tensor {
+  /// `dims`: the wanted extents as a capture knows them; nil where they follow from the others.
+  package func reshaped(to wanted: [Int], dims: [Dim?]? = nil) throws(Diagnostic) -> Tensor {
     let source = try view
     let count = source.elementCount
     var extents = wanted
@@ -172,7 +238,7 @@ extension Tensor {
         "reshape: \(source.extents) has \(count) elements, \(wanted) has \(wantedCount.map { "\($0)" } ?? "too many")",
         remedy: "the extents' product must be \(count)")
     }
-    if let reshaped = source.reshapedView(extents) { return Tensor(reshaped) }
+    if let reshaped = source.reshapedView(extents, dims: dims) { return Tensor(reshaped) }
     let copy = try contiguousCopy().view
     return Tensor(TensorView(copy.storage, offset: copy.offset, copy.dtype, extents: extents))
   }
@@ -220,9 +286,12 @@ extension Tensor {
       let source = try view
       var extents: [Int] = []
       let lead = dims.count - source.rank
+      var known: [Dim] = []
       for (i, dim) in dims.enumerated() {
-        let wanted = try dim.value
-        extents.append(wanted == -1 && i >= lead ? source.extents[i - lead] : wanted)
+        let wanted = try dim.sizeAtHand
+        let isKept = wanted == -1 && i >= lead
+        extents.append(isKept ? source.extents[i - lead] : wanted)
+        known.append(isKept ? source.dims[i - lead] : dim)
       }
       guard lead >= 0,
         source.extents.indices.allSatisfy({ source.extents[$0] == 1 || source.extents[$0] == extents[lead + $0] }),
@@ -232,7 +301,7 @@ extension Tensor {
           .shape, "expand: \(source.extents) cannot be repeated to \(extents)",
           remedy: "only axes of extent 1 repeat, to extents of 0 or more")
       }
-      return Tensor(source.expanded(to: extents))
+      return Tensor(source.expanded(to: extents, dims: known))
     }
   }
 

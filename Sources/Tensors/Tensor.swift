@@ -18,6 +18,8 @@ public struct Tensor: Sendable {
   /// A tensor that carries `diagnostic` until a throwing boundary.
   package init(failure diagnostic: Diagnostic) {
     if Knobs.current.strict { stopForDebugger(diagnostic) }
+    // A compiled call throws it, whatever the function does with this tensor.
+    Trace.current?.note(diagnostic)
     body = TensorBody(failure: diagnostic)
   }
 
@@ -36,13 +38,19 @@ public struct Tensor: Sendable {
   public var dtype: DType { body.view.dtype }
 
   /// The extents, outermost axis first. A failed tensor has the empty shape.
-  public var shape: TensorShape { TensorShape(body.view.extents, failure: body.failure) }
+  public var shape: TensorShape {
+    let view = body.view
+    return TensorShape(view.extents, symbolic: view.traced == nil ? nil : view.dims, failure: body.failure)
+  }
 
   /// The number of axes.
   public var rank: Int { body.view.rank }
 
   /// The number of elements.
-  public var elementCount: Dim { body.failure.map { .failed($0) } ?? Dim(body.view.elementCount) }
+  public var elementCount: Dim {
+    if let failure = body.failure { return .failed(failure) }
+    return body.view.traced == nil ? Dim(body.view.elementCount) : Shape(body.view.dims).elementCount
+  }
 
   /// Runs `make`; a thrown diagnostic becomes a failed tensor located at the caller.
   @inline(__always)
@@ -121,10 +129,13 @@ extension Tensor {
 /// The extents of a tensor. `shape[i]` is a ``Dim``; an axis outside the rank gives a failed one.
 public struct TensorShape: Sendable, Hashable, CustomStringConvertible {
   package let extents: [Int]
+  /// The extents as a capture knows them.
+  private let symbolic: [Dim]?
   private let failure: Diagnostic?
 
-  package init(_ extents: [Int], failure: Diagnostic? = nil) {
+  package init(_ extents: [Int], symbolic: [Dim]? = nil, failure: Diagnostic? = nil) {
     self.extents = extents
+    self.symbolic = symbolic
     self.failure = failure
   }
 
@@ -137,13 +148,13 @@ public struct TensorShape: Sendable, Hashable, CustomStringConvertible {
     guard extents.indices.contains(index) else {
       return .failed(Diagnostic(.index, "axis \(axis) is outside the rank \(extents.count) of shape \(self)"))
     }
-    return Dim(extents[index])
+    return symbolic?[index] ?? Dim(extents[index])
   }
 
-  public var dims: [Dim] { failure.map { [.failed($0)] } ?? extents.map { Dim($0) } }
+  public var dims: [Dim] { failure.map { [.failed($0)] } ?? symbolic ?? extents.map { Dim($0) } }
 
-  /// "[2, 3]".
-  public var description: String { "\(extents)" }
+  /// "[2, 3]"; inside `compile` "[s0, 3]".
+  public var description: String { symbolic.map { Shape($0).description } ?? "\(extents)" }
 }
 
 private final class Nobody: Sendable {}

@@ -75,10 +75,7 @@ extension AttentionSample {
     let schedule = try scheduled(graph)
     #expect(schedule.steps.count > 1)
     let mix = try #require(graph.nodes.lastIndex { if case .contraction = $0.primitive { true } else { false } })
-    #expect(
-      schedule.refusals.contains {
-        $0.value == Value(mix) && $0.reason == .notAttention("its scores or weights are needed elsewhere")
-      })
+    #expect(schedule.refusals.contains(.notAttention(Value(mix), "its scores or weights are needed elsewhere")))
   }
 
   @Test func softmax_over_queries_is_no_attention() throws {

@@ -1,0 +1,132 @@
+// `compile`: what users call. Not the capture itself. Surprise: every overload makes the same object; they differ in how
+// a Swift function's shape (one result or a tuple, with or without state) is taken apart and put together.
+import Basics
+import TensorTypes
+
+/// Which extents of the arguments may vary within one plan.
+public enum DynamicShapes: Sendable, Hashable {
+  /// The first size is a number; an extent that changes becomes a symbol, and later sizes need no new plan.
+  case automatic
+  /// Every size has its own plan.
+  case fixed
+  /// All extents of tensor arguments are symbols from the first call (0 and 1 excepted).
+  case all
+}
+
+/// A function whose operations are captured once and then replayed as fused kernels.
+///
+///     let f = compile { (x: Tensor, w: Tensor) in (x.matmul(w) * 2).relu() }
+///     let y = try f(x, w)
+///
+/// The first call runs `f` on traced tensors, makes a plan, runs the plan, and captures again to see that `f` does the same
+/// thing twice. Later calls that fit a plan run its kernels only. Plain Swift values among the arguments belong to what a
+/// plan is made for. PyTorch: `torch.compile`.
+///
+/// - Parameters:
+///   - mode: `.whole` makes every value that leaves `f` (``Tensor/item(as:file:line:)``) an error.
+///   - dynamic: which extents may vary within one plan.
+///   - maxRecompiles: how many plans there may be beyond the first; one more throws.
+public func compile<each A: Tree, R: Tree>(
+  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (repeat each A) throws -> R
+) -> Compiled<Stateless, (repeat each A), R> {
+  Compiled(
+    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    readInput: { input, v in repeat (each input).read(&v) },
+    call: { _, input, v in
+      let result = try f(repeat replaced(each input, &v))
+      if let failure = v.failure { throw failure }
+      return result
+    },
+    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+}
+
+/// As ``compile(mode:dynamic:maxRecompiles:file:line:_:)-(_)`` for functions that give a tuple, or nothing.
+public func compile<each A: Tree, each R: Tree>(
+  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (repeat each A) throws -> (repeat each R)
+) -> Compiled<Stateless, (repeat each A), (repeat each R)> {
+  Compiled(
+    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    readInput: { input, v in repeat (each input).read(&v) },
+    call: { _, input, v in
+      let result = try f(repeat replaced(each input, &v))
+      if let failure = v.failure { throw failure }
+      return result
+    },
+    readOutput: { output, v in repeat (each output).read(&v) },
+    fill: { output, v in (repeat replaced(each output, &v)) })
+}
+
+/// A compiled function with state that it changes in place: parameters, optimizer state, caches.
+///
+///     let next = compile(updating: KVCache.self) { (cache: inout KVCache, model: Llama, tokens: Tensor) in … }
+///     let logits = try next(&cache, model, tokens)
+///
+/// Tensors of the state are taken out during a call and written where they are, if nobody else holds them.
+public func compile<S: Tree, each A: Tree, R: Tree>(
+  updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (inout S, repeat each A) throws -> R
+) -> Compiled<S, (repeat each A), R> {
+  Compiled(
+    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    readInput: { input, v in repeat (each input).read(&v) },
+    call: { state, input, v in
+      state.visit(&v)
+      let arguments = (repeat replaced(each input, &v))
+      if let failure = v.failure { throw failure }
+      return try f(&state, repeat each arguments)
+    },
+    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+}
+
+/// As ``compile(updating:mode:dynamic:maxRecompiles:file:line:_:)-(_,_)`` for functions that give a tuple, or nothing.
+public func compile<S: Tree, each A: Tree, each R: Tree>(
+  updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (inout S, repeat each A) throws -> (repeat each R)
+) -> Compiled<S, (repeat each A), (repeat each R)> {
+  Compiled(
+    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    readInput: { input, v in repeat (each input).read(&v) },
+    call: { state, input, v in
+      state.visit(&v)
+      let arguments = (repeat replaced(each input, &v))
+      if let failure = v.failure { throw failure }
+      return try f(&state, repeat each arguments)
+    },
+    readOutput: { output, v in repeat (each output).read(&v) },
+    fill: { output, v in (repeat replaced(each output, &v)) })
+}
+
+/// The tree with the visitor's leaves in place of its own.
+private func replaced<T: Tree>(_ tree: T, _ v: inout Visitor) -> T {
+  var copy = tree
+  copy.visit(&v)
+  return copy
+}
+
+/// What `compile` was asked for.
+struct CompileOptions: Sendable {
+  var mode: CaptureMode
+  var dynamic: DynamicShapes
+  var maxRecompiles: Int
+  var file: StaticString
+  var line: UInt
+
+  var place: Diagnostic.Location { .init(file: "\(file)", line: line) }
+  /// The graph's name in dumps.
+  var name: String {
+    let file = "\(file)".split(separator: "/").last.map(String.init) ?? "function"
+    return "\(file.replacingOccurrences(".swift", "")):\(line)"
+  }
+}
+
+extension String {
+  fileprivate func replacingOccurrences(_ part: String, _ other: String) -> String {
+    split(separator: part, omittingEmptySubsequences: false).joined(separator: other)
+  }
+}

@@ -1,0 +1,336 @@
+// A compiled function: finds the plan that fits a call, or captures one, and replays it.
+// Not thread-bound: calls may run side by side, each with its own state. Surprise: the first call replays the plan it has
+// just made, so that state is written in place from the beginning.
+import Basics
+import Engine
+import GraphIR
+import Synchronization
+import Tensors
+import TensorTypes
+
+/// A function made by ``compile(mode:dynamic:maxRecompiles:file:line:_:)-(_)``. Call it like the function.
+public final class Compiled<State: Tree, Input, Output>: Sendable {
+  typealias Call = @Sendable (inout State, Input, inout Visitor) throws -> Output
+  let options: CompileOptions
+  let history: CompileHistory
+  private let readInput: @Sendable (Input, inout Visitor) -> Void
+  private let call: Call
+  private let readOutput: @Sendable (Output, inout Visitor) -> Void
+  private let fill: @Sendable (Output, inout Visitor) -> Output
+  private let segments = SegmentCache()
+  private let plans = Mutex<[Plan]>([])
+
+  init(
+    options: CompileOptions, readInput: @escaping @Sendable (Input, inout Visitor) -> Void, call: @escaping Call,
+    readOutput: @escaping @Sendable (Output, inout Visitor) -> Void,
+    fill: @escaping @Sendable (Output, inout Visitor) -> Output
+  ) {
+    self.options = options
+    self.readInput = readInput
+    self.call = call
+    self.readOutput = readOutput
+    self.fill = fill
+    history = CompileHistory()
+  }
+
+  /// How many plans there are: one for each structure, dtype, plain value and kind of size met so far.
+  public var planCount: Int { plans.withLock { $0.count } }
+
+  /// How many different pieces were compiled.
+  public var segmentCount: Int { segments.count }
+
+  /// Runs the function with `state`, which it may change.
+  ///
+  /// - Throws: what the function throws, a failed tensor's first mistake, a break in `.whole` mode, too many recompiles.
+  public func callAsFunction<each A>(
+    _ state: inout State, _ arguments: repeat each A, file: StaticString = #fileID, line: UInt = #line
+  ) throws -> Output where Input == (repeat each A) {
+    try located(file, line) { try invoke(&state, (repeat each arguments)) }
+  }
+
+  private func located<T>(_ file: StaticString, _ line: UInt, _ body: () throws -> T) throws -> T {
+    do { return try body() } catch var diagnostic as Diagnostic {
+      if diagnostic.location == nil, diagnostic.origin == nil {
+        diagnostic.location = .init(file: "\(file)", line: line)
+      }
+      throw diagnostic
+    }
+  }
+
+  private func invoke(_ state: inout State, _ input: Input) throws -> Output {
+    var visitor = Visitor(.collect)
+    state.read(&visitor)
+    let stateCount = visitor.leaves.count
+    readInput(input, &visitor)
+    let leaves = visitor.leaves
+    visitor.leaves = []
+    for plan in plans.withLock({ $0 }) {
+      if let values = try plan.accepts(leaves) {
+        plan.noteUse()
+        return try replay(plan, values, leaves, stateCount, &state, input)
+      }
+    }
+    for case .tensor(let tensor) in leaves { _ = try tensor.view }
+    let plan = try capture(leaves, stateCount, state, input)
+    guard let values = try plan.plan.accepts(leaves) else {
+      throw Diagnostic(.compiler, "\(options.name): a new plan does not fit the call that it was made from")
+    }
+    return try replay(plan.plan, values, leaves, stateCount, &state, input, known: plan.known)
+  }
+
+  // MARK: Replay
+
+  private func replay(
+    _ plan: Plan, _ values: [Int], _ given: ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State,
+    _ input: Input, known: [SessionBreak] = []
+  ) throws -> Output {
+    var leaves = given
+    var views = leaves.map { leaf -> TensorView? in
+      if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
+    }
+    let arguments = values.map { Int64($0) }
+    var node = plan.root
+    var passed: [SessionBreak] = []
+    var carried: [TensorView] = []
+    while true {
+      switch node.next {
+      case .end(let ending):
+        let finish = Finish(node.segment, ending, arguments, carried, stateCount)
+        return try finish.run(&leaves, &views, &state) { template, filled in
+          var v = Visitor(.replace)
+          v.leaves = filled
+          guard let output = template as? Boxed<Output> else {
+            throw Diagnostic(.compiler, "\(options.name): a plan has lost its result")
+          }
+          return fill(output.value, &v)
+        }
+      case .closed(let site):
+        let made: SessionBreak
+        if passed.count < known.count {
+          made = known[passed.count]
+        } else {
+          let outputs = try node.segment.run(views, carried, arguments)
+          made = SessionBreak(segment: node.segment, site: site, value: outputs[0], outputs: outputs)
+        }
+        passed.append(made)
+        carried += made.outputs.dropFirst()
+        if let bits = made.bits, let child = node.child(bits) {
+          node = child
+        } else {
+          return try explore(plan, node, values, passed, leaves, stateCount, &state, input)
+        }
+      case .open:
+        return try explore(plan, nil, values, passed, leaves, stateCount, &state, input)
+      }
+    }
+  }
+
+  /// Runs the function because a break gave a value that no path has, or has too many.
+  private func explore(
+    _ plan: Plan, _ node: PlanNode?, _ values: [Int], _ passed: [SessionBreak], _ given: ContiguousArray<Leaf>,
+    _ stateCount: Int, _ state: inout State, _ input: Input
+  ) throws -> Output {
+    var leaves = given
+    var views = leaves.map { leaf -> TensorView? in
+      if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
+    }
+    let run = try trace(plan.signature, values, leaves, stateCount, state, input, known: passed, isOpen: node == nil)
+    if let node, run.breaks.count >= passed.count, let bits = passed.last?.bits {
+      node.add(bits, try run.path(from: passed.count))
+    }
+    history.notePath(options, run.breaks.map(\.site))
+    let finish = Finish(try run.last, run.ending, values.map { Int64($0) } + run.numbers, run.carried, stateCount)
+    return try finish.run(&leaves, &views, &state) { template, filled in
+      var v = Visitor(.replace)
+      v.leaves = filled
+      guard let output = template as? Boxed<Output> else {
+        throw Diagnostic(.compiler, "\(options.name): a plan has lost its result")
+      }
+      return fill(output.value, &v)
+    }
+  }
+
+  // MARK: Capture
+
+  private func capture(
+    _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ state: State, _ input: Input
+  ) throws -> (plan: Plan, known: [SessionBreak]) {
+    let (reasons, dynamic) = try changes(leaves)
+    let known = plans.withLock { $0.count }
+    guard known <= options.maxRecompiles else {
+      throw Diagnostic(
+        .compiler,
+        "\(options.name) would be compiled a \(known + 1)th time, and maxRecompiles is \(options.maxRecompiles): "
+          + (reasons.last ?? "the arguments changed"),
+        remedy: "pass what changes as a tensor or a Dim, or raise maxRecompiles", location: options.place)
+    }
+    let started = ContinuousClock.now
+    var signature = try CallSignature(leaves, dynamic: dynamic)
+    var values = try signature.values(leaves)
+    var run = try trace(signature, values, leaves, stateCount, state, input)
+    var remark: String?
+    // The second capture: with other sizes where there are symbols, to see that the graph does not depend on them.
+    let other = otherSizes(values, signature, run)
+    let again = try dryTrace(signature, other ?? values, leaves, stateCount, state, input, run)
+    if !run.isSame(as: again) {
+      guard other != nil, run.isSame(as: try dryTrace(signature, values, leaves, stateCount, state, input, run)) else {
+        throw Session.differs(options.place)
+      }
+      remark = "an operation needs the sizes as numbers: every size has its own plan"
+      signature = try CallSignature(leaves, dynamic: [])
+      values = try signature.values(leaves)
+      run = try trace(signature, values, leaves, stateCount, state, input)
+    }
+    let plan = Plan(signature, run.guards, try run.path(from: 0), remark: remark)
+    plans.withLock { $0.insert(plan, at: 0) }
+    history.notePlan(options, reasons, run.breaks.map(\.site), ContinuousClock.now - started)
+    return (plan, run.breaks)
+  }
+
+  /// Which extents differ from a plan that fits otherwise, and why no plan fits.
+  private func changes(_ leaves: ContiguousArray<Leaf>) throws -> ([String], Set<DynamicExtent>) {
+    var reasons: [String] = []
+    var dynamic: Set<DynamicExtent> = []
+    if options.dynamic == .all {
+      for (i, leaf) in leaves.enumerated() {
+        guard case .tensor(let tensor) = leaf else { continue }
+        for axis in 0..<tensor.rank { dynamic.insert(DynamicExtent(leaf: i, axis: axis)) }
+      }
+    }
+    for plan in plans.withLock({ $0 }) {
+      switch plan.signature.mismatch(leaves) {
+      case .structure?: reasons.append("the structure of the arguments changed")
+      case .dtype(let leaf)?: reasons.append("argument \(leaf) has another dtype")
+      case .value(let leaf)?: reasons.append("plain value \(leaf) changed to \(leaves[leaf])")
+      case .extent?, nil:
+        if options.dynamic != .automatic {
+          reasons.append("an extent changed")
+          continue
+        }
+        for (leaf, axis) in plan.signature.changedExtents(leaves) {
+          reasons.append("axis \(axis) of argument \(leaf) changed")
+          dynamic.insert(DynamicExtent(leaf: leaf, axis: axis))
+        }
+        if case nil = plan.signature.mismatch(leaves) { reasons.append("a guard does not hold") }
+        // What was a symbol stays one.
+        for case .extent(let leaf, let axis) in plan.signature.symbols {
+          dynamic.insert(DynamicExtent(leaf: leaf, axis: axis))
+        }
+      }
+    }
+    return (reasons, dynamic)
+  }
+
+  /// Sizes for which every guard has the same answer; nil: there are none, or the capture needs real values.
+  private func otherSizes(_ values: [Int], _ signature: CallSignature, _ run: TracedRun) -> [Int]? {
+    guard !values.isEmpty, run.breaks.isEmpty else { return nil }
+    for offset in [3, 5, 1, 2, 7, 16, 64, -1, -2] {
+      let moved = values.indices.map { max(values[$0] + offset * ($0 + 1), 2) }
+      let together = values.map { max($0 + offset, 2) }
+      for candidate in [moved, together] where candidate != values {
+        if run.guards.allSatisfy({ $0.holds(candidate) }) { return candidate }
+      }
+    }
+    return nil
+  }
+
+  private func dryTrace(
+    _ signature: CallSignature, _ values: [Int], _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ state: State,
+    _ input: Input, _ run: TracedRun
+  ) throws -> TracedRun {
+    try trace(signature, values, leaves, stateCount, state, input, known: run.breaks, compiles: false)
+  }
+
+  /// Runs the function on traced leaves.
+  private func trace(
+    _ signature: CallSignature, _ values: [Int], _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ given: State,
+    _ input: Input, known: [SessionBreak] = [], isOpen: Bool = false, compiles: Bool = true
+  ) throws -> TracedRun {
+    let views = leaves.map { leaf -> TensorView? in
+      if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
+    }
+    let session = Session(
+      views, values.map { Int64($0) }, options.mode, segments, known: known, isOpen: isOpen)
+    let symbols = signature.symbols.enumerated().map { i, source in
+      switch source {
+      case .extent: (name: "s\(i)", hint: values[i], minimum: 2)
+      case .dim: (name: "s\(i)", hint: values[i], minimum: Int(Int32.min))
+      }
+    }
+    let trace = Trace(options.name, symbols: symbols) { trace, view, kind, location throws(Diagnostic) in
+      try session.handOut(trace, view, kind, location)
+    }
+    defer { trace.close() }
+    let traced = try signature.traced(leaves, trace)
+    var state = given
+    var v = Visitor(.replace)
+    v.leaves = traced
+    let output = try Trace.$current.withValue(trace) {
+      try DimObservation.$observer.withValue(trace) { try call(&state, input, &v) }
+    }
+    if let failure = trace.failure { throw failure }
+    var after = Visitor(.collect)
+    state.read(&after)
+    var results = Visitor(.collect)
+    readOutput(output, &results)
+    guard after.leaves.count == stateCount else {
+      throw Diagnostic(
+        .compiler, "\(options.name): the state has \(after.leaves.count) members after the call, it had \(stateCount)",
+        remedy: "collections in the state keep their counts")
+    }
+    return try TracedRun(
+      trace, session, signature, traced, state: after.leaves, results: results.leaves, template: Boxed(output),
+      segments: compiles ? segments : nil)
+  }
+}
+
+extension Compiled where State == Stateless {
+  /// Runs the function.
+  ///
+  /// - Throws: what the function throws, a failed tensor's first mistake, a break in `.whole` mode, too many recompiles.
+  public func callAsFunction<each A>(
+    _ arguments: repeat each A, file: StaticString = #fileID, line: UInt = #line
+  ) throws -> Output where Input == (repeat each A) {
+    var state = Stateless()
+    return try callAsFunction(&state, repeat each arguments, file: file, line: line)
+  }
+}
+
+// @unchecked Sendable: `value` is immutable and made of trees, which are Sendable.
+final class Boxed<Value>: @unchecked Sendable {
+  let value: Value
+  init(_ value: Value) { self.value = value }
+}
+
+extension CallSignature {
+  /// The leaves as the function sees them while it is captured.
+  func traced(_ leaves: ContiguousArray<Leaf>, _ trace: Trace) throws(Diagnostic) -> ContiguousArray<Leaf> {
+    var result: ContiguousArray<Leaf> = []
+    for (i, leaf) in self.leaves.enumerated() {
+      switch leaf {
+      case .tensor:
+        guard let type = type(i) else { continue }
+        result.append(.tensor(Tensor(try trace.parameter(i, "x\(i)", type))))
+      case .dim(let symbol): result.append(.dim(.symbol(symbol)))
+      case .value, .count: result.append(leaves[i])
+      }
+    }
+    return result
+  }
+
+  /// Extents that are numbers here and others in `given`, where all else fits.
+  func changedExtents(_ given: ContiguousArray<Leaf>) -> [(leaf: Int, axis: Int)] {
+    var changed: [(leaf: Int, axis: Int)] = []
+    for i in leaves.indices {
+      guard given.count > i, case .tensor(_, let extents) = leaves[i], case .tensor(let tensor) = given[i] else {
+        continue
+      }
+      for axis in extents.indices {
+        if case .fixed(let extent) = extents[axis], tensor.body.view.extents[axis] != extent {
+          changed.append((i, axis))
+        }
+      }
+    }
+    return changed
+  }
+}

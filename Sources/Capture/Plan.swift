@@ -1,0 +1,103 @@
+// A plan: what was captured for one signature, as a tree of segments that branches where a value left the function.
+// Not the function. Surprise: a replay walks the tree and runs the function only at a value it has not seen.
+import Basics
+import Engine
+import Execution
+import GraphIR
+import Synchronization
+import Tensors
+import TensorTypes
+
+/// Where a leaf of a result comes from.
+enum ResultSource: Sendable {
+  /// Output `i` of the last segment.
+  case output(Int)
+  /// The argument itself.
+  case leaf(Int)
+  case constant(Tensor)
+  case dim(Dim)
+  case value(PlainValue)
+  case count(Int)
+}
+
+/// How a path ends.
+struct Ending: Sendable {
+  /// Leaves of the result.
+  var results: [ResultSource]
+  /// Leaves of the state that changed, by number.
+  var state: [Int: ResultSource]
+  /// Output -> the leaf whose memory it is written into.
+  var donors: [Int: Int]
+  /// The result as the function gave it, to be filled with the results of each call.
+  var template: any Sendable
+}
+
+/// Where a value left the function.
+struct BreakSite: Sendable {
+  var kind: Trace.BreakKind
+  var location: Diagnostic.Location?
+}
+
+/// A segment of a path and what follows it.
+final class PlanNode: Sendable {
+  enum Next: Sendable {
+    case end(Ending)
+    /// The handed-out value decides.
+    case closed(BreakSite)
+    /// Too many values, or a whole array: the function runs on each call.
+    case open(BreakSite)
+  }
+  let segment: Segment
+  private let state: Mutex<(next: Next, children: [UInt64: PlanNode], order: [UInt64])>
+
+  /// More values than this make a break open.
+  static let mostValues = 8
+
+  init(_ segment: Segment, _ next: Next) {
+    self.segment = segment
+    state = Mutex((next, [:], []))
+  }
+
+  var next: Next { state.withLock { $0.next } }
+  func child(_ bits: UInt64) -> PlanNode? { state.withLock { $0.children[bits] } }
+  var values: [(bits: UInt64, node: PlanNode)] {
+    state.withLock { state in state.order.compactMap { bits in state.children[bits].map { (bits, $0) } } }
+  }
+
+  /// What follows the value `bits`. One value too many opens the break.
+  func add(_ bits: UInt64, _ node: PlanNode) {
+    state.withLock { state in
+      guard case .closed(let site) = state.next else { return }
+      if state.children[bits] == nil { state.order.append(bits) }
+      state.children[bits] = node
+      if state.order.count > Self.mostValues { state.next = .open(site) }
+    }
+  }
+}
+
+/// What was captured for one signature.
+final class Plan: Sendable {
+  let signature: CallSignature
+  let guards: [DimGuard]
+  let root: PlanNode
+  /// Why extents that varied are numbers here.
+  let remark: String?
+  private let uses = Atomic<Int>(0)
+
+  init(_ signature: CallSignature, _ guards: [DimGuard], _ root: PlanNode, remark: String?) {
+    self.signature = signature
+    self.guards = guards
+    self.root = root
+    self.remark = remark
+  }
+
+  var useCount: Int { uses.load(ordering: .relaxed) }
+  func noteUse() { uses.add(1, ordering: .relaxed) }
+
+  /// The values of the symbols, if everything that the plan relies on holds.
+  func accepts(_ leaves: ContiguousArray<Leaf>) throws(Diagnostic) -> [Int]? {
+    guard signature.mismatch(leaves) == nil else { return nil }
+    let values = try signature.values(leaves)
+    return guards.allSatisfy { $0.holds(values) } ? values : nil
+  }
+}

@@ -1,0 +1,93 @@
+// Segments: what a plan runs between two breaks, and how their inputs and results hang together.
+// Not traced code any more. Surprise: segments are found by the hash of their graph, so a function that runs anew after
+// an open break finds its compiled pieces again.
+import Basics
+import Engine
+import GraphIR
+import Synchronization
+import Tensors
+import TensorTypes
+
+/// A compiled piece of a function.
+final class Segment: Sendable {
+  let compiled: CompiledGraph
+  /// Where the graph's parameters come from.
+  let sources: [Trace.Source]
+  /// Bytes that every call reads although they never change.
+  let key: StableHash
+
+  init(_ compiled: CompiledGraph, _ sources: [Trace.Source], key: StableHash) {
+    self.compiled = compiled
+    self.sources = sources
+    self.key = key
+  }
+
+  var graph: Graph { compiled.graph }
+
+  /// Runs on the leaves and the values of earlier segments; gives the graph's outputs in `results` or fresh memory.
+  func run(
+    _ leaves: [TensorView?], _ carried: [TensorView], _ arguments: [Int64], into results: [Int: TensorView] = [:]
+  ) throws(Diagnostic) -> [TensorView] {
+    let engine = try Engine.current
+    var parameters: [TensorView] = []
+    parameters.reserveCapacity(sources.count)
+    for source in sources {
+      switch source {
+      case .leaf(let i):
+        guard let view = leaves[i] else { throw Diagnostic(.compiler, "\(graph.name): argument \(i) is no tensor") }
+        parameters.append(view.isContiguous ? view : try Tensor(view).contiguousCopy().view)
+      case .constant(let view): parameters.append(view)
+      case .carried(let i): parameters.append(carried[i])
+      }
+    }
+    var outputs: [TensorView] = []
+    outputs.reserveCapacity(graph.outputs.count)
+    for (i, output) in graph.outputs.enumerated() {
+      if let existing = results[i] {
+        outputs.append(existing)
+      } else {
+        outputs.append(try engine.memory(graph.type(output).dtype, compiled.extents(i, arguments)))
+      }
+    }
+    if !graph.outputs.isEmpty { try compiled.run(parameters, arguments, into: outputs) }
+    return outputs
+  }
+}
+
+/// Segments by the hash of what they compute.
+final class SegmentCache: Sendable {
+  private let known = Mutex<[String: Segment]>([:])
+
+  var count: Int { known.withLock { $0.count } }
+
+  func segment(_ piece: Trace.Piece) throws(Diagnostic) -> Segment {
+    var key = piece.graph.structuralHash
+    for source in piece.sources {
+      switch source {
+      case .leaf(let i): key.combine("l\(i)")
+      case .constant(let view): view.identify(&key)
+      case .carried(let i): key.combine("v\(i)")
+      }
+    }
+    let name = key.description
+    if let segment = known.withLock({ $0[name] }) { return segment }
+    let segment = Segment(try Engine.current.compile(piece.graph), piece.sources, key: key)
+    known.withLock { $0[name] = segment }
+    return segment
+  }
+}
+
+extension TensorView {
+  /// Bytes up to which a constant is known by its content: a function makes small ones anew each time it runs.
+  private static let comparedBytes = 4096
+
+  /// Two constants with one identity have the same elements.
+  func identify(_ key: inout StableHash) {
+    let count = elementCount * dtype.size
+    guard isContiguous, count <= Self.comparedBytes else {
+      return key.combine("c\(UInt(bitPattern: base))")
+    }
+    key.combine("\(dtype)\(extents)")
+    for byte in UnsafeRawBufferPointer(start: base, count: count) { key.combine(byte: byte) }
+  }
+}

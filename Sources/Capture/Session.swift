@@ -1,0 +1,127 @@
+// One run of the user's function on traced tensors: graphs are cut where values leave, and may be run on the way.
+// Not a replay. Surprise: after a break every tensor that is still alive becomes an input of the next segment; what is
+// dead by then stays inside its segment and may be fused away.
+import Basics
+import Engine
+import GraphIR
+import Synchronization
+import Tensors
+import TensorTypes
+
+/// How a function is captured.
+public enum CaptureMode: String, Sendable, Hashable {
+  /// A value that leaves the function ends a segment; the capture goes on behind it.
+  case partial
+  /// A value that leaves the function is an error.
+  case whole
+}
+
+/// What happened at one break of a run.
+struct SessionBreak: Sendable {
+  var segment: Segment
+  var site: BreakSite
+  /// The handed-out elements.
+  var value: TensorView
+  /// All outputs of the segment, the handed-out one first.
+  var outputs: [TensorView]
+
+  /// The element as a key; nil for whole arrays and floats, which have too many values.
+  var bits: UInt64? {
+    guard site.kind == .item, !value.dtype.isFloating, value.elementCount == 1 else { return nil }
+    var bits: UInt64 = 0
+    withUnsafeMutableBytes(of: &bits) { target in
+      target.copyMemory(from: UnsafeRawBufferPointer(start: value.base, count: value.dtype.size))
+    }
+    return bits
+  }
+}
+
+final class Session: Sendable {
+  struct State: Sendable {
+    var breaks: [SessionBreak] = []
+    var carried: [TensorView] = []
+  }
+  private let state: Mutex<State>
+  private let leaves: [TensorView?]
+  private let arguments: [Int64]
+  private let mode: CaptureMode
+  private let segments: SegmentCache
+  /// Breaks of this call that ran already: they are matched, not run again.
+  private let known: [SessionBreak]
+  private let isOpen: Bool
+
+  init(
+    _ leaves: [TensorView?], _ arguments: [Int64], _ mode: CaptureMode, _ segments: SegmentCache,
+    known: [SessionBreak], isOpen: Bool
+  ) {
+    self.leaves = leaves
+    self.arguments = arguments
+    self.mode = mode
+    self.segments = segments
+    self.known = known
+    self.isOpen = isOpen
+    state = Mutex(State())
+  }
+
+  var breaks: [SessionBreak] { state.withLock { $0.breaks } }
+  var carried: [TensorView] { state.withLock { $0.carried } }
+
+  /// Ends the segment, runs it unless it ran already, and hands the elements out.
+  func handOut(
+    _ trace: Trace, _ view: TracedView, _ kind: Trace.BreakKind, _ location: Diagnostic.Location?
+  ) throws(Diagnostic) -> TensorView {
+    if mode == .whole {
+      throw Diagnostic(
+        .compiler, "a value leaves the compiled function here, and its mode is .whole",
+        remedy:
+          "choose with select or cond instead of reading the value, read it after the call, or use mode: .partial",
+        location: location)
+    }
+    let dtype = try trace.dtype(of: view)
+    let alive = trace.livingValues()
+    let living = alive.filter { $0.source == nil }
+    let asked = try trace.values([TensorView(reading: view, dtype)])
+    let piece = try trace.piece(asked + living.map(\.value))
+    let number = state.withLock { $0.breaks.count }
+    let made: SessionBreak
+    if number < known.count {
+      made = known[number]
+      let again = try segments.segment(piece)
+      guard again.key == made.segment.key else { throw Self.differs(location) }
+    } else {
+      let result: Result<SessionBreak, Diagnostic> = Trace.$current.withValue(nil) {
+        do throws(Diagnostic) {
+          let segment = try segments.segment(piece)
+          let numbers = self.arguments + trace.numbers
+          let outputs = try segment.run(leaves, carried, numbers)
+          return .success(
+            SessionBreak(
+              segment: segment, site: .init(kind: kind, location: location), value: outputs[0], outputs: outputs))
+        } catch { return .failure(error) }
+      }
+      made = try result.get()
+    }
+    let first = state.withLock { state in
+      state.breaks.append(made)
+      state.carried += made.outputs.dropFirst()
+      return state.carried.count - made.outputs.count + 1
+    }
+    let carriers = living.enumerated().map { i, cell in
+      (cell: cell.cell, source: Trace.Source.carried(first + i), type: piece.graph.type(cell.value))
+    }
+    let arguments = alive.compactMap { cell in
+      cell.source.map { (cell: cell.cell, source: $0, type: piece.graph.type(cell.value)) }
+    }
+    trace.restart(carriers + arguments)
+    if isOpen || made.bits == nil { trace.takeNumbers() }
+    return made.value
+  }
+
+  static func differs(_ location: Diagnostic.Location?) -> Diagnostic {
+    Diagnostic(
+      .compiler, "the compiled function did something else when it was captured again with the same arguments",
+      remedy:
+        "a compiled function may depend on its arguments only: pass what changes as an argument, and random numbers "
+        + "by a generator", location: location)
+  }
+}

@@ -1,0 +1,304 @@
+// What a compiled function may take and give: tensors, extents and plain values, alone or in arrays, dictionaries,
+// optionals and the user's structs. Not a reflection system. Surprise: one method, `visit`, serves reading, replacing and
+// naming; a struct lists its members in it once.
+import Basics
+import Engine
+import Tensors
+import TensorTypes
+
+/// A value made of tensors, extents and plain values.
+///
+/// A struct conforms by naming its members in order:
+///
+///     struct MLP: Module {
+///       var up: Linear, down: Linear
+///       mutating func visit(_ v: inout Visitor) { v("up", &up); v("down", &down) }
+///     }
+///
+/// Plain values (`Int`, `Float`, `Bool`, `String`, enums with a raw value) are part of what a plan is made for: another
+/// value makes another plan. What changes per call is a ``Tensor`` or a ``Dim``.
+public protocol Tree: Sendable {
+  /// Shows every member to the visitor, always in the same order.
+  mutating func visit(_ v: inout Visitor)
+  /// As ``visit(_:)`` for a visitor that changes nothing. The default visits a copy.
+  func read(_ v: inout Visitor)
+}
+
+extension Tree {
+  public func read(_ v: inout Visitor) {
+    var copy = self
+    copy.visit(&v)
+  }
+}
+
+/// A ``Tree`` that is a model: its tensors are parameters (``LeafRole/trainable``) or ``LeafRole/state``.
+public protocol Module: Tree {}
+
+/// What a tensor is to its module.
+public enum LeafRole: Sendable, Hashable {
+  /// Has a gradient.
+  case trainable
+  /// Changes without a gradient: running statistics, caches.
+  case state
+}
+
+/// A member as the visitor sees it.
+package enum Leaf: Sendable {
+  case tensor(Tensor)
+  case dim(Dim)
+  case value(PlainValue)
+  /// How many members follow (an array's count, whether an optional is there).
+  case count(Int)
+}
+
+/// A value that a plan is made for.
+package enum PlainValue: Sendable, Hashable, CustomStringConvertible {
+  case integer(Int)
+  case real(UInt64)
+  case truth(Bool)
+  case text(String)
+
+  package var description: String {
+    switch self {
+    case .integer(let value): "\(value)"
+    case .real(let bits): "\(Double(bitPattern: bits))"
+    case .truth(let value): "\(value)"
+    case .text(let value): "\"\(value)\""
+    }
+  }
+}
+
+/// Goes through a ``Tree``: call it with each member.
+public struct Visitor {
+  enum Task {
+    /// Appends every leaf.
+    case collect
+    /// Puts `leaves` in place of tensors and extents, in order.
+    case replace
+    /// Swaps the tensors whose numbers are `true` in `chosen` with those in `leaves`.
+    case exchange
+    /// Puts the leaves whose numbers are `true` in `chosen` in place.
+    case commit
+    /// Appends the path of every leaf.
+    case name
+  }
+
+  let task: Task
+  package internal(set) var leaves: ContiguousArray<Leaf> = []
+  var next = 0
+  var chosen: [Bool] = []
+  var path: [String] = []
+  package internal(set) var names: [String] = []
+  /// Why replacing did not fit.
+  var failure: Diagnostic?
+
+  init(_ task: Task) { self.task = task }
+
+  /// A member that is itself a tree.
+  public mutating func callAsFunction<T: Tree>(_ name: String, _ member: inout T, _ role: LeafRole = .trainable) {
+    guard case .name = task else { return member.visit(&self) }
+    path.append(name)
+    member.visit(&self)
+    path.removeLast()
+  }
+
+  /// The elements of a collection; their names are their positions.
+  mutating func element<T: Tree>(_ position: Int, _ member: inout T) {
+    guard case .name = task else { return member.visit(&self) }
+    path.append("\(position)")
+    member.visit(&self)
+    path.removeLast()
+  }
+
+  var changes: Bool {
+    switch task {
+    case .collect, .name: false
+    case .replace, .exchange, .commit: true
+    }
+  }
+
+  mutating func tensor(_ value: inout Tensor) {
+    switch task {
+    case .collect: leaves.append(.tensor(value))
+    case .name: names.append(path.joined(separator: "."))
+    case .replace: if case .tensor(let other)? = following() { value = other }
+    case .exchange:
+      if chosen[next], case .tensor(let other) = leaves[next] {
+        // No copy of `value` may be left here: who gets it wants to be its only holder.
+        leaves[next] = .tensor(value)
+        value = other
+      }
+      next += 1
+    case .commit: if case .tensor(let other)? = committed() { value = other }
+    }
+  }
+
+  mutating func dim(_ value: inout Dim) {
+    switch task {
+    case .collect: leaves.append(.dim(value))
+    case .name: names.append(path.joined(separator: "."))
+    case .replace: if case .dim(let other)? = following() { value = other }
+    case .exchange: next += 1
+    case .commit: if case .dim(let other)? = committed() { value = other }
+    }
+  }
+
+  mutating func plain(_ value: PlainValue) -> PlainValue? {
+    switch task {
+    case .collect: leaves.append(.value(value))
+    case .name: names.append(path.joined(separator: "."))
+    case .replace: if case .value(let other)? = following() { return other }
+    case .exchange: next += 1
+    case .commit: if case .value(let other)? = committed() { return other }
+    }
+    return nil
+  }
+
+  /// The number of members that follow. False where it does not fit what is put in place.
+  mutating func count(_ value: Int) -> Bool {
+    switch task {
+    case .collect: leaves.append(.count(value))
+    case .name: names.append(path.joined(separator: "."))
+    case .replace:
+      guard case .count(let other)? = following(), other == value else {
+        failure = Diagnostic(
+          .argument, "a collection of \(value) members is to take other members than it has",
+          remedy: "collections keep their counts inside a compiled function")
+        return false
+      }
+    case .exchange, .commit: next += 1
+    }
+    return true
+  }
+
+  private mutating func committed() -> Leaf? {
+    next += 1
+    return chosen[next - 1] ? leaves[next - 1] : nil
+  }
+
+  private mutating func following() -> Leaf? {
+    guard next < leaves.count else { return nil }
+    next += 1
+    return leaves[next - 1]
+  }
+}
+
+// MARK: Leaves
+
+extension Tensor: Tree {
+  public mutating func visit(_ v: inout Visitor) { v.tensor(&self) }
+  public func read(_ v: inout Visitor) {
+    if case .collect = v.task { v.leaves.append(.tensor(self)) } else { v.skip() }
+  }
+}
+
+extension Visitor {
+  /// A leaf that is only named.
+  fileprivate mutating func skip() {
+    if case .name = task { names.append(path.joined(separator: ".")) }
+  }
+}
+
+extension Dim: Tree {
+  public mutating func visit(_ v: inout Visitor) { v.dim(&self) }
+}
+extension Int: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    if case .integer(let value)? = v.plain(.integer(self)) { self = value }
+  }
+}
+extension Bool: Tree {
+  public mutating func visit(_ v: inout Visitor) { if case .truth(let value)? = v.plain(.truth(self)) { self = value } }
+}
+extension Double: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    if case .real(let bits)? = v.plain(.real(bitPattern)) { self = Double(bitPattern: bits) }
+  }
+}
+extension Float: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    if case .real(let bits)? = v.plain(.real(Double(self).bitPattern)) { self = Float(Double(bitPattern: bits)) }
+  }
+}
+extension String: Tree {
+  public mutating func visit(_ v: inout Visitor) { if case .text(let value)? = v.plain(.text(self)) { self = value } }
+}
+
+/// An enum or option set with a plain raw value: `extension Mode: Tree {}` is all it takes.
+extension Tree where Self: RawRepresentable, RawValue: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    var raw = rawValue
+    raw.visit(&v)
+    if v.changes, let value = Self(rawValue: raw) { self = value }
+  }
+}
+
+// MARK: Collections
+
+extension Array: Tree where Element: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    guard v.changes else { return read(&v) }
+    guard v.count(count) else { return }
+    for i in indices { v.element(i, &self[i]) }
+  }
+  public func read(_ v: inout Visitor) {
+    guard v.count(count) else { return }
+    for i in indices {
+      if case .name = v.task { v.path.append("\(i)") }
+      self[i].read(&v)
+      if case .name = v.task { v.path.removeLast() }
+    }
+  }
+}
+
+extension Optional: Tree where Wrapped: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    guard v.changes else { return read(&v) }
+    guard v.count(self == nil ? 0 : 1), var value = self else { return }
+    // Not held twice while the visitor may want to be the only holder.
+    self = nil
+    value.visit(&v)
+    self = value
+  }
+  public func read(_ v: inout Visitor) {
+    guard v.count(self == nil ? 0 : 1), let value = self else { return }
+    value.read(&v)
+  }
+}
+
+/// A key of a dictionary in a ``Tree``: its order is the order of the members.
+public protocol TreeKey: Hashable, Comparable, Sendable {
+  /// What the member is called in reports.
+  var memberName: String { get }
+}
+extension String: TreeKey { public var memberName: String { self } }
+extension Int: TreeKey { public var memberName: String { "\(self)" } }
+
+extension Dictionary: Tree where Key: TreeKey, Value: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    guard v.changes else { return read(&v) }
+    let keys = keys.sorted()
+    guard v.count(count) else { return }
+    for key in keys {
+      _ = v.plain(.text(key.memberName))
+      guard var value = removeValue(forKey: key) else { continue }
+      v(key.memberName, &value)
+      self[key] = value
+    }
+  }
+  public func read(_ v: inout Visitor) {
+    guard v.count(count) else { return }
+    for key in keys.sorted() {
+      _ = v.plain(.text(key.memberName))
+      if case .name = v.task { v.path.append(key.memberName) }
+      self[key]?.read(&v)
+      if case .name = v.task { v.path.removeLast() }
+    }
+  }
+}
+
+/// No state: of functions without `updating:`.
+public struct Stateless: Tree {
+  public init() {}
+  public mutating func visit(_ v: inout Visitor) {}
+}

@@ -1,0 +1,124 @@
+// A whole graph made ready to run: kernels in order, memory between them. What a compiled function replays.
+// Not a capture and not a cache. Surprise: it is made for symbols, so one serves every size its guards allow.
+import Basics
+import Execution
+import Fusion
+import GraphIR
+import TensorTypes
+
+package final class CompiledGraph: Sendable {
+  package struct Step: Sendable {
+    let executable: any Executable
+    let buffers: [Schedule.BufferSource]
+    /// Bytes moved, or flops / 8 if that is more.
+    let work: DimProgram
+  }
+  package let graph: Graph
+  package let schedule: Schedule
+  let steps: [Step]
+  private let temporaries: [DimProgram]
+  private let outputDims: [[DimProgram]]
+  private let driver: any Driver
+
+  init(
+    _ graph: Graph, _ schedule: Schedule, _ executables: [any Executable], _ driver: any Driver
+  ) throws(Diagnostic) {
+    self.graph = graph
+    self.schedule = schedule
+    self.driver = driver
+    let count = graph.arguments.count
+    var steps: [Step] = []
+    for (step, executable) in zip(schedule.steps, executables) {
+      let work = try DimProgram(Self.work(step.nest, graph), argumentCount: count)
+      steps.append(Step(executable: executable, buffers: step.buffers, work: work))
+    }
+    self.steps = steps
+    var temporaries: [DimProgram] = []
+    for type in schedule.temporaries {
+      temporaries.append(try DimProgram(type.shape.elementCount * type.dtype.size, argumentCount: count))
+    }
+    self.temporaries = temporaries
+    var outputDims: [[DimProgram]] = []
+    for output in graph.outputs {
+      var dims: [DimProgram] = []
+      for dim in graph.type(output).shape.dims { dims.append(try DimProgram(dim, argumentCount: count)) }
+      outputDims.append(dims)
+    }
+    self.outputDims = outputDims
+  }
+
+  private static func work(_ nest: LoopNest, _ graph: Graph) -> Dim {
+    var bytes: Dim = 0
+    for value in nest.inputs.keys.sorted(by: { $0.id < $1.id }) {
+      let type = graph.type(value)
+      bytes += type.shape.elementCount * type.dtype.size
+    }
+    for root in nest.roots {
+      let type = graph.type(root.value)
+      bytes += type.shape.elementCount * type.dtype.size
+    }
+    guard case .contraction(let value) = nest.form, case .contraction(let axes) = graph[value].primitive else {
+      return bytes
+    }
+    let left = graph.type(graph[value].operands[0]).shape
+    let inner = axes.contracted.reduce(Dim(1)) { $0 * left[$1.left] }
+    return bytes.maximum(graph.type(value).shape.elementCount * inner / 4)
+  }
+
+  /// The extents of output `index` for these arguments.
+  package func extents(_ index: Int, _ arguments: [Int64]) throws(Diagnostic) -> [Int] {
+    var extents: [Int] = []
+    for program in outputDims[index] {
+      guard let extent = program.value(arguments), extent >= 0 else {
+        throw Diagnostic(.shape, "\(graph.name): an extent of result \(index) is negative or too large")
+      }
+      extents.append(extent)
+    }
+    return extents
+  }
+
+  /// Runs the kernels. `outputs[i]` has the extents of output i, in row-major order.
+  package func run(
+    _ parameters: [TensorView], _ arguments: [Int64], into outputs: [TensorView]
+  ) throws(Diagnostic) {
+    var storages: [Storage] = []
+    for program in temporaries {
+      guard let bytes = program.value(arguments) else {
+        throw Diagnostic(.memory, "\(graph.name): a temporary's size overflows")
+      }
+      storages.append(try Storage(byteCount: bytes))
+    }
+    for step in steps {
+      let references = step.buffers.map { source -> BufferReference in
+        switch source {
+        case .parameter(let i): BufferReference(parameters[i].storage, offset: parameters[i].offset)
+        case .output(let i): BufferReference(outputs[i].storage, offset: outputs[i].offset)
+        case .temporary(let i): BufferReference(storages[i])
+        }
+      }
+      let work = step.work.value(arguments) ?? .max
+      let fault: Fault?
+      if driver.isSynchronous {
+        var addresses = references.map { Optional($0.address) }
+        fault = try step.executable.run(buffers: &addresses, arguments: arguments, work: work)
+      } else {
+        let launch = Launch(step.executable, buffers: references, arguments: arguments, work: work)
+        fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
+      }
+      if let fault { throw fault.diagnostic(kernel: step.executable.image.name) }
+    }
+  }
+}
+
+extension Engine {
+  /// Schedules and compiles a graph whose symbols are its launch arguments.
+  package func compile(_ graph: Graph) throws(Diagnostic) -> CompiledGraph {
+    try Stage.show(.graph, kernel: graph.name) { graph.description }
+    let context = SchedulingContext(target: backend.target)
+    let schedule = try Fuser.schedule(graph, context)
+    try Stage.show(.fusion, kernel: graph.name) { schedule.text(graph) }
+    var executables: [any Executable] = []
+    for step in schedule.steps { executables.append(try kernels.executable(step.kernel)) }
+    return try CompiledGraph(graph, schedule, executables, backend.driver)
+  }
+}

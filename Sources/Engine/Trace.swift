@@ -1,0 +1,537 @@
+// A capture in progress: operations on traced tensors append to one graph instead of running.
+// Not a plan, and no memory. Surprise: sizes are real numbers here (hints), so that a function's shape logic runs as it
+// does eagerly; only extents that became part of the graph are symbols, and what was asked about them is a guard.
+import Basics
+import GraphIR
+import Scalars
+import Synchronization
+import TensorTypes
+
+package final class Trace: Sendable {
+  /// The capture that runs on this task.
+  @TaskLocal package static var current: Trace?
+
+  /// Where a parameter of the graph comes from.
+  package enum Source: Sendable {
+    /// Tensor leaf `i` of the arguments.
+    case leaf(Int)
+    /// A tensor that the function made or captured.
+    case constant(TensorView)
+    /// A value of an earlier segment.
+    case carried(Int)
+  }
+
+  /// Answers a read of a traced tensor: runs what there is so far. Throws where breaks are refused.
+  package typealias BreakHandler =
+    @Sendable (Trace, TracedView, BreakKind, Diagnostic.Location?) throws(Diagnostic)
+    -> TensorView
+
+  /// How a value left the capture.
+  package enum BreakKind: Sendable, Hashable { case item, array, text }
+
+  struct Cell: Sendable {
+    var dtype: DType
+    var value: Value?
+    var hints: [Int]
+  }
+
+  /// What a finished piece of a trace is.
+  package struct Piece: Sendable {
+    package var graph: Graph
+    package var sources: [Source]
+    package var donors: [Int: Int]
+  }
+
+  struct State: Sendable {
+    var builder: GraphBuilder
+    var sources: [Source] = []
+    var cells: [Cell] = []
+    var guards: [DimGuard] = []
+    /// Values of symbols, by number.
+    var hints: [Int]
+    /// Smallest values that symbols can have.
+    var minima: [Int]
+    var names: [String]
+    var failure: Diagnostic?
+    var isOpen = true
+    /// Numbers handed in after an open break: launch arguments after the symbols.
+    var numbers: [Int64] = []
+    var takesNumbers = false
+  }
+
+  private let state: Mutex<State>
+  private let dead = Mutex<[Int]>([])
+  private let onBreak: BreakHandler
+  package let name: String
+
+  /// - Parameters:
+  ///   - symbols: names, values at hand and smallest values of the symbols 0, 1, ...
+  package init(
+    _ name: String, symbols: [(name: String, hint: Int, minimum: Int)], onBreak: @escaping BreakHandler
+  ) {
+    self.name = name
+    self.onBreak = onBreak
+    var builder = GraphBuilder(name: name)
+    for symbol in symbols { _ = builder.extent(symbol.name) }
+    state = Mutex(
+      State(
+        builder: builder, hints: symbols.map(\.hint), minima: symbols.map(\.minimum), names: symbols.map(\.name)))
+  }
+
+  // MARK: Cells
+
+  private func cell(_ dtype: DType, _ value: Value?, _ hints: [Int], _ state: inout State) -> TracedCell {
+    state.cells.append(Cell(dtype: dtype, value: value, hints: hints))
+    return TracedCell(self, state.cells.count - 1)
+  }
+
+  /// Called when the last tensor of a cell dies, which may be inside one of the methods here: hence a lock of its own.
+  func forget(_ id: Int) { dead.withLock { $0.append(id) } }
+
+  /// A view of `value` at the sizes at hand.
+  private func view(_ value: Value, _ state: inout State) throws(Diagnostic) -> TensorView {
+    let type = state.builder.type(value)
+    var hints: [Int] = []
+    for dim in type.shape.dims {
+      guard let hint = dim.evaluated(state.hints) else {
+        throw Diagnostic(.compiler, "\(name): the extent \(dim) has no value at the sizes \(state.hints)")
+      }
+      hints.append(hint)
+    }
+    return TensorView(traced: TracedView(cell(type.dtype, value, hints, &state)), type.dtype, extents: hints)
+  }
+
+  /// A tensor that nothing has been written to.
+  func undefined(_ dtype: DType, _ extents: [Int]) -> TensorView {
+    let made = state.withLock { cell(dtype, nil, extents, &$0) }
+    return TensorView(traced: TracedView(made), dtype, extents: extents)
+  }
+
+  /// Tensor leaf `index` of the arguments.
+  package func parameter(_ index: Int, _ name: String, _ type: TensorType) throws(Diagnostic) -> TensorView {
+    try locked { state throws(Diagnostic) in
+      let value = state.builder.parameter(name, type)
+      state.sources.append(.leaf(index))
+      return try view(value, &state)
+    }
+  }
+
+  func dims(of view: TracedView) -> [Dim] {
+    state.withLock { state in dims(of: view, state) }
+  }
+
+  func sizes(of view: TracedView) -> [Int] {
+    state.withLock { state in dims(of: view, state).map { $0.evaluated(state.hints) ?? 0 } }
+  }
+
+  private func dims(of view: TracedView, _ state: State) -> [Dim] {
+    let cell = state.cells[view.cell.id]
+    let start = cell.value.map { state.builder.shape($0).dims } ?? cell.hints.map { Dim($0) }
+    return view.steps.reduce(start) { $1.apply($0) }
+  }
+
+  // MARK: Values
+
+  private func locked<T>(_ body: (inout State) throws(Diagnostic) -> T) throws(Diagnostic) -> T {
+    let result: Result<T, Diagnostic> = state.withLock { state in
+      guard state.isOpen else {
+        return .failure(
+          Diagnostic(
+            .compiler, "a traced tensor of '\(name)' was used after its call ended",
+            remedy: "return the tensor from the compiled function"))
+      }
+      do throws(Diagnostic) { return .success(try body(&state)) } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+
+  private func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+    guard let traced = view.traced else { return try constant(view, &state) }
+    guard traced.cell.trace === self else {
+      throw Diagnostic(
+        .compiler, "a traced tensor of '\(traced.cell.trace.name)' is used inside '\(name)'",
+        remedy: "pass it as an argument")
+    }
+    let cell = state.cells[traced.cell.id]
+    var value: Value
+    if let known = cell.value {
+      value = known
+    } else if cell.hints.contains(0) {
+      // Nobody writes a tensor without elements.
+      value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
+    } else {
+      throw Diagnostic(.compiler, "\(name): a tensor is read before it is written")
+    }
+    for step in traced.steps { value = try step.apply(value, &state.builder) }
+    return value
+  }
+
+  /// The parameter that holds a tensor from outside. Axes that repeat have the extent 1, as those of traced views.
+  private func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+    var view = given
+    for axis in view.extents.indices where view.strides[axis] == 0 && view.extents[axis] > 1 { view.extents[axis] = 1 }
+    if view.elementCount == 1 {
+      let element = ScalarReference.load(view.base, view.dtype)
+      let number: ScalarConstant =
+        switch element {
+        case .float(let value): ScalarConstant(view.dtype, value)
+        case .integer(let value): ScalarConstant(view.dtype, integer: value)
+        }
+      let value = try state.builder.append(.constant(number), [])
+      return try TracedStep.reshape(view.extents.map { Dim($0) }).apply(value, &state.builder)
+    }
+    for (i, source) in state.sources.enumerated() {
+      if case .constant(let known) = source, known.isSame(as: view) { return state.builder.parameterValue(i) }
+    }
+    state.sources.append(.constant(view))
+    let type = TensorType(view.dtype, Shape(view.extents))
+    return state.builder.parameter("c\(state.sources.count - 1)", type, strides: view.strides.map { Dim($0) })
+  }
+
+  private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
+    var cell = state.cells[view.cell.id]
+    if cell.value == nil, !view.steps.allSatisfy(\.keepsAll) {
+      // Elements that nobody writes are never read: any value will do.
+      cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
+    }
+    var bases: [Value?] = [cell.value]
+    for step in view.steps {
+      bases.append(try bases[bases.count - 1].map { base throws(Diagnostic) in try step.apply(base, &state.builder) })
+    }
+    var result = update
+    for (step, base) in zip(view.steps, bases).reversed() {
+      if let base {
+        result = try step.write(result, into: base, &state.builder)
+      } else {
+        result = try undefinedWrite(step, result, cell, &state)
+      }
+    }
+    state.cells[view.cell.id].value = result
+  }
+
+  /// Nothing to keep: the update is the whole, rearranged.
+  private func undefinedWrite(
+    _ step: TracedStep, _ update: Value, _ cell: Cell, _ state: inout State
+  ) throws(Diagnostic) -> Value {
+    switch step {
+    case .permute(let order):
+      var inverse = order
+      for (axis, from) in order.enumerated() { inverse[from] = axis }
+      return try TracedStep.permute(inverse).apply(update, &state.builder)
+    case .insert(let axis): return try TracedStep.remove(axis: axis).apply(update, &state.builder)
+    case .remove(let axis): return try TracedStep.insert(axis: axis).apply(update, &state.builder)
+    case .slice, .reshape, .broadcast, .windows, .diagonal:
+      throw Diagnostic(.compiler, "\(name): a part of a tensor is written before the rest has a value")
+    }
+  }
+
+  // MARK: Operations
+
+  /// The trace that an operation belongs to; nil: it runs.
+  @inline(__always)
+  static func recording(_ operands: [Operand], _ destinations: [Destination]) -> Trace? {
+    for case .tensor(let view) in operands { if let traced = view.traced { return traced.cell.trace } }
+    for case .existing(let view) in destinations { if let traced = view.traced { return traced.cell.trace } }
+    return nil
+  }
+
+  /// Appends `program` on the operands; gives views of the results.
+  func record(
+    _ program: Program, _ operands: [Operand], _ destinations: [Destination]
+  ) throws(Diagnostic) -> [TensorView] {
+    try locked { state throws(Diagnostic) in
+      var values: [Value] = []
+      for operand in operands {
+        switch operand {
+        case .tensor(let view): values.append(try read(view, &state))
+        case .scalar(let scalar): values.append(try number(scalar, &state))
+        }
+      }
+      try meet(program, operands, &values, &state)
+      var outputs = try program.build(&state.builder, values)
+      guard outputs.count == destinations.count else {
+        throw Diagnostic(.compiler, "\(program.name) gives \(outputs.count) results, not \(destinations.count)")
+      }
+      var views: [TensorView] = []
+      for (i, destination) in destinations.enumerated() {
+        outputs[i] = try state.builder.convert(outputs[i], to: destination.dtype)
+        switch destination {
+        case .fresh: views.append(try view(outputs[i], &state))
+        case .existing(let existing):
+          guard let traced = existing.traced else {
+            throw Diagnostic(
+              .compiler, "\(program.name): a compiled function writes into a tensor that is not its own",
+              remedy: "pass the tensor as state, or copy it first")
+          }
+          try write(outputs[i], traced, &state)
+          views.append(existing)
+        }
+      }
+      return views
+    }
+  }
+
+  private func number(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
+    if state.takesNumbers {
+      state.numbers.append(scalar.bits)
+      return state.builder.scalar("n\(state.numbers.count - 1)", scalar.dtype)
+    }
+    return try state.builder.append(.constant(scalar.constant), [])
+  }
+
+  /// Axes with one label get one extent; repeated ones are repeated.
+  private func meet(
+    _ program: Program, _ operands: [Operand], _ values: inout [Value], _ state: inout State
+  ) throws(Diagnostic) {
+    var extents: [Int: Dim] = [:]
+    var hints: [Int: Int] = [:]
+    for (i, operand) in operands.enumerated() {
+      guard case .tensor(let view) = operand else { continue }
+      for (axis, dim) in state.builder.shape(values[i]).dims.enumerated() {
+        let label = program.label(i, axis)
+        hints[label] = max(hints[label] ?? 1, view.extents[axis])
+        if dim.isKnown(1) { continue }
+        guard let known = extents[label] else {
+          extents[label] = dim
+          continue
+        }
+        if known.isIdentical(to: dim) { continue }
+        // Two expressions, one value: a guard; a number wins.
+        guard answer(.equal, known, dim, &state) == true else {
+          throw Diagnostic(.shape, "\(program.name): extents \(known) and \(dim) differ")
+        }
+        if dim.knownValue != nil { extents[label] = dim }
+      }
+    }
+    for (i, operand) in operands.enumerated() {
+      guard case .tensor(let view) = operand else { continue }
+      let dims = state.builder.shape(values[i]).dims
+      var target: [Dim] = []
+      var changes = false
+      for (axis, dim) in dims.enumerated() {
+        let label = program.label(i, axis)
+        let wanted = view.extents[axis] == 1 ? dim : extents[label] ?? Dim(hints[label] ?? 1)
+        target.append(wanted)
+        if !wanted.isIdentical(to: dim) { changes = true }
+      }
+      guard changes else { continue }
+      // An extent that was another expression of the same value is renamed, the others repeat.
+      let renamed = Shape(zip(dims, target).map { $0.isKnown(1) ? 1 : $1 })
+      if renamed != Shape(dims) { values[i] = try state.builder.append(.reshape(renamed), values[i]) }
+      values[i] = try state.builder.broadcast(values[i], Shape(target))
+    }
+  }
+
+  /// The joined view of `views` along `axis`.
+  package func concatenate(_ views: [TensorView], axis: Int, dtype: DType) throws(Diagnostic) -> TensorView {
+    try locked { state throws(Diagnostic) in
+      var values: [Value] = []
+      for view in views {
+        let whole = try spread(view, &state)
+        values.append(try state.builder.convert(whole, to: dtype))
+      }
+      let value = values.count == 1 ? values[0] : try state.builder.append(.concatenate(axis: axis), values)
+      return try self.view(value, &state)
+    }
+  }
+
+  /// The value with its repeated axes repeated.
+  private func spread(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+    let value = try read(view, &state)
+    let dims = state.builder.shape(value).dims
+    let target = zip(dims, view.extents).map { $0.isKnown(1) && $1 != 1 ? Dim($1) : $0 }
+    return try state.builder.broadcast(value, Shape(target))
+  }
+
+  /// `low` and `high` elements of `fill` around each axis.
+  package func pad(
+    _ view: TensorView, low: [Int], high: [Int], fill: ScalarConstant
+  ) throws(Diagnostic) -> TensorView {
+    try locked { state throws(Diagnostic) in
+      let value = try spread(view, &state)
+      let number = try state.builder.append(.constant(fill), [])
+      return try self.view(
+        try state.builder.append(.pad(low: low.map { Dim($0) }, high: high.map { Dim($0) }), value, number), &state)
+    }
+  }
+
+  /// A program without tensor operands over `dims`: its first operand lends the shape.
+  package func generate(
+    _ program: Program, _ dtype: DType, _ dims: [Dim], _ scalars: [ScalarOperand]
+  ) throws(Diagnostic) -> TensorView {
+    try locked { state throws(Diagnostic) in
+      let count = Shape(dims).elementCount
+      let isSingle = count.isKnown(1)
+      let line =
+        isSingle
+        ? try state.builder.append(.constant(ScalarConstant(.i64, integer: 0)), [])
+        : try state.builder.append(.iota(axis: 0, [count]), [])
+      var values = [line]
+      for scalar in scalars { values.append(try number(scalar, &state)) }
+      let made = try program.build(&state.builder, values)[0]
+      let typed = try state.builder.convert(made, to: dtype)
+      return try view(try TracedStep.reshape(dims).apply(typed, &state.builder), &state)
+    }
+  }
+
+  // MARK: Breaks and the end
+
+  /// The elements behind `view`, which leave the capture here.
+  package func handOut(
+    _ view: TracedView, _ kind: BreakKind, _ location: Diagnostic.Location?
+  ) throws(Diagnostic) -> TensorView { try onBreak(self, view, kind, location) }
+
+  /// Remembers a failure that user code might swallow.
+  package func note(_ failure: Diagnostic) { state.withLock { if $0.failure == nil { $0.failure = failure } } }
+  package var failure: Diagnostic? { state.withLock { $0.failure } }
+  package var guards: [DimGuard] { state.withLock { $0.guards } }
+  package var hints: [Int] { state.withLock { $0.hints } }
+  package var numbers: [Int64] { state.withLock { $0.numbers } }
+
+  /// Traced tensors are failed from now on.
+  package func close() { state.withLock { $0.isOpen = false } }
+
+  /// From here numbers are launch arguments: a break handed out more values than a plan can know.
+  package func takeNumbers() { state.withLock { $0.takesNumbers = true } }
+
+  /// The elements of `views` as values of the graph so far, all axes repeated.
+  package func values(_ views: [TensorView]) throws(Diagnostic) -> [Value] {
+    try locked { state throws(Diagnostic) in
+      var values: [Value] = []
+      for view in views { values.append(try spread(view, &state)) }
+      return values
+    }
+  }
+
+  package func dtype(of view: TracedView) throws(Diagnostic) -> DType {
+    try locked { state in state.cells[view.cell.id].dtype }
+  }
+
+  /// The argument that a view is as a whole; nil: something was done to it.
+  package func leaf(of view: TracedView, _ extents: [Int]) -> Int? {
+    state.withLock { state in
+      let cell = state.cells[view.cell.id]
+      guard view.steps.isEmpty, let value = cell.value, cell.hints == extents,
+        case .parameter(let i) = state.builder.primitive(value), case .leaf(let leaf) = state.sources[i]
+      else { return nil }
+      return leaf
+    }
+  }
+
+  package func type(of value: Value) throws(Diagnostic) -> TensorType {
+    try locked { state in state.builder.type(value) }
+  }
+
+  /// The graph up to here, with `outputs`; output -> the leaf that gives it its memory.
+  package func piece(_ outputs: [Value], donors: [Int: Int] = [:]) throws(Diagnostic) -> Piece {
+    try locked { state in
+      Piece(graph: state.builder.finish(outputs), sources: state.sources, donors: donors)
+    }
+  }
+
+  /// Values that living tensors hold and that are neither parameters nor nothing: what later code may still read.
+  /// `source`: where the value comes from if it is an argument already.
+  package func livingValues() -> [(cell: Int, value: Value, source: Source?)] {
+    let dead = Set(dead.withLock { $0 })
+    return state.withLock { state in
+      state.cells.indices.compactMap { id in
+        guard !dead.contains(id), let value = state.cells[id].value else { return nil }
+        guard case .parameter(let i) = state.builder.primitive(value) else { return (id, value, nil) }
+        return (id, value, state.sources[i])
+      }
+    }
+  }
+
+  /// Starts the next segment: living cells become parameters that hold `carried[i]`.
+  package func restart(_ cells: [(cell: Int, source: Source, type: TensorType)]) {
+    state.withLock { state in
+      let arguments = Array(state.builder.graph.arguments.prefix(state.hints.count))
+      state.builder = GraphBuilder(name: name)
+      for argument in arguments { _ = state.builder.extent(argument) }
+      state.sources = []
+      state.numbers = []
+      for (id, source, type) in cells {
+        state.sources.append(source)
+        state.cells[id].value = state.builder.parameter("v\(state.sources.count - 1)", type)
+      }
+    }
+  }
+}
+
+// MARK: Guards
+
+/// An answer that a plan relies on.
+package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
+  package var relation: DimRelation
+  package var a: Dim
+  package var b: Dim
+  package var answer: Bool
+
+  package func holds(_ symbols: [Int]) -> Bool {
+    guard let x = a.evaluated(symbols), let y = b.evaluated(symbols) else { return false }
+    return relation.holds(x, y) == answer
+  }
+
+  package var description: String { "\(a) \(relation.rawValue) \(b) is \(answer)" }
+}
+
+extension Trace: DimObserver {
+  package func hint(of dim: Dim) -> Int? { state.withLock { dim.evaluated($0.hints) } }
+
+  package func holds(_ relation: DimRelation, _ a: Dim, _ b: Dim) -> Bool? {
+    state.withLock { answer(relation, a, b, &$0) }
+  }
+
+  private func answer(_ relation: DimRelation, _ a: Dim, _ b: Dim, _ state: inout State) -> Bool? {
+    guard let x = a.evaluated(state.hints), let y = b.evaluated(state.hints) else { return nil }
+    let answer = relation.holds(x, y)
+    let asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
+    if !state.isImplied(asked), !state.guards.contains(asked) { state.guards.append(asked) }
+    return answer
+  }
+}
+
+extension Trace.State {
+  /// True for all sizes that the plan serves: no guard is needed.
+  fileprivate func isImplied(_ asked: DimGuard) -> Bool {
+    // b - a, whose sign decides.
+    let difference = asked.b - asked.a
+    if let known = difference.knownValue { return asked.relation.holds(0, known) == asked.answer }
+    guard let (low, high) = range(difference) else { return false }
+    switch (asked.relation, asked.answer) {
+    case (.equal, true): return false
+    case (.equal, false): return low > 0 || high < 0
+    case (.less, true): return low > 0
+    case (.less, false): return high <= 0
+    case (.lessOrEqual, true): return low >= 0
+    case (.lessOrEqual, false): return high < 0
+    }
+  }
+
+  /// Bounds by interval arithmetic, symbols being at least their minima.
+  private func range(_ dim: Dim) -> (Int, Int)? {
+    let most = Int(Int32.max)
+    if let value = dim.knownValue { return (value, value) }
+    switch dim.expression {
+    case nil, .failed?: return nil
+    case .symbol(let id)?: return minima.indices.contains(id) ? (minima[id], most) : nil
+    case .binary(let operation, let a, let b)?:
+      guard let (al, ah) = range(a), let (bl, bh) = range(b) else { return nil }
+      switch operation {
+      case .add: return (al + bl, ah + bh)
+      case .subtract: return (al - bh, ah - bl)
+      case .multiply:
+        guard al >= 0, bl >= 0 else { return nil }
+        let (low, lowOverflows) = al.multipliedReportingOverflow(by: bl)
+        let (high, overflows) = ah.multipliedReportingOverflow(by: bh)
+        return lowOverflows ? nil : (low, overflows ? .max / 4 : min(high, .max / 4))
+      case .floorDivide:
+        guard al >= 0, bl > 0 else { return nil }
+        return (al / bh, ah / bl)
+      case .minimum: return (min(al, bl), min(ah, bh))
+      case .maximum: return (max(al, bl), max(ah, bh))
+      case .modulo, .ceilDivide: return nil
+      }
+    }
+  }
+}

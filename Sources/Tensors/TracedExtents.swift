@@ -1,0 +1,73 @@
+// Which symbolic extents a reshape has, worked out from the sizes at hand. Not a proof: what does not follow from the
+// groups stays a number, and a capture's second trace with other sizes finds out if that was wrong.
+import Basics
+import Engine
+import TensorTypes
+
+extension Dim {
+  /// The number at hand: no guard, since the extent itself goes into the graph.
+  package var sizeAtHand: Int {
+    get throws(Diagnostic) {
+      if let hint { return hint }
+      return try value
+    }
+  }
+}
+
+enum TracedExtents {
+  /// The extents of a reshape from `source` (sizes `from`) to sizes `to`, of which `wanted` are known.
+  static func reshaped(_ source: [Dim], _ from: [Int], to wanted: [Dim?], _ to: [Int]) -> [Dim] {
+    var result = zip(wanted, to).map { $0 ?? Dim($1) }
+    if from.contains(0) || source.allSatisfy({ $0.knownValue != nil }) { return result }
+    var (i, j) = (0, 0)
+    // The shortest groups of axes with equal element counts.
+    while i < from.count, j < to.count {
+      var (iEnd, jEnd) = (i + 1, j + 1)
+      var (a, b) = (from[i], to[j])
+      while a != b {
+        if a < b, iEnd < from.count {
+          a *= from[iEnd]
+          iEnd += 1
+        } else if jEnd < to.count {
+          b *= to[jEnd]
+          jEnd += 1
+        } else {
+          return result
+        }
+      }
+      let dims = group(Array(source[i..<iEnd]), Array(from[i..<iEnd]), Array(wanted[j..<jEnd]), Array(to[j..<jEnd]))
+      result.replaceSubrange(j..<jEnd, with: dims)
+      (i, j) = (iEnd, jEnd)
+    }
+    return result
+  }
+
+  /// One group: axes whose sizes agree are the same extent, and one that is left takes the quotient.
+  private static func group(_ source: [Dim], _ from: [Int], _ wanted: [Dim?], _ to: [Int]) -> [Dim] {
+    var free = source.indices.filter { source[$0].knownValue == nil }
+    var result = wanted
+    for (k, dim) in wanted.enumerated() {
+      if let dim, dim.knownValue == nil {
+        free.removeAll { source[$0].isIdentical(to: dim) }
+      } else if dim == nil,
+        let match = free.first(where: { from[$0] == to[k] })
+      {
+        result[k] = source[match]
+        free.removeAll { $0 == match }
+      }
+    }
+    let total = Shape(source).elementCount
+    if Shape(result.enumerated().map { $1 ?? Dim(to[$0]) }).elementCount.isIdentical(to: total) {
+      return result.enumerated().map { $1 ?? Dim(to[$0]) }
+    }
+    // The extent that makes the counts equal, if there is one.
+    for k in result.indices where wanted[k] == nil {
+      let others = result.indices.filter { $0 != k }.map { result[$0] ?? Dim(to[$0]) }
+      let quotient = total / Shape(others).elementCount
+      if (quotient * Shape(others).elementCount).isIdentical(to: total) {
+        return result.enumerated().map { $0 == k ? quotient : $1 ?? Dim(to[$0]) }
+      }
+    }
+    return result.enumerated().map { $1 ?? Dim(to[$0]) }
+  }
+}

@@ -1,0 +1,233 @@
+// compile(): plans that replay, guards, dynamic shapes, state. Not fusion.
+import Basics
+import Capture
+import Synchronization
+import TensorTypes
+import Tensors
+import Testing
+
+@Test func a_compiled_function_equals_the_eager_one() throws {
+  let f = compile { (x: Tensor, w: Tensor) in (x.matmul(w) * 2 + 1).relu().softmax() }
+  let x = Tensor((0..<12).map { Float($0) - 6 }, shape: [3, 4])
+  let w = Tensor((0..<20).map { Float($0) * 0.1 - 1 }, shape: [4, 5])
+  let eager = try (x.matmul(w) * 2 + 1).relu().softmax().array(as: Float.self)
+  #expect(try f(x, w).array(as: Float.self) == eager)
+  #expect(try f(x, w).array(as: Float.self) == eager)
+}
+
+private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor {
+  Tensor((0..<count).map { Float(($0 * 37) % 23) * scale - 1 }, shape: shape)
+}
+
+@Test func the_function_runs_twice_at_the_first_call_and_never_again() throws {
+  let runs = Counter()
+  let f = compile { (x: Tensor) in
+    runs.increment()
+    return x * 2
+  }
+  for _ in 0..<5 { _ = try f(floats(6, [2, 3])) }
+  #expect(runs.value == 2)
+}
+
+@Test func the_second_size_makes_an_extent_symbolic() throws {
+  let f = compile { (x: Tensor) in x.softmax() + x.reshaped(x.shape[0], -1).sum(1, keepDims: true) }
+  for n in [5, 7, 2, 64, 3, 9] {
+    let x = floats(n * 4, [n, 4])
+    let eager = try (x.softmax() + x.reshaped(n, -1).sum(1, keepDims: true)).array(as: Float.self)
+    #expect(try f(x).array(as: Float.self) == eager, "\(n) rows")
+  }
+  #expect(f.planCount == 2)
+  _ = try f(floats(4, [1, 4]))
+  #expect(f.planCount == 3)
+}
+
+@Test func a_dim_argument_is_symbolic_from_the_first_call() throws {
+  let f = compile { (x: Tensor, n: Dim) in x[0..<n] * 2 }
+  let x = floats(12, [12])
+  for n in [1, 5, 0, 12, 7] {
+    #expect(try f(x, Dim(n)).array(as: Float.self) == (x[0..<n] * 2).array(as: Float.self), "\(n)")
+  }
+  #expect(f.planCount <= 3)
+}
+
+@Test func plain_values_belong_to_the_plan() throws {
+  let f = compile { (x: Tensor, k: Int, flag: Bool) in flag ? x * Double(k) : x }
+  let x = floats(4, [4])
+  #expect(try f(x, 3, true).array(as: Float.self) == (x * 3.0).array(as: Float.self))
+  #expect(try f(x, 2, true).array(as: Float.self) == (x * 2.0).array(as: Float.self))
+  #expect(try f(x, 2, false).array(as: Float.self) == x.array(as: Float.self))
+  #expect(f.planCount == 3)
+}
+
+@Test func a_recompile_budget_that_is_exceeded_throws_with_the_reason() throws {
+  let f = compile(maxRecompiles: 1) { (x: Tensor, k: Int) in x * Double(k) }
+  let x = floats(4, [4])
+  _ = try f(x, 1)
+  _ = try f(x, 2)
+  let error = #expect(throws: Diagnostic.self) { try f(x, 3) }
+  #expect(error?.message.contains("maxRecompiles is 1") == true)
+  #expect(error?.message.contains("plain value") == true)
+}
+
+@Test func a_shape_error_names_the_operation_and_the_line() throws {
+  let f = compile { (a: Tensor, b: Tensor) in a.matmul(b) }
+  let line: UInt = #line - 1
+  let error = #expect(throws: Diagnostic.self) { try f(floats(6, [2, 3]), floats(8, [4, 2])) }
+  #expect(error?.place?.line == line)
+  #expect(error?.message.contains("[2, 3]") == true)
+}
+
+@Test func a_failure_swallowed_inside_still_throws_at_the_call() throws {
+  let f = compile { (a: Tensor) -> Tensor in
+    let wrong = a.matmul(a)
+    _ = try? wrong.item(as: Float.self)
+    return a
+  }
+  #expect(throws: Diagnostic.self) { try f(floats(6, [2, 3])) }
+}
+
+@Test func a_function_whose_two_traces_differ_throws() throws {
+  let runs = Counter()
+  let f = compile { (x: Tensor) in
+    runs.increment()
+    return runs.value % 2 == 0 ? x * 2 : x + 1
+  }
+  let error = #expect(throws: Diagnostic.self) { try f(floats(4, [4])) }
+  #expect(error?.message.contains("something else") == true)
+}
+
+@Test func a_traced_tensor_that_leaks_is_failed() throws {
+  let leak = Box()
+  let f = compile { (x: Tensor) in
+    leak.tensor = x * 2
+    return x
+  }
+  _ = try f(floats(4, [4]))
+  let leaked = try #require(leak.tensor)
+  #expect(throws: Diagnostic.self) { try (leaked + 1).item(as: Float.self) }
+}
+
+@Test func tuples_and_collections_go_in_and_out() throws {
+  let f = compile { (xs: [Tensor], named: [String: Tensor], maybe: Tensor?) -> (Tensor, [Tensor]) in
+    let sum = xs.reduce(Tensor(0)) { $0 + $1 }
+    return (sum + (maybe ?? Tensor(1)), xs.map { $0 * (named["a"] ?? $0) })
+  }
+  let (x, y) = (floats(4, [4]), floats(4, [4], scale: 0.3))
+  let (sum, products) = try f([x, y], ["a": y], nil)
+  #expect(try sum.array(as: Float.self) == (x + y + 1).array(as: Float.self))
+  #expect(try products[0].array(as: Float.self) == (x * y).array(as: Float.self))
+  let (other, _) = try f([x, y], ["a": y], x)
+  #expect(try other.array(as: Float.self) == (x + y + x).array(as: Float.self))
+}
+
+@Test func a_break_is_refused_in_whole_mode() throws {
+  let f = compile(mode: .whole) { (x: Tensor) in try x.max().item(as: Float.self) > 0 ? x : x * 2 }
+  let line: UInt = #line - 1
+  let error = #expect(throws: Diagnostic.self) { try f(floats(4, [4])) }
+  #expect(error?.place?.line == line)
+  #expect(error?.remedy?.contains("select") == true)
+}
+
+@Test func a_closed_break_is_replayed_without_running_the_function() throws {
+  let runs = Counter()
+  let f = compile { (x: Tensor) -> Tensor in
+    runs.increment()
+    let doubled = x * 2
+    if try (doubled.max() > 1).item(as: Bool.self) { return doubled - 1 }
+    return doubled + 1
+  }
+  let (small, large) = (Tensor([Float(0.1), 0.2]), Tensor([Float(3), 4]))
+  for x in [small, large, small, large, large] {
+    let doubled = try x.array(as: Float.self).map { $0 * 2 }
+    let wanted = doubled.max() ?? 0 > 1 ? doubled.map { $0 - 1 } : doubled.map { $0 + 1 }
+    #expect(try f(x).array(as: Float.self) == wanted)
+  }
+  // Two for the first call, one for the second path.
+  #expect(runs.value == 3)
+}
+
+@Test func numbers_behind_an_open_break_are_launch_arguments() throws {
+  let f = compile { (x: Tensor) -> Tensor in
+    let scale = try x.max().item(as: Float.self)
+    return x * (1 / scale)
+  }
+  for k in 1...12 {
+    let x = Tensor([Float(k), 1])
+    #expect(try f(x).array(as: Float.self) == [Float(k) * (1 / Float(k)), 1 / Float(k)])
+  }
+  #expect(f.segmentCount == 2)
+}
+
+private struct Counters: Tree {
+  var total: Tensor
+  var calls: Dim = 0
+  mutating func visit(_ v: inout Visitor) {
+    v("total", &total)
+    v("calls", &calls)
+  }
+}
+
+@Test func state_is_updated_at_the_end_of_each_call() throws {
+  let f = compile(updating: Counters.self) { (s: inout Counters, x: Tensor) in
+    s.total += x
+    s.calls += 1
+    return s.total * 2
+  }
+  var s = Counters(total: Tensor([Float(0), 0]))
+  for k in 1...4 {
+    let result = try f(&s, Tensor([Float(1), 2]))
+    #expect(try result.array(as: Float.self) == [Float(2 * k), Float(4 * k)])
+    #expect(try s.total.array(as: Float.self) == [Float(k), Float(2 * k)])
+    #expect(try s.calls.value == k)
+  }
+  #expect(f.planCount == 1)
+}
+
+@Test func a_snapshot_of_the_state_stays_as_it_was() throws {
+  let f = compile(updating: Counters.self) { (s: inout Counters, x: Tensor) in
+    s.total += x
+    return s.total.sum()
+  }
+  var s = Counters(total: Tensor([Float(1), 1]))
+  _ = try f(&s, Tensor([Float(1), 1]))
+  let snapshot = s
+  _ = try f(&s, Tensor([Float(1), 1]))
+  #expect(try snapshot.total.array(as: Float.self) == [2, 2])
+  #expect(try s.total.array(as: Float.self) == [3, 3])
+}
+
+@Test func random_numbers_in_compiled_code_equal_eager_ones() throws {
+  let f = compile { (x: Tensor) -> Tensor in
+    var random = RandomGenerator(seed: 5)
+    return x + random.normal([x.shape[0], 4])
+  }
+  for n in [3, 6, 8] {
+    let x = floats(n * 4, [n, 4])
+    var random = RandomGenerator(seed: 5)
+    #expect(try f(x).array(as: Float.self) == (x + random.normal([Dim(n), 4])).array(as: Float.self))
+  }
+}
+
+@Test func captured_tensors_are_constants_of_the_plan() throws {
+  let weight = floats(12, [4, 3])
+  let f = compile { (x: Tensor) in x.matmul(weight) }
+  let x = floats(8, [2, 4])
+  #expect(try f(x).array(as: Float.self) == x.matmul(weight).array(as: Float.self))
+}
+
+@Test func an_argument_that_comes_out_again_is_the_argument() throws {
+  let f = compile { (x: Tensor, y: Tensor) in (y, x, x + y) }
+  let (x, y) = (floats(4, [4]), floats(4, [4], scale: 1))
+  let (a, b, _) = try f(x, y)
+  #expect(try a.array(as: Float.self) == y.array(as: Float.self))
+  #expect(try b.array(as: Float.self) == x.array(as: Float.self))
+}
+
+// @unchecked Sendable: used by one test at a time.
+private final class Box: @unchecked Sendable { var tensor: Tensor? }
+
+private final class Counter: Sendable {
+  private let count = Atomic<Int>(0)
+  func increment() { count.add(1, ordering: .relaxed) }
+  var value: Int { count.load(ordering: .relaxed) }
+}
