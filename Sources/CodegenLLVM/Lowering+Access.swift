@@ -45,7 +45,7 @@ extension Lowering {
   // MARK: Addresses
 
   /// Strides of a buffer's axes in elements; panels: of all but the last.
-  private func strides(of buffer: Buffer) -> [IR] {
+  func strides(of buffer: Buffer) -> [IR] {
     switch buffer.layout {
     case .strided(let values): return values.map { index($0) }
     case .rowMajor(let pad), .panels(_, let pad):
@@ -196,7 +196,8 @@ extension Lowering {
   /// Where results are too large for the caches, operands of their size are too: asks for them a little ahead. Not for
   /// what an earlier pass has read, nor for what every instance reads.
   private func prefetchStream(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
-    guard options.prefetch, isStreaming, box.mask == nil, let axis = box.vectorAxis, map.panel == nil,
+    guard options.prefetch, isStreaming, pipelineStage == nil, box.mask == nil, let axis = box.vectorAxis,
+      map.panel == nil,
       map.indirect.isEmpty, e.constantIndex(map.steps[axis]) == map.dtype.size,
       unusedAxes(access, kernel[value].shape).isEmpty, passes[value, default: []] == [pass],
       access.axes.contains(where: { !facts.isSameInAllInstances($0.start) })
@@ -204,10 +205,14 @@ extension Lowering {
     for point in box.points { prefetch(e.offset(pointer(map, point, box), bytes: e.index(Self.streamDistance))) }
   }
 
-  /// In the second pass over a row, the next instance's row: it is in the cache when that instance begins.
+  /// In the second pass over a row (in a pipeline: the first stage), the next instance's row: it is in the cache when that
+  /// instance begins.
   private func prefetchNextInstance(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
-    guard options.prefetch, passes[value, default: []].count == 2, passes[value, default: []].contains(pass),
-      box.mask == nil, let axis = box.vectorAxis, e.constantIndex(map.steps[axis]) == map.dtype.size,
+    let isInTime =
+      pipelineStage.map { $0 == 0 }
+      ?? (passes[value, default: []].count == 2 && passes[value, default: []].contains(pass))
+    guard options.prefetch, isInTime, box.mask == nil, let axis = box.vectorAxis,
+      e.constantIndex(map.steps[axis]) == map.dtype.size,
       map.panel == nil, map.indirect.isEmpty, facts.constant(kernel[value].shape[axis]) == nil
     else { return }
     var bytes: IR?
@@ -417,7 +422,8 @@ extension Lowering {
 
   /// Writes `values` (one register per point) where the access says.
   func store(_ access: Access, _ shape: [Extent], _ values: [IR], _ mode: StoreMode, _ box: Box) {
-    let map = pointerMap(access, shape, box)
+    var map = pointerMap(access, shape, box)
+    if let diverted { map.origin = e.select(diverted.isValid, map.origin, diverted.aside) }
     for (i, point) in box.points.enumerated() {
       let predicate = predicate(map, point, box)
       let isPlain = map.indirect.isEmpty && map.panel == nil

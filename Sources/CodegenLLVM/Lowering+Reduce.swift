@@ -73,12 +73,9 @@ extension Lowering {
     var inner = walk
     for kept in walk.shape.indices where !reduced.contains(kept) { inner.fixed[kept] = row.start[kept] }
     let cost = cost([reduction.operand])
-    let count = min(unroll(cost: cost), options.unroll)
-    let identity = reduction.identity(lanes)
+    let (count, sumCount) = split(reduction)
     let outer = reduced.filter { $0 != axis }
-    // Products of one element go to different accumulators, too.
-    let sumCount = max(count, min(reduction.terms.count * 2, options.unroll))
-    let start = [IR](repeating: identity, count: sumCount) + reduction.carriedBeside(lanes)
+    let start = reduction.start(sumCount, lanes)
     if let blocks = outer.last, let vectors = wholeVectors(walk.shape[axis]) {
       let sums = rows(inner, outer.dropLast(), row, start) { box, sums in
         pairs(range(inner, blocks), box, blocks, sums) { box, sums in
@@ -99,6 +96,13 @@ extension Lowering {
       }
     }
     return reduction.finished(sums)
+  }
+
+  /// Vectors in a group, and accumulators: part of the result's definition.
+  func split(_ reduction: Reduction) -> (vectors: Int, sums: Int) {
+    let vectors = min(unroll(cost: cost([reduction.operand])), options.unroll)
+    // Products of one element go to different accumulators, too.
+    return (vectors, max(vectors, min(reduction.terms.count * 2, options.unroll)))
   }
 
   /// Vectors in an axis that is a few whole ones.
@@ -165,7 +169,7 @@ extension Lowering {
 }
 
 /// The arithmetic of one reduction.
-private struct Reduction {
+struct Reduction {
   /// A summand of the operand; products go into an accumulator by one fused multiply-add, as in `dot`.
   enum Term {
     case plain(TileValue)
@@ -209,8 +213,10 @@ private struct Reduction {
   /// own chains.
   private var keepsNaNApart: Bool { (monoid == .maximum || monoid == .minimum) && wide.isFloating }
 
-  /// What accumulation carries beside the accumulators.
-  func carriedBeside(_ lanes: Int) -> [IR] { keepsNaNApart ? [lowering.e.real(0, wide, lanes)] : [] }
+  /// Accumulators, and what is carried beside them.
+  func start(_ count: Int, _ lanes: Int) -> [IR] {
+    [IR](repeating: identity(lanes), count: count) + (keepsNaNApart ? [lowering.e.real(0, wide, lanes)] : [])
+  }
 
   func identity(_ lanes: Int) -> IR { lowering.e.constant(monoid.identity(wide), lanes) }
   func values(_ box: Box) -> [IR] { lowering.eval(operand, box).map { lowering.e.convert($0, dtype, wide) } }

@@ -117,10 +117,10 @@ extension Lowering {
         store(first.access, first.shape, registers, first.mode, box)
       }
     } else if options.streamingStores, let axis = walk.vectorAxis,
-      group.allSatisfy({ $0.mode == .streaming && isContiguous($0, axis) }), mayBeLarge(group)
+      group.allSatisfy({ $0.mode == .streaming && isContiguous($0.access, axis) }), mayBeLarge(group)
     {
       alignedStrips(
-        walk, cost: cost(values), hoisting: values, to: group.map(\.access), isLarge: isLarge(group), put)
+        walk, cost: cost(values), hoisting: values, to: group.map(\.access), isLarge: isLarge(group.map(\.access)), put)
     } else {
       strips(walk, cost: cost(values), hoisting: values) { box, _ in
         put(box)
@@ -141,11 +141,11 @@ extension Lowering {
     }
   }
 
-  /// Bytes of the buffers that the group writes.
-  private func bytes(_ group: [Target]) -> Dim? {
+  /// Bytes of the buffers that are written.
+  private func bytes(_ accesses: [Access]) -> Dim? {
     var total: Dim = 0
-    for target in group {
-      let buffer = kernel.buffers[target.access.buffer]
+    for access in accesses {
+      let buffer = kernel.buffers[access.buffer]
       var size = Dim(buffer.dtype.size)
       for extent in buffer.shape {
         guard let exact = facts.exact(extent) else { return nil }
@@ -159,24 +159,30 @@ extension Lowering {
   private var streamingBytes: Int { options.streamingBytes ?? e.target.cache.streamedBytes }
 
   private func mayBeLarge(_ group: [Target]) -> Bool {
-    guard let bytes = bytes(group) else { return false }
+    guard let bytes = bytes(group.map(\.access)) else { return false }
     return bytes.knownValue.map { $0 > streamingBytes } ?? true
   }
 
   /// Whether the output exceeds the last cache, so that keeping it there would only push out what is there.
-  private func isLarge(_ group: [Target]) -> IR {
-    guard let bytes = bytes(group) else { return e.flag(false) }
+  private func isLarge(_ accesses: [Access]) -> IR {
+    guard let bytes = bytes(accesses) else { return e.flag(false) }
     let size = emit(bytes)
     return inPrologue { e.compare(LLVMIntSGT, size, e.index(streamingBytes)) }
   }
 
+  /// The same for some store operations.
+  func isLarge(writing stores: [TileValue]) -> IR {
+    isLarge(
+      stores.compactMap { if case .store(let access, _, _) = kernel[$0].operation { access } else { nil } })
+  }
+
   private func lastAxis(_ shape: [Extent]) -> Int { shape.indices.last { shape[$0] != .constant(1) } ?? 0 }
 
-  private func isContiguous(_ target: Target, _ axis: Int) -> Bool {
-    guard target.access.axes.allSatisfy({ $0.indirect == nil }), let last = target.access.axes.last,
-      last.tileAxis == axis, last.scale == 1, target.access.axes.dropLast().allSatisfy({ $0.tileAxis != axis })
+  func isContiguous(_ access: Access, _ axis: Int) -> Bool {
+    guard access.axes.allSatisfy({ $0.indirect == nil }), let last = access.axes.last,
+      last.tileAxis == axis, last.scale == 1, access.axes.dropLast().allSatisfy({ $0.tileAxis != axis })
     else { return false }
-    if case .strided(let strides) = kernel.buffers[target.access.buffer].layout {
+    if case .strided(let strides) = kernel.buffers[access.buffer].layout {
       return strides.last.flatMap { facts.constant($0) } == 1
     }
     return false

@@ -62,6 +62,10 @@ final class Lowering {
   var stored: Set<TileValue> = []
   /// The stores being emitted are aligned to whole vectors.
   var isStreaming = false
+  /// The stage being emitted, where instances are pipelined.
+  var pipelineStage: Int?
+  /// Stores go to `aside` unless `isValid`.
+  var diverted: (isValid: IR, aside: IR)?
   /// Counts the roots' walks; with it, how many of them load a value.
   var pass = 0
   var passes: [TileValue: Set<Int>] = [:]
@@ -89,11 +93,11 @@ final class Lowering {
 
   // MARK: Scopes
 
-  private func open() {
+  func open() {
     marks.append((memoLog.count, indexLog.count))
     depth += 1
   }
-  private func close() {
+  func close() {
     depth -= 1
     let mark = marks.removeLast()
     for key in memoLog[mark.memo...] { memo[key] = nil }
@@ -150,11 +154,23 @@ final class Lowering {
     let start = e.block("start")
     e.position(start)
     let grid = body.grid.map { index($0) }
-    e.loop(from: LLVMGetParam(function, 2), to: LLVMGetParam(function, 3)) { number, _ in
-      instance = number
-      bindProgramIDs(body.body, grid, number)
-      lower(body.body)
-      return []
+    let (first, end): (IR, IR) = (LLVMGetParam(function, 2), LLVMGetParam(function, 3))
+    func oneByOne() {
+      e.loop(from: first, to: end) { number, _ in
+        instance = number
+        bindProgramIDs(body.body, programCoordinates(grid, number))
+        lower(body.body)
+        return []
+      }
+    }
+    if let stages = stages(of: body.body) {
+      e.branch(canPipeline(stages, from: first, to: end)) {
+        lowerPipelined(body.body, stages, grid, from: first, to: end)
+      } else: {
+        oneByOne()
+      }
+    } else {
+      oneByOne()
     }
     if streamed { LLVMBuildFence(e.builder, LLVMAtomicOrderingSequentiallyConsistent, 0, "") }
     LLVMBuildRetVoid(e.builder)
@@ -162,7 +178,7 @@ final class Lowering {
     LLVMBuildBr(e.builder, start)
   }
 
-  private func bindProgramIDs(_ region: Region, _ grid: [IR], _ number: IR) {
+  func programCoordinates(_ grid: [IR], _ number: IR) -> [IR] {
     var rest = number
     var coordinates: [IR] = []
     for (axis, extent) in grid.enumerated() {
@@ -175,6 +191,10 @@ final class Lowering {
         rest = e.binary(LLVMUDiv, rest, extent)
       }
     }
+    return coordinates
+  }
+
+  func bindProgramIDs(_ region: Region, _ coordinates: [IR]) {
     for value in region.operations {
       if case .programID(let axis) = kernel[value].operation {
         remember(value, axis < coordinates.count ? coordinates[axis] : e.index(0))
