@@ -10,6 +10,8 @@ package final class CompiledGraph: Sendable {
   package struct Step: Sendable {
     let executable: any Executable
     let buffers: [Schedule.BufferSource]
+    /// Bytes before each buffer's first element; nil: none anywhere.
+    let offsets: [DimProgram]?
     /// Bytes moved, or flops / 8 if that is more.
     let work: DimProgram
   }
@@ -29,8 +31,14 @@ package final class CompiledGraph: Sendable {
     let count = graph.arguments.count
     var steps: [Step] = []
     for (step, executable) in zip(schedule.steps, executables) {
-      let work = try DimProgram(Self.work(step.nest, graph), argumentCount: count)
-      steps.append(Step(executable: executable, buffers: step.buffers, work: work))
+      let work = try DimProgram(Self.work(step.nest, schedule.graph), argumentCount: count)
+      var offsets: [DimProgram]?
+      if !step.offsets.allSatisfy({ $0.isKnown(0) }) {
+        var programs: [DimProgram] = []
+        for offset in step.offsets { programs.append(try DimProgram(offset, argumentCount: count)) }
+        offsets = programs
+      }
+      steps.append(Step(executable: executable, buffers: step.buffers, offsets: offsets, work: work))
     }
     self.steps = steps
     var temporaries: [DimProgram] = []
@@ -89,11 +97,19 @@ package final class CompiledGraph: Sendable {
       storages.append(try Storage(byteCount: bytes))
     }
     for step in steps {
-      let references = step.buffers.map { source -> BufferReference in
+      var references = step.buffers.map { source -> BufferReference in
         switch source {
         case .parameter(let i): BufferReference(parameters[i].storage, offset: parameters[i].offset)
         case .output(let i): BufferReference(outputs[i].storage, offset: outputs[i].offset)
         case .temporary(let i): BufferReference(storages[i])
+        }
+      }
+      if let offsets = step.offsets {
+        for (i, program) in offsets.enumerated() {
+          guard let bytes = program.value(arguments) else {
+            throw Diagnostic(.memory, "\(graph.name): the place of a buffer overflows")
+          }
+          references[i].offset += bytes
         }
       }
       let work = step.work.value(arguments) ?? .max
@@ -116,7 +132,7 @@ extension Engine {
     try Stage.show(.graph, kernel: graph.name) { graph.description }
     let context = SchedulingContext(target: backend.target)
     let schedule = try Fuser.schedule(graph, context)
-    try Stage.show(.fusion, kernel: graph.name) { schedule.text(graph) }
+    try Stage.show(.fusion, kernel: graph.name) { schedule.text() }
     var executables: [any Executable] = []
     for step in schedule.steps { executables.append(try kernels.executable(step.kernel)) }
     return try CompiledGraph(graph, schedule, executables, backend.driver)

@@ -25,7 +25,9 @@ extension Engine {
 extension Prepared {
   /// One step over (x0, x1, out) on one dense axis: what `launchQuick` can run.
   static func isQuick(_ operands: [Operand], _ results: [TensorView], _ schedule: [Step]) -> Bool {
-    guard operands.count == 2, results.count == 1, schedule.count == 1, schedule[0].buffers.count == 3 else {
+    guard operands.count == 2, results.count == 1, schedule.count == 1, schedule[0].buffers.count == 3,
+      schedule[0].offsets == nil
+    else {
       return false
     }
     var views = results

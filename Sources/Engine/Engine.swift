@@ -128,10 +128,19 @@ package final class Engine: Sendable {
     let context = SchedulingContext(
       target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds, streamsOutputs: isLarge)
     let schedule = try Fuser.schedule(template.graph, context)
-    try Stage.show(.fusion, kernel: program.name) { schedule.text(template.graph) }
+    try Stage.show(.fusion, kernel: program.name) { schedule.text() }
     var steps: [Prepared.Step] = []
     for step in schedule.steps {
-      steps.append(.init(executable: try kernels.executable(step.kernel), buffers: step.buffers, nest: step.nest))
+      var offsets: [DimProgram] = []
+      if !step.offsets.allSatisfy({ $0.isKnown(0) }) {
+        for offset in step.offsets {
+          offsets.append(try DimProgram(offset, argumentCount: template.graph.arguments.count))
+        }
+      }
+      steps.append(
+        .init(
+          executable: try kernels.executable(step.kernel), buffers: step.buffers,
+          offsets: offsets.isEmpty ? nil : offsets, nest: step.nest))
     }
     var temporaries: [DimProgram] = []
     for type in schedule.temporaries {
@@ -142,7 +151,7 @@ package final class Engine: Sendable {
     var dtype = results[0].dtype
     if case .tensor(let view)? = operands.first { dtype = view.dtype }
     let prepared = Prepared(
-      name: program.name, graph: template.graph, recipe: template.recipe, steps: steps, temporaries: temporaries,
+      name: program.name, graph: schedule.graph, recipe: template.recipe, steps: steps, temporaries: temporaries,
       dtype: dtype, result: results[0].dtype)
     if !isLarge, backend.driver.isSynchronous, Prepared.isQuick(operands, results, steps) {
       _ = program.quick.storeIfNil(prepared)

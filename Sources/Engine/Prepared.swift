@@ -10,6 +10,8 @@ final class Prepared: Sendable {
   struct Step: Sendable {
     let executable: any Executable
     let buffers: [Schedule.BufferSource]
+    /// Bytes before each buffer's first element; nil: none anywhere.
+    let offsets: [DimProgram]?
     let nest: LoopNest
   }
   /// What the steps compute, for accounts of launches.
@@ -76,11 +78,19 @@ final class Prepared: Sendable {
     work = max(work, points / 4)
     let storages = try temporaryStorages(arguments)
     for step in steps {
-      let references = step.buffers.map { source -> BufferReference in
+      var references = step.buffers.map { source -> BufferReference in
         switch source {
         case .parameter(let i): BufferReference(parameters[i].storage, offset: parameters[i].offset)
         case .output(let i): BufferReference(results[i].storage, offset: results[i].offset)
         case .temporary(let i): BufferReference(storages[i])
+        }
+      }
+      if let offsets = step.offsets {
+        for (i, program) in offsets.enumerated() {
+          guard let bytes = program.value(arguments) else {
+            throw Diagnostic(.memory, "\(name): the place of a buffer overflows")
+          }
+          references[i] = BufferReference(references[i].storage, offset: references[i].offset + bytes)
         }
       }
       let fault: Fault?

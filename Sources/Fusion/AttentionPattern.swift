@@ -41,7 +41,7 @@ struct AttentionFinder {
   private(set) var interior: Set<Value> = []
   private(set) var refusals: [Refusal] = []
   private let graph: Graph
-  private let live: Set<Value>
+  private let live: [Bool]
   private var users: [[Value]] = []
 
   /// Why something that looks like attention is none.
@@ -50,10 +50,10 @@ struct AttentionFinder {
     init(_ reason: String) { self.reason = reason }
   }
 
-  init(_ graph: Graph, live: Set<Value>) {
+  init(_ graph: Graph, live: [Bool]) {
     self.graph = graph
     self.live = live
-    for index in graph.nodes.indices where live.contains(Value(index)) {
+    for index in graph.nodes.indices where live[index] {
       guard case .contraction = graph.nodes[index].primitive else { continue }
       find(Value(index))
     }
@@ -67,7 +67,11 @@ struct AttentionFinder {
         interior.formUnion(pattern.interior)
         return
       } catch {
-        refusals.append(.notAttention(mix, error.reason))
+        let type = graph.type(mix)
+        refusals.append(
+          Refusal(
+            value: mix, reason: .notAttention(error.reason),
+            bytes: type.shape.elementCount * (2 * type.dtype.size)))
       }
     }
   }
@@ -181,7 +185,7 @@ struct AttentionFinder {
   private mutating func loadUsers() {
     guard users.isEmpty else { return }
     users = Array(repeating: [], count: graph.nodes.count)
-    for index in graph.nodes.indices where live.contains(Value(index)) {
+    for index in graph.nodes.indices where live[index] {
       for operand in Set(graph.nodes[index].operands) { users[Int(operand.id)].append(Value(index)) }
     }
   }
@@ -210,7 +214,8 @@ struct AttentionFinder {
       case .contraction where value == pattern.scores: continue
       case .reduction where value == pattern.maximum || value == pattern.sum: continue
       case .reindex where graph.isAxisPreserving(value): continue
-      case .leaf, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .call:
+      case .leaf, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
+        .call:
         throw Mismatch("its weights are no plain softmax")
       }
     }
@@ -269,31 +274,5 @@ struct AttentionFinder {
     }
     guard case .pointwise = node.primitive.definition.lowering, !node.operands.isEmpty else { return false }
     return node.operands.allSatisfy { isConstant($0, along: axis) }
-  }
-}
-
-extension Graph {
-  /// Where each axis of `value` comes from in `anchor`, if the way is pointwise work and permutations only.
-  func axisOrder(of value: Value, from anchor: Value) -> [Int]? {
-    var ancestors: Set<Value> = []
-    var stack = [value]
-    while let next = stack.popLast() {
-      if next.id >= anchor.id, ancestors.insert(next).inserted, next != anchor { stack += self[next].operands }
-    }
-    var orders = [anchor: Array(0..<type(anchor).shape.rank)]
-    for next in ancestors.sorted(by: { $0.id < $1.id }) where next != anchor {
-      let node = self[next]
-      let found = node.operands.compactMap { orders[$0] }
-      guard let order = found.first else { continue }
-      guard found.allSatisfy({ $0 == order }) else { return nil }
-      if case .permute(let permutation) = node.primitive {
-        orders[next] = permutation.map { order[$0] }
-      } else if case .pointwise = node.primitive.definition.lowering {
-        orders[next] = order
-      } else {
-        return nil
-      }
-    }
-    return orders[value]
   }
 }

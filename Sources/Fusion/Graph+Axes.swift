@@ -3,14 +3,52 @@ import GraphIR
 import TensorTypes
 
 extension Graph {
-  /// Values that outputs need.
-  func liveValues() -> Set<Value> {
-    var live: Set<Value> = []
-    var stack = outputs
-    while let value = stack.popLast() {
-      if live.insert(value).inserted { stack += self[value].operands }
+  /// Which values outputs need.
+  func liveValues() -> [Bool] {
+    var live = [Bool](repeating: false, count: nodes.count)
+    for output in outputs { live[output] = true }
+    for index in nodes.indices.reversed() where live[index] {
+      for operand in nodes[index].operands { live[operand] = true }
     }
     return live
+  }
+
+  /// The live nodes that have each value as an operand, in order.
+  func users(_ live: [Bool]) -> [[Int32]] {
+    var users = [[Int32]](repeating: [], count: nodes.count)
+    for (index, node) in nodes.enumerated() where live[index] {
+      for operand in node.operands where users[operand].last != Int32(index) { users[operand].append(Int32(index)) }
+    }
+    return users
+  }
+
+  /// Values that need no place of their own: they can be computed wherever they are used.
+  func isFree(_ value: Value) -> Bool {
+    switch self[value].primitive.definition.lowering {
+    case .leaf, .pointwise, .reindex, .gather: true
+    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign, .call: false
+    }
+  }
+
+  /// Every path from `value` to `anchors` is pointwise, so that elements meet at equal places.
+  func isElementwise(_ value: Value, over anchors: Set<Value>) -> Bool {
+    guard let first = anchors.map(\.id).min() else { return true }
+    var reaches: [Value: Bool] = [:]
+    func visit(_ value: Value) -> Bool {
+      if anchors.contains(value) { return true }
+      if value.id < first { return false }
+      if let known = reaches[value] { return known }
+      var found = false
+      for operand in self[value].operands where visit(operand) { found = true }
+      reaches[value] = found
+      return found
+    }
+    _ = visit(value)
+    return reaches.allSatisfy { value, reaches in
+      if !reaches { return true }
+      if case .pointwise = self[value].primitive.definition.lowering { return true }
+      return false
+    }
   }
 
   /// Axes of operand 0 that a row operation walks as a whole.
@@ -30,27 +68,11 @@ extension Graph {
     guard case .reshape(let shape) = self[value].primitive else { return false }
     return type(self[value].operands[0]).shape.dims.filter { !$0.isKnown(1) } == shape.dims.filter { !$0.isKnown(1) }
   }
+}
 
-  /// A parameter whose strides are those of its shape, or a value that will be written row-major.
-  func isRowMajor(_ value: Value) -> Bool {
-    guard case .parameter(let i) = self[value].primitive else { return true }
-    let parameter = parameters[i]
-    return zip(parameter.strides, parameter.type.shape.contiguousStrides).enumerated().allSatisfy { axis, pair in
-      pair.0 == pair.1 || parameter.type.shape[axis].isKnown(1)
-    }
-  }
-
-  /// Every path from `value` to `anchors` is pointwise, so that elements meet at equal places.
-  func isElementwise(_ value: Value, over anchors: Set<Value>) -> Bool {
-    if anchors.contains(value) { return true }
-    let node = self[value]
-    let reaches = node.operands.filter { reachesAny($0, anchors) }
-    if reaches.isEmpty { return true }
-    guard case .pointwise = node.primitive.definition.lowering else { return false }
-    return reaches.allSatisfy { isElementwise($0, over: anchors) }
-  }
-
-  private func reachesAny(_ value: Value, _ anchors: Set<Value>) -> Bool {
-    anchors.contains(value) || self[value].operands.contains { reachesAny($0, anchors) }
+extension GraphNode {
+  /// A fault on integers where a divisor is 0.
+  var mayFault: Bool {
+    type.dtype.isInteger && [.divide, .floorDivide, .remainder, .truncatedRemainder].contains(primitive)
   }
 }

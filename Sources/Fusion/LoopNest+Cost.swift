@@ -21,17 +21,17 @@ extension LoopNest {
         case .reindex: chosen[operand, default: 0] += results
         case .gather where position == 0: chosen[operand, default: 0] += results
         case .gather, .leaf, .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter,
-          .call:
+          .assign, .call:
           whole.insert(operand)
         }
       }
     }
     var sources: [Schedule.BufferSource: Int] = [:]
-    for (value, source) in inputs {
-      guard let stored = stored(graph, value, source, arguments) else { return nil }
+    for (value, view) in inputs {
+      guard let stored = stored(view, arguments) else { return nil }
       let read = whole.contains(value) ? stored : min(stored, chosen[value] ?? 0)
       let bytes = read * graph.type(value).dtype.size
-      sources[source] = max(sources[source] ?? 0, bytes)
+      sources[view.source] = max(sources[view.source] ?? 0, bytes)
     }
     for root in roots {
       guard let count = graph.type(root.value).shape.elementCount.evaluated(arguments) else { return nil }
@@ -41,18 +41,10 @@ extension LoopNest {
     return cost
   }
 
-  /// Elements of an input in memory.
-  private func stored(
-    _ graph: Graph, _ value: Value, _ source: Schedule.BufferSource, _ arguments: [Int]
-  ) -> Int? {
-    let dims = graph.type(value).shape.dims
+  /// Elements of an input in memory; what repeats counts once.
+  private func stored(_ view: MemoryView, _ arguments: [Int]) -> Int? {
     var count = 1
-    for (axis, dim) in dims.enumerated() {
-      if case .parameter(let number) = source, graph.parameters[number].type.shape.dims == dims,
-        graph.parameters[number].strides[axis].isKnown(0)
-      {
-        continue
-      }
+    for (dim, stride) in zip(view.shape.dims, view.strides) where !stride.isKnown(0) {
       guard let extent = dim.evaluated(arguments) else { return nil }
       count *= extent
     }

@@ -1,6 +1,6 @@
-// A loop nest: one kernel before tiles: a domain of axes, what is computed over it, and where results go.
+// A loop nest: a part of a kernel before tiles: a domain of axes, what is computed over it, and where results go.
 // Not a schedule: grid, tile extents and phases are decided when the nest is tiled. Surprise: values are not listed;
-// they are what the roots need from the graph, down to parameters and temporaries.
+// they are what the roots need from the graph, down to memory.
 import GraphIR
 import TensorTypes
 
@@ -23,14 +23,18 @@ package struct LoopNest: Sendable {
   }
   package struct Root: Sendable {
     package var value: Value
-    package var target: Schedule.BufferSource
+    package var target: MemoryView
+    /// The domain axis that each axis of the value walks; -1: the value has extent 1 there.
+    package var axes: [Int]
+    /// The part of its memory that a range write touches; nil: all of it.
+    var box: ElementBox?
   }
   package var name: String
   package var form: Form
   package var axes: [Axis]
   package var roots: [Root]
-  /// Values of other nests that this one reads from memory.
-  package var inputs: [Value: Schedule.BufferSource]
+  /// Values that this nest reads from memory.
+  package var inputs: [Value: MemoryView]
 
   /// The nest as loops around the graph's own statements.
   package func text(_ graph: Graph) -> String {
@@ -43,21 +47,21 @@ package struct LoopNest: Sendable {
     for value in body(graph) {
       let node = graph[value]
       let operands = node.operands.map { "%\($0.id)" }.joined(separator: ", ")
-      let read = inputs[value].map { "read \($0)" } ?? "\(node.primitive.definition.name) \(operands)"
+      let read = inputs[value].map { "read \($0.source)" } ?? "\(node.primitive.definition.name) \(operands)"
       lines.append("\(indent)%\(value.id) = \(read) : \(node.type)")
     }
-    for root in roots { lines.append("\(indent)write \(root.target) = %\(root.value.id)") }
+    for root in roots { lines.append("\(indent)write \(root.target.source) = %\(root.value.id)") }
     return lines.joined(separator: "\n") + "\n"
   }
 
   /// The graph values computed in this nest, in order.
   package func body(_ graph: Graph) -> [Value] {
     var seen: Set<Int32> = []
-    func visit(_ value: Value) {
-      guard seen.insert(value.id).inserted, inputs[value] == nil else { return }
-      for operand in graph[value].operands { visit(operand) }
+    var stack = roots.map(\.value)
+    while let value = stack.popLast() {
+      guard seen.insert(value.id).inserted, inputs[value] == nil else { continue }
+      stack += graph[value].operands
     }
-    for root in roots { visit(root.value) }
     return seen.sorted().map { Value(Int($0)) }
   }
 }

@@ -264,23 +264,13 @@ extension NestEmitter {
       guard let slot = axis.out else { continue }
       out[slot] = tiling.weightPosition(axis).map { at[$0] } ?? Coordinate(start: zero, tileAxis: tile.count - 1)
     }
-    for root in nest.roots {
-      guard let order = graph.axisOrder(of: root.value, from: pattern.mix) else {
-        throw Diagnostic(.compiler, "fusion: %\(root.value.id) has other axes than its attention")
-      }
-      let moved = order.map { out[$0] }
-      let value = try emit(root.value, moved)
-      store(root, value, moved)
-    }
+    try storeRoots(out)
   }
 
   /// Whether the lanes of a tile can run along `axis` of what is in memory, in the dtype wanted.
   private func isReadInPlace(_ value: Value, along axis: Int?, _ dtype: DType) -> Bool {
     guard let axis, graph.type(value).dtype == dtype else { return false }
-    if let source = nest.inputs[value] {
-      guard case .parameter(let i) = source else { return axis == graph.type(value).shape.rank - 1 }
-      return graph.parameters[i].type.shape == graph.type(value).shape && graph.parameters[i].strides[axis].isKnown(1)
-    }
+    if let view = nest.inputs[value] { return view.strides[axis].isKnown(1) }
     let node = graph[value]
     if case .permute(let order) = node.primitive { return isReadInPlace(node.operands[0], along: order[axis], dtype) }
     if case .slice(_, _, let steps) = node.primitive {

@@ -113,21 +113,10 @@ extension NestEmitter {
     }
   }
 
-  mutating func storeRoots(_ coordinates: [Coordinate]) throws(Diagnostic) {
-    for root in nest.roots {
-      let value = try emit(root.value, coordinates)
-      store(root, value, coordinates)
-    }
-  }
-
   /// The axis along which a value's neighbours are neighbours in memory; computed values are walked along their last.
   private func unitStrideAxis(_ value: Value) -> Int? {
     let rank = graph.type(value).shape.rank
-    if case .parameter(let i)? = nest.inputs[value],
-      let unit = graph.parameters[i].strides.firstIndex(where: { $0.isKnown(1) })
-    {
-      return unit
-    }
+    if let view = nest.inputs[value], let unit = view.strides.firstIndex(where: { $0.isKnown(1) }) { return unit }
     if case .permute(let order) = graph[value].primitive, nest.inputs[value] == nil,
       let inner = unitStrideAxis(graph[value].operands[0])
     {
@@ -233,11 +222,8 @@ extension NestEmitter {
 
   /// The left operand can be read as it is: f32 or f64 in memory, one inner axis, contiguous along it.
   private func readsRowsDirectly(_ value: Value, _ plan: ContractionPlan, _ compute: DType) -> Bool {
-    guard plan.inner.count == 1, let source = nest.inputs[value], graph.type(value).dtype == compute else {
-      return false
-    }
-    guard case .parameter(let i) = source else { return plan.inner[0].left == graph.type(value).shape.rank - 1 }
-    return plan.inner[0].left.map { graph.parameters[i].strides[$0].isKnown(1) } ?? false
+    guard plan.inner.count == 1, let view = nest.inputs[value], view.type.dtype == compute else { return false }
+    return plan.inner[0].left.map { view.strides[$0].isKnown(1) } ?? false
   }
 
   /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line], all inner axes made one.

@@ -24,19 +24,16 @@ extension NestEmitter {
       for axis in plan.indices.dropLast() { plan[axis].size = axis == across ? transposedRows : 1 }
     }
     try phase(plan) { emitter, coordinates throws(Diagnostic) in
-      for root in emitter.nest.roots {
-        let value = try emitter.emit(root.value, coordinates)
-        emitter.store(root, value, coordinates)
-      }
+      try emitter.storeRoots(coordinates)
     }
   }
 
   /// The axis, not the last, along which an input's neighbours are neighbours in memory.
   private func transposedAxis() -> Int? {
-    for (_, source) in nest.inputs.sorted(by: { $0.key.id < $1.key.id }) {
-      guard case .parameter(let i) = source, graph.parameters[i].strides.count == nest.axes.count,
-        let axis = graph.parameters[i].strides.firstIndex(where: { $0.isKnown(1) }), axis < nest.axes.count - 1,
-        graph.parameters[i].strides.last?.isKnown(0) == false
+    for (_, view) in nest.inputs.sorted(by: { $0.key.id < $1.key.id }) {
+      guard view.strides.count == nest.axes.count,
+        let axis = view.strides.indices.first(where: { view.strides[$0].isKnown(1) && !view.shape[$0].isKnown(1) }),
+        axis < nest.axes.count - 1, view.strides.last?.isKnown(0) == false
       else { continue }
       return axis
     }
@@ -103,13 +100,13 @@ extension NestEmitter {
   mutating func store(
     _ root: LoopNest.Root, _ value: TileValue, _ coordinates: [Coordinate], _ mode: StoreMode = .plain
   ) {
-    let number = buffer(root.value, root.target, .output)
+    let number = buffer(root.target, .output)
     let axes = coordinates.map {
       AxisMap($0.start, tileAxis: $0.tileAxis, scale: $0.scale, guarded: $0.guarded, indirect: $0.indirect)
     }
     let repeated = repeating(value, naturalShape(coordinates))
     var mode = mode
-    if case .plain = mode, case .output = root.target, streams(coordinates) { mode = .streaming }
+    if case .plain = mode, case .output = root.target.source, streams(coordinates) { mode = .streaming }
     builder.store(Access(number, axes), repeated, mode)
   }
 

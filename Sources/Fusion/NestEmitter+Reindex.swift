@@ -20,7 +20,7 @@ extension NestEmitter {
       }
       return try emit(operand, inner)
     case .reshape(let shape):
-      // Only extents of 1 come and go here; other reshapes went through memory.
+      // Only extents of 1 come and go here; other reshapes are memory.
       var rest = coordinates.indices.filter { !shape[$0].isKnown(1) }.map { coordinates[$0] }[...]
       var inner: [Coordinate] = []
       for dim in source.dims {
@@ -39,10 +39,9 @@ extension NestEmitter {
       return try emit(operand, inner)
     case .pad(let low, let high): return try padded(node, coordinates, low, high)
     case .concatenate(let axis): return try concatenated(node, coordinates, axis)
-    case .windows:
-      throw Diagnostic(
-        .compiler, "fusion: windows of a computed value are not tiled yet", remedy: "make the operand contiguous first")
-    case let primitive: preconditionFailure("\(primitive.definition.name) is no reindexing")
+    case let primitive:
+      // Windows are always memory.
+      preconditionFailure("\(primitive.definition.name) is no reindexing")
     }
   }
 

@@ -24,14 +24,7 @@ extension NestEmitter {
         let computed = try emitter.compute(anchor: anchor, coordinates)
         emitter.bound[anchor] = computed
       }
-      let axes = emitter.nest.axes
-      let kept = axes.indices.filter { !axes[$0].reduced }.map { coordinates[$0] }
-      for root in emitter.nest.roots {
-        let isFull = emitter.graph.type(root.value).shape.rank == coordinates.count
-        let at = isFull ? coordinates : kept
-        let value = try emitter.emit(root.value, at)
-        emitter.store(root, value, at)
-      }
+      try emitter.storeRoots(coordinates)
     }
   }
 
@@ -45,7 +38,8 @@ extension NestEmitter {
     for axis in axes { shape[axis] = tile[axis] }
     switch node.primitive.definition.lowering {
     case .scan, .argScan, .sort: shape = naturalShape(coordinates)
-    case .leaf, .pointwise, .reindex, .reduction, .argReduction, .contraction, .gather, .scatter, .call: break
+    case .leaf, .pointwise, .reindex, .reduction, .argReduction, .contraction, .gather, .scatter, .assign, .call:
+      break
     }
     let whole = repeating(operand, shape)
     let dtype = builder.dtype(whole)
@@ -109,10 +103,7 @@ extension NestEmitter {
         let whole = emitter.builder.reduce(monoid, [0], parts)
         emitter.bound[anchor] = emitter.builder.convert(whole, to: emitter.graph.type(anchor).dtype)
       }
-      for root in emitter.nest.roots {
-        let value = try emitter.emit(root.value, [])
-        emitter.store(root, value, [])
-      }
+      try emitter.storeRoots([])
     }
   }
 }

@@ -20,38 +20,55 @@ struct Coordinate: Hashable {
 
 struct NestEmitter: ~Copyable {
   let graph: Graph
-  let nest: LoopNest
+  /// The nest that is being written.
+  var nest: LoopNest
+  /// The graph is one nest: its kernel is named as the graph is.
+  let hasOwnName: Bool
   let context: SchedulingContext
   var builder: KernelBuilder
   /// Extents of the tile that is being written.
   var tile: [Extent] = []
   /// Anchors already computed in this region, at the nest's own coordinates.
   var bound: [Value: TileValue] = [:]
-  private(set) var buffers: [Schedule.BufferSource] = []
+  private(set) var buffers: [MemoryView] = []
   private var bufferNumbers: [BufferKey: Int] = [:]
   private var memo: [MemoKey: TileValue] = [:]
   private let arguments: [TileValue]
 
+  private struct BufferKey: Hashable {
+    var view: MemoryView
+    var role: Buffer.Role
+  }
   private struct MemoKey: Hashable {
     var value: Value
     var coordinates: [Coordinate]
   }
-  private struct BufferKey: Hashable {
-    var source: Schedule.BufferSource
-    var shape: Shape
-  }
 
-  init(_ graph: Graph, _ nest: LoopNest, _ context: SchedulingContext) {
+  init(_ graph: Graph, _ nest: LoopNest, _ context: SchedulingContext, hasOwnName: Bool) {
     self.graph = graph
     self.nest = nest
+    self.hasOwnName = hasOwnName
     self.context = context
     var builder = KernelBuilder(name: nest.name)
     arguments = graph.arguments.map { builder.argument($0) }
     self.builder = builder
   }
 
-  consuming func finish() -> Schedule.Step {
-    Schedule.Step(nest: nest, kernel: builder.finish(), buffers: buffers)
+  consuming func finish() -> (kernel: Kernel, buffers: [MemoryView]) { (builder.finish(), buffers) }
+
+  /// Where a root's elements are, given where the nest's axes are.
+  mutating func place(_ root: LoopNest.Root, _ domain: [Coordinate]) -> [Coordinate] {
+    let zero = builder.index(0)
+    return root.axes.map { $0 < 0 ? Coordinate(start: zero) : domain[$0] }
+  }
+
+  /// Evaluates and stores all results of the nest.
+  mutating func storeRoots(_ domain: [Coordinate]) throws(Diagnostic) {
+    for root in nest.roots {
+      let at = place(root, domain)
+      let value = try emit(root.value, at)
+      store(root, value, at)
+    }
   }
 
   /// A new region or another tile: nothing computed so far may be used.
@@ -75,34 +92,37 @@ struct NestEmitter: ~Copyable {
 
   // MARK: Buffers
 
-  /// The launch buffer that holds `value`, declared at first use with the value's shape.
-  mutating func buffer(_ value: Value, _ source: Schedule.BufferSource, _ role: Buffer.Role) -> Int {
-    let type = graph.type(value)
-    let key = BufferKey(source: source, shape: type.shape)
+  /// The launch buffer over `view`, declared at first use.
+  mutating func buffer(_ view: MemoryView, _ role: Buffer.Role) -> Int {
+    let key = BufferKey(view: view, role: role)
     if let known = bufferNumbers[key] { return known }
-    let name: String
-    var strides = type.shape.contiguousStrides
-    switch source {
-    case .parameter(let i):
-      name = graph.parameters[i].name
-      if graph.parameters[i].type.shape == type.shape { strides = graph.parameters[i].strides }
-    case .output(let i):
-      name = "out\(i)"
-      if i < context.outputStrides.count, let given = context.outputStrides[i] { strides = given }
-    case .temporary(let i): name = "t\(i)"
-    }
-    let shape = type.shape.dims.map { index($0) }
-    let steps = strides.map { index($0) }
-    let number = builder.buffer(name, type.dtype, shape, strides: steps, role: role)
-    buffers.append(source)
+    let shape = view.shape.dims.map { index($0) }
+    let steps = view.strides.map { index($0) }
+    let number = builder.buffer(bufferName(view, role), view.type.dtype, shape, strides: steps, role: role)
+    buffers.append(view)
     bufferNumbers[key] = number
     return number
   }
 
-  /// Declares all launch buffers: scratch comes after them.
-  mutating func declareBuffers() {
-    for (value, source) in nest.inputs.sorted(by: { $0.key.id < $1.key.id }) { _ = buffer(value, source, .input) }
-    for root in nest.roots { _ = buffer(root.value, root.target, .output) }
+  /// Kernels of single operations keep the names of their operands; in a larger graph equal kernels must be equal text.
+  private func bufferName(_ view: MemoryView, _ role: Buffer.Role) -> String {
+    if hasOwnName {
+      switch view.source {
+      case .parameter(let i):
+        let name = graph.parameters[i].name
+        if role == .input, !bufferNumbers.keys.contains(where: { $0.view.source == view.source }) { return name }
+      case .output(let i):
+        if !bufferNumbers.keys.contains(where: { $0.view.source == view.source }) { return "out\(i)" }
+      case .temporary: break
+      }
+    }
+    return "\(role == .input ? "i" : "o")\(buffers.count)"
+  }
+
+  /// Declares all launch buffers of a nest: scratch comes after them.
+  mutating func declareBuffers(_ nest: LoopNest) {
+    for (_, view) in nest.inputs.sorted(by: { $0.key.id < $1.key.id }) { _ = buffer(view, .input) }
+    for root in nest.roots { _ = buffer(root.target, .output) }
   }
 
   // MARK: Tiles
@@ -132,8 +152,8 @@ struct NestEmitter: ~Copyable {
     let key = MemoKey(value: value, coordinates: coordinates)
     if let known = memo[key] { return known }
     let made: TileValue
-    if let source = nest.inputs[value] {
-      made = load(value, source, coordinates)
+    if let view = nest.inputs[value] {
+      made = load(view, coordinates)
     } else {
       made = try compute(value, coordinates)
     }
@@ -141,26 +161,17 @@ struct NestEmitter: ~Copyable {
     return made
   }
 
-  private mutating func load(
-    _ value: Value, _ source: Schedule.BufferSource, _ coordinates: [Coordinate], fill: ScalarConstant? = nil
-  ) -> TileValue {
-    let number = buffer(value, source, .input)
-    var strides: [Dim]?
-    if case .parameter(let i) = source, graph.parameters[i].type.shape == graph.type(value).shape {
-      strides = graph.parameters[i].strides
-    }
+  private mutating func load(_ view: MemoryView, _ coordinates: [Coordinate]) -> TileValue {
+    let number = buffer(view, .input)
     var used = coordinates
-    for axis in used.indices {
+    for axis in used.indices where view.strides[axis].isKnown(0) || view.shape[axis].isKnown(1) {
       // An axis that stands still is read at 0: its coordinate does not matter.
-      let standsStill = strides?[axis].isKnown(0) ?? false
-      if (standsStill && !used[axis].guarded) || graph.type(value).shape[axis].isKnown(1) {
-        if !used[axis].guarded, used[axis].indirect == nil { used[axis] = Coordinate(start: builder.index(0)) }
-      }
+      if !used[axis].guarded, used[axis].indirect == nil { used[axis] = Coordinate(start: builder.index(0)) }
     }
     let axes = used.map {
       AxisMap($0.start, tileAxis: $0.tileAxis, scale: $0.scale, guarded: $0.guarded, indirect: $0.indirect)
     }
-    return builder.load(Access(number, axes), naturalShape(used), fill: fill)
+    return builder.load(Access(number, axes), naturalShape(used))
   }
 
   private mutating func compute(_ value: Value, _ coordinates: [Coordinate]) throws(Diagnostic) -> TileValue {
@@ -178,7 +189,7 @@ struct NestEmitter: ~Copyable {
       var moved = coordinates
       moved[axis] = Coordinate(start: builder.index(0), indirect: indices)
       return try emit(node.operands[0], moved)
-    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .call: break
+    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign, .call: break
     }
     throw Diagnostic(
       .compiler,

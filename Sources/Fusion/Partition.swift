@@ -1,298 +1,374 @@
-// Cuts a graph into loop nests: which values share a kernel, which go through memory, and why.
-// Not tiling. Surprise: only *anchors* (reductions, scans, sorts, products, scatters) are placed; all other values are
-// recomputed wherever they are needed, since their cost is bytes and their bytes are already there.
+// Cuts a graph into loop nests: which values share a nest, which go through memory, and why. One pass in the graph's order.
+// Not tiling and not the order of launches. Surprise: only *anchors* (reductions, scans, sorts, products, scatters) are
+// placed; all other values are computed wherever they are needed, until `Recomputation` finds one too dear for that.
+//
+// The invariant that makes the order of creation an order of execution: nest n reads only memory that nests before n
+// wrote. A value's `Place` keeps the latest such nest, so that the question costs nothing.
 import Basics
 import GraphIR
 import TensorTypes
 
-/// Why a value goes through memory instead of staying in its consumer's kernel.
-package enum Refusal: Sendable, Hashable, CustomStringConvertible {
-  case otherDomain(Value)
-  case reorderedConsumer(Value)
-  case needsAddress(Value)
-  case notAttention(Value, String)
-
-  package var description: String {
-    switch self {
-    case .otherDomain(let value): "%\(value.id) is computed over other axes than its consumer"
-    case .reorderedConsumer(let value): "the consumer of %\(value.id) reads its elements in another order"
-    case .needsAddress(let value): "%\(value.id) is read at computed positions"
-    case .notAttention(let value, let reason): "%\(value.id) is no attention in one kernel: \(reason)"
-    }
-  }
-}
-
 struct Partition {
+  /// How a value is computed that is in no memory.
+  struct Place {
+    /// The nest whose registers it needs; -1: none, it is computed from memory alone.
+    var nest = -1
+    /// The nest's axis that each axis of the value walks; -1: the value repeats there.
+    var axes: [Int] = []
+    /// The latest nest whose memory it reads.
+    var newest = -1
+    /// Nodes to compute on the way from memory, at most.
+    var size = 0
+    var mayFault = false
+    /// It is on the way from the scores of an attention to its mix: no other nest can compute it.
+    var isInterior = false
+  }
+
   let graph: Graph
-  /// The nests in launch order; roots and inputs filled in.
-  private(set) var nests: [LoopNest] = []
-  private(set) var temporaries: [TensorType] = []
-  private(set) var refusals: [Refusal] = []
+  let context: SchedulingContext
+  /// Values that must be in memory.
+  let forced: Set<Value>
+  var nests: [LoopNest] = []
+  var temporaries: [TensorType] = []
+  var refusals: [Refusal] = []
 
-  private let attentions: AttentionFinder
-  /// Which nest an anchor was placed in.
-  private var home: [Value: Int] = [:]
-  /// Values that have been given memory.
-  private var memory: [Value: Schedule.BufferSource] = [:]
+  /// Where a value can be read, once nest `made` has run.
+  var memory: [MemoryView?]
+  var made: [Int]
+  var places: [Place]
+  let users: [[Int32]]
+  let live: [Bool]
+  let attentions: AttentionFinder
+  /// Outputs that have their memory.
+  var isWritten: [Bool]
+  /// The output that each value is, if one can be written as soon as the value is made.
+  var outputOf: [Value: Int] = [:]
+  /// Temporaries that turned out to be outputs.
+  var renamed: [Int: Schedule.BufferSource] = [:]
+  /// Nests over the same rows, by domain.
+  private var openRows: [RowKey: Int] = [:]
+  let ranges: RangeWrites
+  /// Range writes so far into each memory, and the values that were versions of it.
+  var written: [Schedule.BufferSource: [(nest: Int, box: ElementBox)]] = [:]
+  var versions: [Schedule.BufferSource: [Value]] = [:]
 
-  init(_ graph: Graph) throws(Diagnostic) {
+  private struct RowKey: Hashable {
+    var extents: [Dim]
+    var axes: [Int]
+  }
+
+  /// A longer computation is cut: its kernel would take too long to compile.
+  private static let longest = 4000
+
+  init(_ graph: Graph, _ context: SchedulingContext, forced: Set<Value> = []) throws(Diagnostic) {
     self.graph = graph
-    let live = graph.liveValues()
+    self.context = context
+    self.forced = forced
+    memory = Array(repeating: nil, count: graph.nodes.count)
+    made = Array(repeating: -1, count: graph.nodes.count)
+    places = Array(repeating: Place(), count: graph.nodes.count)
+    isWritten = Array(repeating: false, count: graph.outputs.count)
+    live = graph.liveValues()
+    users = graph.users(live)
     attentions = AttentionFinder(graph, live: live)
     refusals = attentions.refusals
-    for (i, node) in graph.nodes.enumerated() {
-      if case .parameter(let p) = node.primitive { memory[Value(i)] = .parameter(p) }
-    }
-    for index in graph.nodes.indices where live.contains(Value(index)) { try place(Value(index)) }
-    for (i, output) in graph.outputs.enumerated() { placeOutput(output, i) }
-    connect()
-    writeOutputsDirectly()
-  }
-
-  private func lowering(_ value: Value) -> Lowering { graph[value].primitive.definition.lowering }
-
-  /// Anchors that `value` needs in registers: reached without going through memory.
-  private func anchors(below value: Value) -> Set<Value> {
-    var found: Set<Value> = []
-    var seen: Set<Value> = []
-    func visit(_ value: Value) {
-      guard memory[value] == nil, seen.insert(value).inserted else { return }
-      if home[value] != nil {
-        found.insert(value)
-        return
+    ranges = RangeWrites(graph, context, users)
+    findOutputs()
+    for index in graph.nodes.indices where live[index] {
+      let value = Value(index)
+      try place(value)
+      if forced.contains(value), memory[index] == nil {
+        refuse(value, .sharedByNests)
+        materialise(value)
       }
-      for operand in graph[value].operands { visit(operand) }
     }
-    visit(value)
-    return found
+    placeOutputs()
+    connect()
   }
 
-  private mutating func materialise(_ value: Value) {
-    guard memory[value] == nil else { return }
-    if home[value] == nil {
-      // A value without a home becomes a nest of its own, or the epilogue of the nest it needs.
-      let target = nextTemporary(value)
-      assign(value, target)
-      memory[value] = target
-    } else {
-      let target = nextTemporary(value)
-      nests[home[value] ?? 0].roots.append(.init(value: value, target: target))
-      memory[value] = target
-    }
+  // MARK: Questions
+
+  func lowering(_ value: Value) -> Lowering { graph[value].primitive.definition.lowering }
+  func nest(of value: Value) -> Int { memory[value] == nil ? places[value].nest : -1 }
+  /// The latest nest whose memory reading or computing `value` needs.
+  func newest(_ value: Value) -> Int { memory[value] == nil ? places[value].newest : made[value] }
+  func shape(_ value: Value) -> Shape { graph.type(value).shape }
+
+  /// `value` as memory, if it is reindexed memory and nothing else.
+  func addressed(_ value: Value) -> MemoryView? {
+    if let view = memory[value] { return view }
+    let node = graph[value]
+    guard places[value].nest < 0, case .reindex = lowering(value), node.operands.count == 1 else { return nil }
+    return addressed(node.operands[0])?.reindexed(node)
   }
 
-  private mutating func nextTemporary(_ value: Value) -> Schedule.BufferSource {
-    temporaries.append(graph.type(value))
-    return .temporary(temporaries.count - 1)
+  mutating func refuse(_ value: Value, _ reason: Refusal.Reason) {
+    let type = graph.type(value)
+    refusals.append(Refusal(value: value, reason: reason, bytes: type.shape.elementCount * (2 * type.dtype.size)))
   }
 
-  private mutating func materialiseAnchors(_ anchors: Set<Value>, _ reason: (Value) -> Refusal) {
-    for anchor in anchors.sorted(by: { $0.id < $1.id }) {
-      refusals.append(reason(anchor))
-      materialise(anchor)
-    }
-  }
+  // MARK: Placing values
 
   private mutating func place(_ value: Value) throws(Diagnostic) {
     let node = graph[value]
-    if attentions.interior.contains(value) { return }
-    switch lowering(value) {
-    case .leaf, .pointwise: return
-    case .reindex: placeReindex(value)
-    case .gather:
-      // The gathered tensor is read at computed positions: it must be addressable as it is.
-      if memory[node.operands[0]] == nil {
-        refusals.append(.needsAddress(node.operands[0]))
-        materialise(node.operands[0])
-      }
-    case .reduction, .argReduction, .scan, .argScan, .sort: placeRow(value)
-    case .contraction:
-      for operand in node.operands {
-        materialiseAnchors(anchors(below: operand)) { .otherDomain($0) }
-      }
-      home[value] = nests.count
-      var axes = node.type.shape.dims.map { LoopNest.Axis(extent: $0, reduced: false) }
-      if let pattern = attentions.patterns[value] {
-        axes.append(.init(extent: graph.type(pattern.scores).shape[pattern.keyAxis], reduced: true))
-        nests.append(LoopNest(name: graph.name, form: .attention(pattern), axes: axes, roots: [], inputs: [:]))
-        return
-      }
-      nests.append(LoopNest(name: graph.name, form: .contraction(value), axes: axes, roots: [], inputs: [:]))
-    case .scatter:
-      for operand in node.operands { materialiseAnchors(anchors(below: operand)) { .otherDomain($0) } }
-      home[value] = nests.count
-      let axes = graph.type(node.operands[2]).shape.dims.map { LoopNest.Axis(extent: $0, reduced: false) }
-      nests.append(LoopNest(name: graph.name, form: .scatter(value), axes: axes, roots: [], inputs: [:]))
-      // Updates meet what is in memory: consumers read the result from there.
-      materialise(value)
-    case .call:
-      throw Diagnostic(.compiler, "a call must be inlined before fusion")
-    }
-  }
-
-  /// A reindexing whose operand has anchors below it reads them in another order: they go through memory.
-  private mutating func placeReindex(_ value: Value) {
-    let operand = graph[value].operands[0]
-    if graph.isAxisPreserving(value) { return }
-    if case .reshape = graph[value].primitive {
-      // Row-major memory has all shapes: the operand is read from there in the new one.
-      if memory[operand] == nil {
-        refusals.append(.reorderedConsumer(operand))
-        materialise(operand)
-      } else if !graph.isRowMajor(operand) {
-        refusals.append(.reorderedConsumer(operand))
-        let target = nextTemporary(operand)
-        appendPointwise(operand, target)
-        memory[value] = target
-        return
-      }
-      memory[value] = memory[operand]
+    if attentions.interior.contains(value) {
+      for operand in node.operands { leaveNest(operand, .otherDomain) }
+      placeVirtual(value)
+      places[value].isInterior = true
       return
     }
-    if isPermutedAttention(value) { return }
-    for operand in graph[value].operands {
-      materialiseAnchors(anchors(below: operand)) { .reorderedConsumer($0) }
+    switch lowering(value) {
+    case .leaf:
+      guard case .parameter(let p) = node.primitive else { return }
+      memory[value] = MemoryView(.parameter(p), node.type, strides: graph.parameters[p].strides)
+    case .pointwise: placeElementwise(value, node.operands)
+    case .reindex: placeReindex(value)
+    case .gather:
+      makeAddressable(node.operands[0])
+      placeElementwise(value, [node.operands[1]], reading: node.operands[0])
+      places[value].mayFault = true
+    case .reduction, .argReduction, .scan, .argScan, .sort: placeRow(value)
+    case .contraction:
+      for operand in node.operands { leaveNest(operand, .otherDomain) }
+      let axes = node.type.shape.dims.map { LoopNest.Axis(extent: $0, reduced: false) }
+      if let pattern = attentions.patterns[value] {
+        let keys = LoopNest.Axis(extent: shape(pattern.scores)[pattern.keyAxis], reduced: true)
+        open(.attention(pattern), value, axes + [keys])
+        places[value].axes.removeLast()
+      } else {
+        open(.contraction(value), value, axes)
+      }
+    case .scatter:
+      for operand in node.operands { leaveNest(operand, .otherDomain) }
+      let domain = shape(node.operands[2])
+      open(.scatter(value), value, domain.dims.map { .init(extent: $0, reduced: false) })
+      // Updates meet what is in memory: consumers read the result from there.
+      addRoot(value, target(value), Array(repeating: -1, count: domain.rank), to: nests.count - 1)
+    case .assign: placeAssign(value)
+    case .call: throw Diagnostic(.compiler, "a call must be inlined before fusion")
     }
   }
 
-  /// An attention writes its result in any order of axes.
-  private func isPermutedAttention(_ value: Value) -> Bool {
-    let needed = anchors(below: value)
-    guard needed.count == 1, let anchor = needed.first, attentions.patterns[anchor] != nil else { return false }
-    return graph.axisOrder(of: value, from: anchor) != nil
+  /// A new nest that has `value` in registers.
+  private mutating func open(_ form: LoopNest.Form, _ value: Value, _ axes: [LoopNest.Axis]) {
+    nests.append(LoopNest(name: graph.name, form: form, axes: axes, roots: [], inputs: [:]))
+    places[value] = Place(nest: nests.count - 1, axes: Array(axes.indices))
+  }
+
+  /// A value whose elements come from the same places of its operands.
+  private mutating func placeElementwise(_ value: Value, _ operands: [Value], reading table: Value? = nil) {
+    var home = -1
+    for operand in operands {
+      if memory[operand] == nil, places[operand].isInterior {
+        for operand in operands { leaveNest(operand, .otherDomain) }
+        home = -1
+        break
+      }
+      home = max(home, nest(of: operand))
+    }
+    var axes: [Int] = []
+    if home >= 0 {
+      for operand in operands where nest(of: operand) != home { leaveNest(operand, .otherDomain) }
+      let latest = operands.reduce(table.map { newest($0) } ?? -1) { max($0, newest($1)) }
+      if latest < home, let merged = mergedAxes(operands, home) {
+        axes = merged
+      } else {
+        for operand in operands { leaveNest(operand, .otherDomain) }
+        home = -1
+      }
+    }
+    var made = Place(nest: home, axes: axes, newest: table.map { newest($0) } ?? -1, size: 1)
+    for operand in operands { inherit(operand, &made) }
+    if graph[value].mayFault { made.mayFault = true }
+    places[value] = made
+    if made.size > Self.longest {
+      refuse(value, .tooLong)
+      materialise(value)
+    }
+  }
+
+  private func inherit(_ operand: Value, _ place: inout Place) {
+    place.newest = max(place.newest, newest(operand))
+    guard memory[operand] == nil else { return }
+    place.size += places[operand].size
+    if places[operand].mayFault { place.mayFault = true }
+    if places[operand].isInterior { place.isInterior = true }
+  }
+
+  /// The nest's axes under the axes of an elementwise result; nil where operands meet other axes.
+  private func mergedAxes(_ operands: [Value], _ home: Int) -> [Int]? {
+    var result: [Int]?
+    for operand in operands where nest(of: operand) == home {
+      let axes = places[operand].axes
+      guard var merged = result else {
+        result = axes
+        continue
+      }
+      for (i, axis) in axes.enumerated() where axis >= 0 {
+        if merged[i] >= 0 && merged[i] != axis && !shape(operand)[i].isKnown(1) { return nil }
+        if merged[i] < 0 { merged[i] = axis }
+      }
+      result = merged
+    }
+    return result
   }
 
   private mutating func placeRow(_ value: Value) {
     let operand = graph[value].operands[0]
-    let domain = graph.type(operand).shape
+    let domain = shape(operand)
     let axes = graph.reducedAxes(value)
-    let needed = anchors(below: operand)
-    let homes = Set(needed.compactMap { home[$0] })
-    if homes.count <= 1, let nest = homes.first ?? openRowNest(domain, axes, operand), matches(nest, domain, axes) {
-      home[value] = nest
-      guard case .rows(let anchors) = nests[nest].form else { return }
-      nests[nest].form = .rows(anchors: anchors + [value])
-      return
+    var home = nest(of: operand)
+    if home >= 0, !matches(home, domain, axes) || !isWholeDomain(operand, home) {
+      leaveNest(operand, .otherDomain)
+      home = -1
     }
-    materialiseAnchors(needed) { .otherDomain($0) }
-    home[value] = nests.count
-    let reduced = Set(axes)
-    nests.append(
-      LoopNest(
-        name: graph.name, form: .rows(anchors: [value]),
-        axes: domain.dims.enumerated().map { .init(extent: $1, reduced: reduced.contains($0)) }, roots: [], inputs: [:])
-    )
-  }
-
-  private func matches(_ nest: Int, _ domain: Shape, _ axes: [Int]) -> Bool {
-    guard case .rows = nests[nest].form else { return false }
-    return nests[nest].axes.map(\.extent) == domain.dims
-      && nests[nest].axes.indices.filter { nests[nest].axes[$0].reduced } == axes
-  }
-
-  /// A nest over the same rows that needs no anchor of ours: two statistics of one tensor share the pass over it.
-  private func openRowNest(_ domain: Shape, _ axes: [Int], _ operand: Value) -> Int? {
-    guard let last = nests.indices.last, matches(last, domain, axes) else { return nil }
-    // Memory written by this nest or later cannot be read inside it.
-    return readsMemoryOf(last, operand) ? nil : last
-  }
-
-  private func readsMemoryOf(_ nest: Int, _ value: Value) -> Bool {
-    var seen: Set<Value> = []
-    func visit(_ value: Value) -> Bool {
-      guard seen.insert(value).inserted else { return false }
-      if let source = memory[value], nests[nest].roots.contains(where: { $0.target == source }) { return true }
-      if memory[value] != nil { return false }
-      return graph[value].operands.contains { visit($0) }
+    let key = RowKey(extents: domain.dims, axes: axes)
+    // Two statistics of one tensor share the pass over it.
+    if home < 0, let known = openRows[key], newest(operand) < known, sharesMemory(known, operand) { home = known }
+    if home >= 0, case .rows(let anchors) = nests[home].form {
+      nests[home].form = .rows(anchors: anchors + [value])
+      places[value] = Place(nest: home)
+    } else {
+      let loops = domain.dims.enumerated().map { LoopNest.Axis(extent: $1, reduced: axes.contains($0)) }
+      open(.rows(anchors: [value]), value, loops)
+      home = nests.count - 1
     }
-    return visit(value)
-  }
-
-  private mutating func placeOutput(_ value: Value, _ index: Int) {
-    assign(value, .output(index))
-  }
-
-  /// Writes `value` to `target` in the nest that has its anchors, or in one of its own.
-  private mutating func assign(_ value: Value, _ target: Schedule.BufferSource) {
-    var needed = anchors(below: value)
-    let homes = Set(needed.compactMap { home[$0] })
-    if homes.count == 1, let nest = homes.first, fits(value, nest, target) {
-      nests[nest].roots.append(.init(value: value, target: target))
-      return
-    }
-    if !needed.isEmpty {
-      materialiseAnchors(needed) { .otherDomain($0) }
-      needed = []
-    }
-    let shape = graph.type(value).shape
-    // Outputs over one shape share a pass.
-    if case .output = target, let last = nests.last, case .pointwise = last.form, last.axes.map(\.extent) == shape.dims,
-      !readsMemoryOf(nests.count - 1, value)
-    {
-      nests[nests.count - 1].roots.append(.init(value: value, target: target))
-      return
-    }
-    appendPointwise(value, target)
-  }
-
-  private mutating func appendPointwise(_ value: Value, _ target: Schedule.BufferSource) {
-    let axes = graph.type(value).shape.dims.map { LoopNest.Axis(extent: $0, reduced: false) }
-    nests.append(
-      LoopNest(
-        name: graph.name, form: .pointwise, axes: axes, roots: [.init(value: value, target: target)], inputs: [:]))
-  }
-
-  /// Whether `value` can be written while nest `nest` has its anchors in registers.
-  private func fits(_ value: Value, _ nest: Int, _ target: Schedule.BufferSource) -> Bool {
-    if readsMemoryOf(nest, value) || readsLaterMemory(nest, value) { return false }
-    let shape = graph.type(value).shape.dims
-    let axes = nests[nest].axes
-    switch nests[nest].form {
-    case .pointwise, .scatter: return false
-    case .contraction: return shape == axes.map(\.extent) && graph.isElementwise(value, over: anchors(below: value))
-    case .attention(let pattern): return graph.axisOrder(of: value, from: pattern.mix) != nil
-    case .rows:
-      return shape == axes.map(\.extent) || shape == axes.filter { !$0.reduced }.map(\.extent)
+    openRows[key] = home
+    switch lowering(value) {
+    case .reduction, .argReduction: places[value].axes = domain.dims.indices.filter { !axes.contains($0) }
+    case .leaf, .pointwise, .reindex, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
+      places[value].axes = Array(domain.dims.indices)
     }
   }
 
-  /// Memory written by nests after `nest` is not there yet when it runs.
-  private func readsLaterMemory(_ nest: Int, _ value: Value) -> Bool {
-    (nest + 1..<max(nests.count, nest + 1)).contains { readsMemoryOf($0, value) }
+  private func matches(_ home: Int, _ domain: Shape, _ axes: [Int]) -> Bool {
+    guard case .rows = nests[home].form else { return false }
+    return nests[home].axes.map(\.extent) == domain.dims
+      && nests[home].axes.indices.filter { nests[home].axes[$0].reduced } == axes
   }
 
-  /// Fills in what each nest reads from memory.
-  private mutating func connect() {
-    nests.removeAll { $0.roots.isEmpty }
-    for i in nests.indices {
-      var inputs: [Value: Schedule.BufferSource] = [:]
-      let own = Set(nests[i].roots.map(\.target))
-      var seen: Set<Value> = []
-      func visit(_ value: Value) {
-        guard seen.insert(value).inserted else { return }
-        if let source = memory[value], !own.contains(source) {
-          inputs[value] = source
-          return
-        }
-        for operand in graph[value].operands { visit(operand) }
+  /// Axis i of the value is the nest's axis i.
+  private func isWholeDomain(_ value: Value, _ home: Int) -> Bool {
+    places[value].axes.enumerated().allSatisfy { axis, walked in walked == axis || walked < 0 }
+  }
+
+  /// Whether a nest of rows and `value` read some memory in common.
+  private func sharesMemory(_ home: Int, _ value: Value) -> Bool {
+    guard case .rows(let anchors) = nests[home].form else { return false }
+    var known: Set<Value> = []
+    for anchor in anchors { memoryBelow(graph[anchor].operands[0], &known) }
+    var own: Set<Value> = []
+    memoryBelow(value, &own)
+    return !known.isDisjoint(with: own)
+  }
+
+  private func memoryBelow(_ value: Value, _ found: inout Set<Value>) {
+    var stack = [value]
+    var steps = 0
+    while let value = stack.popLast(), steps < 256 {
+      steps += 1
+      if memory[value] != nil { found.insert(value) } else { stack += graph[value].operands }
+    }
+  }
+
+  // MARK: Reindexing
+
+  private mutating func placeReindex(_ value: Value) {
+    let node = graph[value]
+    let operand = node.operands[0]
+    switch node.primitive.payload {
+    case .shape where graph.isAxisPreserving(value), .repeated: placeAligned(value, operand)
+    case .shape: placeReshape(value, operand)
+    case .permutation(let permutation):
+      if let view = memory[operand]?.reindexed(node) { return alias(value, view, operand) }
+      placeVirtual(value)
+      if places[value].nest >= 0 { places[value].axes = permutation.map { places[operand].axes[$0] } }
+    case .slice(_, let counts, let steps):
+      leaveNest(operand, .reorderedConsumer)
+      // Where a leading axis is selected, the address says so: layers then share one kernel.
+      if counts.first?.isKnown(1) == true, !shape(operand)[0].isKnown(1), steps.allSatisfy({ $0 == 1 }),
+        let view = memory[operand]?.reindexed(node)
+      {
+        return alias(value, view, operand)
       }
-      for root in nests[i].roots { visit(root.value) }
-      nests[i].inputs = inputs
+      placeVirtual(value)
+    case .windows:
+      if addressed(operand) == nil {
+        refuse(operand, .reorderedConsumer)
+        materialise(operand)
+      }
+      if let view = addressed(operand)?.reindexed(node) { alias(value, view, operand) }
+    case .pad, .axis:
+      for operand in node.operands {
+        leaveNest(operand, .reorderedConsumer)
+        if memory[operand] == nil, places[operand].mayFault {
+          refuse(operand, .mayFault)
+          materialise(operand)
+        }
+      }
+      placeVirtual(value)
+    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter, .assign,
+      .graph:
+      preconditionFailure("\(node.primitive.name) is no reindexing")
     }
   }
 
-  /// A nest that only copies a temporary to an output disappears: the temporary's writer writes the output.
-  private mutating func writeOutputsDirectly() {
-    for copy in nests.indices.reversed() {
-      guard case .pointwise = nests[copy].form, nests[copy].roots.count == 1, let root = nests[copy].roots.first,
-        let source = nests[copy].inputs[root.value], case .temporary = source, case .output = root.target,
-        !nests.indices.contains(where: { $0 != copy && nests[$0].inputs.values.contains(source) }),
-        let writer = nests.indices.first(where: { nests[$0].roots.contains { $0.target == source } }),
-        let position = nests[writer].roots.firstIndex(where: { $0.target == source }),
-        nests[writer].roots[position].value == root.value
-      else { continue }
-      nests[writer].roots[position].target = root.target
-      nests.remove(at: copy)
+  private mutating func alias(_ value: Value, _ view: MemoryView, _ operand: Value) {
+    made[value] = newest(operand)
+    memory[value] = view
+  }
+
+  /// Computed where it is needed, from whatever its operands are computed from.
+  private mutating func placeVirtual(_ value: Value) {
+    var place = Place(nest: nest(of: graph[value].operands[0]), size: 1)
+    for operand in graph[value].operands { inherit(operand, &place) }
+    places[value] = place
+  }
+
+  /// Axes of extent 1 come, go or repeat; all others stay in their order.
+  private mutating func placeAligned(_ value: Value, _ operand: Value) {
+    let source = shape(operand)
+    let target = shape(value)
+    placeVirtual(value)
+    guard places[value].nest >= 0 else { return }
+    let walked = places[operand].axes
+    var axes = Array(repeating: -1, count: target.rank)
+    if case .reshape = graph[value].primitive {
+      let old = source.dims.indices.filter { !source[$0].isKnown(1) }
+      let new = target.dims.indices.filter { !target[$0].isKnown(1) }
+      for (from, to) in zip(old, new) { axes[to] = walked[from] }
+    } else {
+      let lead = target.rank - source.rank
+      for axis in source.dims.indices where !source[axis].isKnown(1) || target[lead + axis].isKnown(1) {
+        axes[lead + axis] = walked[axis]
+      }
     }
+    places[value].axes = axes
+    // Repetition along an axis that the nest does not have leaves the nest.
+    if resolved(axes, target, places[value].nest) == nil {
+      leaveNest(operand, .otherDomain)
+      placeVirtual(value)
+    }
+  }
+
+  /// Row-major memory has all shapes: the operand is read from there in the new one.
+  private mutating func placeReshape(_ value: Value, _ operand: Value) {
+    if memory[operand] == nil, addressed(operand)?.reindexed(graph[value]) == nil {
+      refuse(operand, .reorderedConsumer)
+      materialise(operand)
+    }
+    if let view = addressed(operand)?.reindexed(graph[value]) { return alias(value, view, operand) }
+    refuse(operand, .reorderedConsumer)
+    let copy = temporary(graph.type(operand))
+    appendPointwise(operand, copy)
+    made[value] = nests.count - 1
+    memory[value] = copy.reindexed(graph[value])
+  }
+
+  private mutating func makeAddressable(_ value: Value) {
+    if memory[value] != nil { return }
+    if let view = addressed(value) { return alias(value, view, graph[value].operands[0]) }
+    refuse(value, .needsAddress)
+    materialise(value)
   }
 }

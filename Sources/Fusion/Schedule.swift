@@ -16,7 +16,11 @@ package struct Schedule: Sendable {
     package var kernel: Kernel
     /// One source for each launch buffer of the kernel.
     package var buffers: [BufferSource]
+    /// Where each buffer's first element is in its source, in bytes.
+    package var offsets: [Dim]
   }
+  /// What the nests' values are of: the graph that was scheduled, calls written out.
+  package var graph: Graph
   package var steps: [Step] = []
   /// Row-major values that live from one step to a later one.
   package var temporaries: [TensorType] = []
@@ -24,7 +28,7 @@ package struct Schedule: Sendable {
   package var refusals: [Refusal] = []
 
   /// The loop nests, then what was refused and why.
-  package func text(_ graph: Graph) -> String {
+  package func text() -> String {
     (steps.map { $0.nest.text(graph) } + refusals.map { "refused: \($0)\n" }).joined()
   }
 }
@@ -40,9 +44,14 @@ package struct SchedulingContext: Sendable {
   /// The outputs exceed what the last-level cache would keep: they are written past it.
   package var streamsOutputs: Bool
 
+  /// Outputs for which the launch passes a parameter's address.
+  package var donations: [Donation]
+
   package init(
-    target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:], streamsOutputs: Bool = false
+    target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:], streamsOutputs: Bool = false,
+    donations: [Donation] = []
   ) {
+    self.donations = donations
     self.streamsOutputs = streamsOutputs
     self.target = target
     self.outputStrides = outputStrides

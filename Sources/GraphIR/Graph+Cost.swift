@@ -65,6 +65,7 @@ extension Graph {
     case .scatter(let monoid):
       // The base is read and written as the result; only touched elements are computed.
       return Cost(flops: monoid != nil && node.type.dtype.isFloating ? sources[2].count : 0, bytes: bytes)
+    case .assign: return Cost(flops: 0, bytes: 2 * sources[1].count * sources[1].dtype.size)
     case .call:
       guard case .graph(let reference) = node.primitive.payload else { return nil }
       return calledCost(reference.graph, node, arguments).map { Cost(flops: $0.flops, bytes: bytes) }
@@ -95,7 +96,9 @@ extension Lowering {
   fileprivate var readsEverything: Bool {
     switch self {
     case .reindex, .gather: false
-    case .leaf, .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .call: true
+    case .leaf, .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign,
+      .call:
+      true
     }
   }
 }

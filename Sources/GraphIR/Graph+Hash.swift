@@ -97,6 +97,9 @@ extension StableHash {
     case .scatter(let axis, let monoid):
       combine(axis)
       combine(monoid?.rawValue ?? "")
+    case .assign(let starts, let steps):
+      combine(starts)
+      combine(steps)
     case .graph(let reference): combine(reference.structuralHash)
     }
   }

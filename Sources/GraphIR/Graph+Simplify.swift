@@ -29,7 +29,8 @@ private struct Simplifier {
     case .reduction:
       if case .reduce(_, let axes) = payload, axes.isEmpty { return operands[0] }
       return nil
-    case .leaf, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .call: return nil
+    case .leaf, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
+      return nil
     }
   }
 
@@ -94,7 +95,7 @@ private struct Simplifier {
     case .pad(let low, let high): return (low + high).allSatisfy { $0.isKnown(0) } ? operand : nil
     case .axis: return operands.count == 1 ? operand : nil
     case .none, .number, .constant, .iota, .dtype, .windows, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
-      .graph:
+      .assign, .graph:
       return nil
     }
   }

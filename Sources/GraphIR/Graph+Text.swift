@@ -106,6 +106,9 @@ extension Payload {
     case .scatter(let axis, let combine):
       write("axis", axis)
       write("combine", combine?.rawValue ?? "none")
+    case .assign(let starts, let steps):
+      write("starts", Shape(starts))
+      write("steps", steps)
     case .graph(let reference):
       text += " graph="
       reference.graph.write(to: &text, indent: indent)

@@ -116,6 +116,7 @@ extension Primitive {
     case .sort: return evaluation.sortOrder(payload)
     case .contraction: return evaluation.contracted(payload)
     case .gather: return try evaluation.gathered(payload)
+    case .assign: return try evaluation.assigned(payload)
     case .scatter(let monoid): return try evaluation.scattered(monoid, payload)
     case .call: return try evaluation.called(payload)
     }

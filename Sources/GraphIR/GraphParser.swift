@@ -142,6 +142,7 @@ struct GraphParser {
       position = start
       let monoid: Monoid = try choice("combine", "a monoid or none")
       return .scatter(axis: axis, combine: monoid)
+    case .assign: return .assign(starts: try dims("starts"), steps: try integers("steps"))
     case .graph:
       try key("graph")
       return .graph(GraphReference(try graph()))

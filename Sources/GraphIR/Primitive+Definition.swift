@@ -105,6 +105,7 @@ extension Primitive {
     case .contraction(let axes): (Across.contraction, .contraction(axes))
     case .gather(let axis): (Across.gather, .axis(axis))
     case .scatter(let axis, let combine): (Across.scatter(combine), .scatter(axis: axis, combine: combine))
+    case .assign(let starts, let steps): (Across.assign, .assign(starts: starts, steps: steps))
     case .call(let graph): (Across.call, .graph(graph))
     }
   }

@@ -89,6 +89,18 @@ enum Across {
     lowering: .gather, dtypes: .all, staysInStorage: true, type: TypeRules.gather,
     make: { if case .axis(let axis) = $0 { .gather(axis: axis) } else { nil } })
 
+  static let assign = PrimitiveDefinition(
+    name: "assign",
+    meaning: "The base (first operand) with elements start, start + step, ... on each axis replaced by the update "
+      + "(second), whose extents count them.",
+    constraints: [
+      "start and step are given for each axis, and the update has the base's rank",
+      "the update has the base's dtype",
+      "no step is 0, and the first and the last element written are inside the extent",
+    ],
+    lowering: .assign, dtypes: .all, staysInStorage: true, type: TypeRules.assign,
+    make: { if case .assign(let starts, let steps) = $0 { .assign(starts: starts, steps: steps) } else { nil } })
+
   static let call = PrimitiveDefinition(
     name: "call",
     meaning: "A graph with the operands as its parameters and one result; its symbols are bound by their shapes.",

@@ -66,6 +66,7 @@ extension Lowering: CustomStringConvertible {
     case .contraction: "contraction"
     case .gather: "gather"
     case .scatter(let monoid): "scatter (\(monoid?.rawValue ?? "replace"))"
+    case .assign: "range write"
     case .call: "call"
     }
   }
@@ -75,7 +76,7 @@ extension Lowering: CustomStringConvertible {
     case .leaf: .leaves
     case .pointwise: .pointwise
     case .reindex: .reindexing
-    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter: .across
+    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign: .across
     case .call: .doors
     }
   }

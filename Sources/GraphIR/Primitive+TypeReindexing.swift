@@ -66,6 +66,29 @@ extension TypeRules {
     return TensorType(operand.dtype, Shape(counts))
   }
 
+  static let assign: Rule = { question throws(Diagnostic) in
+    guard case .assign(let starts, let steps) = question.payload else { throw question.unreachablePayload }
+    try question.requireOperands(2)
+    let (base, update) = (question.operands[0], question.operands[1])
+    let rank = base.shape.rank
+    try question.require(
+      starts.count == rank && steps.count == rank && update.shape.rank == rank, 1,
+      "\(base) and an update \(update); starts \(Shape(starts)), steps \(steps)")
+    try question.require(update.dtype == base.dtype, 2, .dtype, "the operands are \(base) and \(update)")
+    for axis in 0..<rank {
+      try question.require(steps[axis] != 0, 3, "the step on axis \(axis) is 0")
+      try TypeQuestion.requireIntact(starts[axis])
+      guard let start = starts[axis].knownValue, let count = update.shape[axis].knownValue, count > 0 else { continue }
+      let (reach, overflow) = (count - 1).multipliedReportingOverflow(by: steps[axis])
+      let (last, overflows) = start.addingReportingOverflow(reach)
+      let extent = base.shape[axis].knownValue ?? Int.max
+      try question.require(
+        !overflow && !overflows && min(start, last) >= 0 && max(start, last) < extent, 3, .index,
+        "elements \(start) to \(last) of axis \(axis), whose extent is \(base.shape[axis])")
+    }
+    return base
+  }
+
   static let pad: Rule = { question throws(Diagnostic) in
     guard case .pad(let low, let high) = question.payload else { throw question.unreachablePayload }
     try question.requireOperands(2)

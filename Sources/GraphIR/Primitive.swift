@@ -80,6 +80,9 @@ public enum Primitive: Sendable, Hashable {
   case gather(axis: Int)
   /// (base, indices: i64, updates): base with updates at indices on `axis`. nil replaces (the last one wins).
   case scatter(axis: Int, combine: Monoid?)
+  /// (base, update): base with the elements start, start + step, ... on each axis replaced by the update's. A range write:
+  /// what a cache or a slice assignment is made of; its bytes are the update's where the base may be overwritten.
+  case assign(starts: [Dim], steps: [Int])
 
   // MARK: Doors
   /// A subgraph with the operands as its parameters and one result.

@@ -22,6 +22,7 @@ public enum Lowering: Sendable {
   case contraction
   case gather
   case scatter(Monoid?)
+  case assign
   case call
 }
 
@@ -94,5 +95,6 @@ package enum Payload: Sendable, Hashable {
   case sort(axis: Int, descending: Bool)
   case contraction(ContractionAxes)
   case scatter(axis: Int, combine: Monoid?)
+  case assign(starts: [Dim], steps: [Int])
   case graph(GraphReference)
 }

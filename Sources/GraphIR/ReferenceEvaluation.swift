@@ -99,13 +99,36 @@ struct ReferenceEvaluation {
       for (i, place) in places.enumerated() { elements[place] = source.elements[i] }
       return result(elements)
     case .axis(let axis): return concatenated(axis)
-    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter, .graph:
+    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter, .assign,
+      .graph:
       throw unreachablePayload
     }
   }
 
   private func viewed(_ source: ReferenceTensor, _ strides: [Int], start: Int = 0) -> ReferenceTensor {
     result(ReferenceTensor.offsets(extents, strides: strides, start: start).map { source.elements[$0] })
+  }
+
+  /// The base with the update in its range.
+  func assigned(_ payload: Payload) throws(Diagnostic) -> ReferenceTensor {
+    guard case .assign(let starts, let steps) = payload else { throw unreachablePayload }
+    let (base, update) = (operands[0], operands[1])
+    var strides = ReferenceTensor.contiguousStrides(base.extents)
+    var start = 0
+    for axis in base.extents.indices {
+      let first = try starts[axis].value(symbols)
+      let (reach, overflow) = (update.extents[axis] - 1).multipliedReportingOverflow(by: steps[axis])
+      let last = first &+ reach
+      if update.extents[axis] > 0, overflow || min(first, last) < 0 || max(first, last) >= base.extents[axis] {
+        throw broken(.index, "elements \(first) to \(last) of axis \(axis), whose extent is \(base.extents[axis])")
+      }
+      start &+= first &* strides[axis]
+      strides[axis] = strides[axis] &* steps[axis]
+    }
+    var elements = base.elements
+    let places = ReferenceTensor.offsets(update.extents, strides: strides, start: start)
+    for (i, place) in places.enumerated() { elements[place] = update.elements[i] }
+    return result(elements)
   }
 
   private func concatenated(_ axis: Int) -> ReferenceTensor {

@@ -38,13 +38,15 @@ struct AgreementCase {
   }
 
   /// What the kernels write. A finding throws, and so does a fault.
-  func kernels(target: TargetDescription) throws -> [ReferenceTensor] {
-    let schedule = try Fuser.schedule(graph, SchedulingContext(target: target))
+  func kernels(target: TargetDescription, donations: [Donation] = []) throws -> [ReferenceTensor] {
+    let schedule = try Fuser.schedule(graph, SchedulingContext(target: target, donations: donations))
+    let parameters = parameters.map { Memory(Array($0.bytes)) }
     func poisoned(_ type: TensorType) throws -> Memory {
       Memory(poisoned: try extents(type.shape.dims).reduce(type.dtype.size, *))
     }
     let temporaries = try schedule.temporaries.map(poisoned)
-    let outputs = try graph.outputs.map { try poisoned(graph.type($0)) }
+    var outputs = try graph.outputs.map { try poisoned(graph.type($0)) }
+    for donation in donations { outputs[donation.output] = parameters[donation.parameter] }
     for step in schedule.steps {
       let memory = step.buffers.map { source in
         switch source {
@@ -54,7 +56,8 @@ struct AgreementCase {
         }
       }
       do {
-        let outcome = try TileInterpreter(step.kernel).run(buffers: memory.map(\.bytes), arguments: symbols)
+        let outcome = try TileInterpreter(step.kernel).run(
+          buffers: memory.map(\.bytes), origins: try extents(step.offsets), arguments: symbols)
         if let finding = outcome.findings.first { throw Diagnostic(.compiler, "\(finding)") }
         if let fault = outcome.fault { throw Diagnostic(.index, "\(fault)") }
       } catch {
@@ -71,8 +74,8 @@ struct AgreementCase {
   }
 
   /// The first element in which they differ by more than rounding in another order explains.
-  func disagreement(target: TargetDescription = .x86Version4) throws -> String? {
-    let (expected, actual) = (try reference(), try kernels(target: target))
+  func disagreement(target: TargetDescription = .x86Version4, donations: [Donation] = []) throws -> String? {
+    let (expected, actual) = (try reference(), try kernels(target: target, donations: donations))
     for (number, (x, y)) in zip(expected, actual).enumerated() {
       if x.extents != y.extents { return "output \(number): extents \(y.extents), not \(x.extents)" }
       for (i, (a, b)) in zip(x.elements, y.elements).enumerated() where !isClose(a, b, x.dtype) {

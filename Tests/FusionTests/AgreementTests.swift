@@ -27,14 +27,12 @@ private func randomCase(_ graph: Graph, seed: Int, extent: Int) throws -> Agreem
 }
 
 @Suite struct AgreementTests {
-  @Test(arguments: 0..<60) func kernels_of_random_graphs_agree_with_the_reference(_ seed: Int) throws {
-    let graph = RandomGraph.make(seed: seed, symbolic: seed % 2 == 0)
-    let sample = try randomCase(graph, seed: seed, extent: [1, 3, 4, 7, 19][seed % 5])
-    do {
-      let difference = try sample.disagreement()
-      #expect(difference == nil, "\(graph)")
-    } catch let error where "\(error)".contains("are not tiled yet") {
-      // A refusal with a reason is no wrong kernel.
-    }
+  @Test(arguments: 0..<200) func kernels_of_random_graphs_agree_with_the_reference(_ seed: Int) throws {
+    let graph = RandomGraph.make(seed: seed, size: [24, 12, 16, 20][seed / 2 % 4], symbolic: seed % 2 == 0)
+    let sample = try randomCase(graph, seed: seed, extent: [1, 3, 4, 7, 0, 2, 9][seed % 7])
+    // A window or a largest element of nothing is no graph for these extents.
+    guard (try? sample.reference()) != nil else { return }
+    let difference = try sample.disagreement()
+    #expect(difference == nil, "\(graph)")
   }
 }

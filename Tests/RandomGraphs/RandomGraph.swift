@@ -118,6 +118,18 @@ package struct RandomGraph {
       } else {
         primitive = .gather(axis: axis)
       }
+    case .assign:
+      guard let known = shape.knownExtents, !known.contains(0) else { return }
+      let starts = known.map { random.below($0) }
+      let counts = zip(known, starts).map { Dim(random.below($0 - $1) + 1) }
+      guard
+        let update = try? builder.append(
+          .slice(starts: starts.map { Dim($0) }, counts: counts, steps: known.map { _ in 1 }), operand),
+        let moved = try? builder.append(.negate, update)
+      else { return }
+      operands.append(moved)
+      primitive = .assign(
+        starts: zip(known, counts).map { Dim($0 - ($1.knownValue ?? 0)) }, steps: known.map { _ in 1 })
     case .divide, .floorDivide, .remainder, .truncatedRemainder:
       // Integers would fault at 0.
       guard builder.dtype(operand).isFloating else { return }

@@ -1,0 +1,250 @@
+// How values of a partition get memory: as results of the nest that has them in registers, or in nests of their own.
+// Not the memory plan: temporaries have no addresses here. Surprise: leaving a nest prefers the smallest form of a value,
+// what is repeated later is stored before the repetition.
+import Basics
+import GraphIR
+import TensorTypes
+
+extension Array {
+  subscript(value: Value) -> Element {
+    get { self[Int(value.id)] }
+    set { self[Int(value.id)] = newValue }
+  }
+}
+
+extension Partition {
+  // MARK: Into memory
+
+  /// Gives `value` memory.
+  mutating func materialise(_ value: Value) {
+    if memory[value] != nil { return }
+    if places[value].nest >= 0 {
+      if store(value) { return }
+      leaveNest(value)
+      if memory[value] != nil { return }
+    }
+    if let view = addressed(value) {
+      made[value] = places[value].newest
+      memory[value] = view
+      return
+    }
+    let target = target(value)
+    appendPointwise(value, target)
+    made[value] = nests.count - 1
+    memory[value] = target
+  }
+
+  /// `value` is needed outside the nest that has it in registers.
+  mutating func leaveNest(_ value: Value, _ reason: Refusal.Reason) {
+    guard nest(of: value) >= 0 else { return }
+    refuse(value, reason)
+    leaveNest(value)
+  }
+
+  mutating func leaveNest(_ value: Value) {
+    let home = nest(of: value)
+    guard home >= 0 else { return }
+    let node = graph[value]
+    if !isSmallerBefore(node), store(value) { return }
+    // An anchor can always be stored, so this ends there.
+    for operand in node.operands where nest(of: operand) == home { leaveNest(operand) }
+    places[value].nest = -1
+    places[value].axes = []
+    for operand in node.operands { places[value].newest = max(places[value].newest, newest(operand)) }
+  }
+
+  /// The operand holds the same information in as few bytes or fewer.
+  private func isSmallerBefore(_ node: GraphNode) -> Bool {
+    switch node.primitive.payload {
+    case .repeated, .shape: return true
+    // A store keeps rows together; what moves the last axis is better read than written.
+    case .permutation(let permutation): return permutation.last != permutation.count - 1
+    case .dtype(let dtype):
+      guard case .convert = node.primitive else { return true }
+      return dtype.size > graph.type(node.operands[0]).dtype.size
+    case .none, .number, .constant, .iota, .slice, .pad, .axis, .windows, .reduce, .argAxis, .scan, .sort,
+      .contraction, .scatter, .assign, .graph:
+      return false
+    }
+  }
+
+  /// Makes `value` a result of the nest that has it in registers, if its axes are the nest's.
+  private mutating func store(_ value: Value) -> Bool {
+    let home = places[value].nest
+    guard let axes = resolved(places[value].axes, shape(value), home) else { return false }
+    addRoot(value, target(value), axes, to: home)
+    return true
+  }
+
+  mutating func addRoot(_ value: Value, _ target: MemoryView, _ axes: [Int], to home: Int) {
+    nests[home].roots.append(.init(value: value, target: target, axes: axes))
+    made[value] = home
+    memory[value] = target
+  }
+
+  /// The nest's axis for each axis of a value, repetitions included; -1 stays where the extent is 1.
+  /// nil: the value cannot be written by that nest.
+  func resolved(_ axes: [Int], _ shape: Shape, _ home: Int) -> [Int]? {
+    var loops = nests[home].axes
+    // The keys of an attention are gone from its result.
+    if case .attention = nests[home].form { loops.removeLast() }
+    var result = axes
+    var used = Set(axes.filter { $0 >= 0 })
+    for axis in axes.indices where axes[axis] < 0 && !shape[axis].isKnown(1) {
+      func fits(_ loop: Int) -> Bool { !used.contains(loop) && loops[loop].extent == shape[axis] }
+      let aligned = loops.count - shape.rank + axis
+      guard
+        let loop = loops.indices.contains(aligned) && fits(aligned) ? aligned : loops.indices.first(where: { fits($0) })
+      else { return nil }
+      result[axis] = loop
+      used.insert(loop)
+    }
+    // Instances along an axis that the value does not have would all write it.
+    let isOwned = loops.indices.allSatisfy { loops[$0].reduced || used.contains($0) || loops[$0].extent.isKnown(1) }
+    return isOwned ? result : nil
+  }
+
+  // MARK: Targets
+
+  mutating func temporary(_ type: TensorType) -> MemoryView {
+    temporaries.append(type)
+    return MemoryView(.temporary(temporaries.count - 1), type)
+  }
+
+  /// Memory for a value: an output's, if it is one, else a temporary's.
+  mutating func target(_ value: Value) -> MemoryView {
+    if let output = outputOf[value], !isWritten[output] {
+      isWritten[output] = true
+      return MemoryView(.output(output), graph.type(value))
+    }
+    return temporary(graph.type(value))
+  }
+
+  mutating func appendPointwise(_ value: Value, _ target: MemoryView) {
+    let dims = shape(value).dims
+    nests.append(
+      LoopNest(
+        name: graph.name, form: .pointwise, axes: dims.map { LoopNest.Axis(extent: $0, reduced: false) },
+        roots: [.init(value: value, target: target, axes: Array(dims.indices))], inputs: [:]))
+  }
+
+  // MARK: Outputs
+
+  /// Strides of output `i` in memory.
+  func outputView(_ i: Int) -> MemoryView {
+    let strides = i < context.outputStrides.count ? context.outputStrides[i] : nil
+    return MemoryView(.output(i), graph.type(graph.outputs[i]), strides: strides)
+  }
+
+  mutating func findOutputs() {
+    let donated = Set(context.donations.map(\.output))
+    for (i, value) in graph.outputs.enumerated() where !donated.contains(i) && outputOf[value] == nil {
+      if outputView(i).isRowMajor { outputOf[value] = i }
+    }
+  }
+
+  mutating func placeOutputs() {
+    let donated = Set(context.donations.map(\.output))
+    for i in graph.outputs.indices where !donated.contains(i) && !isWritten[i] { placeOutput(i, outputView(i)) }
+    placeDonated()
+  }
+
+  /// Writes an output in the nest that has it, in one of its own, or by naming its temporary an output.
+  private mutating func placeOutput(_ i: Int, _ target: MemoryView) {
+    let value = graph.outputs[i]
+    isWritten[i] = true
+    if let view = memory[value] {
+      if case .temporary(let t) = view.source, view.offset.isKnown(0), view.isRowMajor, target.isRowMajor,
+        temporaries[t].dtype == view.type.dtype, temporaries[t].shape.hasAsManyElements(as: view.shape),
+        renamed[t] == nil
+      {
+        renamed[t] = target.source
+        return
+      }
+      return appendPointwise(value, target)
+    }
+    write(value, target)
+  }
+
+  /// Writes a value that is in registers, or in none, to `target`.
+  mutating func write(_ value: Value, _ target: MemoryView) {
+    let home = places[value].nest
+    if home >= 0 {
+      if let axes = resolved(places[value].axes, shape(value), home) {
+        return addRoot(value, target, axes, to: home)
+      }
+      leaveNest(value)
+    }
+    // Results over one shape share a pass.
+    if let last = nests.last, case .pointwise = last.form, last.axes.map(\.extent) == shape(value).dims,
+      newest(value) < nests.count - 1, memory[value] == nil
+    {
+      nests[nests.count - 1].roots.append(.init(value: value, target: target, axes: Array(last.axes.indices)))
+    } else {
+      appendPointwise(value, target)
+    }
+    if memory[value] == nil {
+      made[value] = nests.count - 1
+      memory[value] = target
+    }
+  }
+
+  // MARK: Reads
+
+  /// Fills in what each nest reads from memory, and puts the renamed temporaries' new names everywhere.
+  mutating func connect() {
+    for i in nests.indices {
+      nests[i].inputs = reads(i)
+      for r in nests[i].roots.indices { nests[i].roots[r].target.source = named(nests[i].roots[r].target.source) }
+    }
+    nests.removeAll { $0.roots.isEmpty }
+    dropRenamed()
+  }
+
+  /// Memory is there if a nest before this one wrote it; else the value is computed here.
+  func reads(_ i: Int) -> [Value: MemoryView] {
+    var inputs: [Value: MemoryView] = [:]
+    var seen: Set<Int32> = []
+    var stack = nests[i].roots.map(\.value)
+    while let value = stack.popLast() {
+      guard seen.insert(value.id).inserted else { continue }
+      if var view = memory[value], made[value] < i {
+        view.source = named(view.source)
+        inputs[value] = view
+      } else {
+        stack += graph[value].operands
+      }
+    }
+    return inputs
+  }
+
+  private func named(_ source: Schedule.BufferSource) -> Schedule.BufferSource {
+    if case .temporary(let t) = source { return renamed[t] ?? source }
+    return source
+  }
+
+  /// Numbers the temporaries that are left.
+  private mutating func dropRenamed() {
+    if renamed.isEmpty { return }
+    var numbers: [Int: Int] = [:]
+    var left: [TensorType] = []
+    for (t, type) in temporaries.enumerated() where renamed[t] == nil {
+      numbers[t] = left.count
+      left.append(type)
+    }
+    func moved(_ source: Schedule.BufferSource) -> Schedule.BufferSource {
+      if case .temporary(let t) = source { return .temporary(numbers[t] ?? t) }
+      return source
+    }
+    for i in nests.indices {
+      for r in nests[i].roots.indices { nests[i].roots[r].target.source = moved(nests[i].roots[r].target.source) }
+      nests[i].inputs = nests[i].inputs.mapValues { view in
+        var view = view
+        view.source = moved(view.source)
+        return view
+      }
+    }
+    temporaries = left
+    renamed = [:]
+  }
+}

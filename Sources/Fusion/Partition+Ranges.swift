@@ -1,0 +1,292 @@
+// Writing into memory that holds an older value: range writes (caches) and donated parameters.
+// Not the launch's business: whether overwriting is legal is decided here, and a copy is made where it is not.
+// Surprise: a chain of range writes on one parameter is one memory with many versions; a version is still readable where
+// later writes certainly do not reach.
+import Basics
+import GraphIR
+import TensorTypes
+
+/// An output that may be written into a parameter's memory: the launch passes one address for both.
+package struct Donation: Sendable, Hashable {
+  package var output: Int
+  package var parameter: Int
+  package init(output: Int, parameter: Int) {
+    self.output = output
+    self.parameter = parameter
+  }
+}
+
+/// Facts about range writes that the whole graph decides.
+struct RangeWrites {
+  /// The parameter that a write may overwrite: the chain from it ends in the output donated to it.
+  private(set) var donor: [Value: Int] = [:]
+  /// The output that the chain behind a write ends in.
+  private(set) var output: [Value: Int] = [:]
+  /// The last consumer of a value, through all values that may be computed where they are used.
+  private(set) var horizon: [Int] = []
+  private(set) var outputs: Set<Value> = []
+
+  init(_ graph: Graph, _ context: SchedulingContext, _ users: [[Int32]]) {
+    guard graph.nodes.contains(where: { if case .assign = $0.primitive { true } else { false } }) else { return }
+    horizon = Array(repeating: -1, count: graph.nodes.count)
+    outputs = Set(graph.outputs)
+    for output in graph.outputs { horizon[output] = Int.max }
+    var declared = [Int](repeating: 0, count: graph.parameters.count)
+    for node in graph.nodes { if case .parameter(let p) = node.primitive { declared[p] += 1 } }
+    for index in graph.nodes.indices.reversed() {
+      for user in users[index] {
+        let reaches = graph.isFree(Value(Int(user))) ? max(Int(user), horizon[Int(user)]) : Int(user)
+        horizon[index] = max(horizon[index], reaches)
+      }
+    }
+    for (i, last) in graph.outputs.enumerated() {
+      var chain: [Value] = []
+      var value = last
+      while case .assign = graph[value].primitive, output[value] == nil {
+        chain.append(value)
+        output[value] = i
+        value = graph[value].operands[0]
+      }
+      guard case .parameter(let p) = graph[value].primitive,
+        declared[p] == 1, context.donations.contains(Donation(output: i, parameter: p))
+      else { continue }
+      for write in chain { donor[write] = p }
+    }
+  }
+}
+
+extension Partition {
+  mutating func placeAssign(_ value: Value) {
+    let node = graph[value]
+    let (base, update) = (node.operands[0], node.operands[1])
+    guard case .assign(let starts, let steps) = node.primitive else { return }
+    let box = ElementBox(starts: starts, counts: shape(update).dims, steps: steps)
+    if memory[base] == nil { materialise(base) }
+    var isFree = true
+    let target: MemoryView
+    if let view = memory[base], mayOverwrite(view, value, base) {
+      let conflicts = versions[view.source, default: [base]].map { overwriteConflict($0, value, box) }
+      if conflicts.contains(.later) {
+        target = copy(base, value)
+      } else {
+        target = view
+        isFree = !conflicts.contains(.earlier)
+      }
+    } else {
+      target = copy(base, value)
+    }
+    if versions[target.source] == nil { versions[target.source] = [base] }
+    versions[target.source]?.append(value)
+    let part = target.window(starts, steps, shape(update))
+    let writer = writeRange(update, part, box, isFree: isFree && newest(base) < places[update].nest)
+    written[target.source, default: []].append((writer, box))
+    memory[value] = target
+    made[value] = max(writer, made[base])
+  }
+
+  /// The memory of the base may hold the result: a temporary's, or a parameter's that is donated for it.
+  private func mayOverwrite(_ view: MemoryView, _ value: Value, _ base: Value) -> Bool {
+    guard shape(value) == view.shape, view.offset.isKnown(0) else { return false }
+    switch view.source {
+    case .parameter(let p): return ranges.donor[value] == p && view.strides == graph.parameters[p].strides
+    case .temporary: return view.isRowMajor
+    // An output is a version that must last, unless the chain behind it is that output.
+    case .output(let i): return ranges.output[value] == i && graph.outputs[i] != base
+    }
+  }
+
+  private enum Conflict { case none, earlier, later }
+
+  /// Whether `version` of the memory is read where `value` writes: not at all, by nests already there, or later.
+  private func overwriteConflict(_ version: Value, _ value: Value, _ box: ElementBox) -> Conflict {
+    var result = Conflict.none
+    if ranges.outputs.contains(version) { return .later }
+    for id in users[version] {
+      let user = Value(Int(id))
+      if user == value { continue }
+      if case .assign = graph[user].primitive, graph[user].operands[0] == version, graph[user].operands[1] != version,
+        memory[user]?.source == memory[version]?.source
+      {
+        continue
+      }
+      if case .slice(let starts, let counts, let steps) = graph[user].primitive,
+        ElementBox(starts: starts, counts: counts, steps: steps).isDisjoint(from: box)
+      {
+        continue
+      }
+      if user.id > value.id || (graph.isFree(user) && ranges.horizon[user] >= Int(value.id)) { return .later }
+      result = .earlier
+    }
+    return result
+  }
+
+  /// New memory with the base's elements.
+  private mutating func copy(_ base: Value, _ value: Value) -> MemoryView {
+    refuse(base, .readAfterWrite)
+    let target: MemoryView
+    if let output = ranges.output[value], !isWritten[output], outputView(output).isRowMajor,
+      !context.donations.contains(where: { $0.output == output })
+    {
+      isWritten[output] = true
+      target = MemoryView(.output(output), graph.type(value))
+    } else {
+      target = temporary(graph.type(value))
+    }
+    appendPointwise(base, target)
+    return target
+  }
+
+  /// Writes `update` in the nest that has it, if that is not too early, or in one of its own.
+  private mutating func writeRange(_ update: Value, _ part: MemoryView, _ box: ElementBox, isFree: Bool) -> Int {
+    let home = nest(of: update)
+    let isLast = written[part.source, default: []].allSatisfy { $0.nest < home || $0.box.isDisjoint(from: box) }
+    if home >= 0, isFree, isLast, let axes = resolved(places[update].axes, shape(update), home) {
+      nests[home].roots.append(.init(value: update, target: part, axes: axes, box: box))
+      return home
+    }
+    if home >= 0 { leaveNest(update) }
+    appendPointwise(update, part)
+    nests[nests.count - 1].roots[0].box = box
+    return nests.count - 1
+  }
+}
+
+// MARK: Donated outputs
+
+extension Partition {
+  /// Outputs that overwrite parameters, each after everything that reads the old value.
+  mutating func placeDonated() {
+    var open = context.donations.filter { donation in
+      guard !isWritten[donation.output] else { return false }
+      // A chain of range writes is there already.
+      let view = memory[graph.outputs[donation.output]]
+      return view
+        != MemoryView(
+          .parameter(donation.parameter), graph.type(graph.outputs[donation.output]),
+          strides: graph.parameters[donation.parameter].strides)
+    }
+    if open.isEmpty { return }
+    var copies: [(value: Value, target: MemoryView)] = []
+    while !open.isEmpty {
+      let cones = open.map { parametersBelow(graph.outputs[$0.output]) }
+      // One whose old value no other waiting output reads.
+      let next = open.indices.first { i in
+        open.indices.allSatisfy { $0 == i || !cones[$0].contains(open[i].parameter) }
+      }
+      let donation = open.remove(at: next ?? 0)
+      let value = graph.outputs[donation.output]
+      let target = MemoryView(
+        .parameter(donation.parameter), graph.type(value), strides: graph.parameters[donation.parameter].strides)
+      isWritten[donation.output] = true
+      if next != nil, overwrite(value, target, donation.parameter) { continue }
+      refuse(value, .readAfterWrite)
+      if memory[value] == nil || memory[value]?.source == target.source {
+        let kept = temporary(graph.type(value))
+        appendPointwise(value, kept)
+        copies.append((value, target))
+        memory[value] = kept
+        made[value] = nests.count - 1
+      } else {
+        copies.append((value, target))
+      }
+    }
+    for copy in copies { appendPointwise(copy.value, copy.target) }
+  }
+
+  /// Writes `value` over parameter `p`, if everything that reads the old value has run by then.
+  private mutating func overwrite(_ value: Value, _ target: MemoryView, _ p: Int) -> Bool {
+    guard graph.parameters[p].type == graph.type(value) else { return false }
+    if let view = memory[value] {
+      guard case .temporary(let t) = view.source, view.isRowMajor, target.isRowMajor, renamed[t] == nil,
+        view.offset.isKnown(0), temporaries[t] == graph.type(value), made[value] >= 0,
+        !nests.indices.contains(where: { $0 >= made[value] && readsParameter($0, p) })
+      else {
+        appendPointwise(value, target)
+        return true
+      }
+      renamed[t] = target.source
+      return true
+    }
+    let home = places[value].nest
+    guard readsInPlace(value, p) else { return false }
+    if home >= 0 {
+      guard resolved(places[value].axes, shape(value), home) != nil,
+        !(home + 1..<max(home + 1, nests.count)).contains(where: { readsParameter($0, p) }), !readsBelowAnchors(home, p)
+      else { return false }
+    }
+    let before = nests.count
+    write(value, target)
+    // Other roots of the nest come before this one: they read the old value at the same places.
+    if before == nests.count, home < 0,
+      nests[before - 1].roots.dropLast().contains(where: { !readsInPlace($0.value, p) })
+    {
+      nests[before - 1].roots.removeLast()
+      appendPointwise(value, target)
+      made[value] = nests.count - 1
+    }
+    return true
+  }
+
+  private func readsParameter(_ nest: Int, _ p: Int) -> Bool {
+    reads(nest).values.contains { $0.source == .parameter(p) }
+  }
+
+  /// A nest's anchors read whole rows of it.
+  private func readsBelowAnchors(_ home: Int, _ p: Int) -> Bool {
+    let anchors: [Value]
+    switch nests[home].form {
+    case .rows(let all): anchors = all
+    case .contraction(let one), .scatter(let one): anchors = [one]
+    case .attention(let pattern): anchors = [pattern.mix]
+    case .pointwise: anchors = []
+    }
+    return anchors.contains { anchor in
+      graph[anchor].operands.contains { parametersBelow($0).contains(p) }
+    }
+  }
+
+  /// Parameters that computing `value` reads, not counting what is in other memory.
+  private func parametersBelow(_ value: Value) -> Set<Int> {
+    var found: Set<Int> = []
+    var seen: Set<Value> = []
+    var stack = [value]
+    while let value = stack.popLast() {
+      guard seen.insert(value).inserted else { continue }
+      if let view = memory[value] {
+        if case .parameter(let p) = view.source { found.insert(p) }
+      } else {
+        stack += graph[value].operands
+      }
+    }
+    return found
+  }
+
+  /// Element by element: the old value of parameter `p` is read only where the new one is written.
+  private func readsInPlace(_ value: Value, _ p: Int) -> Bool {
+    var seen: Set<Value> = []
+    var stack = [value]
+    while let value = stack.popLast() {
+      guard seen.insert(value).inserted else { continue }
+      if let view = memory[value] {
+        let isWhole =
+          view.offset.isKnown(0) && view.type == graph.parameters[p].type
+          && view.strides == graph.parameters[p].strides
+        if view.source == .parameter(p), !isWhole { return false }
+        continue
+      }
+      switch lowering(value) {
+      case .leaf, .pointwise: stack += graph[value].operands
+      case .reindex, .gather, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign, .call:
+        if parametersBelow(value).contains(p) { return places[value].nest >= 0 && isAnchor(value) }
+      }
+    }
+    return true
+  }
+
+  private func isAnchor(_ value: Value) -> Bool {
+    switch lowering(value) {
+    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction: true
+    case .leaf, .pointwise, .reindex, .gather, .scatter, .assign, .call: false
+    }
+  }
+}

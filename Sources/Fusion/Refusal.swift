@@ -1,0 +1,43 @@
+// Why a value goes through memory instead of staying in registers, and what that costs. Data for `explain`, no decisions.
+import GraphIR
+import TensorTypes
+
+package struct Refusal: Sendable, Hashable, CustomStringConvertible {
+  package enum Reason: Sendable, Hashable {
+    /// Its consumer walks other axes.
+    case otherDomain
+    /// Its consumer reads its elements in another order.
+    case reorderedConsumer
+    /// It is read at computed positions.
+    case needsAddress
+    /// Recomputing it in every consumer would cost more.
+    case sharedByNests
+    /// Its old value is still read when it would be overwritten.
+    case readAfterWrite
+    /// Its computation is too long for one kernel.
+    case tooLong
+    /// It may fault where padding or joining would compute it for nothing.
+    case mayFault
+    /// It looks like attention but is none.
+    case notAttention(String)
+  }
+  package var value: Value
+  package var reason: Reason
+  /// What staying in registers would have saved: written once and read once.
+  package var bytes: Dim
+
+  package var description: String {
+    let why =
+      switch reason {
+      case .otherDomain: "is computed over other axes than its consumer"
+      case .reorderedConsumer: "is read in another order by its consumer"
+      case .needsAddress: "is read at computed positions"
+      case .sharedByNests: "is needed by several kernels and costs more to compute again"
+      case .readAfterWrite: "is still read after it would be overwritten: it is copied"
+      case .tooLong: "ends a computation that is too long for one kernel"
+      case .notAttention(let reason): "is no attention in one kernel: \(reason)"
+      case .mayFault: "may fault where it is not needed"
+      }
+    return "%\(value.id) \(why) (\(bytes) bytes)"
+  }
+}
