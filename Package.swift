@@ -62,8 +62,8 @@ let package = Package(
     layer("Capture", ["Tensors"]),
     // 8
     layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
-    layer("Insight", ["Tensors"]),  // roofline, machine card, benchmark statistics, reports
-    layer("Azulejo", ["Capture", "Formats", "LanguageModels"]),
+    layer("Insight", ["Capture"]),  // roofline, machine card, benchmark statistics, reports
+    layer("Azulejo", ["Capture", "Formats", "LanguageModels", "Insight"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", "Insight", arguments]),
     .executableTarget(
       name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"],
@@ -108,7 +108,10 @@ let package = Package(
       ["AzulejoCommand", "LanguageModels", "Tensors", "Tokenizers", "Formats", "Basics"]),
     tests(
       "InsightTests",
-      ["Insight", "Backends", "Execution", "Tensors", "Engine", "Targets", "TileIR", "TensorTypes", "Basics"]),
+      [
+        "Insight", "Backends", "Execution", "Formats", "Tensors", "Engine", "Targets", "TileIR", "TensorTypes",
+        "Basics",
+      ]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]

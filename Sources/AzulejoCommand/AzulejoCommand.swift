@@ -26,7 +26,7 @@ import LanguageModels
     version: "azulejo 0.1",
     subcommands: [
       GenerateCommand.self, EmbedCommand.self, TraceCommand.self, DevicesCommand.self, DoctorCommand.self,
-      CacheCommand.self, ConformanceCommand.self, BenchCommand.self, CalibrateCommand.self,
+      CacheCommand.self, ConformanceCommand.self, BenchCommand.self, CalibrateCommand.self, ExplainCommand.self,
     ])
 
   static func main() {

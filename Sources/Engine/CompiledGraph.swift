@@ -96,7 +96,7 @@ package final class CompiledGraph: Sendable {
       }
       storages.append(try Storage(byteCount: bytes))
     }
-    for step in steps {
+    for (number, step) in steps.enumerated() {
       var references = step.buffers.map { source -> BufferReference in
         switch source {
         case .parameter(let i): BufferReference(parameters[i].storage, offset: parameters[i].offset)
@@ -114,6 +114,8 @@ package final class CompiledGraph: Sendable {
       }
       let work = step.work.value(arguments) ?? .max
       let fault: Fault?
+      let isObserved = LaunchLog.isOn
+      let started = isObserved ? monotonicNanoseconds() : 0
       if driver.isSynchronous {
         var addresses = references.map { Optional($0.address) }
         fault = try step.executable.run(buffers: &addresses, arguments: arguments, work: work)
@@ -122,6 +124,13 @@ package final class CompiledGraph: Sendable {
         fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
       }
       if let fault { throw fault.diagnostic(kernel: step.executable.image.name) }
+      if isObserved {
+        LaunchLog.add(
+          LaunchRecord(
+            schedule.steps[number].nest, of: schedule.graph, program: graph.name, kernel: step.executable.image.name,
+            arguments: arguments, sources: step.buffers, buffers: references,
+            refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9))
+      }
     }
   }
 }

@@ -151,7 +151,8 @@ package final class Engine: Sendable {
     var dtype = results[0].dtype
     if case .tensor(let view)? = operands.first { dtype = view.dtype }
     let prepared = Prepared(
-      name: program.name, graph: schedule.graph, recipe: template.recipe, steps: steps, temporaries: temporaries,
+      name: program.name, graph: schedule.graph, refusals: schedule.refusals, recipe: template.recipe, steps: steps,
+      temporaries: temporaries,
       dtype: dtype, result: results[0].dtype)
     if !isLarge, backend.driver.isSynchronous, Prepared.isQuick(operands, results, steps) {
       _ = program.quick.storeIfNil(prepared)

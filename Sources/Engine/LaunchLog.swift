@@ -1,7 +1,8 @@
 // What was launched while somebody looked: names, cost, time. For benchmarks, reports and tests.
 // Not a trace for people (AZULEJO_LOG=launch is). Surprise: a recording holds the launches of its own thread only, and
 // while one runs, tiny operations take the general way.
-import Basics
+import Execution
+import Fusion
 import GraphIR
 import Synchronization
 
@@ -11,20 +12,69 @@ import Synchronization
   import Darwin
 #endif
 
+/// A value that went through memory instead of staying in its consumer's kernel.
+package struct RefusedFusion: Sendable, Hashable {
+  package var what: String
+  package var reason: String
+  package var bytes: Int
+}
+
 /// One kernel that ran.
 package struct LaunchRecord: Sendable {
   /// The program or plan it belongs to.
   package var program: String
   package var kernel: String
   /// What the kernel computes, and the bytes it must move: each input once, each result once. Zero if unknown.
-  package var cost: Cost
+  package var cost: KernelCost
   package var seconds: Double
+  /// The names of the operations inside, in order.
+  package var operations: [String]
+  /// Values it writes to memory that a perfect program would not: what, why, bytes.
+  package var refusals: [RefusedFusion]
+  /// Storages that were read and written.
+  package var reads: [UInt]
+  package var writes: [UInt]
 
-  package init(program: String, kernel: String, cost: Cost, seconds: Double) {
+  package init(program: String, kernel: String, cost: KernelCost = .init(), reads: [UInt] = [], writes: [UInt] = []) {
     self.program = program
     self.kernel = kernel
     self.cost = cost
+    self.reads = reads
+    self.writes = writes
+    seconds = 0
+    operations = []
+    refusals = []
+  }
+
+  /// The record of a nest that ran for `arguments` on `buffers`, whose sources are `sources`.
+  init(
+    _ nest: LoopNest, of graph: Graph, program: String, kernel: String, arguments: [Int64],
+    sources: [Schedule.BufferSource], buffers: [BufferReference], refusals: [Refusal], seconds: Double
+  ) {
+    self.program = program
+    self.kernel = kernel
     self.seconds = seconds
+    cost = nest.cost(graph, arguments: arguments.map { Int($0) }) ?? KernelCost()
+    operations = nest.body(graph).compactMap { value in
+      switch graph[value].primitive.definition.lowering {
+      case .leaf: nil
+      case .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter,
+        .assign, .call:
+        nest.inputs[value] == nil ? graph[value].primitive.definition.name : nil
+      }
+    }
+    let written = Set(nest.roots.map(\.value))
+    self.refusals = refusals.filter { written.contains($0.value) }.map { refusal in
+      RefusedFusion(
+        what: "\(graph[refusal.value].primitive.definition.name) %\(refusal.value.id)",
+        reason: refusal.explanation, bytes: refusal.bytes.evaluated(arguments.map { Int($0) }) ?? 0)
+    }
+    let targets = Set(nest.roots.map(\.target.source))
+    (reads, writes) = ([], [])
+    for (source, buffer) in zip(sources, buffers) {
+      let place = UInt(bitPattern: buffer.storage.address)
+      if targets.contains(source) { writes.append(place) } else { reads.append(place) }
+    }
   }
 }
 

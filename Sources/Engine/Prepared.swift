@@ -16,6 +16,7 @@ final class Prepared: Sendable {
   }
   /// What the steps compute, for accounts of launches.
   private let graph: Graph
+  private let refusals: [Refusal]
   let name: String
   private let recipe: [LaunchTemplate.ArgumentSource]
   private let steps: [Step]
@@ -29,11 +30,13 @@ final class Prepared: Sendable {
   let quickExecutable: any Executable
 
   init(
-    name: String, graph: Graph, recipe: [LaunchTemplate.ArgumentSource], steps: [Step], temporaries: [DimProgram],
+    name: String, graph: Graph, refusals: [Refusal], recipe: [LaunchTemplate.ArgumentSource], steps: [Step],
+    temporaries: [DimProgram],
     dtype: DType, result: DType
   ) {
     self.name = name
     self.graph = graph
+    self.refusals = refusals
     self.recipe = recipe
     self.steps = steps
     self.temporaries = temporaries
@@ -104,13 +107,14 @@ final class Prepared: Sendable {
         fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
       }
       if let fault { throw fault.diagnostic(kernel: name) }
-      if isObserved { account(step, arguments, seconds: Double(monotonicNanoseconds() - started) * 1e-9) }
+      if isObserved {
+        LaunchLog.add(
+          LaunchRecord(
+            step.nest, of: graph, program: name, kernel: step.executable.image.name, arguments: arguments,
+            sources: step.buffers, buffers: references, refusals: refusals,
+            seconds: Double(monotonicNanoseconds() - started) * 1e-9))
+      }
     }
-  }
-
-  private func account(_ step: Step, _ arguments: [Int64], seconds: Double) {
-    let cost = step.nest.cost(graph, arguments: arguments.map { Int($0) }) ?? Cost(flops: 0, bytes: 0)
-    LaunchLog.add(LaunchRecord(program: name, kernel: step.executable.image.name, cost: cost, seconds: seconds))
   }
 
   private func temporaryStorages(_ arguments: [Int64]) throws(Diagnostic) -> [Storage] {

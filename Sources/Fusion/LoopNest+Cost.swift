@@ -3,10 +3,25 @@
 import GraphIR
 import TensorTypes
 
+/// What a kernel does at least.
+package struct KernelCost: Sendable, Hashable {
+  package var flops: Int
+  /// Bytes from memory and to it.
+  package var read: Int
+  package var written: Int
+  package var bytes: Int { read + written }
+
+  package init(flops: Int = 0, read: Int = 0, written: Int = 0) {
+    self.flops = flops
+    self.read = read
+    self.written = written
+  }
+}
+
 extension LoopNest {
   /// The cost for these launch arguments; nil where an extent has no value.
-  package func cost(_ graph: Graph, arguments: [Int]) -> Cost? {
-    var cost = Cost(flops: 0, bytes: 0)
+  package func cost(_ graph: Graph, arguments: [Int]) -> KernelCost? {
+    var cost = KernelCost()
     /// Elements read of each input by those that choose; inputs of others are read whole.
     var chosen: [Value: Int] = [:]
     var whole = Set(roots.map(\.value))
@@ -26,18 +41,19 @@ extension LoopNest {
         }
       }
     }
-    var sources: [Schedule.BufferSource: Int] = [:]
+    // One place read as two values counts once.
+    var views: [MemoryView: Int] = [:]
     for (value, view) in inputs {
       guard let stored = stored(view, arguments) else { return nil }
       let read = whole.contains(value) ? stored : min(stored, chosen[value] ?? 0)
       let bytes = read * graph.type(value).dtype.size
-      sources[view.source] = max(sources[view.source] ?? 0, bytes)
+      views[view] = max(views[view] ?? 0, bytes)
     }
     for root in roots {
       guard let count = graph.type(root.value).shape.elementCount.evaluated(arguments) else { return nil }
-      cost.bytes += count * graph.type(root.value).dtype.size
+      cost.written += count * graph.type(root.value).dtype.size
     }
-    cost.bytes += sources.values.reduce(0, +)
+    cost.read = views.values.reduce(0, +)
     return cost
   }
 

@@ -26,18 +26,19 @@ package struct Refusal: Sendable, Hashable, CustomStringConvertible {
   /// What staying in registers would have saved: written once and read once.
   package var bytes: Dim
 
-  package var description: String {
-    let why =
-      switch reason {
-      case .otherDomain: "is computed over other axes than its consumer"
-      case .reorderedConsumer: "is read in another order by its consumer"
-      case .needsAddress: "is read at computed positions"
-      case .sharedByNests: "is needed by several kernels and costs more to compute again"
-      case .readAfterWrite: "is still read after it would be overwritten: it is copied"
-      case .tooLong: "ends a computation that is too long for one kernel"
-      case .notAttention(let reason): "is no attention in one kernel: \(reason)"
-      case .mayFault: "may fault where it is not needed"
-      }
-    return "%\(value.id) \(why) (\(bytes) bytes)"
+  package var description: String { "%\(value.id) \(explanation) (\(bytes) bytes)" }
+
+  /// The reason in words.
+  package var explanation: String {
+    switch reason {
+    case .otherDomain: "is computed over other axes than its consumer"
+    case .reorderedConsumer: "is read in another order by its consumer"
+    case .needsAddress: "is read at computed positions"
+    case .sharedByNests: "is needed by several kernels and costs more to compute again"
+    case .readAfterWrite: "is still read after it would be overwritten: it is copied"
+    case .tooLong: "ends a computation that is too long for one kernel"
+    case .notAttention(let reason): "is no attention in one kernel: \(reason)"
+    case .mayFault: "may fault where it is not needed"
+    }
   }
 }

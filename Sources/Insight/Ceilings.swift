@@ -36,6 +36,11 @@ public final class Ceilings: Sendable {
     threads = ThreadPool.shared.threadCount
   }
 
+  /// The card that `azulejo calibrate` kept for this machine; nil if there is none.
+  public static func storedCard() throws(Diagnostic) -> MachineCard? {
+    MachineCard.stored(for: try Engine.current.backend.target, threads: ThreadPool.shared.threadCount)
+  }
+
   public var target: TargetDescription { backend.target }
 
   private func executable(_ kernel: Kernel, code: String? = nil) throws(Diagnostic) -> any Executable {
@@ -153,6 +158,6 @@ public final class Ceilings: Sendable {
     func peak(_ peak: Workload.Peak) -> Double? { wide[peak].map { rates[$0] } }
     return MachineCard(
       processor: target.cacheKey, threads: threads, read: rates[0], copy: rates[1], mixes: mixes, level2: rates[2],
-      level3: rates[3], f32: peak(.f32) ?? 0, bf16: peak(.bf16), int8: peak(.int8))
+      level3: rates[3], level3Bytes: target.cache.level3, f32: peak(.f32) ?? 0, bf16: peak(.bf16), int8: peak(.int8))
   }
 }

@@ -26,7 +26,8 @@ extension MachineCard {
       "mixes": .array(
         listed.map {
           ["read": .integer($0.key.read), "written": .integer($0.key.written), "bandwidth": .number($0.value)]
-        }), "level2": .number(level2), "level3": .number(level3), "f32": .number(f32),
+        }), "level2": .number(level2), "level3": .number(level3),
+      "level3_bytes": .integer(level3Bytes), "f32": .number(f32),
       "bf16": bf16.map { .number($0) } ?? .null, "int8": int8.map { .number($0) } ?? .null,
     ]
   }
@@ -36,7 +37,7 @@ extension MachineCard {
     guard json["version"]?.int == Self.version, let processor = json["processor"]?.string,
       let threads = json["threads"]?.int, let read = json["read"]?.double, let copy = json["copy"]?.double,
       let list = json["mixes"]?.array, let level2 = json["level2"]?.double, let level3 = json["level3"]?.double,
-      let f32 = json["f32"]?.double
+      let level3Bytes = json["level3_bytes"]?.int, let f32 = json["f32"]?.double
     else { return nil }
     var mixes: [Mix: Double] = [:]
     for entry in list {
@@ -47,7 +48,7 @@ extension MachineCard {
     }
     self.init(
       processor: processor, threads: threads, read: read, copy: copy, mixes: mixes, level2: level2, level3: level3,
-      f32: f32, bf16: json["bf16"]?.double, int8: json["int8"]?.double)
+      level3Bytes: level3Bytes, f32: f32, bf16: json["bf16"]?.double, int8: json["int8"]?.double)
   }
 
   /// The card that was kept for this processor and thread count.

@@ -24,6 +24,8 @@ public struct MachineCard: Sendable, Hashable {
   /// Bytes per second read by all threads, each from its own level-2 cache or all from level 3.
   public var level2: Double
   public var level3: Double
+  /// The size of the last cache.
+  public var level3Bytes: Int
   /// Operations per second (a multiply-add is two); nil: no instruction of this processor that we can emit.
   public var f32: Double
   public var bf16: Double?
@@ -31,7 +33,7 @@ public struct MachineCard: Sendable, Hashable {
 
   public init(
     processor: String, threads: Int, read: Double, copy: Double, mixes: [Mix: Double], level2: Double, level3: Double,
-    f32: Double, bf16: Double?, int8: Double?
+    level3Bytes: Int, f32: Double, bf16: Double?, int8: Double?
   ) {
     self.processor = processor
     self.threads = threads
@@ -40,6 +42,7 @@ public struct MachineCard: Sendable, Hashable {
     self.mixes = mixes
     self.level2 = level2
     self.level3 = level3
+    self.level3Bytes = level3Bytes
     self.f32 = f32
     self.bf16 = bf16
     self.int8 = int8

@@ -92,7 +92,7 @@ private func output(
   static let card = MachineCard(
     processor: TargetDescription.x86Version3.cacheKey, threads: 2, read: 45e9, copy: 42e9,
     mixes: [.init(read: 1, written: 1): 55e9, .init(read: 2, written: 1): 54e9, .init(read: 0, written: 1): 41e9],
-    level2: 460e9, level3: 180e9, f32: 500e9, bf16: 1000e9, int8: nil)
+    level2: 460e9, level3: 180e9, level3Bytes: 32 << 20, f32: 500e9, bf16: 1000e9, int8: nil)
 
   @Test func json_keeps_everything() throws {
     let text = "\(Self.card.json)"

@@ -1,0 +1,45 @@
+// The report of a workload that was run: its launches as kernels, arrows by who wrote what is read.
+// Surprise: arrows follow memory, so a buffer that was reused connects only its last writer to its readers.
+import Engine
+import Targets
+
+extension Report {
+  /// - Parameters:
+  ///   - outcome: with the launches of one step.
+  ///   - eager: the same workload one operation at a time, to compare with.
+  public init(_ outcome: Benchmark.Outcome, eager: Benchmark.Outcome? = nil, card: MachineCard?) {
+    self.init(
+      outcome.workload.name, mode: outcome.mode.rawValue,
+      segments: [Segment("one step", kernels: Self.kernels(outcome.launches, outcome.workload.peak))],
+      notes: [outcome.workload.note], card: card)
+    eagerKernels = eager?.kernels
+    eagerBytes = eager?.bytes
+    seconds = outcome.time?.value
+    compileSeconds = outcome.compileSeconds
+  }
+
+  static func kernels(_ launches: [LaunchRecord], _ peak: Workload.Peak) -> [Kernel] {
+    var writers: [UInt: Int] = [:]
+    return launches.enumerated().map { number, launch in
+      let sources = Set(launch.reads.compactMap { writers[$0] }).sorted()
+      for place in launch.writes { writers[place] = number }
+      return Kernel(
+        launch.kernel, operations: Self.counted(launch.operations),
+        refusals: launch.refusals.map { Refusal($0.what, reason: $0.reason, bytes: $0.bytes) },
+        flops: launch.cost.flops, read: launch.cost.read,
+        written: launch.cost.written, seconds: launch.seconds,
+        peak: launch.operations.contains("contraction") ? peak : .f32, sources: sources)
+    }
+  }
+
+  /// "add ×3": operations in the order they first come.
+  private static func counted(_ operations: [String]) -> [String] {
+    var counts: [String: Int] = [:]
+    var order: [String] = []
+    for operation in operations {
+      if counts[operation] == nil { order.append(operation) }
+      counts[operation, default: 0] += 1
+    }
+    return order.map { name in counts[name].map { $0 > 1 ? "\(name) ×\($0)" : name } ?? name }
+  }
+}

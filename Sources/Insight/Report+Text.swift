@@ -1,0 +1,67 @@
+// A report as lines for a terminal. Surprise: kernels that do the same are one line with their number.
+import Targets
+
+extension Report {
+  /// The verdict, then a table of kernels, guards, breaks, recompiles and notes.
+  public var lines: [String] {
+    var lines = ["\(title) (\(mode)): \(verdict)", ""]
+    lines += Self.columns(
+      ["kernel", "times", "flops", "bytes", "time", "of the ceiling", "bound by", "operations"], kernelRows)
+    for kernel in kernels {
+      for refusal in kernel.refusals {
+        lines.append("  \(kernel.name): \(refusal.what): \(refusal.reason) (\(Quantity.bytes(refusal.bytes)))")
+      }
+    }
+    func add(_ title: String, _ entries: [String]) {
+      if !entries.isEmpty { lines += ["", title] + entries.map { "  " + $0 } }
+    }
+    add("guards", guards.map { "\($0.condition)  (\($0.cause))" })
+    add("breaks", breaks.map { "\($0.place): \($0.reason); \($0.suggestion)" })
+    add("recompiles", recompiles.map { "\($0.place): \($0.reason), \(Quantity.seconds($0.seconds))" })
+    add("notes", notes)
+    return lines
+  }
+
+  /// Equal kernels put together, in the order they first come.
+  private var kernelRows: [[String]] {
+    struct Group {
+      var kernel: Kernel
+      var count = 0
+      var seconds = 0.0
+      var isTimed = true
+    }
+    var groups: [Group] = []
+    var places: [String: Int] = [:]
+    for kernel in kernels {
+      let key = "\(kernel.name) \(kernel.flops) \(kernel.bytes)"
+      let place = places[key] ?? groups.count
+      places[key] = place
+      if place == groups.count { groups.append(Group(kernel: kernel)) }
+      groups[place].count += 1
+      groups[place].seconds += kernel.seconds ?? 0
+      if kernel.seconds == nil { groups[place].isTimed = false }
+    }
+    return groups.map { group in
+      var kernel = group.kernel
+      kernel.seconds = group.isTimed ? group.seconds / Double(group.count) : nil
+      return [
+        kernel.name, "\(group.count)", Quantity.operations(Double(kernel.flops)), Quantity.bytes(kernel.bytes),
+        kernel.seconds.map { Quantity.seconds($0) } ?? "",
+        card?.share(kernel).map { Quantity.percent($0) } ?? "", card.map { $0.bound(kernel).rawValue } ?? "",
+        kernel.operations.joined(separator: " "),
+      ]
+    }
+  }
+
+  private static func columns(_ head: [String], _ rows: [[String]]) -> [String] {
+    let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
+    return ([head] + rows).map { row in
+      var line = ""
+      for (column, cell) in row.enumerated() {
+        let isLast = column == row.count - 1
+        line += isLast ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
+      }
+      return line
+    }
+  }
+}

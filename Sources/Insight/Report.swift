@@ -1,0 +1,200 @@
+// What became of a program: its kernels and what each costs, what was put together and what was not and why, the guards,
+// breaks and recompiles. Plain data; whoever runs the program fills it in.
+// Not a trace. Surprise: verdicts are not stored; they follow from a kernel's bytes, flops and time and the machine card.
+import Basics
+import Targets
+
+/// An account of a program on this machine.
+public struct Report: Sendable, Hashable {
+  /// A value that was not put into its consumer's kernel.
+  public struct Refusal: Sendable, Hashable {
+    /// The value or the operation.
+    public var what: String
+    public var reason: String
+    /// Bytes that would not have moved.
+    public var bytes: Int
+
+    public init(_ what: String, reason: String, bytes: Int) {
+      self.what = what
+      self.reason = reason
+      self.bytes = bytes
+    }
+  }
+
+  public struct Kernel: Sendable, Hashable {
+    public var name: String
+    /// The operations inside, in order.
+    public var operations: [String]
+    public var refusals: [Refusal]
+    public var flops: Int
+    /// Bytes from memory and to it.
+    public var read: Int
+    public var written: Int
+    /// Bytes that the same operations move one by one.
+    public var eagerBytes: Int?
+    /// Seconds of one launch, if it was timed.
+    public var seconds: Double?
+    /// What its arithmetic is held against.
+    public var peak: Workload.Peak
+    /// Kernels of the same segment whose results it reads.
+    public var sources: [Int]
+    /// The line of the user's code that made its first operation.
+    public var place: String?
+
+    public init(
+      _ name: String, operations: [String] = [], refusals: [Refusal] = [], flops: Int, read: Int, written: Int,
+      eagerBytes: Int? = nil, seconds: Double? = nil, peak: Workload.Peak = .f32, sources: [Int] = [],
+      place: String? = nil
+    ) {
+      self.name = name
+      self.operations = operations
+      self.refusals = refusals
+      self.flops = flops
+      self.read = read
+      self.written = written
+      self.eagerBytes = eagerBytes
+      self.seconds = seconds
+      self.peak = peak
+      self.sources = sources
+      self.place = place
+    }
+
+    public var bytes: Int { read + written }
+    /// Floating operations for each byte.
+    public var intensity: Double { bytes > 0 ? Double(flops) / Double(bytes) : .infinity }
+  }
+
+  /// The kernels between two breaks.
+  public struct Segment: Sendable, Hashable {
+    public var name: String
+    public var kernels: [Kernel]
+    public init(_ name: String, kernels: [Kernel]) {
+      self.name = name
+      self.kernels = kernels
+    }
+  }
+
+  /// A fact that a plan relies on.
+  public struct Guard: Sendable, Hashable {
+    public var condition: String
+    /// What asked for it: a place in the user's code, or an argument.
+    public var cause: String
+    /// Seconds of one check, if known.
+    public var seconds: Double?
+    public init(_ condition: String, cause: String, seconds: Double? = nil) {
+      self.condition = condition
+      self.cause = cause
+      self.seconds = seconds
+    }
+  }
+
+  /// A place where a value left the program, or where its text was skipped.
+  public struct Break: Sendable, Hashable {
+    public var id: String
+    public var reason: String
+    public var place: String
+    public var suggestion: String
+    /// Values that were handed out, as text.
+    public var values: [String]
+    public init(_ id: String, reason: String, place: String, suggestion: String, values: [String] = []) {
+      self.id = id
+      self.reason = reason
+      self.place = place
+      self.suggestion = suggestion
+      self.values = values
+    }
+  }
+
+  /// A plan made because none fitted.
+  public struct Recompile: Sendable, Hashable {
+    public var reason: String
+    public var place: String
+    public var seconds: Double
+    public init(_ reason: String, place: String, seconds: Double) {
+      self.reason = reason
+      self.place = place
+      self.seconds = seconds
+    }
+  }
+
+  public var title: String
+  /// "eager" or "compiled".
+  public var mode: String
+  public var segments: [Segment]
+  public var guards: [Guard]
+  public var breaks: [Break]
+  public var recompiles: [Recompile]
+  /// Anything else worth a line: copies made, prints skipped.
+  public var notes: [String]
+  /// The same program run eagerly: launches and bytes.
+  public var eagerKernels: Int?
+  public var eagerBytes: Int?
+  /// Seconds of a whole call, if it was timed, and of making its code.
+  public var seconds: Double?
+  public var compileSeconds: Double?
+  /// Bytes at the peak: as planned, and as the allocator counted.
+  public var plannedPeak: Int?
+  public var measuredPeak: Int?
+  public var card: MachineCard?
+
+  public init(
+    _ title: String, mode: String, segments: [Segment], guards: [Guard] = [], breaks: [Break] = [],
+    recompiles: [Recompile] = [], notes: [String] = [], card: MachineCard? = nil
+  ) {
+    self.title = title
+    self.mode = mode
+    self.segments = segments
+    self.guards = guards
+    self.breaks = breaks
+    self.recompiles = recompiles
+    self.notes = notes
+    self.card = card
+  }
+
+  public var kernels: [Kernel] { segments.flatMap(\.kernels) }
+  public var bytes: Int { kernels.reduce(0) { $0 + $1.bytes } }
+  public var flops: Int { kernels.reduce(0) { $0 + $1.flops } }
+}
+
+/// What limits a kernel.
+public enum Bound: String, Sendable, CaseIterable {
+  case bandwidth, compute
+  /// The machine needs less time for the work than a launch costs.
+  case overhead
+}
+
+extension MachineCard {
+  /// Seconds a launch costs besides its work: what makes a kernel too small to judge.
+  static let launchSeconds = 2e-6
+
+  /// Operations per second that `peak` is held against; f32's where the processor has no better instruction.
+  public func operations(_ peak: Workload.Peak) -> Double {
+    switch peak {
+    case .f32: f32
+    case .bf16: bf16 ?? f32
+    case .int8: int8 ?? f32
+    }
+  }
+
+  /// The least seconds this machine needs for `kernel`: memory or arithmetic, whichever is longer.
+  ///
+  /// Bytes that fit half of the last cache are held against that cache: the kernel before may have left them there.
+  public func seconds(_ kernel: Report.Kernel) -> Double {
+    max(memorySeconds(kernel), Double(kernel.flops) / operations(kernel.peak))
+  }
+
+  private func memorySeconds(_ kernel: Report.Kernel) -> Double {
+    let bandwidth =
+      kernel.bytes <= level3Bytes / 2 ? level3 : self.bandwidth(read: kernel.read, written: kernel.written)
+    return Double(kernel.bytes) / bandwidth
+  }
+
+  /// The share of what this machine can do that the kernel reached; nil without a time.
+  public func share(_ kernel: Report.Kernel) -> Double? { kernel.seconds.map { seconds(kernel) / $0 } }
+
+  public func bound(_ kernel: Report.Kernel) -> Bound {
+    let least = seconds(kernel)
+    if least < Self.launchSeconds { return .overhead }
+    return memorySeconds(kernel) >= least ? .bandwidth : .compute
+  }
+}
