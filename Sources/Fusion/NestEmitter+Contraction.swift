@@ -244,8 +244,12 @@ extension NestEmitter {
     if let joinedAxis { slow.remove(at: joinedAxis) }
     let ordered = outer + slow + (lineFirst ? [line, innermost] : [innermost, line])
     let last = ordered.count - 1
+    // One panel at a time where that is much: its columns are then whole registers at known places. Short inner axes
+    // (windows) are packed for many columns at once.
+    var (lines, depths) = (512, 64)
+    if case .panels(let width, _) = layout, inner.count == 1 { (lines, depths) = (width, 512) }
     let blocks = ordered.enumerated().map { i, axis in
-      Block(extent: axis.extent, size: i == last ? 512 : i == last - 1 ? 64 : 1)
+      Block(extent: axis.extent, size: i == last ? lines : i == last - 1 ? depths : 1)
     }
     let rank = graph.type(value).shape.rank
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
