@@ -70,7 +70,9 @@ let package = Package(
       path: "Benchmarks/Execution"),
     .executableTarget(
       name: "CodegenBenchmark",
-      dependencies: ["Basics", "TensorTypes", "Scalars", "Targets", "TileIR", "CodegenLLVM", "DriverCPU"],
+      dependencies: [
+        "Basics", "TensorTypes", "Scalars", "Targets", "GraphIR", "TileIR", "Fusion", "CodegenLLVM", "DriverCPU",
+      ],
       path: "Benchmarks/Codegen"),
     // Benchmarks: never part of a product
     .target(name: "Ceilings", path: "Benchmarks/Ceilings"),

@@ -1,7 +1,7 @@
 // Speed of generated kernels against this machine's ceilings, measured in the same run, turn by turn.
 // Not a test: figures wander on shared machines, ratios less. Surprise: the ceilings are tile kernels too.
 //
-//   CodegenBenchmark [rows|product|compile] [threads]
+//   CodegenBenchmark [rows|product|attention|compile] [threads]
 import Basics
 import CodegenLLVM
 import DriverCPU
@@ -76,6 +76,7 @@ func measureRows() throws {
 
 if what == "product" || what == "all" { try measureProducts() }
 if what == "rows" || what == "all" { try measureRows() }
+if what == "attention" { try measureAttention() }
 if what == "dump" {
   let kernel =
     switch CommandLine.arguments[4] {
@@ -84,6 +85,12 @@ if what == "dump" {
     case "columns": columnSumKernel()
     case "norm": layerNormKernel()
     case "peak": fmaPeakKernel(target)
+    case "attention":
+      try attentionKernel(attentionGraph(heads: 12, shared: 1, queries: nil, width: 64, isCausal: true), target)
+    case "full":
+      try attentionKernel(attentionGraph(heads: 12, shared: 1, queries: nil, width: 64, isCausal: false), target)
+    case "decode":
+      try attentionKernel(attentionGraph(heads: 3, shared: 3, queries: 1, width: 64, isCausal: false), target)
     default: productKernel(target, gelu: true)
     }
   print(

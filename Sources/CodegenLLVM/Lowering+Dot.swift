@@ -44,7 +44,7 @@ extension Lowering {
     let left = operand(a, dtype, isLeft: true, isRead: isOneBlock)
     let right = operand(b, dtype, isLeft: false, isRead: isOneBlock)
     var start: TileValue? = accumulator
-    if !isPadded(accumulator) {
+    if !isReadableBeyond(accumulator, dtype) {
       fill(accumulator, into: home, walkedFor: demanded ?? value)
       start = nil
     }
@@ -212,6 +212,20 @@ extension Lowering {
     case .splat, .splatArgument, .coordinates: return true
     case .programID, .argument, .index, .indexBinary, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
       .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+      return false
+    }
+  }
+
+  /// Can be evaluated where the sums start, in whole boxes: row values of whole boxes and padded memory.
+  private func isReadableBeyond(_ value: TileValue, _ dtype: DType) -> Bool {
+    if isPadded(value) { return true }
+    guard homes[value] == nil else { return isWholeBoxes(value, dtype) && plan.isRowValue(value) }
+    switch kernel[value].operation {
+    case .map(let instruction, let operands):
+      return !instruction.isCostly && operands.allSatisfy { isReadableBeyond($0, dtype) }
+    case .convert(let a), .broadcast(let a): return isReadableBeyond(a, dtype)
+    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .bitcast,
+      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
       return false
     }
   }

@@ -117,6 +117,9 @@ struct Plan {
     kernel[value].shape.allSatisfy { if case .constant(1) = $0 { true } else { false } }
   }
 
+  /// One element for each row of the last two axes.
+  func isRowValue(_ value: TileValue) -> Bool { kernel[value].shape.last == .constant(1) }
+
   /// Computed where needed, unless something asks for a home.
   func isPointwise(_ value: TileValue) -> Bool {
     switch kernel[value].operation {
@@ -154,6 +157,9 @@ struct Plan {
     case .splat, .splatArgument, .coordinates: return .virtual
     case .load(let access, _):
       if isScalar(value) { return .scalar }
+      // Operands of products inside loops are packed once, before them.
+      let isInside = productValues.contains(value) && (users[value] ?? []).contains { regionOf[$0] != regionOf[value] }
+      if isInside { return .memory }
       return isOverwritten(value, access, found) ? .memory : .virtual
     case .map, .convert, .bitcast, .broadcast, .transpose, .programID, .argument, .index, .indexBinary, .store, .reduce,
       .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:

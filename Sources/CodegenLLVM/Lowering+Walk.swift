@@ -48,6 +48,7 @@ extension Lowering {
     _ values: [TileValue], _ shape: [Extent], storing home: Home? = nil, to accesses: [Access] = []
   ) -> Int? {
     var scores = [Int](repeating: 0, count: shape.count)
+    let candidates = shape.indices.filter { shape[$0] != .constant(1) }
     func count(_ access: Access, _ axes: [Int?], _ weight: Int) {
       let buffer = kernel.buffers[access.buffer]
       var steps: [Int: Int?] = [:]
@@ -73,9 +74,11 @@ extension Lowering {
       guard seen.insert(value).inserted else { return }
       if let home = homes[value], !pending.contains(value) {
         if case .memory(_, _, let inner) = home, inner < axes.count {
-          for (axis, walked) in axes.enumerated() {
-            guard let walked, kernel[value].shape[axis] != .constant(1) else { continue }
-            scores[walked] += axis == inner ? 4 : -3
+          let varying = axes.indices.filter { axes[$0] != nil && kernel[value].shape[$0] != .constant(1) }
+          // One element for a whole row is no reason to walk rows: it is loaded once.
+          let isPartial = varying.count < candidates.count
+          for axis in varying {
+            if let walked = axes[axis] { scores[walked] += axis == inner ? (isPartial ? 1 : 4) : -3 }
           }
         }
         return
@@ -104,7 +107,6 @@ extension Lowering {
     for value in values { visit(value, shape.indices.map { $0 }) }
     for access in accesses { count(access, shape.indices.map { $0 }, 2) }
     if case .memory(_, _, let inner)? = home, inner < shape.count { scores[inner] += 5 }
-    let candidates = shape.indices.filter { shape[$0] != .constant(1) }
     func rank(_ axis: Int) -> Int {
       let isShort = facts.constant(shape[axis]).map { $0 < lanes } ?? false
       return scores[axis] * 16 + axis - (isShort ? 64 : 0)

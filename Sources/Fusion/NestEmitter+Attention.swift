@@ -3,8 +3,8 @@
 // Not a special kernel: products, reductions and maps of the tile language. Surprise: the elementwise work on the scores
 // is emitted from the graph at the block's coordinates, so any mask or bias comes along.
 //
-//   many queries: phase 0 packs keys, phase 1 packs values unless they can be read in place,
-//                 phase 2, for each block of queries: for each block of keys: maximum, sum, weighted sum; epilogue
+//   many queries: phase 0 packs keys, phase 1 packs values; phase 2, for each block of queries: for each block of keys
+//                 that the mask lets it see: maximum, sum, weighted sum; then the epilogue
 //   few queries:  phase 0, for each chunk of keys: maximum, sum, weighted sum, streaming keys and values once,
 //                 phase 1 combines the chunks; epilogue
 import Basics
@@ -34,12 +34,9 @@ extension NestEmitter {
     let packedKeys = try pack(
       "keys", tiling.keys, outer: tiling.keyOuter, line: tiling.scoreKey, tiling.scorePlan, tiling.scoreDType,
       layout: panels, lineFirst: false, tiling.keyPosition)
-    var packedValues: Int?
-    if !isReadInPlace(tiling.values, along: tiling.valuePosition(tiling.out), tiling.compute) {
-      packedValues = try pack(
-        "values", tiling.values, outer: tiling.mixPlan.batch, line: tiling.out, tiling.mixPlan, tiling.compute,
-        layout: panels, lineFirst: false, tiling.valuePosition)
-    }
+    let packedValues = try pack(
+      "values", tiling.values, outer: tiling.mixPlan.batch, line: tiling.out, tiling.mixPlan, tiling.compute,
+      layout: panels, lineFirst: false, tiling.valuePosition)
 
     let rows = tiling.shape[tiling.pattern.rowAxis ?? 0]
     let total = index(tiling.shape[tiling.pattern.keyAxis])
@@ -66,10 +63,14 @@ extension NestEmitter {
       builder.splat(ScalarConstant(tiling.compute, 0), [high, width]),
     ]
     forget()
-    let trips = builder.index(.ceilDivide, total, blockKeys)
+    let seen = seenKeys(tiling.pattern, at, rows: sizes.rows, total: total)
+    var trips = builder.index(.ceilDivide, seen.end, blockKeys)
+    let skipped = seen.first.map { builder.index(.floorDivide, $0, blockKeys) }
+    if let skipped { trips = builder.index(.subtract, trips, skipped) }
     let (counter, carried) = builder.openLoop(start)
-    let first = builder.index(.multiply, counter, blockKeys)
-    let left = builder.index(.subtract, total, first)
+    let block = skipped.map { builder.index(.add, counter, $0) } ?? counter
+    let first = builder.index(.multiply, block, blockKeys)
+    let left = builder.index(.subtract, seen.end, first)
     let count = Extent.value(builder.index(.minimum, left, blockKeys))
     at[tiling.pattern.keyAxis] = Coordinate(start: first, tileAxis: 1)
 
@@ -80,14 +81,9 @@ extension NestEmitter {
     let scores = builder.dot(builder.splat(ScalarConstant(tiling.scoreDType, 0), tile), queries, k)
     let x = try logits(tiling, scores, at)
     let part = softmaxPart(tiling, x, axis: 1, before: carried[0])
-    let v: TileValue
-    if let packedValues {
-      let lead = tiling.mixPlan.batch.map { axis in AxisMap(at[tiling.weightPosition(axis) ?? 0].start) }
-      v = builder.load(
-        Access(packedValues, lead + [AxisMap(first, tileAxis: 0), AxisMap(zero, tileAxis: 1)]), [count, width])
-    } else {
-      v = try values(tiling, at, keyAxis: 0, count, width)
-    }
+    let heads = tiling.mixPlan.batch.map { axis in AxisMap(at[tiling.weightPosition(axis) ?? 0].start) }
+    let v = builder.load(
+      Access(packedValues, heads + [AxisMap(first, tileAxis: 0), AxisMap(zero, tileAxis: 1)]), [count, width])
     let scale = map(.exp, [map(.subtract, [carried[0], part.shift])])
     let sum = map(.multiplyAdd, [carried[1], scale, part.sum])
     let mix = builder.dot(map(.multiply, [carried[2], scale]), part.weights, v)
@@ -265,20 +261,6 @@ extension NestEmitter {
       out[slot] = tiling.weightPosition(axis).map { at[$0] } ?? Coordinate(start: zero, tileAxis: tile.count - 1)
     }
     try storeRoots(out)
-  }
-
-  /// Whether the lanes of a tile can run along `axis` of what is in memory, in the dtype wanted.
-  private func isReadInPlace(_ value: Value, along axis: Int?, _ dtype: DType) -> Bool {
-    guard let axis, graph.type(value).dtype == dtype else { return false }
-    if let view = nest.inputs[value] { return view.strides[axis].isKnown(1) }
-    let node = graph[value]
-    if case .permute(let order) = node.primitive { return isReadInPlace(node.operands[0], along: order[axis], dtype) }
-    if case .slice(_, _, let steps) = node.primitive {
-      return steps[axis] == 1 && isReadInPlace(node.operands[0], along: axis, dtype)
-    }
-    guard case .broadcast = node.primitive else { return false }
-    let lead = node.type.shape.rank - graph.type(node.operands[0]).shape.rank
-    return axis >= lead && isReadInPlace(node.operands[0], along: axis - lead, dtype)
   }
 }
 
