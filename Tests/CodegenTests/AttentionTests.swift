@@ -27,12 +27,12 @@ import Testing
     }
   }
 
-  @Test(arguments: AttentionSample.Mask.allCases, [1, 3, 30])
+  @Test(arguments: AttentionSample.Mask.allCases, [1, 30])
   func code_agrees_with_tiles(_ mask: AttentionSample.Mask, _ queries: Int) throws {
     for (i, softmax) in AttentionSample.Softmax.allCases.enumerated() {
       try check(
         AttentionSample(
-          heads: 2, shared: [1, 3, 2][i], queries: queries, keys: [7, 131, 300][i], width: [64, 8, 33][i],
+          heads: 2, shared: [1, 3, 2][i], queries: queries, keys: [7, 131, 140][i], width: [64, 8, 33][i],
           outWidth: [64, 7, 20][i], dtype: [.f32, .bf16, .f16][i], mask: mask, softmax: softmax,
           start: [0, 11, 40][i], isCached: i != 1, isSymbolic: i != 2, hidden: softmax == .plain ? nil : queries / 2),
         seed: i + queries)
@@ -40,6 +40,6 @@ import Testing
   }
 
   @Test func wide_heads_and_many_queries_agree() throws {
-    try check(AttentionSample(heads: 1, queries: 130, keys: 270, width: 128, outWidth: 128), seed: 5)
+    try check(AttentionSample(heads: 1, queries: 60, keys: 140, width: 128, outWidth: 128), seed: 5)
   }
 }
