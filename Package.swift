@@ -75,9 +75,8 @@ let package = Package(
       ],
       path: "Benchmarks/Codegen"),
     // Benchmarks: never part of a product
-    .target(name: "Ceilings", path: "Benchmarks/Ceilings"),
     .executableTarget(
-      name: "AzulejoBench", dependencies: ["Azulejo", "Tensors", "TensorTypes", "Execution", "Ceilings"],
+      name: "AzulejoBench", dependencies: ["Azulejo", "Insight", "Tensors", "TensorTypes"],
       path: "Benchmarks/AzulejoBench"),
     // Tests
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),

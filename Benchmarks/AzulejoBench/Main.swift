@@ -2,16 +2,17 @@
 // Not a test and not a comparison with others (Benchmarks/peers). Surprise: eager goals are sums over the kernels that
 // eager really launches, not the minimum a compiled program would move.
 import Azulejo
-import Execution
 import Foundation
-import Tensors
+import Insight
+import Targets
 import TensorTypes
+import Tensors
 
 @main struct AzulejoBench {
   static func main() throws {
     let names = Set(CommandLine.arguments.dropFirst())
     func wanted(_ name: String) -> Bool { names.isEmpty || names.contains(name) }
-    let ceiling = Ceiling()
+    let ceiling = try Ceilings()
     print("threads \(ceiling.threads); medians; each candidate interleaved with its ceiling\n")
     if wanted("tiny_add") { try tinyAdd() }
     if wanted("pw_gelu") { try pointwiseGelu(ceiling) }
@@ -46,9 +47,9 @@ import TensorTypes
 
   /// `share` of the ceiling's time for the same bytes must be at most 1.3.
   static func bandwidth(
-    _ name: String, bytes: Int, _ candidate: @escaping () throws -> Void, against ceiling: @escaping () -> Void
+    _ name: String, bytes: Int, _ candidate: @escaping () throws -> Void, against ceiling: @escaping () throws -> Void
   ) throws {
-    let spreads = try interleaved(budget: 4, [candidate, { ceiling() }])
+    let spreads = try interleaved(budget: 4, [candidate, ceiling])
     let (time, best) = (spreads[0].median, spreads[1].median)
     let (reached, possible) = (Double(bytes) / time * 1e-9, Double(bytes) / best * 1e-9)
     let ratio = number(time / best, 2)
@@ -56,46 +57,48 @@ import TensorTypes
     show(Row(name: name, value: value, goal: "ratio at most 1.30", reached: time / best <= 1.3))
   }
 
-  static func pointwiseGelu(_ ceiling: Ceiling) throws {
+  static func pointwiseGelu(_ ceiling: Ceilings) throws {
     let n = 4096
     let (x, w, b) = (random([n, n]), random([n]), random([n]))
     // Three launches: each reads one matrix and writes one.
     let bytes = 3 * 2 * n * n * 4
+    let copy = try ceiling.memory(.init(read: 1, written: 1), bytes: 2 * n * n * 4)
     try bandwidth("pw_gelu", bytes: bytes) {
       try check((x * w + b).gelu(approximate: .tanh))
     } against: {
-      for _ in 0..<3 { ceiling.copy(2 * n * n * 4) }
+      for _ in 0..<3 { try copy.run() }
     }
   }
 
-  static func softmax(_ ceiling: Ceiling) throws {
+  static func softmax(_ ceiling: Ceilings) throws {
     let x = random([8192, 2048])
     let bytes = 2 * 8192 * 2048 * 4
+    let copy = try ceiling.memory(.init(read: 1, written: 1), bytes: bytes)
     try bandwidth("nr_softmax", bytes: bytes) {
       try check(x.softmax(-1))
     } against: {
-      ceiling.copy(bytes)
+      try copy.run()
     }
   }
 
-  static func layerNorm(_ ceiling: Ceiling) throws {
+  static func layerNorm(_ ceiling: Ceilings) throws {
     let (x, w, b) = (random([8192, 1024]), random([1024]), random([1024]))
     let bytes = 2 * 8192 * 1024 * 4
+    let copy = try ceiling.memory(.init(read: 1, written: 1), bytes: bytes)
     try bandwidth("nr_layernorm", bytes: bytes) {
       try check(x.layerNorm([1024], weight: w, bias: b))
     } against: {
-      ceiling.copy(bytes)
+      try copy.run()
     }
   }
 
-  static func product(_ size: Int, _ ceiling: Ceiling) throws {
+  static func product(_ size: Int, _ ceiling: Ceilings) throws {
     let (a, b) = (random([size, size]), random([size, size]))
-    let rounds = 2_000_000
+    guard let products = try ceiling.products(.f32) else { return }
     let flops = 2 * Double(size) * Double(size) * Double(size)
-    var peakFlops = 0.0
-    let spreads = try interleaved(budget: 4, [{ try check(a.matmul(b)) }, { peakFlops = ceiling.fma(rounds) }])
+    let spreads = try interleaved(budget: 4, [{ try check(a.matmul(b)) }, products.run])
     let reached = flops / spreads[0].median
-    let peak = peakFlops / spreads[1].median
+    let peak = products.amount / spreads[1].median
     let share = reached / peak * 100
     let milliseconds = number(spreads[0].median * 1e3, 2)
     let value =
@@ -103,12 +106,15 @@ import TensorTypes
     show(Row(name: "mm_\(size)_f32", value: value, goal: "at least 80 % of FMA peak", reached: share >= 80))
   }
 
-  static func vectorProduct(_ ceiling: Ceiling) throws {
+  static func vectorProduct(_ ceiling: Ceilings) throws {
     let n = 8192
     let (w, x) = (random([n, n]), random([n]))
     let bytes = n * n * 4
-    let spreads = try interleaved(budget: 4, [{ try check(w.matmul(x)) }, { ceiling.read(bytes) }])
-    let share = spreads[1].median / spreads[0].median * 100
+    let reading = try ceiling.memory(.init(read: 1, written: 0), bytes: bytes)
+    let spreads = try interleaved(budget: 4, [{ try check(w.matmul(x)) }, reading.run])
+    // The ceiling's streams may hold fewer bytes than the matrix.
+    let needed = spreads[1].median * Double(bytes) / reading.amount
+    let share = needed / spreads[0].median * 100
     let time = spreads[0].median
     let value = "\(number(time * 1e3, 2)) ms, \(number(Double(bytes) / time * 1e-9)) GB/s, \(number(share)) %"
     show(Row(name: "mv_8192", value: value, goal: "at least 80 % of read bandwidth", reached: share >= 80))

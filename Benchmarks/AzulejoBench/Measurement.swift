@@ -1,6 +1,7 @@
 // Timing by ratio: candidates and ceilings take turns in one run, medians are compared.
 // Not a test: a shared machine wanders by half. Surprise: the ceiling is measured between the candidate's own samples.
 import Foundation
+import Insight
 
 /// Median with the middle half's bounds.
 struct Spread {
@@ -9,34 +10,15 @@ struct Spread {
   var high: Double
 
   init(_ samples: [Double]) {
-    let sorted = samples.sorted()
-    median = sorted[sorted.count / 2]
-    low = sorted[sorted.count / 4]
-    high = sorted[sorted.count * 3 / 4]
+    median = Statistics.median(samples)
+    low = Statistics.quantile(samples, 0.25)
+    high = Statistics.quantile(samples, 0.75)
   }
 }
 
-enum Clock {
-  static func seconds(_ body: () throws -> Void) rethrows -> Double {
-    let clock = ContinuousClock()
-    let duration = try clock.measure(body)
-    return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-  }
-}
-
-/// Runs all bodies in turn for about `budget` seconds, after one warm-up each; seconds per run, one Spread per body.
+/// Runs all bodies in turn for about `budget` seconds; seconds per run, one Spread per body.
 func interleaved(budget: Double, _ bodies: [() throws -> Void]) throws -> [Spread] {
-  var samples = [[Double]](repeating: [], count: bodies.count)
-  for body in bodies { try body() }
-  var spent = 0.0
-  repeat {
-    for (i, body) in bodies.enumerated() {
-      let time = try Clock.seconds(body)
-      samples[i].append(time)
-      spent += time
-    }
-  } while spent < budget || samples[0].count < 5
-  return samples.map { Spread($0) }
+  try Stopwatch.interleaved(budget: budget, shortest: 0, bodies).map { Spread($0) }
 }
 
 struct Row {

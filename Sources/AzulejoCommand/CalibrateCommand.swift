@@ -1,5 +1,5 @@
 // `azulejo calibrate`: measures what this machine can do at best and keeps it for reports.
-// Surprise: a quiet machine matters more than a long measurement; the fastest tenth of the samples counts.
+// Surprise: a quiet machine matters more than a long measurement; the fastest twentieth of the samples counts.
 import ArgumentParser
 import Basics
 import Insight

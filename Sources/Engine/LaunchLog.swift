@@ -27,7 +27,7 @@ package struct LaunchRecord: Sendable {
   /// What the kernel computes, and the bytes it must move: each input once, each result once. Zero if unknown.
   package var cost: KernelCost
   package var seconds: Double
-  /// The names of the operations inside, in order.
+  /// The names of the operations inside, in order; of index maps only where there is nothing else.
   package var operations: [String]
   /// Values it writes to memory that a perfect program would not: what, why, bytes.
   package var refusals: [RefusedFusion]
@@ -55,14 +55,20 @@ package struct LaunchRecord: Sendable {
     self.kernel = kernel
     self.seconds = seconds
     cost = nest.cost(graph, arguments: arguments.map { Int($0) }) ?? KernelCost()
-    operations = nest.body(graph).compactMap { value in
-      switch graph[value].primitive.definition.lowering {
-      case .leaf: nil
-      case .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter,
-        .assign, .call:
-        nest.inputs[value] == nil ? graph[value].primitive.definition.name : nil
+    /// All operations, and those that do more than say where an element is.
+    var (all, computing): ([String], [String]) = ([], [])
+    for value in nest.body(graph) where nest.inputs[value] == nil {
+      let definition = graph[value].primitive.definition
+      switch definition.lowering {
+      case .leaf: continue
+      case .reindex: break
+      case .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
+        .call:
+        computing.append(definition.name)
       }
+      all.append(definition.name)
     }
+    operations = computing.isEmpty ? all : computing
     let written = Set(nest.roots.map(\.value))
     self.refusals = refusals.filter { written.contains($0.value) }.map { refusal in
       RefusedFusion(

@@ -136,25 +136,28 @@ public final class Ceilings: Sendable {
   /// - Parameter budget: seconds, about.
   public func calibrated(budget: Double) throws -> MachineCard {
     let cache = target.cache
+    // Short enough to fall between what else the machine does, and beyond what the caches hold.
+    let bytes = 3 * cache.level3
     var loads = [
-      try memory(.init(read: 1, written: 0), bytes: .max),
-      try memory(.init(read: 1, written: 1), bytes: .max, pastCaches: false),
-      try resident(bytes: cache.level2 / 2, rounds: 200),
+      try memory(.init(read: 1, written: 0), bytes: bytes),
+      try memory(.init(read: 1, written: 1), bytes: bytes, pastCaches: false),
+      try resident(bytes: cache.level2 / 2, rounds: 20),
       // More than the level-2 caches together, less than level 3 with room for others.
-      try resident(bytes: max(cache.level3 / 3 / threads, cache.level2), rounds: 20),
+      try resident(bytes: max(cache.level3 / 3 / threads, cache.level2), rounds: 5),
     ]
-    for mix in Self.mixes { loads.append(try memory(mix, bytes: .max)) }
+    let first = loads.count
+    for mix in Self.mixes { loads.append(try memory(mix, bytes: bytes)) }
     var wide: [Workload.Peak: Int] = [:]
     for peak in Workload.Peak.allCases {
-      guard let load = try products(peak) else { continue }
+      guard let load = try products(peak, rounds: 200_000) else { continue }
       wide[peak] = loads.count
       loads.append(load)
     }
     let samples = try Stopwatch.interleaved(budget: budget, shortest: 0, loads.map(\.run))
-    // The best undisturbed moments are the ceiling: the tenth of the samples that were fastest.
-    let rates = zip(loads, samples).map { $0.amount / Statistics.quantile($1, 0.1) }
+    // The undisturbed moments are the ceiling: the twentieth of the samples that were fastest.
+    let rates = zip(loads, samples).map { $0.amount / Statistics.quantile($1, 0.05) }
     var mixes: [MachineCard.Mix: Double] = [:]
-    for (i, mix) in Self.mixes.enumerated() { mixes[mix] = rates[4 + i] }
+    for (i, mix) in Self.mixes.enumerated() { mixes[mix] = rates[first + i] }
     func peak(_ peak: Workload.Peak) -> Double? { wide[peak].map { rates[$0] } }
     return MachineCard(
       processor: target.cacheKey, threads: threads, read: rates[0], copy: rates[1], mixes: mixes, level2: rates[2],

@@ -126,6 +126,7 @@ extension Report {
     table { border-collapse: collapse; font-size: 13px } th { text-align: left; background: #eef3fa }
     th, td { border: 1px solid #d4dde8; padding: 3px 8px; vertical-align: top }
     tbody tr:nth-child(even) { background: #f8fafc } svg { max-width: 100%; height: auto }
+    #kernels td:nth-child(n+5) { white-space: nowrap; text-align: right }
     .refusal { color: #7a4a00 } .picture { overflow: auto; max-height: 900px; border: 1px solid #d4dde8 }
     #verdict { font-size: 16px } span.bandwidth { color: \(Bound.bandwidth.color) }
     span.compute { color: \(Bound.compute.color) } span.overhead { color: \(Bound.overhead.color) }

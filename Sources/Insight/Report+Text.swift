@@ -33,10 +33,12 @@ extension Report {
     var groups: [Group] = []
     var places: [String: Int] = [:]
     for kernel in kernels {
-      let key = "\(kernel.name) \(kernel.flops) \(kernel.bytes)"
+      let name = Self.withoutNumber(kernel.name)
+      let key = "\(name) \(kernel.operations) \(kernel.flops) \(kernel.bytes)"
       let place = places[key] ?? groups.count
       places[key] = place
       if place == groups.count { groups.append(Group(kernel: kernel)) }
+      if groups[place].count == 1 { groups[place].kernel.name = name }
       groups[place].count += 1
       groups[place].seconds += kernel.seconds ?? 0
       if kernel.seconds == nil { groups[place].isTimed = false }
@@ -51,6 +53,12 @@ extension Report {
         kernel.operations.joined(separator: " "),
       ]
     }
+  }
+
+  /// Kernels of one program differ in the number behind its name.
+  private static func withoutNumber(_ name: String) -> String {
+    guard let dash = name.lastIndex(of: "_"), name[dash...].dropFirst().allSatisfy(\.isNumber) else { return name }
+    return String(name[..<dash])
   }
 
   private static func columns(_ head: [String], _ rows: [[String]]) -> [String] {
