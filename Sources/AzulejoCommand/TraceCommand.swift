@@ -90,7 +90,7 @@ struct TraceCommand: ParsableCommand {
       if stages.count > 1 { parts.append("// ---- \(stage.title) ----") }
       switch stage {
       case .graph: parts.append(graph.description)
-      case .loops: parts += schedule.steps.map { $0.nest.text(graph) }
+      case .loops: parts += schedule.steps.flatMap { $0.nests.map { $0.text(graph) } }
       case .tile: parts += schedule.steps.map(\.kernel.text)
       case .llvm:
         for step in schedule.steps {

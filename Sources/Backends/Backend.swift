@@ -66,7 +66,7 @@ package struct Backend: Sendable {
     for (i, phase) in kernel.phases.enumerated() {
       var grid: [Dim] = []
       for value in phase.grid { grid.append(try kernel.dim(value)) }
-      phases.append(.init(symbol: symbol(i), grid: grid))
+      phases.append(.init(symbol: symbol(i), grid: grid, isBeside: phase.isBeside))
     }
     var scratch: [Dim] = []
     for buffer in kernel.buffers where buffer.role == .scratch { scratch.append(try kernel.scratchBytes(buffer)) }

@@ -21,6 +21,8 @@ package final class CPUExecutable: Executable {
     var grid: [DimProgram]
     /// Instances, when they do not depend on arguments.
     var constantCount: Int?
+    /// The phase behind those that run at the same time as this one, of which it is the first.
+    var end: Int
   }
 
   // Below this many bytes a fork costs more than it saves.
@@ -48,14 +50,15 @@ package final class CPUExecutable: Executable {
       return found
     }
     var phases: [Phase] = []
-    for phase in image.phases {
+    for (number, phase) in image.phases.enumerated() {
       var grid: [DimProgram] = []
       for extent in phase.grid { grid.append(try DimProgram(extent, argumentCount: image.argumentCount)) }
       let constants = grid.compactMap(\.constant)
       phases.append(
         Phase(
           function: unsafeBitCast(try function(phase.symbol), to: Function.self), grid: grid,
-          constantCount: constants.count == grid.count ? Self.instances(constants) : nil))
+          constantCount: constants.count == grid.count ? Self.instances(constants) : nil, 
+          end: image.phases[(number + 1)...].firstIndex { !$0.isBeside } ?? image.phases.count))
     }
     self.image = image
     self.phases = phases
@@ -83,7 +86,15 @@ package final class CPUExecutable: Executable {
   @inline(__always) private func runPhases(
     buffers: UnsafePointer<UnsafeMutableRawPointer?>, arguments: UnsafePointer<Int64>, arenaBytes: Int, work: Int
   ) throws(Diagnostic) -> Fault? {
-    for index in phases.indices {
+    var next = 0
+    while next < phases.count {
+      let index = next
+      next = phases[index].end
+      if next > index + 1 {
+        let fault = try runTogether(index..<next, buffers, arguments, arenaBytes, work)
+        if let fault { return fault }
+        continue
+      }
       let count = try instanceCount(index, arguments)
       if count == 0 { continue }
       let fault: Fault?
@@ -162,6 +173,61 @@ extension CPUExecutable {
     }
     if let error = job.error { throw error }
     return job.fault.0 == 0 ? nil : makeFault(phase, job.fault)
+  }
+
+  /// What the threads of several phases share.
+  private struct Stage: ~Copyable {
+    var jobs: UnsafeMutablePointer<Job>
+    /// Instances of all phases up to and with each.
+    var ends: UnsafePointer<Int>
+
+    /// Runs a chunk of the grids laid end to end.
+    static func run(_ stage: UnsafeMutablePointer<Stage>, _ begin: Int, _ end: Int) {
+      var (phase, at) = (0, begin)
+      while at < end {
+        while stage.pointee.ends[phase] <= at { phase += 1 }
+        let first = phase == 0 ? 0 : stage.pointee.ends[phase - 1]
+        let last = min(end, stage.pointee.ends[phase])
+        Job.run(stage.pointee.jobs + phase, at - first, last - first)
+        at = last
+      }
+    }
+  }
+
+  /// Phases without a barrier between them, as one grid.
+  private func runTogether(
+    _ range: Range<Int>, _ buffers: UnsafePointer<UnsafeMutableRawPointer?>, _ arguments: UnsafePointer<Int64>,
+    _ arenaBytes: Int, _ work: Int
+  ) throws(Diagnostic) -> Fault? {
+    var ends: [Int] = []
+    for phase in range { ends.append((ends.last ?? 0) + (try instanceCount(phase, arguments))) }
+    let total = ends[ends.count - 1]
+    let jobs = UnsafeMutablePointer<Job>.allocate(capacity: range.count)
+    for (i, phase) in range.enumerated() {
+      (jobs + i).initialize(
+        to: Job(function: phases[phase].function, buffers: buffers, arguments: arguments, arenaBytes: arenaBytes))
+    }
+    defer {
+      jobs.deinitialize(count: range.count)
+      jobs.deallocate()
+    }
+    ends.withUnsafeBufferPointer { ends in
+      // There are at least two phases.
+      var stage = Stage(jobs: jobs, ends: ends.baseAddress.unsafelyUnwrapped)
+      withUnsafeMutablePointer(to: &stage) { pointer in
+        guard work >= Self.serialWork else { return Stage.run(pointer, 0, total) }
+        let grain = max(1, total / (32 * pool.threadCount))
+        pool.run(count: total, grain: grain, helpers: work / Self.workPerHelper, context: pointer) {
+          context, begin, end in
+          Stage.run(context.assumingMemoryBound(to: Stage.self), begin, end)
+        }
+      }
+    }
+    for (i, phase) in range.enumerated() {
+      if let error = jobs[i].error { throw error }
+      if jobs[i].fault.0 != 0 { return makeFault(phase, jobs[i].fault) }
+    }
+    return nil
   }
 
   /// Scratch of all phases is one block, cut in order.

@@ -31,7 +31,8 @@ package final class CompiledGraph: Sendable {
     let count = graph.arguments.count
     var steps: [Step] = []
     for (step, executable) in zip(schedule.steps, executables) {
-      let work = try DimProgram(Self.work(step.nest, schedule.graph), argumentCount: count)
+      let parts = step.nests.map { Self.work($0, schedule.graph) }
+      let work = try DimProgram(parts.reduce(0, +), argumentCount: count)
       var offsets: [DimProgram]?
       if !step.offsets.allSatisfy({ $0.isKnown(0) }) {
         var programs: [DimProgram] = []
@@ -127,7 +128,7 @@ package final class CompiledGraph: Sendable {
       if isObserved {
         LaunchLog.add(
           LaunchRecord(
-            schedule.steps[number].nest, of: schedule.graph, program: graph.name, kernel: step.executable.image.name,
+            schedule.steps[number].nests, of: schedule.graph, program: graph.name, kernel: step.executable.image.name,
             arguments: arguments, sources: step.buffers, buffers: references,
             refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9))
       }

@@ -140,7 +140,7 @@ package final class Engine: Sendable {
       steps.append(
         .init(
           executable: try kernels.executable(step.kernel), buffers: step.buffers,
-          offsets: offsets.isEmpty ? nil : offsets, nest: step.nest))
+          offsets: offsets.isEmpty ? nil : offsets, nests: step.nests))
     }
     var temporaries: [DimProgram] = []
     for type in schedule.temporaries {

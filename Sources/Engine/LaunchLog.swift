@@ -46,36 +46,39 @@ package struct LaunchRecord: Sendable {
     refusals = []
   }
 
-  /// The record of a nest that ran for `arguments` on `buffers`, whose sources are `sources`.
+  /// The record of a kernel's nests that ran for `arguments` on `buffers`, whose sources are `sources`.
   init(
-    _ nest: LoopNest, of graph: Graph, program: String, kernel: String, arguments: [Int64],
+    _ nests: [LoopNest], of graph: Graph, program: String, kernel: String, arguments: [Int64],
     sources: [Schedule.BufferSource], buffers: [BufferReference], refusals: [Refusal], seconds: Double
   ) {
     self.program = program
     self.kernel = kernel
     self.seconds = seconds
-    cost = nest.cost(graph, arguments: arguments.map { Int($0) }) ?? KernelCost()
+    let numbers = arguments.map { Int($0) }
+    cost = nests.reduce(KernelCost()) { $0 + ($1.cost(graph, arguments: numbers) ?? KernelCost()) }
     /// All operations, and those that do more than say where an element is.
     var (all, computing): ([String], [String]) = ([], [])
-    for value in nest.body(graph) where nest.inputs[value] == nil {
-      let definition = graph[value].primitive.definition
-      switch definition.lowering {
-      case .leaf: continue
-      case .reindex: break
-      case .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
-        .call:
-        computing.append(definition.name)
+    for nest in nests {
+      for value in nest.body(graph) where nest.inputs[value] == nil {
+        let definition = graph[value].primitive.definition
+        switch definition.lowering {
+        case .leaf: continue
+        case .reindex: break
+        case .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
+          .call:
+          computing.append(definition.name)
+        }
+        all.append(definition.name)
       }
-      all.append(definition.name)
     }
     operations = computing.isEmpty ? all : computing
-    let written = Set(nest.roots.map(\.value))
+    let written = Set(nests.flatMap { $0.roots.map(\.value) })
     self.refusals = refusals.filter { written.contains($0.value) }.map { refusal in
       RefusedFusion(
         what: "\(graph[refusal.value].primitive.definition.name) %\(refusal.value.id)",
-        reason: refusal.explanation, bytes: refusal.bytes.evaluated(arguments.map { Int($0) }) ?? 0)
+        reason: refusal.explanation, bytes: refusal.bytes.evaluated(numbers) ?? 0)
     }
-    let targets = Set(nest.roots.map(\.target.source))
+    let targets = Set(nests.flatMap { $0.roots.map(\.target.source) })
     (reads, writes) = ([], [])
     for (source, buffer) in zip(sources, buffers) {
       let place = UInt(bitPattern: buffer.storage.address)

@@ -12,7 +12,7 @@ final class Prepared: Sendable {
     let buffers: [Schedule.BufferSource]
     /// Bytes before each buffer's first element; nil: none anywhere.
     let offsets: [DimProgram]?
-    let nest: LoopNest
+    let nests: [LoopNest]
   }
   /// What the steps compute, for accounts of launches.
   private let graph: Graph
@@ -110,7 +110,7 @@ final class Prepared: Sendable {
       if isObserved {
         LaunchLog.add(
           LaunchRecord(
-            step.nest, of: graph, program: name, kernel: step.executable.image.name, arguments: arguments,
+            step.nests, of: graph, program: name, kernel: step.executable.image.name, arguments: arguments,
             sources: step.buffers, buffers: references, refusals: refusals,
             seconds: Double(monotonicNanoseconds() - started) * 1e-9))
       }

@@ -5,7 +5,7 @@ import TensorTypes
 
 extension ExecutableImage {
   /// Part of the cache key and of the bytes; raise it when the layout below changes.
-  package static let version: UInt32 = 1
+  package static let version: UInt32 = 2
 
   private static let operations = DimOperation.allCases
 
@@ -19,6 +19,7 @@ extension ExecutableImage {
     for phase in phases {
       writer.append(phase.symbol)
       writer.append(phase.grid)
+      writer.append(byte: phase.isBeside ? 1 : 0)
     }
     writer.append(byte: arenaSymbol == nil ? 0 : 1)
     if let arenaSymbol { writer.append(arenaSymbol) }
@@ -42,7 +43,9 @@ extension ExecutableImage {
     guard version == Self.version else { throw ByteReader.broken("version \(version)") }
     guard let format = Format(rawValue: try reader.byte()) else { throw ByteReader.broken("an unknown code format") }
     self.init(name: try reader.text(), format: format, code: [], phases: [], bufferCount: 0, argumentCount: 0)
-    for _ in 0..<(try reader.count()) { phases.append(Phase(symbol: try reader.text(), grid: try reader.dims())) }
+    for _ in 0..<(try reader.count()) { 
+      phases.append(Phase(symbol: try reader.text(), grid: try reader.dims(), isBeside: try reader.byte() == 1))
+    }
     switch try reader.byte() {
     case 0: break
     case 1: arenaSymbol = try reader.text()

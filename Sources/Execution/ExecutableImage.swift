@@ -22,13 +22,16 @@ package struct ExecutableImage: Sendable, Hashable {
     case nothing = 3
   }
 
-  /// A grid of instances; phases run one after the other.
+  /// A grid of instances; phases run one after the other, or beside the one before.
   package struct Phase: Sendable, Hashable {
     package var symbol: String
     package var grid: [Dim]
-    package init(symbol: String, grid: [Dim]) {
+    /// No barrier to the phase before: their instances may run at the same time.
+    package var isBeside: Bool
+    package init(symbol: String, grid: [Dim], isBeside: Bool = false) {
       self.symbol = symbol
       self.grid = grid
+      self.isBeside = isBeside
     }
   }
 

@@ -6,36 +6,74 @@ import TensorTypes
 import TileIR
 
 package enum Fuser {
-  /// Cuts `graph` into nests and tiles each. Every kernel's arguments are the graph's.
+  /// Cuts `graph` into nests, gathers nests into kernels and tiles them. Every kernel's arguments are the graph's.
   package static func schedule(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
     let graph = try graph.inlined()
     let partition = try Partition(graph, context)
     var schedule = Schedule(graph: graph)
     schedule.temporaries = partition.temporaries
     schedule.refusals = partition.refusals
+    let order = LaunchOrder(partition, context)
+    var known: [StableHash: Kernel] = [:]
     let isSingle = partition.nests.count == 1
-    for (i, nest) in partition.nests.enumerated() {
-      var named = nest
-      named.name = isSingle ? graph.name : "\(graph.name)_\(i)"
-      schedule.steps.append(try tiled(graph, named, context, hasOwnName: isSingle))
+    for group in order.groups {
+      let key = group.key(partition.nests, graph, context)
+      let name =
+        isSingle
+        ? graph.name : "\(group.label(partition.nests, graph))_\(key.description.prefix(8))"
+      let kernel: Kernel
+      if let made = known[key] {
+        kernel = made
+      } else {
+        kernel = try tiled(group, partition.nests, graph, context, name: name, hasOwnName: isSingle)
+        known[key] = kernel
+      }
+      let buffers = group.buffers(partition.nests).map(\.view)
+      schedule.steps.append(
+        Schedule.Step(
+          nests: group.nests.map { number in
+            var nest = partition.nests[number]
+            nest.name = name
+            return nest
+          }, kernel: kernel, buffers: buffers.map(\.source), offsets: buffers.map(\.byteOffset)))
     }
     return schedule
   }
 
   private static func tiled(
-    _ graph: Graph, _ nest: LoopNest, _ context: SchedulingContext, hasOwnName: Bool
-  ) throws(Diagnostic) -> Schedule.Step {
-    var emitter = NestEmitter(graph, nest, context, hasOwnName: hasOwnName)
-    emitter.declareBuffers(nest)
-    switch nest.form {
-    case .pointwise: try emitter.tilePointwise()
-    case .rows(let anchors): try emitter.tileRows(anchors)
-    case .contraction(let value): try emitter.tileContraction(value)
-    case .attention(let pattern): try emitter.tileAttention(pattern)
-    case .scatter(let value): try emitter.tileScatter(value)
+    _ group: NestGroup, _ nests: [LoopNest], _ graph: Graph, _ context: SchedulingContext, name: String,
+    hasOwnName: Bool
+  ) throws(Diagnostic) -> Kernel {
+    var emitter = NestEmitter(graph, nests[group.nests[0]], context, name: name, hasOwnName: hasOwnName)
+    for buffer in group.buffers(nests) { _ = emitter.buffer(buffer.view, buffer.isOutput ? .output : .input) }
+    var stages: [[Int]] = []
+    for stage in group.stages {
+      // The i-th phases of all nests of a stage run beside each other.
+      var parts: [[Int]] = []
+      for number in stage {
+        let first = emitter.builder.phaseCount
+        emitter.nest = nests[number]
+        try emitter.writePhases()
+        for (i, phase) in (first..<emitter.builder.phaseCount).enumerated() {
+          if i == parts.count { parts.append([]) }
+          parts[i].append(phase)
+        }
+      }
+      stages += parts
     }
-    let (kernel, buffers) = emitter.finish()
-    return Schedule.Step(
-      nest: nest, kernel: kernel, buffers: buffers.map(\.source), offsets: buffers.map(\.byteOffset))
+    if group.nests.count > 1 { emitter.builder.arrange(stages) }
+    return emitter.finish()
+  }
+}
+
+extension NestEmitter {
+  fileprivate mutating func writePhases() throws(Diagnostic) {
+    switch nest.form {
+    case .pointwise: try tilePointwise()
+    case .rows(let anchors): try tileRows(anchors)
+    case .contraction(let value): try tileContraction(value)
+    case .attention(let pattern): try tileAttention(pattern)
+    case .scatter(let value): try tileScatter(value)
+    }
   }
 }

@@ -16,6 +16,22 @@ package struct KernelCost: Sendable, Hashable {
     self.read = read
     self.written = written
   }
+
+  package static func + (a: KernelCost, b: KernelCost) -> KernelCost {
+    KernelCost(flops: a.flops + b.flops, read: a.read + b.read, written: a.written + b.written)
+  }
+}
+
+extension Schedule.Step {
+  /// The cost of all nests of the kernel; nil where an extent has no value.
+  package func cost(_ graph: Graph, arguments: [Int]) -> KernelCost? {
+    var total = KernelCost()
+    for nest in nests {
+      guard let cost = nest.cost(graph, arguments: arguments) else { return nil }
+      total = total + cost
+    }
+    return total
+  }
 }
 
 extension LoopNest {

@@ -44,17 +44,17 @@ struct NestEmitter: ~Copyable {
     var coordinates: [Coordinate]
   }
 
-  init(_ graph: Graph, _ nest: LoopNest, _ context: SchedulingContext, hasOwnName: Bool) {
+  init(_ graph: Graph, _ nest: LoopNest, _ context: SchedulingContext, name: String, hasOwnName: Bool) {
     self.graph = graph
     self.nest = nest
     self.hasOwnName = hasOwnName
     self.context = context
-    var builder = KernelBuilder(name: nest.name)
+    var builder = KernelBuilder(name: name)
     arguments = graph.arguments.map { builder.argument($0) }
     self.builder = builder
   }
 
-  consuming func finish() -> (kernel: Kernel, buffers: [MemoryView]) { (builder.finish(), buffers) }
+  consuming func finish() -> Kernel { builder.finish() }
 
   /// Where a root's elements are, given where the nest's axes are.
   mutating func place(_ root: LoopNest.Root, _ domain: [Coordinate]) -> [Coordinate] {
@@ -117,12 +117,6 @@ struct NestEmitter: ~Copyable {
       }
     }
     return "\(role == .input ? "i" : "o")\(buffers.count)"
-  }
-
-  /// Declares all launch buffers of a nest: scratch comes after them.
-  mutating func declareBuffers(_ nest: LoopNest) {
-    for (_, view) in nest.inputs.sorted(by: { $0.key.id < $1.key.id }) { _ = buffer(view, .input) }
-    for root in nest.roots { _ = buffer(root.target, .output) }
   }
 
   // MARK: Tiles

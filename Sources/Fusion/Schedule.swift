@@ -12,7 +12,7 @@ package struct Schedule: Sendable {
     case parameter(Int), output(Int), temporary(Int)
   }
   package struct Step: Sendable {
-    package var nest: LoopNest
+    package var nests: [LoopNest]
     package var kernel: Kernel
     /// One source for each launch buffer of the kernel.
     package var buffers: [BufferSource]
@@ -29,7 +29,7 @@ package struct Schedule: Sendable {
 
   /// The loop nests, then what was refused and why.
   package func text() -> String {
-    (steps.map { $0.nest.text(graph) } + refusals.map { "refused: \($0)\n" }).joined()
+    (steps.flatMap { step in step.nests.map { $0.text(graph) } } + refusals.map { "refused: \($0)\n" }).joined()
   }
 }
 

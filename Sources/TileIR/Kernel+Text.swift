@@ -196,7 +196,7 @@ struct KernelPrinter {
     }
     for phase in kernel.phases {
       next = 0
-      line("phase grid (\(list(phase.grid))) {")
+      line("phase \(phase.isBeside ? "beside " : "")grid (\(list(phase.grid))) {")
       self.region(phase.body)
       line("}")
     }

@@ -20,6 +20,7 @@
 // T15 Names of buffers are unique, and so are those of arguments.
 // T16 A program id's axis is one of the phase's grid; a launch argument's number is one of the kernel's.
 // T17 A phase's region has no arguments and no yields.
+// T18 The first phase of a kernel is beside none.
 import Basics
 import Scalars
 import TensorTypes
@@ -86,7 +87,8 @@ private struct KernelVerifier {
       for extent in phase.grid { try checkGlobal(extent, "a grid extent") }
       try require(phase.body.arguments.isEmpty && phase.body.yields.isEmpty, 17, "the region has arguments or yields")
       grid = phase.grid.count
-      storedEarlier.formUnion(stored)
+      if !phase.isBeside { storedEarlier.formUnion(stored) }
+      try require(number > 0 || !phase.isBeside, 18, "the first phase is beside none")
       try check(phase.body)
     }
   }

@@ -2,7 +2,7 @@
 // Nothing here knows a machine: no layouts on tiles, no vector widths, no threads.
 // Surprise: an extent may be an index value ("the whole row"), and nothing broadcasts implicitly.
 //
-// A kernel is a list of phases with a barrier between them. A phase is a grid of independent program instances; each
+// A kernel is a list of phases with a barrier between them, unless one is *beside* the one before. A phase is a grid of independent program instances; each
 // runs the phase's region on *index values* (64-bit integers: program ids, launch arguments, loop counters) and *tiles*
 // (rectangular blocks of elements of one dtype). Memory is reached only through `load` and `store` on buffers, whose
 // axes each have an extent and a stride. Floats follow IEEE 754 with the default rounding; NaN payloads are unspecified.
@@ -170,6 +170,13 @@ public struct Buffer: Sendable, Hashable {
 public struct Phase: Sendable, Hashable {
   public var grid: [TileValue]
   public var body: Region
+  /// No barrier to the phase before: the instances of both are independent, as if they were one grid.
+  public var isBeside: Bool
+  public init(grid: [TileValue], body: Region, isBeside: Bool = false) {
+    self.grid = grid
+    self.body = body
+    self.isBeside = isBeside
+  }
 }
 
 /// A whole block program. Launch buffers (inputs and outputs) are numbered before scratch.

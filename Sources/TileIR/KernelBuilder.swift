@@ -50,6 +50,9 @@ public struct KernelBuilder: ~Copyable {
   }
 
   public mutating func scratch(_ name: String, _ dtype: DType, _ shape: [TileValue], _ layout: BufferLayout) -> Int {
+    // Several nests of one kernel name their scratch alike.
+    let isTaken = kernel.buffers.contains { $0.name == name }
+    let name = isTaken ? "\(name)_\(kernel.buffers.count)" : name
     kernel.buffers.append(Buffer(name: name, dtype: dtype, shape: shape, layout: layout, role: .scratch))
     return kernel.buffers.count - 1
   }
@@ -69,6 +72,18 @@ public struct KernelBuilder: ~Copyable {
   public mutating func closePhase(_ grid: [TileValue]) {
     kernel.phases.append(Phase(grid: grid, body: Region(operations: open.removeLast())))
   }
+
+  /// The phases so far in a new order: those of one stage run beside each other, stages after each other.
+  public mutating func arrange(_ stages: [[Int]]) {
+    let phases = kernel.phases
+    kernel.phases = stages.flatMap { stage in
+      stage.enumerated().map { position, number in
+        Phase(grid: phases[number].grid, body: phases[number].body, isBeside: position > 0)
+      }
+    }
+  }
+
+  public var phaseCount: Int { kernel.phases.count }
 
   /// Begins a loop and gives its counter and carried tiles; `closeLoop` ends it.
   public mutating func openLoop(_ initial: [TileValue]) -> (counter: TileValue, carried: [TileValue]) {

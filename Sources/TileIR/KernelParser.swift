@@ -155,12 +155,13 @@ private struct KernelParser {
   }
 
   private mutating func phase() throws(Diagnostic) {
+    let isBeside = accept(word: "beside")
     try expect(word: "grid")
     let grid = try list("(", ")") { parser throws(Diagnostic) in try parser.globalExpression() }
     values = [:]
     var body = Region()
     try region(&body)
-    kernel.phases.append(Phase(grid: grid, body: body))
+    kernel.phases.append(Phase(grid: grid, body: body, isBeside: isBeside))
   }
 
   private mutating func region(_ region: inout Region) throws(Diagnostic) {

@@ -47,7 +47,7 @@ extension AttentionSample {
         let schedule = try scheduled(graph)
         #expect(schedule.steps.count == 1, "\(schedule.text())")
         #expect(schedule.temporaries.isEmpty)
-        guard case .attention(let pattern)? = schedule.steps.first?.nest.form else {
+        guard case .attention(let pattern)? = schedule.steps.first?.nests.first?.form else {
           Issue.record("no attention: \(schedule.text())")
           continue
         }

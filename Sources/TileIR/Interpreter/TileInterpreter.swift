@@ -193,6 +193,7 @@ public struct TileInterpreter: Sendable {
       }
       count = product
     }
+    if !phase.isBeside { machine.endStage() }
     machine.beginPhase(number)
     let steps = program.phases[number]
     for instance in 0..<count {
@@ -205,6 +206,6 @@ public struct TileInterpreter: Sendable {
       for step in steps { try step(machine) }
     }
     machine.outcome.statistics.instances += count
-    machine.memory?.endPhase(instances: count)
+    machine.stageInstances += count
   }
 }

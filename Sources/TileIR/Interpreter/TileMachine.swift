@@ -43,6 +43,8 @@ final class TileMachine {
   var memory: TileMemory?
   var phase = 0
   var instance = 0
+  /// Instances of the phases before that this phase runs beside.
+  var stageInstances = 0
   var outcome = TileInterpreter.Outcome()
 
   struct FindingKey: Hashable {
@@ -77,6 +79,12 @@ final class TileMachine {
   }
 
   func beginPhase(_ number: Int) { phase = number }
+
+  /// A barrier: what was written is there for the phases behind.
+  func endStage() {
+    memory?.endPhase(instances: stageInstances)
+    stageInstances = 0
+  }
 
   // MARK: Tiles
 

@@ -127,7 +127,7 @@ struct AccessWalk: Sendable {
     _ coordinates: [Int]
   ) {
     let base = memory.phaseBase
-    let me = base &+ UInt32(truncatingIfNeeded: machine.instance) &+ 1
+    let me = base &+ UInt32(truncatingIfNeeded: machine.stageInstances &+ machine.instance) &+ 1
     let start = buffer.shadowStart + byte
     let conflict: Shadow.Conflict
     switch use {

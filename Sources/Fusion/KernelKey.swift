@@ -1,0 +1,114 @@
+// What decides a kernel's text, as a hash: groups of nests that differ in numbers of values and addresses only are equal.
+// Not the object cache's key, which is the text itself. Surprise: it saves the writing of equal kernels; a model of thirty
+// equal layers has each kernel written once.
+import Basics
+import GraphIR
+import TensorTypes
+
+extension NestGroup {
+  /// The launch buffers of the group's kernel, in order.
+  func buffers(_ nests: [LoopNest]) -> [(view: MemoryView, isOutput: Bool)] {
+    var seen: [BufferUse: Int] = [:]
+    var result: [(view: MemoryView, isOutput: Bool)] = []
+    func add(_ view: MemoryView, _ isOutput: Bool) {
+      if seen.updateValue(0, forKey: BufferUse(view: view, isOutput: isOutput)) == nil { result.append((view, isOutput)) }
+    }
+    for number in self.nests {
+      for value in nests[number].inputs.keys.sorted(by: { $0.id < $1.id }) {
+        if let view = nests[number].inputs[value] { add(view, false) }
+      }
+      for root in nests[number].roots { add(root.target, true) }
+    }
+    return result
+  }
+
+  private struct BufferUse: Hashable {
+    var view: MemoryView
+    var isOutput: Bool
+  }
+
+  /// Equal for groups whose kernels are equal.
+  func key(_ nests: [LoopNest], _ graph: Graph, _ context: SchedulingContext) -> StableHash {
+    var hash = StableHash()
+    var numbers: [BufferUse: Int] = [:]
+    for (i, buffer) in buffers(nests).enumerated() {
+      numbers[BufferUse(view: buffer.view, isOutput: buffer.isOutput)] = i
+      hash.combine(buffer.view.type)
+      hash.combine(buffer.view.strides)
+      // Large outputs may bypass the caches; what is an output of the graph decides it.
+      if case .output = buffer.view.source { hash.combine(byte: 1) } else { hash.combine(byte: 0) }
+    }
+    hash.combine(stages.map(\.count))
+    for number in self.nests {
+      let nest = nests[number]
+      let body = nest.body(graph)
+      var places: [Value: Int] = [:]
+      for (i, value) in body.enumerated() { places[value] = i }
+      hash.combine(body.count)
+      for value in body {
+        if let view = nest.inputs[value] {
+          hash.combine(byte: 2)
+          hash.combine(numbers[BufferUse(view: view, isOutput: false)] ?? -1)
+          continue
+        }
+        hash.combine(graph[value].primitive)
+        hash.combine(graph[value].operands.map { places[$0] ?? -1 })
+        hash.combine(graph.type(value))
+      }
+      nest.form.combine(into: &hash, places)
+      for axis in nest.axes {
+        hash.combine(axis.extent)
+        hash.combine(byte: axis.reduced ? 1 : 0)
+      }
+      for root in nest.roots {
+        hash.combine(places[root.value] ?? -1)
+        hash.combine(root.axes)
+        hash.combine(numbers[BufferUse(view: root.target, isOutput: true)] ?? -1)
+      }
+    }
+    return hash
+  }
+
+  /// A name that says what the kernel computes: the anchors and what comes behind them.
+  func label(_ nests: [LoopNest], _ graph: Graph) -> String {
+    var words: [String] = []
+    for number in self.nests {
+      let word: String
+      switch nests[number].form {
+      case .contraction(let value):
+        let after = nests[number].roots.contains { $0.value != value }
+        word = after ? "product_epilogue" : "product"
+      case .attention: word = "attention"
+      case .scatter: word = "scatter"
+      case .rows(let anchors):
+        let names = anchors.map { graph[$0].primitive.name }
+        word = anchors.count == 1 ? names[0] : "rows\(anchors.count)"
+      case .pointwise: word = nests[number].roots.contains { $0.box != nil } ? "write" : "map"
+      }
+      if words.last != word { words.append(word) }
+    }
+    return words.prefix(4).joined(separator: "_")
+  }
+}
+
+extension LoopNest.Form {
+  fileprivate func combine(into hash: inout StableHash, _ places: [Value: Int]) {
+    switch self {
+    case .pointwise: hash.combine(byte: 0)
+    case .rows(let anchors):
+      hash.combine(byte: 1)
+      hash.combine(anchors.map { places[$0] ?? -1 })
+    case .contraction(let value):
+      hash.combine(byte: 2)
+      hash.combine(places[value] ?? -1)
+    case .attention(let pattern):
+      hash.combine(byte: 3)
+      hash.combine([pattern.mix, pattern.scores, pattern.logits, pattern.maximum].map { places[$0] ?? -1 })
+      hash.combine(pattern.sum.map { places[$0] ?? -1 } ?? -2)
+      for factor in pattern.factors { hash.combine([places[factor.value] ?? -1, factor.divides ? 1 : 0]) }
+    case .scatter(let value):
+      hash.combine(byte: 4)
+      hash.combine(places[value] ?? -1)
+    }
+  }
+}
