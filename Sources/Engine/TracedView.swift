@@ -157,6 +157,6 @@ extension TracedStep {
 
 extension GraphBuilder {
   mutating func assign(_ base: Value, _ update: Value, starts: [Dim], steps: [Int]) throws(Diagnostic) -> Value {
-    throw Diagnostic(.compiler, "range writes come with the primitive")
+    try append(.assign(starts: starts, steps: steps), [base, update])
   }
 }
