@@ -57,7 +57,7 @@ package final class CPUExecutable: Executable {
       phases.append(
         Phase(
           function: unsafeBitCast(try function(phase.symbol), to: Function.self), grid: grid,
-          constantCount: constants.count == grid.count ? Self.instances(constants) : nil, 
+          constantCount: constants.count == grid.count ? Self.instances(constants) : nil,
           end: image.phases[(number + 1)...].firstIndex { !$0.isBeside } ?? image.phases.count))
     }
     self.image = image

@@ -43,7 +43,7 @@ extension ExecutableImage {
     guard version == Self.version else { throw ByteReader.broken("version \(version)") }
     guard let format = Format(rawValue: try reader.byte()) else { throw ByteReader.broken("an unknown code format") }
     self.init(name: try reader.text(), format: format, code: [], phases: [], bufferCount: 0, argumentCount: 0)
-    for _ in 0..<(try reader.count()) { 
+    for _ in 0..<(try reader.count()) {
       phases.append(Phase(symbol: try reader.text(), grid: try reader.dims(), isBeside: try reader.byte() == 1))
     }
     switch try reader.byte() {

@@ -11,7 +11,9 @@ extension NestGroup {
     var seen: [BufferUse: Int] = [:]
     var result: [(view: MemoryView, isOutput: Bool)] = []
     func add(_ view: MemoryView, _ isOutput: Bool) {
-      if seen.updateValue(0, forKey: BufferUse(view: view, isOutput: isOutput)) == nil { result.append((view, isOutput)) }
+      if seen.updateValue(0, forKey: BufferUse(view: view, isOutput: isOutput)) == nil {
+        result.append((view, isOutput))
+      }
     }
     for number in self.nests {
       for value in nests[number].inputs.keys.sorted(by: { $0.id < $1.id }) {
@@ -35,8 +37,8 @@ extension NestGroup {
       numbers[BufferUse(view: buffer.view, isOutput: buffer.isOutput)] = i
       hash.combine(buffer.view.type)
       hash.combine(buffer.view.strides)
-      // Large outputs may bypass the caches; what is an output of the graph decides it.
-      if case .output = buffer.view.source { hash.combine(byte: 1) } else { hash.combine(byte: 0) }
+      // Large outputs may bypass the caches: then it matters what is an output of the graph.
+      if context.streamsOutputs, case .output = buffer.view.source { hash.combine(byte: 1) }
     }
     hash.combine(stages.map(\.count))
     for number in self.nests {

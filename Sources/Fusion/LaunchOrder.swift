@@ -42,7 +42,8 @@ struct LaunchOrder {
       var readers: [Int] = []
     }
     var memory: [Schedule.BufferSource: Access] = [:]
-    let owners = Dictionary(context.donations.map { ($0.output, $0.parameter) }, uniquingKeysWith: { first, _ in first })
+    let owners = Dictionary(
+      context.donations.map { ($0.output, $0.parameter) }, uniquingKeysWith: { first, _ in first })
     func key(_ source: Schedule.BufferSource) -> Schedule.BufferSource {
       if case .output(let i) = source, let p = owners[i] { return .parameter(p) }
       return source

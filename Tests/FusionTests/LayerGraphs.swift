@@ -223,7 +223,8 @@ struct GPT2Prefill {
     let half = try builder.filled(ScalarConstant(.f32, 0.5), builder.shape(wide))
     let root = try builder.filled(ScalarConstant(.f32, 0.70710678), builder.shape(wide))
     let erf = try builder.append(.erf, builder.append(.multiply, wide, root))
-    let gelu = try builder.append(.multiplyAdd, builder.append(.multiply, wide, half), erf, builder.append(.multiply, wide, half))
+    let gelu = try builder.append(
+      .multiplyAdd, builder.append(.multiply, wide, half), erf, builder.append(.multiply, wide, half))
     x = try builder.append(.add, x, linear(gelu, "out\(layer)", h * d))
   }
 }

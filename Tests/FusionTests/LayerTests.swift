@@ -41,7 +41,6 @@ private func scheduled(_ graph: Graph, _ donations: [Donation] = []) throws -> S
   #expect(schedule.steps.count <= 8 * 4, "\(names)")
   #expect(Set(schedule.steps.map(\.kernel.text)).count <= 10, "\(names)")
   #expect(!schedule.refusals.contains { $0.reason == .readAfterWrite })
-  print("llama decode, 4 layers: \(names.count) kernels, \(Set(names).count) different: \(names)")
 }
 
 @Test func two_layers_of_gpt2_compute_what_their_graph_means() throws {
@@ -57,5 +56,4 @@ private func scheduled(_ graph: Graph, _ donations: [Donation] = []) throws -> S
   let names = schedule.steps.map(\.kernel.name)
   #expect(schedule.steps.count <= 8 * 4, "\(names)")
   #expect(Set(schedule.steps.map(\.kernel.text)).count <= 8, "\(names)")
-  print("gpt2, 4 layers: \(names.count) kernels, \(Set(names).count) different: \(names)")
 }
