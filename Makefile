@@ -16,7 +16,8 @@ demo: build
 	@scripts/fetch-models smollm2
 	@$(BIN) generate --model "$(MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf" --prompt "What is the capital of France?"
 
-test: setup
+test:
+	@scripts/setup browser
 	@scripts/fetch-models
 	swift build --build-tests
 	swift test --skip-build --quiet
@@ -30,3 +31,5 @@ bench: build
 	@scripts/fetch-models
 	swift build -c release --product AzulejoBench
 	@.build/release/AzulejoBench
+	@$(BIN) calibrate
+	@$(BIN) bench all --mode eager --mode compiled --checks Tests/Oracle/workload_checks.json

@@ -57,11 +57,18 @@ struct BenchCommand: ParsableCommand {
     }
     let recorded = try checks.map { path throws(Diagnostic) in try Workload.recordedChecks(path: path) }
     var differing: [String] = []
+    var failed: [String] = []
     let benchmark = Benchmark(ceilings: once ? nil : try Ceilings())
     for workload in try chosen {
       let modes = mode.isEmpty ? [.eager] : mode
       let outcomes = try benchmark.run(workload, modes: modes, budget: once ? nil : budget)
       for outcome in outcomes {
+        if let failure = outcome.failure {
+          failed.append("\(workload.name) \(outcome.mode.rawValue)")
+          Console.note("\(workload.name) \(outcome.mode.rawValue): \(failure)")
+          if json { Console.print("\(outcome.json)") }
+          continue
+        }
         var line = Self.line(outcome)
         if let check = recorded?[workload.name] {
           let agrees = outcome.agrees(with: check)
@@ -71,10 +78,14 @@ struct BenchCommand: ParsableCommand {
         show(line)
         if json { Console.print("\(outcome.json)") }
       }
-      if outcomes.count > 1, !once {
+      if outcomes.count > 1, !once, outcomes.allSatisfy({ $0.failure == nil }) {
         let verdict = Verdict(outcomes[1].samples, against: outcomes[0].samples)
         show("\(workload.name): \(modes[1].rawValue) against \(modes[0].rawValue): \(verdict)")
       }
+    }
+    guard failed.isEmpty else {
+      throw Diagnostic(
+        .compiler, "could not be run: \(failed.joined(separator: ", "))", remedy: "see the messages above")
     }
     guard differing.isEmpty else {
       throw Diagnostic(

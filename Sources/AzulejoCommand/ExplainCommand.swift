@@ -31,8 +31,9 @@ struct ExplainCommand: ParsableCommand {
     let workload = try Workload.named(workload)
     let modes: [Benchmark.Mode] = mode == .eager ? [.eager] : [mode, .eager]
     let outcomes = try Benchmark().run(workload, modes: modes, budget: 0.2)
+    if let failure = outcomes[0].failure { throw failure }
     let card = try Ceilings.storedCard()
-    let report = Report(outcomes[0], eager: outcomes.dropFirst().first, card: card)
+    let report = Report(outcomes[0], eager: outcomes.dropFirst().first { $0.failure == nil }, card: card)
     if let html {
       do { try Data(report.html.utf8).write(to: URL(filePath: html), options: .atomic) } catch {
         throw Diagnostic(

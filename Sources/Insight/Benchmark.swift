@@ -27,6 +27,8 @@ public struct Benchmark: Sendable {
     public var share: Double?
     /// Seconds that the first step took more than the second: tracing, code, finding it on disk.
     public var compileSeconds: Double
+    /// Why it could not run; all else is empty then.
+    public var failure: Diagnostic?
 
     /// Whether each output is what another system computed, within the workload's tolerance.
     public func agrees(with recorded: [Fingerprint]) -> Bool {
@@ -41,6 +43,11 @@ public struct Benchmark: Sendable {
     public var flops: Int { launches.reduce(0) { $0 + $1.cost.flops } }
 
     public var json: JSON {
+      if let failure {
+        return [
+          "workload": .string(workload.name), "mode": .string(mode.rawValue), "error": .string("\(failure)"),
+        ]
+      }
       func milliseconds(_ seconds: Double?) -> JSON { seconds.map { .number($0 * 1e3) } ?? .null }
       return [
         "workload": .string(workload.name), "mode": .string(mode.rawValue), "median_ms": milliseconds(time?.value),
@@ -78,12 +85,17 @@ public struct Benchmark: Sendable {
     let inputs: [Tensor]
     var outcome: Outcome
 
-    init(_ workload: Workload, _ mode: Mode) throws {
+    /// Several candidates may hold the same state: it is copied where it is written.
+    init(_ workload: Workload, _ mode: Mode, _ tensors: (state: [Tensor], inputs: [Tensor])) {
       function = Benchmark.function(workload, mode)
-      (state, inputs) = try workload.tensors()
+      (state, inputs) = tensors
       outcome = Outcome(
         workload: workload, mode: mode, time: nil, samples: [], fingerprints: [], launches: [], share: nil,
         compileSeconds: 0)
+    }
+
+    /// The first steps: what they compute, and the launches of one.
+    func begin() throws {
       var outputs: [Tensor] = []
       let first = try Stopwatch.seconds { outputs = try function(&state, inputs) }
       outcome.fingerprints = try outputs.map { try Fingerprint(of: $0) }
@@ -107,11 +119,18 @@ public struct Benchmark: Sendable {
     }
   }
 
-  /// Runs `workload` in each mode, the modes in turns.
+  /// Runs `workload` in each mode, the modes in turns. A mode that cannot run it has a failure in its outcome.
   /// - Parameter budget: seconds for all of them; nil only runs them once and counts.
   public func run(_ workload: Workload, modes: [Mode], budget: Double?) throws -> [Outcome] {
-    let candidates = try modes.map { try Candidate(workload, $0) }
-    guard let budget else { return candidates.map(\.outcome) }
+    let all = try { () throws -> [Candidate] in
+      let tensors = try workload.tensors()
+      return modes.map { Candidate(workload, $0, tensors) }
+    }()
+    for candidate in all {
+      do { try candidate.begin() } catch let error as Diagnostic { candidate.outcome.failure = error }
+    }
+    let candidates = all.filter { $0.outcome.failure == nil }
+    guard let budget, !candidates.isEmpty else { return all.map(\.outcome) }
     var bodies = candidates.map { candidate in { try candidate.step() } }
     /// What the machine is measured with, and how much of it the workload needs.
     var loads: [(load: Ceilings.Load, needed: Int)] = []
@@ -133,7 +152,7 @@ public struct Benchmark: Sendable {
       candidate.outcome.time = time
       candidate.outcome.share = needed.map { $0 / time.value }
     }
-    return candidates.map(\.outcome)
+    return all.map(\.outcome)
   }
 }
 

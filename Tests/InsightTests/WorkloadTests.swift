@@ -82,6 +82,13 @@ import Testing
     #expect(json["median_ms"]?.isNull == true)
   }
 
+  @Test func compiled_and_eager_compute_the_same_from_the_same_state() throws {
+    let outcomes = try Benchmark().run(Self.counting, modes: [.eager, .compiled], budget: nil)
+    #expect(outcomes.allSatisfy { $0.failure == nil })
+    #expect(outcomes[0].fingerprints == outcomes[1].fingerprints)
+    #expect(outcomes[1].kernels > 0 && outcomes[1].kernels <= outcomes[0].kernels)
+  }
+
   @Test func a_timed_outcome_has_an_interval_and_a_share() throws {
     let outcome = try #require(
       try Benchmark(ceilings: Ceilings()).run(Self.counting, modes: [.eager], budget: 0.001).first)
@@ -91,11 +98,13 @@ import Testing
     #expect(try #require(outcome.share) > 0)
   }
 
-  @Test func a_step_that_fails_says_so() {
+  @Test func a_step_that_fails_says_so() throws {
     let broken = Workload(
       "broken", "", read: 1, written: 1, flops: 1, make: { ([], [Tensor.zeros(2), Tensor.zeros(3)]) }
     ) { _, inputs in [inputs[0] + inputs[1]] }
-    #expect(throws: Diagnostic.self) { try Benchmark().run(broken, modes: [.eager], budget: nil) }
+    let outcomes = try Benchmark().run(broken, modes: [.eager, .compiled], budget: 0.001)
+    #expect(outcomes.map { $0.failure?.kind } == [.shape, .shape])
+    #expect(outcomes.allSatisfy { $0.json["error"]?.string != nil && $0.time == nil })
   }
 
   @Test func packed_weights_are_their_codes_times_their_scales() throws {
