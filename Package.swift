@@ -61,7 +61,7 @@ let package = Package(
     layer("Conformance", ["Capture", "Formats"]),  // runs recorded cases of another system
     layer("Capture", ["Tensors"]),
     // 8
-    layer("LanguageModels", ["Tensors", "Formats", "Tokenizers"]),
+    layer("LanguageModels", ["Capture", "Formats", "Tokenizers"]),
     layer("Insight", ["Capture"]),  // roofline, machine card, benchmark statistics, reports
     layer("Azulejo", ["Capture", "Formats", "LanguageModels", "Insight"]),
     .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", "Insight", arguments]),

@@ -170,8 +170,10 @@ public struct BertEncoder: Sendable {
     let firstType = Tensor(try type.view.sliced(0, start: 0, count: 1))
     var x = try normalized([words.gathering(Tensor(ids.map { Int64($0) })), places, firstType], norm)
     for layer in layers {
-      let mixed = try ModelOperations.attention(
-        heads(layer.query, x), heads(layer.key, x), heads(layer.value, x), start: nil)
+      let (q, k, v) = (try heads(layer.query, x), try heads(layer.key, x), try heads(layer.value, x))
+      let mixed =
+        try Trace.current == nil
+        ? ModelOperations.attention(q, k, v, start: nil) : ModelOperations.capturedAttention(q, k, v, start: nil)
       x = try normalized([layer.output.weight(mixed), layer.output.bias, x], layer.attentionNorm)
       let wide = try ModelOperations.gelu(layer.up.weight(x), bias: layer.up.bias)
       x = try normalized([layer.down.weight(wide), layer.down.bias, x], layer.norm)

@@ -1,6 +1,7 @@
 // Keys and values of the tokens so far: buffers of a fixed capacity and a length that grows.
 // Not part of the model. Surprise: a copy of a cache is O(1); the first write after it copies everything.
 import Basics
+import Capture
 import Engine
 import Tensors
 import TensorTypes
@@ -18,9 +19,9 @@ public struct KVCache: Sendable {
   /// Tokens held.
   public internal(set) var length: Dim = 0
   /// Tokens that fit.
-  public let capacity: Int
-  private let cosine: Tensor
-  private let sine: Tensor
+  public private(set) var capacity: Int
+  private var cosine: Tensor
+  private var sine: Tensor
 
   /// An empty cache for `model`.
   ///
@@ -34,7 +35,7 @@ public struct KVCache: Sendable {
         remedy: "shorten the prompt or ask for fewer tokens")
     }
     self.capacity = capacity
-    memory = Tensor(try Engine.current.allocate(.f32, [c.layers, 2, capacity, c.keyHeads, c.headWidth]))
+    memory = Tensor(try Engine.current.memory(.f32, [c.layers, 2, capacity, c.keyHeads, c.headWidth]))
     // Angles in Double: at position 8000 a Float angle is off by 5e-4.
     let half = c.headWidth / 2
     let frequencies = (0..<half).map { pow(c.rotaryBase, -2 * Double($0) / Double(c.headWidth)) }
@@ -56,24 +57,34 @@ public struct KVCache: Sendable {
   /// Writes a layer's new rows [tokens, key heads, width] in place, and gives all its rows so far.
   mutating func append(_ keys: Tensor, _ values: Tensor, layer: Int) throws(Diagnostic) -> (Tensor, Tensor) {
     try memory.makeUnique()
-    let start = try length.value
+    let start = try length.sizeAtHand
     let all = try memory.view
     func write(_ new: Tensor, _ part: Int) throws(Diagnostic) -> Tensor {
-      let rows = TensorView(
-        all.storage, offset: all.offset + (layer * all.strides[0] + part * all.strides[1]) * all.dtype.size, all.dtype,
-        extents: Array(all.extents[2...]))
-      let count = try new.view.extents[0]
-      try Tensor.copy(new.view, into: rows.sliced(0, start: start, count: count))
-      return Tensor(rows.sliced(0, start: 0, count: start + count))
+      let rows = all.sliced(0, start: layer, count: 1).removing(0).sliced(0, start: part, count: 1).removing(0)
+      let view = try new.view
+      let (count, dim) = (view.extents[0], new.shape[0])
+      try Tensor.copy(view, into: rows.sliced(0, start: start, count: count, dims: (length, dim)))
+      return Tensor(rows.sliced(0, start: 0, count: start + count, dims: (0, length + dim)))
     }
     return (try write(keys, 0), try write(values, 1))
   }
 
   /// Rotation tables of `count` positions from `start`.
-  func rotary(_ start: Int, _ count: Int) throws(Diagnostic) -> (Tensor, Tensor) {
-    (
-      Tensor(try cosine.view.sliced(0, start: start, count: count)),
-      Tensor(try sine.view.sliced(0, start: start, count: count))
-    )
+  func rotary(_ start: Dim, _ count: Dim) throws(Diagnostic) -> (Tensor, Tensor) {
+    func part(_ table: Tensor) throws(Diagnostic) -> Tensor {
+      Tensor(
+        try table.view.sliced(0, start: start.sizeAtHand, count: count.sizeAtHand, dims: (start, count)))
+    }
+    return (try part(cosine), try part(sine))
+  }
+}
+
+extension KVCache: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    v("memory", &memory, .state)
+    v("length", &length)
+    v("capacity", &capacity)
+    v("cosine", &cosine, .state)
+    v("sine", &sine, .state)
   }
 }

@@ -128,15 +128,25 @@ public struct Llama: Sendable {
   ///   - cache: what the model remembers so far; grows by the tokens.
   /// - Throws: a Diagnostic if the cache is full or an id is outside the vocabulary.
   public func callAsFunction(_ tokens: [Int32], _ cache: inout KVCache) throws(Diagnostic) -> Tensor {
+    try self(Tensor(tokens.map { Int64($0) }), &cache)
+  }
+
+  /// As ``callAsFunction(_:_:)-([Int32],_)`` for ids in a tensor (i64, rank 1): what `compile` captures, for all positions
+  /// and lengths at once.
+  public func callAsFunction(_ tokens: Tensor, _ cache: inout KVCache) throws(Diagnostic) -> Tensor {
     let c = configuration
-    let start = try cache.length.value
-    guard !tokens.isEmpty, start + tokens.count <= cache.capacity else {
+    let ids = try tokens.view
+    guard ids.rank == 1, ids.dtype == .i64, ids.extents[0] > 0 else {
+      throw Diagnostic(.argument, "tokens \(ids.dtype)\(ids.extents)", remedy: "give at least one id as i64 of rank 1")
+    }
+    let (count, size, start) = (tokens.shape[0], ids.extents[0], cache.length)
+    guard start + count <= cache.capacity else {
       throw Diagnostic(
-        .argument, "\(tokens.count) tokens after \(start) do not fit a cache of \(cache.capacity)",
+        .argument, "\(size) tokens after \(try start.sizeAtHand) do not fit a cache of \(cache.capacity)",
         remedy: "make the cache larger, at most the model's context of \(c.context)")
     }
-    let (cosine, sine) = try cache.rotary(start, tokens.count)
-    var x = try embedding.gathering(Tensor(tokens.map { Int64($0) }))
+    let (cosine, sine) = try cache.rotary(start, count)
+    var x = try embedding.gathering(tokens)
     for (i, layer) in layers.enumerated() {
       let h = try ModelOperations.rmsNorm(x, weight: layer.attentionNorm, epsilon: c.epsilon)
       var parts = [try layer.query(h), try layer.key(h), try layer.value(h)]
@@ -144,20 +154,23 @@ public struct Llama: Sendable {
         for p in parts.indices { parts[p] = try ModelOperations.sum(parts[p], biases[p]) }
       }
       func heads(_ x: Tensor, _ count: Int) throws(Diagnostic) -> Tensor {
-        try x.reshaped(to: [tokens.count, count, c.headWidth])
+        try x.reshaped(to: [size, count, c.headWidth])
       }
       let q = try ModelOperations.rotated(
         heads(parts[0], c.heads), cosine: cosine, sine: sine, layout: c.rotaryLayout)
       let k = try ModelOperations.rotated(
         heads(parts[1], c.keyHeads), cosine: cosine, sine: sine, layout: c.rotaryLayout)
       let (keys, values) = try cache.append(k, heads(parts[2], c.keyHeads), layer: i)
-      let mixed = try ModelOperations.attention(q, keys, values, start: start)
+      let mixed =
+        try Trace.current == nil
+        ? ModelOperations.attention(q, keys, values, start: start.value)
+        : ModelOperations.capturedAttention(q, keys, values, start: start)
       x = try ModelOperations.sum(x, layer.output(mixed))
       let f = try ModelOperations.rmsNorm(x, weight: layer.feedForwardNorm, epsilon: c.epsilon)
       x = try ModelOperations.sum(x, layer.down(ModelOperations.gated(layer.gate(f), layer.up(f))))
     }
-    cache.length += Dim(tokens.count)
-    let last = Tensor(try x.view.sliced(0, start: tokens.count - 1, count: 1))
+    cache.length += count
+    let last = Tensor(try x.view.sliced(0, start: size - 1, count: 1, dims: (count - 1, 1)))
     return try output(ModelOperations.rmsNorm(last, weight: norm, epsilon: c.epsilon)).reshaped(to: [-1])
   }
 }

@@ -98,7 +98,6 @@ enum ModelOperations {
     _ x: Tensor, cosine: Tensor, sine: Tensor, layout: RotaryLayout
   ) throws(Diagnostic) -> Tensor {
     let source = try x.view
-    let result = try Engine.current.allocate(.f32, source.extents)
     let half = source.extents[2] / 2
     func pair(_ view: TensorView, _ which: Int) -> TensorView {
       switch layout {
@@ -108,9 +107,20 @@ enum ModelOperations {
     }
     let extents = [source.extents[0], source.extents[1], half]
     let tables = [try cosine.view, try sine.view].map { $0.inserting(1).expanded(to: extents) }
+    let operands = [pair(source, 0), pair(source, 1)] + tables
+    if Trace.current != nil {
+      // Joined as values: whoever reads them may rotate on the fly.
+      let made = try Engine.current.runPointwise(
+        rotation, operands.map { .tensor($0) }, [.fresh(.f32, extents), .fresh(.f32, extents)])
+      switch layout {
+      case .interleaved:
+        return try Tensor.concatenated(made.map { Tensor($0.inserting(3)) }, axis: 3).reshaped(to: source.extents)
+      case .halves: return Tensor.concatenated(made.map { Tensor($0) }, axis: 2)
+      }
+    }
+    let result = try Engine.current.allocate(.f32, source.extents)
     _ = try Engine.current.runPointwise(
-      rotation, [.tensor(pair(source, 0)), .tensor(pair(source, 1)), .tensor(tables[0]), .tensor(tables[1])],
-      [.existing(pair(result, 0)), .existing(pair(result, 1))])
+      rotation, operands.map { .tensor($0) }, [.existing(pair(result, 0)), .existing(pair(result, 1))])
     return Tensor(result)
   }
 }

@@ -54,21 +54,16 @@ struct QuantizedWeight: Sendable {
     }
     let engine = try Engine.current
     let tokens = view.extents[0]
-    let result = try engine.allocate(.f32, [tokens, rows])
-    var runs = view
-    runs.extents = [tokens, blocks, programs.count, programs.length]
-    runs.strides = TensorView.contiguousStrides(runs.extents)
+    let runs = try x.reshaped(to: [tokens, blocks, programs.count, programs.length]).view
     if tokens == 1 {
-      runs.extents.removeFirst()
-      runs.strides.removeFirst()
-      var row = result
-      (row.extents, row.strides) = ([rows], [1])
-      _ = try engine.run(programs.vector, [.tensor(bytes)] + factors + [.tensor(runs)], [.existing(row)])
-    } else {
-      // The weight is the left operand, so that it is decoded along its own rows; the result is written transposed.
-      let transposed = result.permuted([1, 0])
-      _ = try engine.run(programs.matrix, [.tensor(bytes)] + factors + [.tensor(runs)], [.existing(transposed)])
+      let operands = [.tensor(bytes)] + factors + [.tensor(runs.removing(0))]
+      let row = try engine.run(programs.vector, operands, [.fresh(.f32, [rows])])
+      return try Tensor(row[0]).reshaped(to: [1, rows])
     }
+    // The weight is the left operand, so that it is decoded along its own rows; the result is written transposed.
+    let result = try engine.allocate(.f32, [tokens, rows])
+    let transposed = result.permuted([1, 0])
+    _ = try engine.run(programs.matrix, [.tensor(bytes)] + factors + [.tensor(runs)], [.existing(transposed)])
     return Tensor(result)
   }
 
@@ -77,6 +72,7 @@ struct QuantizedWeight: Sendable {
     let engine = try Engine.current
     let view = try indices.view
     let count = view.elementCount
+    if Trace.current != nil { return try capturedGathering(view, count) }
     let result = try engine.allocate(.f32, [count, columns])
     for (number, program) in programs.gathers.enumerated() {
       let first = number * Programs.gatheredRuns
@@ -90,6 +86,19 @@ struct QuantizedWeight: Sendable {
       _ = try engine.run(program, [.tensor(bytes)] + factors + [.tensor(view)], runs)
     }
     return Tensor(result)
+  }
+
+  /// As ``gathering(_:)`` while a function is captured: the runs are values, joined.
+  private func capturedGathering(_ view: TensorView, _ count: Int) throws(Diagnostic) -> Tensor {
+    var runs: [Tensor] = []
+    for (number, program) in programs.gathers.enumerated() {
+      let first = number * Programs.gatheredRuns
+      let shape = Destination.fresh(.f32, [count, blocks, programs.length])
+      let destinations = (first..<min(first + Programs.gatheredRuns, programs.count)).map { _ in shape }
+      let made = try Engine.current.run(program, [.tensor(bytes)] + factors + [.tensor(view)], destinations)
+      runs += made.map { Tensor($0.inserting(2)) }
+    }
+    return try Tensor.concatenated(runs, axis: 2).reshaped(to: [count, columns])
   }
 
   /// All rows decoded.
