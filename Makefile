@@ -21,6 +21,7 @@ test:
 	@scripts/fetch-models
 	swift build --build-tests
 	swift test --skip-build --quiet
+	.build/debug/azulejo bench all --once --mode compiled --limits Tests/Oracle/kernel_limits.json
 
 check: setup
 	swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift

@@ -3,6 +3,7 @@
 // program can make the same and compare `check`.
 import ArgumentParser
 import Basics
+import Foundation
 import Insight
 
 struct BenchCommand: ParsableCommand {
@@ -18,6 +19,7 @@ struct BenchCommand: ParsableCommand {
         azulejo bench pw_gelu nr_softmax
         azulejo bench gpt2_fwd --mode eager --json
         azulejo bench all --once --checks Tests/Oracle/workload_checks.json
+        azulejo bench all --once --mode compiled --limits Tests/Oracle/kernel_limits.json
         azulejo bench --list
       """)
 
@@ -33,6 +35,12 @@ struct BenchCommand: ParsableCommand {
     help: ArgumentHelp(
       "Compare with what another system computed; fail if anything differs.", valueName: "FILE.json"))
   var checks: String?
+  @Option(
+    help: ArgumentHelp(
+      "Compare kernels and bytes with what is recorded; fail if they are worse.", valueName: "FILE.json"))
+  var limits: String?
+  @Flag(help: "Record kernels and bytes in the file of --limits instead of comparing.")
+  var update = false
   @Flag(help: "List the workloads and leave.")
   var list = false
   @Flag(help: "Print one JSON object for each workload and mode on standard output, everything else on standard error.")
@@ -47,6 +55,9 @@ struct BenchCommand: ParsableCommand {
 
   func validate() throws {
     guard list || !workloads.isEmpty else { throw ValidationError("name workloads, or all, or --list") }
+    guard !update || limits != nil && mode.count < 2 else {
+      throw ValidationError("--update needs --limits and one mode")
+    }
     guard budget > 0, budget.isFinite else { throw ValidationError("--budget \(budget): give seconds above 0") }
   }
 
@@ -56,6 +67,10 @@ struct BenchCommand: ParsableCommand {
       return
     }
     let recorded = try checks.map { path throws(Diagnostic) in try Workload.recordedChecks(path: path) }
+    var known = try limits.map { path throws(Diagnostic) in
+      update && !FileManager.default.fileExists(atPath: path) ? KernelLimits() : try KernelLimits(path: path)
+    }
+    var complaints: [String] = []
     var differing: [String] = []
     var failed: [String] = []
     let benchmark = Benchmark(ceilings: once ? nil : try Ceilings())
@@ -76,12 +91,29 @@ struct BenchCommand: ParsableCommand {
           if !agrees { differing.append("\(workload.name) \(outcome.mode.rawValue)") }
         }
         show(line)
+        if update {
+          known?.limits[workload.name] = .init(kernels: outcome.kernels, bytes: outcome.bytes)
+        } else if let complaint = known?.complaint(about: outcome) {
+          complaints.append(complaint)
+        } else if known?.isBetter(outcome) == true {
+          Console.note("\(workload.name) is better than recorded: --update says so in the file")
+        }
         if json { Console.print("\(outcome.json)") }
       }
       if outcomes.count > 1, !once, outcomes.allSatisfy({ $0.failure == nil }) {
         let verdict = Verdict(outcomes[1].samples, against: outcomes[0].samples)
         show("\(workload.name): \(modes[1].rawValue) against \(modes[0].rawValue): \(verdict)")
       }
+    }
+    if update, let limits, let known {
+      do { try Data(known.text.utf8).write(to: URL(filePath: limits), options: .atomic) } catch {
+        throw Diagnostic(.file, "\(limits) cannot be written: \(error.localizedDescription)")
+      }
+    }
+    guard complaints.isEmpty else {
+      throw Diagnostic(
+        .compiler, complaints.joined(separator: "; "),
+        remedy: "if that is meant, run the same command with --update and commit the file")
     }
     guard failed.isEmpty else {
       throw Diagnostic(

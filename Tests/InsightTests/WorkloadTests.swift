@@ -50,6 +50,19 @@ import Testing
     #expect(try mix("decode_f32") == [1, 0])
   }
 
+  @Test func small_compiled_workloads_take_no_more_kernels_and_bytes_than_recorded() throws {
+    let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Oracle/kernel_limits.json").path
+    let limits = try KernelLimits(path: path)
+    for name in ["mm_512_f32", "mm_512_bf16", "mm_mlp", "nr_layernorm", "nr_rmsnorm"] {
+      let outcome = try #require(
+        try Benchmark().run(Workload.named(name), modes: [.compiled], budget: nil).first)
+      #expect(outcome.failure == nil)
+      #expect(limits.complaint(about: outcome) == nil)
+    }
+    #expect(limits.limits["nr_layernorm"]?.kernels == 1 && limits.limits["nr_rmsnorm"]?.kernels == 1)
+  }
+
   /// State counts the steps; the output is its sum with the input.
   private static let counting = Workload(
     "counting", "", read: 8, written: 4, flops: 1, make: { ([Tensor.zeros(64)], [Tensor.ones(64)]) }

@@ -41,6 +41,20 @@ import Testing
     try azulejo(Self.quick + ["--checks", list]).expectRefusal(1, "list.json")
   }
 
+  @Test func more_kernels_than_recorded_are_refused() throws {
+    let scratch = try ScratchFolder()
+    let path = scratch.path("limits.json")
+    let compiled = Self.quick + ["--mode", "compiled", "--limits", path]
+    try azulejo(compiled).expectRefusal(1, "limits.json")
+    #expect(try azulejo(compiled + ["--update"]).code == 0)
+    #expect(try azulejo(compiled).code == 0)
+    _ = try scratch.write("{\"mm_512_f32\": {\"kernels\": 0, \"bytes\": 1}}".utf8, "limits.json")
+    try azulejo(compiled).expectRefusal(1, "recorded are 0 and 1", "--update")
+    _ = try scratch.write("{\"mm_512_f32\": {\"kernels\": 9, \"bytes\": 1000000000}}".utf8, "limits.json")
+    let better = try azulejo(compiled)
+    #expect(better.code == 0 && better.errors.contains("better than recorded"), "\(better)")
+  }
+
   @Test func a_kept_card_gives_verdicts_and_a_page() throws {
     let scratch = try ScratchFolder()
     let environment = ["AZULEJO_CACHE": scratch.path("cache")]
