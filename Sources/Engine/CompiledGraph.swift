@@ -140,6 +140,7 @@ extension Engine {
   /// Schedules and compiles a graph whose symbols are its launch arguments.
   package func compile(_ graph: Graph) throws(Diagnostic) -> CompiledGraph {
     try Stage.show(.graph, kernel: graph.name) { graph.description }
+    let graph = try graph.optimized()
     let context = SchedulingContext(target: backend.target)
     let schedule = try Fuser.schedule(graph, context)
     try Stage.show(.fusion, kernel: graph.name) { schedule.text() }

@@ -15,6 +15,15 @@ extension Graph {
   }
 }
 
+extension Graph {
+  /// What one local rule makes of a node on its new operands; nil: no rule holds.
+  func simplification(
+    of node: GraphNode, _ operands: [Value], _ builder: inout GraphBuilder
+  ) throws(Diagnostic) -> Value? {
+    try Simplifier(node: node, operands: operands).replacement(&builder)
+  }
+}
+
 private struct Simplifier {
   let node: GraphNode
   let operands: [Value]
@@ -55,6 +64,7 @@ private struct Simplifier {
   }
 
   private func pointwise(_ payload: Payload, _ builder: inout GraphBuilder) throws(Diagnostic) -> Value? {
+    if operands.count == 2 { return neutral(builder) }
     guard operands.count == 1 else { return nil }
     let inner = source(operands[0], builder)
     if case .dtype(let dtype) = payload {
@@ -69,6 +79,25 @@ private struct Simplifier {
     }
     let isInvolution = node.primitive == .negate || node.primitive == .not
     return isInvolution && inner.primitive == node.primitive ? inner.operands[0] : nil
+  }
+
+  /// The other operand of x * 1, x / 1, and, for integers, x + 0 and x - 0. (For floats -0 + 0 is 0.)
+  private func neutral(_ builder: GraphBuilder) -> Value? {
+    func number(_ value: Value) -> Double? {
+      var node = source(value, builder)
+      while case .broadcast = node.primitive { node = source(node.operands[0], builder) }
+      guard case .constant(let constant) = node.primitive else { return nil }
+      return constant.doubleValue
+    }
+    let isInteger = node.type.dtype.isInteger
+    switch node.primitive.name {
+    case "multiply": return number(operands[1]) == 1 ? operands[0] : number(operands[0]) == 1 ? operands[1] : nil
+    case "divide": return number(operands[1]) == 1 ? operands[0] : nil
+    case "add" where isInteger:
+      return number(operands[1]) == 0 ? operands[0] : number(operands[0]) == 0 ? operands[1] : nil
+    case "subtract" where isInteger: return number(operands[1]) == 0 ? operands[0] : nil
+    case _: return nil
+    }
   }
 
   private func reindexed(_ payload: Payload, _ builder: inout GraphBuilder) throws(Diagnostic) -> Value? {
@@ -91,7 +120,11 @@ private struct Simplifier {
       return both == Array(both.indices) ? inner.operands[0] : try builder.append(.permute(both), inner.operands)
     case .slice(let starts, let counts, let steps):
       let isWhole = counts == builder.shape(operand).dims && starts.allSatisfy { $0.isKnown(0) }
-      return isWhole && steps.allSatisfy { $0 == 1 } ? operand : nil
+      if isWhole && steps.allSatisfy({ $0 == 1 }) { return operand }
+      guard case .slice(let first, _, let strides) = inner.primitive else { return nil }
+      let moved = starts.indices.map { first[$0] + starts[$0] * strides[$0] }
+      return try builder.append(
+        .slice(starts: moved, counts: counts, steps: zip(steps, strides).map { $0 * $1 }), inner.operands)
     case .pad(let low, let high): return (low + high).allSatisfy { $0.isKnown(0) } ? operand : nil
     case .axis: return operands.count == 1 ? operand : nil
     case .none, .number, .constant, .iota, .dtype, .windows, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,

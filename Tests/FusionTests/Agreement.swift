@@ -74,8 +74,11 @@ struct AgreementCase {
   }
 
   /// The first element in which they differ by more than rounding in another order explains.
-  func disagreement(target: TargetDescription = .x86Version4, donations: [Donation] = []) throws -> String? {
-    let (expected, actual) = (try reference(), try kernels(target: target, donations: donations))
+  func disagreement(
+    with reference: [ReferenceTensor]? = nil, target: TargetDescription = .x86Version4, donations: [Donation] = []
+  ) throws -> String? {
+    let expected = try reference ?? self.reference()
+    let actual = try kernels(target: target, donations: donations)
     for (number, (x, y)) in zip(expected, actual).enumerated() {
       if x.extents != y.extents { return "output \(number): extents \(y.extents), not \(x.extents)" }
       for (i, (a, b)) in zip(x.elements, y.elements).enumerated() where !isClose(a, b, x.dtype) {

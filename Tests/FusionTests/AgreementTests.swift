@@ -34,5 +34,9 @@ private func randomCase(_ graph: Graph, seed: Int, extent: Int) throws -> Agreem
     guard (try? sample.reference()) != nil else { return }
     let difference = try sample.disagreement()
     #expect(difference == nil, "\(graph)")
+    let optimized = try graph.optimized().verified()
+    let again = AgreementCase(graph: optimized, parameters: sample.parameters, arguments: sample.arguments)
+    let expected = try sample.reference()
+    #expect(try again.disagreement(with: expected) == nil, "\(graph)\n\(optimized)")
   }
 }

@@ -32,6 +32,9 @@ private func scheduled(_ graph: Graph, _ donations: [Donation] = []) throws -> S
   let sample = AgreementCase(graph: graph, parameters: try values(graph, [3]), arguments: [3])
   let difference = try sample.disagreement(donations: donatedCache)
   #expect(difference == nil)
+  let optimized = AgreementCase(graph: try graph.optimized(), parameters: sample.parameters, arguments: [3])
+  let second = try optimized.disagreement(with: sample.reference(), donations: donatedCache)
+  #expect(second == nil)
 }
 
 @Test func a_layer_of_llama_decode_is_at_most_eight_kernels_and_layers_share_them() throws {
