@@ -1,39 +1,154 @@
-// Attention by scaled dot products: two products and one masked softmax.
-// Surprise: a query that sees no key gives zeros, not NaN.
+// Attention by scaled dot products in one launch: Fusion tiles the whole graph so that no scores are in memory.
+// Not the tiling. Surprise: a query that sees no key gives zeros, not NaN.
 import Basics
 import Engine
 import GraphIR
+import Scalars
 import TensorTypes
 
-private enum Attention {
-  /// Softmax of scores; a row of -infinity gives zeros.
-  private static func weights(_ x: Term) -> [Term] {
-    let peak = x.max()
-    let e = (x - (peak .== -.infinity).select(0, peak)).exp()
-    let sum = e.sum()
-    return [e / (sum .== 0).select(1, sum)]
+/// softmax(query · keyᵀ · scale, masked) · value on views whose leading axes meet, as one program.
+package struct ScaledAttention {
+  package enum Mask {
+    case none
+    /// Query i sees the keys 0...(start + i).
+    case causal(start: Int)
+    /// Broadcasts to [.., queries, keys]; bool: which keys are seen, else what is added to the scores.
+    case given(TensorView)
   }
-  /// Operands: scores, the scale.
-  static let plain = RowOperation("attention") { x in weights(x[0] * x[1]) }
-  /// Operands: scores, the scale, what is added.
-  static let biased = RowOperation("attention biased") { x in weights(x[0] * x[1] + x[2]) }
-  /// Operands: scores, the scale, whether a key is seen.
-  static let masked = RowOperation("attention masked") { x in
-    weights((x[2] .!= 0).select(x[0] * x[1], -.infinity))
+
+  private static let programs = ProgramTable()
+
+  /// What an axis before the last two is: of all operands, of the query, or of key and value.
+  private enum Part: Int { case shared, query, key }
+
+  /// Axes of one program: how many of each part come before [queries or keys, width].
+  private struct Layout {
+    var shared: Int
+    var query: Int
+    var key: Int
+    var isCausal = false
+    var maskRank: Int?
+
+    // Labels: 0 width, 1 width of the values, 2 queries, 3 keys, then the parts.
+    var sharedLabels: [Int] { (0..<shared).map { 4 + $0 } }
+    var queryLabels: [Int] { (0..<query).map { 4 + shared + $0 } }
+    var keyLabels: [Int] { (0..<key).map { 4 + shared + query + $0 } }
+    var axes: [[Int]] {
+      var axes = [sharedLabels + queryLabels + [2, 0], sharedLabels + keyLabels + [3, 0]]
+      axes += [sharedLabels + keyLabels + [3, 1], []]
+      if isCausal { axes.append([]) }
+      if maskRank != nil { axes.append(sharedLabels + queryLabels + [2] + keyLabels + [3]) }
+      return axes
+    }
   }
-  /// Operands: scores, the scale, numbers of queries and of keys.
-  static let causal = RowOperation("attention causal") { x in
-    weights((x[3] .<= x[2]).select(x[0] * x[1], -.infinity))
+
+  /// query [.., queries, width], key [.., keys, width], value [.., keys, out], all of one rank, whose leading axes are
+  /// equal or 1; `result` [.., queries, out] is written.
+  package static func run(
+    _ query: TensorView, _ key: TensorView, _ value: TensorView, mask: Mask, scale: Double, into result: TensorView
+  ) throws(Diagnostic) {
+    let lead = result.rank - 2
+    var parts: [[Int]] = [[], [], []]
+    var (k, v) = (key, value)
+    for axis in 0..<lead where result.extents[axis] != 1 {
+      let hasQuery = query.extents[axis] != 1
+      let hasKey = k.extents[axis] != 1 || v.extents[axis] != 1
+      parts[(hasQuery && hasKey ? Part.shared : hasQuery ? .query : .key).rawValue].append(axis)
+      // Key and value are read together: one that lacks an axis repeats.
+      if k.extents[axis] != v.extents[axis] {
+        k = repeated(k, axis, result.extents[axis])
+        v = repeated(v, axis, result.extents[axis])
+      }
+    }
+    let (shared, ofQuery, ofKey) = (parts[0], parts[1], parts[2])
+    var layout = Layout(shared: shared.count, query: ofQuery.count, key: ofKey.count)
+    let compute = result.dtype.computeDType
+    var operands: [Operand] = [
+      .tensor(query.permuted(shared + ofQuery + [lead, lead + 1])),
+      .tensor(k.permuted(shared + ofKey + [lead, lead + 1])), .tensor(v.permuted(shared + ofKey + [lead, lead + 1])),
+      .scalar(ScalarOperand(ScalarConstant(compute, scale))),
+    ]
+    switch mask {
+    case .none: break
+    case .causal(let start):
+      layout.isCausal = true
+      operands.append(.scalar(ScalarOperand(.i64, bits: Int64(start))))
+    case .given(let view):
+      let target = Array(result.extents[..<lead]) + [query.extents[lead], k.extents[lead]]
+      let order = shared + ofQuery + [lead] + ofKey + [lead + 1]
+      layout.maskRank = order.count
+      operands.append(.tensor(view.expanded(to: target).permuted(order)))
+    }
+    // The heads that share a key are the rows of the tiles where there is one query: their number is part of the code.
+    let rows = query.extents[lead] == 1 ? ofQuery.map { query.extents[$0] } : []
+    let name =
+      "attention \(layout.shared) \(layout.query) \(layout.key) of width \(query.extents[lead + 1]) "
+      + "and \(v.extents[lead + 1])\(layout.isCausal ? " causal" : "")\(layout.maskRank == nil ? "" : " masked")"
+      + (rows.isEmpty ? "" : " rows \(rows)")
+    let program = programs.program(name) {
+      let fixed: Set<Int> = Set([0, 1] + (rows.isEmpty ? [] : layout.queryLabels))
+      return Program(name, axes: layout.axes, fixedLabels: fixed) { [layout] builder, values throws(Diagnostic) in
+        [try build(&builder, values, layout)]
+      }
+    }
+    let target = result.permuted(shared + ofKey + ofQuery + [lead, lead + 1])
+    _ = try Engine.current.run(program, operands, [.existing(target)])
+  }
+
+  private static func repeated(_ view: TensorView, _ axis: Int, _ extent: Int) -> TensorView {
+    var extents = view.extents
+    extents[axis] = extent
+    return view.expanded(to: extents)
+  }
+
+  private static func build(
+    _ builder: inout GraphBuilder, _ values: [Value], _ layout: Layout
+  ) throws(Diagnostic) -> Value {
+    let compute = builder.dtype(values[3])
+    var wide: [Value] = []
+    for value in values[..<3] { wide.append(try builder.convert(value, to: compute)) }
+    let (b, q, k) = (layout.shared, layout.query, layout.key)
+    let batch = (0..<b).map { ContractionAxes.Pair($0, $0) }
+    // [shared.., query.., queries, key.., keys]
+    let scores = try builder.append(
+      .contraction(ContractionAxes(batch: batch, contracted: [.init(b + q + 1, b + k + 1)])), wide[0], wide[1])
+    let shape = builder.shape(scores)
+    var x = try builder.append(.multiply, scores, builder.broadcast(values[3], shape))
+    let hidden = try builder.filled(ScalarConstant(compute, -.infinity), shape)
+    if layout.isCausal {
+      let row = try builder.append(.iota(axis: b + q, shape))
+      let last = try builder.append(.add, row, builder.broadcast(values[4], shape))
+      let column = try builder.append(.iota(axis: shape.rank - 1, shape))
+      x = try builder.append(.select, builder.append(.lessOrEqual, column, last), x, hidden)
+    } else if layout.maskRank != nil {
+      if builder.dtype(values[4]) == .bool {
+        x = try builder.append(.select, builder.broadcast(values[4], shape), x, hidden)
+      } else {
+        let added = try builder.convert(values[4], to: compute)
+        x = try builder.append(.add, x, builder.broadcast(added, shape))
+      }
+    }
+    let axis = shape.rank - 1
+    let peak = try builder.append(.reduce(.maximum, axes: [axis]), x)
+    let kept = builder.shape(peak)
+    let isHidden = try builder.append(.equal, peak, builder.filled(ScalarConstant(compute, -.infinity), kept))
+    let shift = try builder.append(.select, isHidden, builder.filled(ScalarConstant(compute, 0), kept), peak)
+    let e = try builder.append(.exp, builder.append(.subtract, x, builder.restoring(shift, [axis], shape)))
+    let sum = try builder.append(.reduce(.sum, axes: [axis]), e)
+    let isEmpty = try builder.append(.equal, sum, builder.filled(ScalarConstant(compute, 0), kept))
+    let divisor = try builder.append(.select, isEmpty, builder.filled(ScalarConstant(compute, 1), kept), sum)
+    let weights = try builder.append(.divide, e, builder.restoring(divisor, [axis], shape))
+    let keyPairs = (0..<k).map { ContractionAxes.Pair(b + q + 1 + $0, b + $0) }
+    return try builder.append(
+      .contraction(ContractionAxes(batch: batch + keyPairs, contracted: [.init(axis, b + k)])), weights, wide[2])
   }
 }
 
 extension Tensor {
   /// softmax(query · keyᵀ · scale + mask) · value. PyTorch: `nn.functional.scaled_dot_product_attention`.
   ///
-  /// query [.., queries, width], key [.., keys, width], value [.., keys, out]; leading axes broadcast. A
-  /// bool `mask` says
-  /// which keys a query sees, another is added; with `isCausal` query i sees keys 0...i. `scale` is 1 /
-  /// sqrt(width) unless
+  /// query [.., queries, width], key [.., keys, width], value [.., keys, out]; leading axes broadcast. A bool `mask` says
+  /// which keys a query sees, another is added; with `isCausal` query i sees keys 0...i. `scale` is 1 / sqrt(width) unless
   /// given. With `groupsQueries` axis -3 has heads, and several heads of the query share one of key and value.
   public static func scaledDotProductAttention(
     _ query: Tensor, _ key: Tensor, _ value: Tensor, mask: Tensor? = nil, isCausal: Bool = false,
@@ -52,22 +167,38 @@ extension Tensor {
         throw Diagnostic(
           .argument, "attention: a mask and isCausal are given", remedy: "put the causal part into the mask")
       }
-      let queryExtents = q.extents
+      let heads = q.rank >= 3 ? q.extents[q.rank - 3] : 0
       if groupsQueries { (q, k, v) = try grouped(q, k, v) }
-      let (scores, rank) = try scores(q, k)
-      let weights = try visible(
-        scores, mask: mask, shared: groupsQueries ? q.extents[q.rank - 3] : nil, isCausal,
-        scale ?? 1 / Double(q.extents[q.rank - 1]).squareRoot())
-      // Labels: batch axes from the end, then queries, keys, out.
-      let batch = { (count: Int) in (0..<count).reversed().map { 3 + $0 } }
-      let result = try Product.contract(
-        Factor(view: weights.view, labels: batch(rank - 2) + [0, 1]),
-        Factor(view: v, labels: batch(v.rank - 2) + [1, 2]),
-        out: batch(Swift.max(rank, v.rank) - 2) + [0, 2], "attention")
+      let dtype = q.dtype.promoted(with: k.dtype).promoted(with: v.dtype).floatingResult
+      let rank = Swift.max(q.rank, k.rank, v.rank)
+      func leading(_ view: TensorView) -> [Int] { Array(view.extents.dropLast(2)) }
+      let scoreLead = try broadcastExtents(leading(q), leading(k), "attention")
+      let lead = try broadcastExtents(scoreLead, leading(v), "attention")
+      let (queries, keys) = (q.extents[q.rank - 2], k.extents[k.rank - 2])
+      let out = try Engine.current.allocate(dtype, lead + [queries, v.extents[v.rank - 1]])
+      var seen: ScaledAttention.Mask = isCausal ? .causal(start: 0) : .none
+      if let mask {
+        let view = try visible(
+          mask, shared: groupsQueries ? k.extents[k.rank - 4] : nil, keys: scoreLead + [queries, keys])
+        seen = .given(view)
+      }
+      var result = Tensor(out)
+      if out.elementCount > 0 {
+        if keys == 0 {
+          result = try Tensor.filled(.integer(0), out.extents, dtype)
+        } else {
+          func padded(_ view: TensorView) -> TensorView {
+            (view.rank..<rank).reduce(view) { view, _ in view.inserting(0) }
+          }
+          try ScaledAttention.run(
+            padded(q), padded(k), padded(v), mask: seen, scale: scale ?? 1 / Double(q.extents[q.rank - 1]).squareRoot(),
+            into: out)
+        }
+      }
       guard groupsQueries else { return result }
       // [.., key heads, shared, queries, out] back to [.., heads, queries, out].
-      var extents = try result.view.extents
-      extents.replaceSubrange((extents.count - 4)...(extents.count - 3), with: [queryExtents[queryExtents.count - 3]])
+      var extents = out.extents
+      extents.replaceSubrange((extents.count - 4)...(extents.count - 3), with: [heads])
       return try result.reshaped(to: extents)
     }
   }
@@ -87,54 +218,27 @@ extension Tensor {
     return (split, k.inserting(k.rank - 2), v.inserting(v.rank - 2))
   }
 
-  /// query · keyᵀ, and its rank.
-  private static func scores(_ q: TensorView, _ k: TensorView) throws(Diagnostic) -> (Tensor, Int) {
-    let batch = { (count: Int) in (0..<count).reversed().map { 3 + $0 } }
-    let rank = Swift.max(q.rank, k.rank)
-    let made = try Product.contract(
-      Factor(view: q, labels: batch(q.rank - 2) + [0, 1]), Factor(view: k, labels: batch(k.rank - 2) + [2, 1]),
-      out: batch(rank - 2) + [0, 2], "attention")
-    return (made, rank)
-  }
-
-  /// The softmax of the scores that are seen. `shared`: heads of the query for one of the key, where they are split.
-  private static func visible(
-    _ scores: Tensor, mask: Tensor?, shared: Int?, _ isCausal: Bool, _ scale: Double
-  ) throws(Diagnostic) -> Tensor {
-    let domain = try scores.view.extents
-    let dtype = scores.dtype
-    var operation = Attention.plain
-    var operands: [PointwiseOperand] = [scores.operand, .scalar(.floating(scale))]
-    if isCausal {
-      operation = Attention.causal
-      let queries = try Tensor.arange(Dim(domain[domain.count - 2])).view.inserting(1)
-      operands += [.tensor(Tensor(queries)), Tensor.arange(Dim(domain[domain.count - 1])).operand]
-    } else if let mask {
-      operation = mask.dtype == .bool ? Attention.masked : Attention.biased
-      var view = try mask.view
-      if let shared, view.rank >= 3 {
-        // [.., heads, queries, keys] meets scores whose heads are split.
-        let axis = view.rank - 3
-        let isRepeated = view.extents[axis] == 1
-        guard isRepeated || view.extents[axis] % shared == 0 else {
-          throw Diagnostic(
-            .shape, "attention: a mask \(view.extents) for groups of \(shared) heads",
-            remedy: "give axis -3 of the mask the heads of the query")
-        }
-        view = view.splitting(axis, outer: isRepeated ? 1 : view.extents[axis] / shared)
-      }
-      guard broadcastable(view.extents, domain) else {
+  /// The mask over scores [.., queries, keys]; `shared`: heads of the key, where those of the query are split.
+  private static func visible(_ mask: Tensor, shared: Int?, keys domain: [Int]) throws(Diagnostic) -> TensorView {
+    var view = try mask.view
+    if let shared, view.rank >= 3 {
+      let axis = view.rank - 3
+      let isRepeated = view.extents[axis] == 1
+      guard isRepeated || view.extents[axis] % shared == 0 else {
         throw Diagnostic(
-          .shape, "attention: a mask \(view.extents) for scores \(domain)",
-          remedy: "the mask must broadcast to [.., queries, keys]")
+          .shape, "attention: a mask \(view.extents) for groups of \(shared) heads",
+          remedy: "give axis -3 of the mask the heads of the query")
       }
-      operands.append(.tensor(Tensor(view)))
+      view = view.splitting(axis, outer: isRepeated ? 1 : shared)
     }
-    return try operation(
-      operands, domain: domain, axes: [domain.count - 1], compute: dtype.computeDType, [.full(dtype)])[0]
-  }
-
-  private static func broadcastable(_ extents: [Int], _ target: [Int]) -> Bool {
-    extents.count <= target.count && zip(extents.reversed(), target.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
+    let isBroadcastable =
+      view.rank <= domain.count
+      && zip(view.extents.reversed(), domain.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
+    guard isBroadcastable else {
+      throw Diagnostic(
+        .shape, "attention: a mask \(view.extents) for scores \(domain)",
+        remedy: "the mask must broadcast to [.., queries, keys]")
+    }
+    return view
   }
 }
