@@ -9,8 +9,9 @@ public enum DynamicShapes: Sendable, Hashable {
   case automatic
   /// Every size has its own plan.
   case fixed
-  /// All extents of tensor arguments are symbols from the first call (0 and 1 excepted).
-  case all
+  /// As `automatic`, and the named axes are symbols from the first call (0 and 1 excepted): by the path of a member of
+  /// the state ("layers.0.keys"), or the place of an argument ("0", "1.weight").
+  case axes([String: [Int]])
 }
 
 /// A function whose operations are captured once and then replayed as fused kernels.
@@ -33,7 +34,10 @@ public func compile<each A: Tree, R: Tree>(
 ) -> Compiled<Stateless, (repeat each A), R> {
   Compiled(
     options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
-    readInput: { input, v in repeat (each input).read(&v) },
+    readInput: { input, v in
+      var place = 0
+      repeat v.argument(&place, each input)
+    },
     call: { _, input, v in
       let result = try f(repeat replaced(each input, &v))
       if let failure = v.failure { throw failure }
@@ -50,7 +54,10 @@ public func compile<each A: Tree, each R: Tree>(
 ) -> Compiled<Stateless, (repeat each A), (repeat each R)> {
   Compiled(
     options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
-    readInput: { input, v in repeat (each input).read(&v) },
+    readInput: { input, v in
+      var place = 0
+      repeat v.argument(&place, each input)
+    },
     call: { _, input, v in
       let result = try f(repeat replaced(each input, &v))
       if let failure = v.failure { throw failure }
@@ -73,7 +80,10 @@ public func compile<S: Tree, each A: Tree, R: Tree>(
 ) -> Compiled<S, (repeat each A), R> {
   Compiled(
     options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
-    readInput: { input, v in repeat (each input).read(&v) },
+    readInput: { input, v in
+      var place = 0
+      repeat v.argument(&place, each input)
+    },
     call: { state, input, v in
       state.visit(&v)
       let arguments = (repeat replaced(each input, &v))
@@ -91,7 +101,10 @@ public func compile<S: Tree, each A: Tree, each R: Tree>(
 ) -> Compiled<S, (repeat each A), (repeat each R)> {
   Compiled(
     options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
-    readInput: { input, v in repeat (each input).read(&v) },
+    readInput: { input, v in
+      var place = 0
+      repeat v.argument(&place, each input)
+    },
     call: { state, input, v in
       state.visit(&v)
       let arguments = (repeat replaced(each input, &v))

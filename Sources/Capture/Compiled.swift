@@ -36,6 +36,9 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   /// How many plans there are: one for each structure, dtype, plain value and kind of size met so far.
   public var planCount: Int { plans.withLock { $0.count } }
 
+  var knownPlans: [Plan] { plans.withLock { $0 } }
+  var knownSegments: [Segment] { segments.all }
+
   /// How many different pieces were compiled.
   public var segmentCount: Int { segments.count }
 
@@ -155,7 +158,10 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   private func capture(
     _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ state: State, _ input: Input
   ) throws -> (plan: Plan, known: [SessionBreak]) {
-    let (reasons, dynamic) = try changes(leaves)
+    var naming = Visitor(.name)
+    state.read(&naming)
+    readInput(input, &naming)
+    let (reasons, dynamic) = changes(leaves, naming.names)
     let known = plans.withLock { $0.count }
     guard known <= options.maxRecompiles else {
       throw Diagnostic(
@@ -188,27 +194,27 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   }
 
   /// Which extents differ from a plan that fits otherwise, and why no plan fits.
-  private func changes(_ leaves: ContiguousArray<Leaf>) throws -> ([String], Set<DynamicExtent>) {
+  private func changes(_ leaves: ContiguousArray<Leaf>, _ names: [String]) -> ([String], Set<DynamicExtent>) {
     var reasons: [String] = []
     var dynamic: Set<DynamicExtent> = []
-    if options.dynamic == .all {
-      for (i, leaf) in leaves.enumerated() {
-        guard case .tensor(let tensor) = leaf else { continue }
-        for axis in 0..<tensor.rank { dynamic.insert(DynamicExtent(leaf: i, axis: axis)) }
+    if case .axes(let wanted) = options.dynamic {
+      for (i, name) in names.enumerated() {
+        for axis in wanted[name] ?? [] { dynamic.insert(DynamicExtent(leaf: i, axis: axis)) }
       }
     }
+    func name(_ leaf: Int) -> String { names.indices.contains(leaf) ? "'\(names[leaf])'" : "\(leaf)" }
     for plan in plans.withLock({ $0 }) {
       switch plan.signature.mismatch(leaves) {
       case .structure?: reasons.append("the structure of the arguments changed")
-      case .dtype(let leaf)?: reasons.append("argument \(leaf) has another dtype")
-      case .value(let leaf)?: reasons.append("plain value \(leaf) changed to \(leaves[leaf])")
+      case .dtype(let leaf)?: reasons.append("\(name(leaf)) has another dtype")
+      case .value(let leaf)?: reasons.append("the plain value \(name(leaf)) changed to \(leaves[leaf].text)")
       case .extent?, nil:
-        if options.dynamic != .automatic {
+        if options.dynamic == .fixed {
           reasons.append("an extent changed")
           continue
         }
         for (leaf, axis) in plan.signature.changedExtents(leaves) {
-          reasons.append("axis \(axis) of argument \(leaf) changed")
+          reasons.append("axis \(axis) of \(name(leaf)) changed")
           dynamic.insert(DynamicExtent(leaf: leaf, axis: axis))
         }
         if case nil = plan.signature.mismatch(leaves) { reasons.append("a guard does not hold") }

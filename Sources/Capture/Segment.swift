@@ -13,10 +13,13 @@ final class Segment: Sendable {
   let compiled: CompiledGraph
   /// Where the graph's parameters come from.
   let sources: [Trace.Source]
-  /// Bytes that every call reads although they never change.
+  /// Equal for pieces that compute the same on the same sources.
   let key: StableHash
+  /// Outputs that are written into the memory of an argument.
+  let donations: Int
 
-  init(_ compiled: CompiledGraph, _ sources: [Trace.Source], key: StableHash) {
+  init(_ compiled: CompiledGraph, _ sources: [Trace.Source], key: StableHash, donations: Int) {
+    self.donations = donations
     self.compiled = compiled
     self.sources = sources
     self.key = key
@@ -57,6 +60,10 @@ final class Segment: Sendable {
 /// Segments by the hash of what they compute.
 final class SegmentCache: Sendable {
   private let known = Mutex<[String: Segment]>([:])
+  private let order = Mutex<[Segment]>([])
+
+  /// In the order they were made.
+  var all: [Segment] { order.withLock { $0 } }
 
   var count: Int { known.withLock { $0.count } }
 
@@ -69,10 +76,19 @@ final class SegmentCache: Sendable {
       case .carried(let i): key.combine("v\(i)")
       }
     }
+    for (output, leaf) in piece.donors.sorted(by: { $0.key < $1.key }) { key.combine("d\(output) \(leaf)") }
     let name = key.description
     if let segment = known.withLock({ $0[name] }) { return segment }
-    let segment = Segment(try Engine.current.compile(piece.graph), piece.sources, key: key)
+    var donations: [Int: Int] = [:]
+    for (output, leaf) in piece.donors {
+      donations[output] = piece.sources.firstIndex {
+        if case .leaf(leaf) = $0 { true } else { false }
+      }
+    }
+    let compiled = try Engine.current.compile(piece.graph, donations: donations)
+    let segment = Segment(compiled, piece.sources, key: key, donations: donations.count)
     known.withLock { $0[name] = segment }
+    order.withLock { $0.append(segment) }
     return segment
   }
 }

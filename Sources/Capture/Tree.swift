@@ -51,6 +51,18 @@ package enum Leaf: Sendable {
   case count(Int)
 }
 
+extension Leaf {
+  /// For messages.
+  var text: String {
+    switch self {
+    case .tensor(let tensor): "\(tensor.dtype)\(tensor.shape)"
+    case .dim(let dim): "\(dim)"
+    case .value(let value): "\(value)"
+    case .count(let count): "\(count) members"
+    }
+  }
+}
+
 /// A value that a plan is made for.
 package enum PlainValue: Sendable, Hashable, CustomStringConvertible {
   case integer(Int)
@@ -108,6 +120,14 @@ public struct Visitor {
     path.append("\(position)")
     member.visit(&self)
     path.removeLast()
+  }
+
+  /// The argument at `place`; its name is its place.
+  mutating func argument<T: Tree>(_ place: inout Int, _ value: T) {
+    if case .name = task { path.append("\(place)") }
+    value.read(&self)
+    if case .name = task { path.removeLast() }
+    place += 1
   }
 
   var changes: Bool {

@@ -137,11 +137,13 @@ package final class CompiledGraph: Sendable {
 }
 
 extension Engine {
-  /// Schedules and compiles a graph whose symbols are its launch arguments.
-  package func compile(_ graph: Graph) throws(Diagnostic) -> CompiledGraph {
+  /// Schedules and compiles a graph whose symbols are its launch arguments. `donations`: output -> the parameter whose
+  /// memory it is written into.
+  package func compile(_ graph: Graph, donations: [Int: Int] = [:]) throws(Diagnostic) -> CompiledGraph {
     try Stage.show(.graph, kernel: graph.name) { graph.description }
     let graph = try graph.optimized()
-    let context = SchedulingContext(target: backend.target)
+    let given = donations.sorted { $0.key < $1.key }.map { Donation(output: $0.key, parameter: $0.value) }
+    let context = SchedulingContext(target: backend.target, donations: given)
     let schedule = try Fuser.schedule(graph, context)
     try Stage.show(.fusion, kernel: graph.name) { schedule.text() }
     var executables: [any Executable] = []

@@ -136,7 +136,7 @@ extension TracedStep {
       var steps = [Int](repeating: 1, count: dims.count)
       (starts[axis], steps[axis]) = (start, step)
       if start.isKnown(0), step == 1, count.isIdentical(to: dims[axis]) { return update }
-      return try builder.assign(base, update, starts: starts, steps: steps)
+      return try builder.append(.assign(starts: starts, steps: steps), base, update)
     case .diagonal(let a, let b, _):
       let shape = Shape(dims)
       // The update lies along `b`; `a` has the same coordinate wherever it counts.
@@ -152,11 +152,5 @@ extension TracedStep {
         .compiler, "a compiled function writes through a view that has no inverse",
         remedy: "write to ranges, or compute the whole tensor")
     }
-  }
-}
-
-extension GraphBuilder {
-  mutating func assign(_ base: Value, _ update: Value, starts: [Dim], steps: [Int]) throws(Diagnostic) -> Value {
-    try append(.assign(starts: starts, steps: steps), [base, update])
   }
 }

@@ -18,8 +18,10 @@ public struct KVCache: Sendable {
   private(set) var memory: Tensor
   /// Tokens held.
   public internal(set) var length: Dim = 0
+  /// Tokens that fit, as a capture knows them.
+  var room: Dim { memory.shape[2] }
   /// Tokens that fit.
-  public private(set) var capacity: Int
+  public var capacity: Int { memory.body.view.extents[2] }
   private var cosine: Tensor
   private var sine: Tensor
 
@@ -34,7 +36,6 @@ public struct KVCache: Sendable {
         .argument, "a cache of \(capacity) tokens is not within 1...\(c.context), the model's context",
         remedy: "shorten the prompt or ask for fewer tokens")
     }
-    self.capacity = capacity
     memory = Tensor(try Engine.current.memory(.f32, [c.layers, 2, capacity, c.keyHeads, c.headWidth]))
     // Angles in Double: at position 8000 a Float angle is off by 5e-4.
     let half = c.headWidth / 2
@@ -83,7 +84,6 @@ extension KVCache: Tree {
   public mutating func visit(_ v: inout Visitor) {
     v("memory", &memory, .state)
     v("length", &length)
-    v("capacity", &capacity)
     v("cosine", &cosine, .state)
     v("sine", &sine, .state)
   }

@@ -140,7 +140,7 @@ public struct Llama: Sendable {
       throw Diagnostic(.argument, "tokens \(ids.dtype)\(ids.extents)", remedy: "give at least one id as i64 of rank 1")
     }
     let (count, size, start) = (tokens.shape[0], ids.extents[0], cache.length)
-    guard start + count <= cache.capacity else {
+    guard start + count <= cache.room else {
       throw Diagnostic(
         .argument, "\(size) tokens after \(try start.sizeAtHand) do not fit a cache of \(cache.capacity)",
         remedy: "make the cache larger, at most the model's context of \(c.context)")

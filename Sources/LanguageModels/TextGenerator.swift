@@ -2,6 +2,7 @@
 // Not a server and not a conversation: each call has a cache of its own. Surprise: long prompts go through the model in
 // parts, so that no tensor grows with the prompt but the cache.
 import Basics
+import Capture
 import Engine
 import Formats
 import Tensors
@@ -30,6 +31,8 @@ public struct TextGenerator: Sendable {
   public let model: Llama
   public let tokenizer: Tokenizer
   public let loadTimes: LoadTimes
+  /// One step of the model, captured: weights are its constants.
+  public let step: Compiled<KVCache, Tensor, Tensor>
   private let templateSource: String?
 
   /// Loads the GGUF model at `path`.
@@ -46,7 +49,13 @@ public struct TextGenerator: Sendable {
         remedy: "give a .gguf file; a directory with a BERT encoder is for `embed`")
     }
     file.file.prefetch(0..<file.file.count)
-    model = try Llama(file)
+    let model = try Llama(file)
+    self.model = model
+    // Lengths are symbols from the first call: one plan for single tokens, one for parts of prompts.
+    let lengths: DynamicShapes = .axes(["0": [0], "memory": [2], "cosine": [0], "sine": [0]])
+    step = compile(updating: KVCache.self, mode: .whole, dynamic: lengths) { (cache: inout KVCache, tokens: Tensor) in
+      try model(tokens, &cache)
+    }
     let reading = watch.lap()
     tokenizer = try Tokenizer(file)
     self.path = path
@@ -111,6 +120,27 @@ public struct TextGenerator: Sendable {
     }
   }
 
+  /// How the model's operations run.
+  public enum ExecutionMode: String, Sendable, Hashable, CaseIterable {
+    /// Captured once, then replayed as fused kernels.
+    case compiled
+    /// One by one.
+    case eager
+  }
+
+  /// The logits [vocabulary] of the token after `tokens`, which are appended to the cache.
+  public func logits(
+    _ tokens: [Int32], _ cache: inout KVCache, mode: ExecutionMode = .compiled
+  ) throws(Diagnostic) -> Tensor {
+    switch mode {
+    case .eager: return try model(tokens, &cache)
+    case .compiled:
+      do { return try step(&cache, Tensor(tokens.map { Int64($0) })) } catch let error as Diagnostic { throw error } catch {
+        throw Diagnostic(.compiler, "\(error)")
+      }
+    }
+  }
+
   /// Continues `prompt`.
   ///
   /// - Parameters:
@@ -120,7 +150,7 @@ public struct TextGenerator: Sendable {
   /// - Throws: a Diagnostic for an empty prompt, one longer than the context, or `maxTokens` below 1.
   public func generate(
     _ prompt: [Int32], maxTokens: Int, sampling: Sampler.Options = Sampler.Options(),
-    onPiece: (String) -> Bool = { _ in true }
+    mode: ExecutionMode = .compiled, onPiece: (String) -> Bool = { _ in true }
   ) throws(Diagnostic) -> Generation {
     var sampler = try Sampler(sampling)
     let context = model.configuration.context
@@ -141,7 +171,7 @@ public struct TextGenerator: Sendable {
     let prepared = Engine.preparationSeconds
     var watch = Stopwatch()
     var cache = try KVCache(model, capacity: prompt.count + room)
-    var logits = try prefill(prompt, &cache)
+    var logits = try prefill(prompt, &cache, mode)
     let preparedByPrefill = Engine.preparationSeconds
     result.prefillSeconds = watch.lap() - (preparedByPrefill - prepared)
     var decoder = StreamingDecoder(tokenizer)
@@ -161,7 +191,7 @@ public struct TextGenerator: Sendable {
         break
       }
       if result.tokens.count == room { break }
-      logits = try model([token], &cache).array(as: Float.self)
+      logits = try self.logits([token], &cache, mode: mode).array(as: Float.self)
     }
     result.preparationSeconds = Engine.preparationSeconds - prepared
     result.decodeSeconds = watch.lap() - (Engine.preparationSeconds - preparedByPrefill)
@@ -170,21 +200,23 @@ public struct TextGenerator: Sendable {
   }
 
   /// The logits after `prompt`.
-  public func logits(after prompt: [Int32]) throws(Diagnostic) -> [Float] {
+  public func logits(after prompt: [Int32], mode: ExecutionMode = .compiled) throws(Diagnostic) -> [Float] {
     var cache = try KVCache(model, capacity: prompt.count)
-    return try prefill(prompt, &cache)
+    return try prefill(prompt, &cache, mode)
   }
 
   /// Tokens of a prompt that go through the model at once: enough to make decoding the weights cheap.
   private static let partLength = 256
 
-  private func prefill(_ prompt: [Int32], _ cache: inout KVCache) throws(Diagnostic) -> [Float] {
+  private func prefill(
+    _ prompt: [Int32], _ cache: inout KVCache, _ mode: ExecutionMode
+  ) throws(Diagnostic) -> [Float] {
     let parts = (prompt.count + Self.partLength - 1) / Self.partLength
     var logits = Tensor([Float]())
     for part in 0..<parts {
       // Parts of one length, so that none is left with a single token.
       let range = prompt.count * part / parts..<prompt.count * (part + 1) / parts
-      logits = try model(Array(prompt[range]), &cache)
+      logits = try self.logits(Array(prompt[range]), &cache, mode: mode)
     }
     return try logits.array(as: Float.self)
   }

@@ -1,0 +1,190 @@
+// What a compiled function did and why, as values: segments and their kernels, guards, breaks, recompiles.
+// Not times: whoever runs the function measures (Insight does). Surprise: a break names the edit that would remove it.
+import Basics
+import Engine
+import Fusion
+import GraphIR
+import TensorTypes
+
+/// An account of a compiled function: ``Compiled/explain()``.
+public struct Explanation: Sendable, CustomStringConvertible {
+  /// One kernel of a segment.
+  public struct Kernel: Sendable {
+    public var name: String
+    /// The operations inside, in order.
+    public var operations: [String]
+  }
+
+  /// The kernels between two breaks.
+  public struct Segment: Sendable {
+    public var name: String
+    public var kernels: [Kernel]
+    /// Values that go through memory, each with the reason.
+    public var refusals: [String]
+    /// Temporaries between the kernels.
+    public var temporaries: Int
+    /// State that is written where it is.
+    public var donations: Int
+  }
+
+  /// A fact that a plan relies on, beyond the dtypes and ranks of its arguments.
+  public struct Guard: Sendable {
+    /// "s0 < 512 is true".
+    public var condition: String
+    /// The plan that has it, counted from the newest.
+    public var plan: Int
+  }
+
+  /// A place where a value left the function.
+  public struct Break: Sendable {
+    /// The same in every process: its place and kind.
+    public var id: String
+    public var reason: String
+    public var place: Diagnostic.Location?
+    /// What to write instead.
+    public var suggestion: String
+    /// Values that have a path; empty for an open break.
+    public var values: [String]
+    /// The function runs on each call.
+    public var isOpen: Bool
+  }
+
+  /// A capture, and what made it necessary.
+  public struct Capture: Sendable {
+    /// Empty for the first.
+    public var reasons: [String]
+    public var seconds: Double
+  }
+
+  /// Where the function was given to `compile`.
+  public var place: Diagnostic.Location
+  public var plans: Int
+  /// Calls that a plan served.
+  public var replays: Int
+  public var segments: [Segment]
+  public var guards: [Guard]
+  public var breaks: [Break]
+  public var captures: [Capture]
+  /// Anything else worth a line.
+  public var notes: [String]
+
+  public var kernelCount: Int { segments.reduce(0) { $0 + $1.kernels.count } }
+
+  public var description: String {
+    var lines = ["\(place): \(plans) plan(s), \(replays) replay(s), \(segments.count) segment(s), \(kernelCount) kernel(s)"]
+    for (i, capture) in captures.enumerated() {
+      let why = capture.reasons.isEmpty ? "first call" : capture.reasons.joined(separator: "; ")
+      lines.append("  capture \(i + 1), \(Self.milliseconds(capture.seconds)): \(why)")
+    }
+    for guarded in guards { lines.append("  guard (plan \(guarded.plan)): \(guarded.condition)") }
+    for stop in breaks {
+      let place = stop.place.map { "\($0)" } ?? "unknown place"
+      let values = stop.isOpen ? "open: runs on each call" : "values \(stop.values.joined(separator: ", "))"
+      lines.append("  break \(place): \(stop.reason) (\(values))")
+      lines.append("    instead: \(stop.suggestion)")
+    }
+    for segment in segments {
+      lines.append("  segment \(segment.name): \(segment.kernels.count) kernel(s), \(segment.temporaries) temporarie(s)")
+      for kernel in segment.kernels {
+        lines.append("    \(kernel.name): \(Self.counted(kernel.operations))")
+      }
+      for refusal in segment.refusals { lines.append("    not fused: \(refusal)") }
+    }
+    for note in notes { lines.append("  note: \(note)") }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func milliseconds(_ seconds: Double) -> String {
+    let tenths = Int((seconds * 10_000).rounded())
+    return "\(tenths / 10).\(tenths % 10) ms"
+  }
+
+  /// "add x2, exp".
+  private static func counted(_ names: [String]) -> String {
+    var order: [String] = []
+    var counts: [String: Int] = [:]
+    for name in names {
+      if counts[name] == nil { order.append(name) }
+      counts[name, default: 0] += 1
+    }
+    return order.map { counts[$0] == 1 ? $0 : "\($0) x\(counts[$0] ?? 1)" }.joined(separator: ", ")
+  }
+}
+
+extension Compiled {
+  /// What was captured so far, and why: read it when a call is slower than it should be.
+  public func explain() -> Explanation {
+    let plans = knownPlans
+    var guards: [Explanation.Guard] = []
+    var breaks: [Explanation.Break] = []
+    var notes: [String] = []
+    for (number, plan) in plans.enumerated() {
+      guards += plan.guards.map { Explanation.Guard(condition: "\($0)", plan: number + 1) }
+      for (i, source) in plan.signature.symbols.enumerated() {
+        switch source {
+        case .extent(let leaf, let axis): notes.append("plan \(number + 1): s\(i) is axis \(axis) of leaf \(leaf), at least 2")
+        case .dim(let leaf): notes.append("plan \(number + 1): s\(i) is the Dim at leaf \(leaf)")
+        }
+      }
+      if let remark = plan.remark { notes.append("plan \(number + 1): \(remark)") }
+      collect(plan.root, &breaks)
+    }
+    let captures = history.captures
+    return Explanation(
+      place: options.place, plans: plans.count, replays: plans.reduce(0) { $0 + $1.useCount },
+      segments: knownSegments.map { Explanation.Segment($0) }, guards: guards, breaks: breaks,
+      captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds) }, notes: notes)
+  }
+
+  private func collect(_ node: PlanNode, _ breaks: inout [Explanation.Break]) {
+    switch node.next {
+    case .end: return
+    case .closed(let site): breaks.append(Explanation.Break(site, node.values.map(\.bits), isOpen: false))
+    case .open(let site): breaks.append(Explanation.Break(site, [], isOpen: true))
+    }
+    for (_, child) in node.values { collect(child, &breaks) }
+  }
+}
+
+extension Explanation.Break {
+  init(_ site: BreakSite, _ values: [UInt64], isOpen: Bool) {
+    let what =
+      switch site.kind {
+      case .item: "item() reads one element"
+      case .array: "array() reads all elements"
+      case .text: "the text of a tensor is made"
+      }
+    id = "\(site.kind)@\(site.location.map { "\($0)" } ?? "?")"
+    reason = what
+    place = site.location
+    suggestion =
+      switch site.kind {
+      case .item: "choose with select(_:_:) or cond, keep the number in a 0-d tensor, or read it after the call"
+      case .array: "compute on the tensor, or return it and read it after the call"
+      case .text: "return the tensor and print it after the call"
+      }
+    self.values = values.map { "\($0)" }
+    self.isOpen = isOpen
+  }
+}
+
+extension Explanation.Segment {
+  init(_ segment: Segment) {
+    let graph = segment.graph
+    let schedule = segment.compiled.schedule
+    name = graph.name
+    kernels = schedule.steps.map { step in
+      let operations = step.nest.body(graph).compactMap { value -> String? in
+        guard step.nest.inputs[value] == nil else { return nil }
+        switch graph[value].primitive {
+        case .parameter, .scalar, .constant: return nil
+        case let primitive: return primitive.definition.name
+        }
+      }
+      return .init(name: step.kernel.name, operations: operations)
+    }
+    refusals = schedule.refusals.map { "\($0)" }
+    temporaries = schedule.temporaries.count
+    donations = segment.donations
+  }
+}
