@@ -42,6 +42,18 @@ struct GenerateCommand: ParsableCommand {
   var repetitionPenalty = 1.0
   @Option(parsing: .unconditional, help: ArgumentHelp("The same seed draws the same text.", valueName: "s"))
   var seed: UInt64 = 0
+  enum ModeName: String, CaseIterable, ExpressibleByArgument {
+    case compiled, eager
+
+    var mode: TextGenerator.ExecutionMode {
+      switch self {
+      case .compiled: .compiled
+      case .eager: .eager
+      }
+    }
+  }
+  @Option(help: ArgumentHelp("How the model runs: compiled or eager.", valueName: "mode"))
+  var mode: ModeName = .compiled
   @Flag(help: "Send the prompt as it is, without a chat template.")
   var raw = false
   @OptionGroup var device: DeviceOptions
@@ -73,7 +85,7 @@ struct GenerateCommand: ParsableCommand {
         ? "making kernels for this machine; the next start finds them in \(ObjectCache.shared.directory ?? "no cache")"
         : "reading \(ids.count) tokens")
     var isFirst = true
-    let made = try generator.generate(ids, maxTokens: maxTokens, sampling: sampling) { piece in
+    let made = try generator.generate(ids, maxTokens: maxTokens, sampling: sampling, mode: mode.mode) { piece in
       if isFirst { Console.progress("") }
       isFirst = false
       if output.json {

@@ -53,9 +53,10 @@ public struct TextGenerator: Sendable {
     self.model = model
     // Lengths are symbols from the first call: one plan for single tokens, one for parts of prompts.
     let lengths: DynamicShapes = .axes(["0": [0], "memory": [2], "cosine": [0], "sine": [0]])
-    step = compile(updating: KVCache.self, mode: .whole, dynamic: lengths) { (cache: inout KVCache, tokens: Tensor) in
-      try model(tokens, &cache)
+    let captured = compile(updating: KVCache.self, mode: .whole, dynamic: lengths) {
+      (cache: inout KVCache, tokens: Tensor) in try model(tokens, &cache)
     }
+    step = captured
     let reading = watch.lap()
     tokenizer = try Tokenizer(file)
     self.path = path
