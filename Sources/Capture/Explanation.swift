@@ -170,9 +170,10 @@ extension Explanation.Break {
 
 extension Explanation.Segment {
   init(_ segment: Segment) {
-    let graph = segment.graph
     let schedule = segment.compiled.schedule
-    name = graph.name
+    // The scheduled graph: passes have been over the captured one.
+    let graph = schedule.graph
+    name = segment.graph.name
     kernels = schedule.steps.map { step in
       let operations = step.nest.body(graph).compactMap { value -> String? in
         guard step.nest.inputs[value] == nil else { return nil }

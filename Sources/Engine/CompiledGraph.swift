@@ -143,7 +143,12 @@ extension Engine {
     try Stage.show(.graph, kernel: graph.name) { graph.description }
     let graph = try graph.optimized()
     let given = donations.sorted { $0.key < $1.key }.map { Donation(output: $0.key, parameter: $0.value) }
-    let context = SchedulingContext(target: backend.target, donations: given)
+    // Whether a result is large is known per launch, by the kernel itself; only known small results rule it out.
+    let mayBeLarge = graph.outputs.contains { output in
+      let type = graph.type(output)
+      return (type.shape.elementCount * type.dtype.size).knownValue.map { $0 > backend.target.cache.streamedBytes } ?? true
+    }
+    let context = SchedulingContext(target: backend.target, streamsOutputs: mayBeLarge, donations: given)
     let schedule = try Fuser.schedule(graph, context)
     try Stage.show(.fusion, kernel: graph.name) { schedule.text() }
     var executables: [any Executable] = []
