@@ -175,11 +175,13 @@ extension Explanation.Segment {
     let graph = schedule.graph
     name = segment.graph.name
     kernels = schedule.steps.map { step in
-      let operations = step.nest.body(graph).compactMap { value -> String? in
-        guard step.nest.inputs[value] == nil else { return nil }
-        switch graph[value].primitive {
-        case .parameter, .scalar, .constant: return nil
-        case let primitive: return primitive.definition.name
+      let operations = step.nests.flatMap { nest in
+        nest.body(graph).compactMap { value -> String? in
+          guard nest.inputs[value] == nil else { return nil }
+          switch graph[value].primitive {
+          case .parameter, .scalar, .constant: return nil
+          case let primitive: return primitive.definition.name
+          }
         }
       }
       return .init(name: step.kernel.name, operations: operations)
