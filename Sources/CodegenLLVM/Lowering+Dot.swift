@@ -54,7 +54,12 @@ extension Lowering {
       let sums = start.map { eval($0, box) } ?? read(home, dtype, box)
       write(home, dtype, product(left, right, sums, box, shape), box)
     }
-    columns(columnEnd, box.vectors, startBox(walk), n, isPadded: right.isPadded) { column in
+    var vectors = box.vectors
+    if !right.isPadded, let width = facts.constant(shape[n]) {
+      // Few rows leave registers for more columns, and whole lines of the right operand are read at once.
+      while 2 * vectors * (rowsPerBox + 1) < e.target.vectorRegisters, 2 * vectors * lanes <= width { vectors *= 2 }
+    }
+    columns(columnEnd, vectors, startBox(walk), n, isPadded: right.isPadded) { column in
       var state = e.index(0)
       let steps = left.isPadded || rowsPerBox == 1 ? [rowsPerBox] : [rowsPerBox, 1]
       for step in steps {

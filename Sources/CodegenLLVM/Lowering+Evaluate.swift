@@ -34,6 +34,7 @@ extension Lowering {
     case .coordinates(let start, let axis, let scale): return coordinates(start, axis, scale, box)
     case .load(let access, let fill): return load(value, access, typed(fill, dtype), box)
     case .map(let instruction, let operands):
+      if let seen = comparedCoordinates(instruction, operands, box) { return seen }
       let values = operands.map { eval($0, box) }
       let operandDType = kernel[operands[operands.count - 1]].dtype ?? .i64
       if instruction == .exp, operandDType.size >= 4, kernel.isNeverPositive(operands[0]) {
@@ -63,6 +64,35 @@ extension Lowering {
       fail("a value used before it was computed")
       return all(e.integer(0, .i64, width))
     }
+  }
+
+  /// `coordinate <= x`, where only the coordinate varies along the lanes: a count of lanes instead of 64-bit comparisons.
+  private func comparedCoordinates(_ instruction: ScalarInstruction, _ operands: [TileValue], _ box: Box) -> [IR]? {
+    guard instruction == .less || instruction == .lessOrEqual, let axis = box.vectorAxis,
+      let start = coordinateStart(operands[0], axis), case .broadcast(let bound) = kernel[operands[1]].operation,
+      homes[operands[1]] == nil, kernel[bound].dtype == .i64
+    else { return nil }
+    let axes = collapsedAxes(kernel[bound].shape, kernel[operands[1]].shape)
+    guard axes.contains(axis) else { return nil }
+    let inner = box.collapsed(axes)
+    let bounds = eval(bound, inner)
+    let first = index(start)
+    return box.points.map { point in
+      let left = e.indexSubtract(bounds[inner.position(point)], e.indexAdd(first, position(box, axis, point[axis])))
+      return firstLanes(instruction == .less ? left : e.indexAdd(left, e.index(1)))
+    }
+  }
+
+  /// Where the coordinate on `axis` starts, if that is what `value` is.
+  private func coordinateStart(_ value: TileValue, _ axis: Int) -> TileValue? {
+    guard homes[value] == nil else { return nil }
+    if case .coordinates(let start, let walked, let scale) = kernel[value].operation {
+      return walked == axis && scale == 1 ? start : nil
+    }
+    guard case .broadcast(let a) = kernel[value].operation, kernel[a].shape[axis] == kernel[value].shape[axis] else {
+      return nil
+    }
+    return coordinateStart(a, axis)
   }
 
   /// Axes on which the operand has extent 1 and the result may have more.

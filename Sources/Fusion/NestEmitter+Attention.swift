@@ -119,11 +119,13 @@ extension NestEmitter {
     }
 
     // Tiles are [width of a head, rows, keys]; the first axis is summed at once.
-    let ids = builder.openPhase([chunks] + outer)
+    // Heads run fastest: those of one key lie side by side in memory.
+    let ids = builder.openPhase(outer + [chunks])
     forget()
     let zero = builder.index(0)
-    var at = coordinates(ids[1...], zero)
-    let first = builder.index(.multiply, ids[0], chunkKeys)
+    let chunk = ids[ids.count - 1]
+    var at = coordinates(ids.dropLast(), zero)
+    let first = builder.index(.multiply, chunk, chunkKeys)
     let left = builder.index(.subtract, total, first)
     let count = Extent.value(builder.index(.minimum, left, chunkKeys))
     at[tiling.pattern.keyAxis] = Coordinate(start: first, tileAxis: 2)
@@ -143,11 +145,11 @@ extension NestEmitter {
     let v = try values(tiling, at, keyAxis: 1, count, wide)
     let nothing = builder.splat(ScalarConstant(tiling.compute, 0), [.constant(1), high, wide])
     let mix = builder.dot(nothing, part.weights, v)
-    let lead = ids[1...].map { AxisMap($0) } + [AxisMap(ids[0]), AxisMap(zero, tileAxis: 1)]
+    let lead = ids.dropLast().map { AxisMap($0) } + [AxisMap(chunk), AxisMap(zero, tileAxis: 1)]
     builder.store(Access(partMaxima, lead + [AxisMap(zero)]), part.maximum)
     builder.store(Access(partSums, lead + [AxisMap(zero)]), part.sum)
     builder.store(Access(partMixes, lead + [AxisMap(zero, tileAxis: 2)]), mix)
-    builder.closePhase([chunks] + outer)
+    builder.closePhase(outer + [chunks])
     forget()
 
     let grid = outer.isEmpty ? [one] : outer
