@@ -27,6 +27,8 @@ public struct Benchmark: Sendable {
     public var share: Double?
     /// Seconds that the first step took more than the second: tracing, code, finding it on disk.
     public var compileSeconds: Double
+    /// What the compiled function says about itself; nil of other modes.
+    public var explanation: Explanation?
     /// Why it could not run; all else is empty then.
     public var failure: Diagnostic?
 
@@ -66,28 +68,31 @@ public struct Benchmark: Sendable {
   public init(ceilings: Ceilings? = nil) { self.ceilings = ceilings }
 
   /// The workload's function as `mode` runs it.
-  private static func function(_ workload: Workload, _ mode: Mode) -> Workload.Function {
+  private static func function(
+    _ workload: Workload, _ mode: Mode
+  ) -> (run: Workload.Function, explain: (@Sendable () -> Explanation)?) {
     switch mode {
-    case .eager: return workload.function
+    case .eager: return (workload.function, nil)
     case .compiled:
       let function = workload.function
       let compiled = compile(updating: [Tensor].self) { (state: inout [Tensor], inputs: [Tensor]) in
         try function(&state, inputs)
       }
-      return { try compiled(&$0, $1) }
+      return ({ try compiled(&$0, $1) }, { compiled.explain() })
     }
   }
 
   /// A workload in one mode, after its first step.
   private final class Candidate {
     let function: Workload.Function
+    let explain: (@Sendable () -> Explanation)?
     var state: [Tensor]
     let inputs: [Tensor]
     var outcome: Outcome
 
     /// Several candidates may hold the same state: it is copied where it is written.
     init(_ workload: Workload, _ mode: Mode, _ tensors: (state: [Tensor], inputs: [Tensor])) {
-      function = Benchmark.function(workload, mode)
+      (function, explain) = Benchmark.function(workload, mode)
       (state, inputs) = tensors
       outcome = Outcome(
         workload: workload, mode: mode, time: nil, samples: [], fingerprints: [], launches: [], share: nil,
@@ -112,6 +117,7 @@ public struct Benchmark: Sendable {
         outcome.recordings += 1
       }
       outcome.launches = launches
+      outcome.explanation = explain?()
     }
 
     func step() throws {

@@ -16,6 +16,7 @@ extension Report {
     eagerBytes = eager?.bytes
     seconds = outcome.time?.value
     compileSeconds = outcome.compileSeconds
+    if let explanation = outcome.explanation { self = adding(explanation) }
   }
 
   static func kernels(_ launches: [LaunchRecord], _ peak: Workload.Peak) -> [Kernel] {

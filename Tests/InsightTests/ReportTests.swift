@@ -1,9 +1,11 @@
 // Reports: verdicts from a known machine card, JSON there and back, the page as a browser shows it.
 // Surprise: the browser's tests are skipped where no Chromium is installed (scripts/setup browser installs it).
 import Basics
+import Capture
 import Engine
 import Foundation
 import Targets
+import Tensors
 import Testing
 
 @testable import Formats
@@ -101,6 +103,19 @@ enum Sample {
       !html.contains("http://") || html.replacing("http://www.w3.org/2000/svg", with: "").contains("http") == false)
     #expect(!html.contains("<script") && !html.contains("src="))
     #expect(html.contains("gelu&lt;&amp;&gt;") && !html.contains("gelu<"))
+  }
+
+  @Test func breaks_and_recompiles_of_a_compiled_function_are_told() throws {
+    let function = compile { (x: Tensor, scale: Int) in
+      if try (x.sum() > 3).item(as: Bool.self) { return x * Float(scale) }
+      return x
+    }
+    for scale in [2, 3] { _ = try function(Tensor.ones(4), scale) }
+    let report = Report("test", mode: "compiled", segments: []).adding(function.explain())
+    #expect(report.breaks.contains { $0.place.contains("ReportTests.swift") && $0.suggestion.contains("select") })
+    #expect(report.recompiles.count == 1)
+    #expect(report.recompiles.allSatisfy { $0.place.contains("ReportTests.swift") && $0.seconds > 0 })
+    #expect(report.html.contains("ReportTests.swift"))
   }
 
   @Test func a_report_without_a_card_says_what_to_do() {

@@ -1,0 +1,25 @@
+// What a compiled function says about itself, put into a report: guards, breaks, recompiles.
+// Surprise: times and bytes are not here; they come from the launches of a call (Report+Outcome).
+import Basics
+import Capture
+
+extension Report {
+  /// The report with what `explanation` knows besides kernels.
+  public func adding(_ explanation: Explanation) -> Report {
+    var report = self
+    report.guards += explanation.guards.map {
+      Guard($0.condition, cause: explanation.plans > 1 ? "plan \($0.plan)" : "the only plan")
+    }
+    report.breaks += explanation.breaks.map { stop in
+      Break(
+        stop.id, reason: stop.isOpen ? "\(stop.reason); the function runs on each call" : stop.reason,
+        place: stop.place.map { "\($0)" } ?? "an unknown place", suggestion: stop.suggestion, values: stop.values)
+    }
+    // The first capture is no recompile.
+    report.recompiles += explanation.captures.dropFirst().map {
+      Recompile($0.reasons.joined(separator: "; "), place: "\(explanation.place)", seconds: $0.seconds)
+    }
+    report.notes += explanation.notes
+    return report
+  }
+}
