@@ -4,6 +4,7 @@ import Basics
 import Execution
 import Fusion
 import GraphIR
+import Synchronization
 import TensorTypes
 
 package final class CompiledGraph: Sendable {
@@ -18,7 +19,15 @@ package final class CompiledGraph: Sendable {
   package let graph: Graph
   package let schedule: Schedule
   let steps: [Step]
-  private let temporaries: [DimProgram]
+  private let memory: MemoryPlan
+  /// Where temporaries are for the arguments of the last run.
+  private let arranged = Mutex<Arrangement?>(nil)
+
+  private struct Arrangement: Sendable {
+    var arguments: [Int64]
+    var offsets: [Int]
+    var total: Int
+  }
   private let outputDims: [[DimProgram]]
   private let driver: any Driver
 
@@ -42,11 +51,7 @@ package final class CompiledGraph: Sendable {
       steps.append(Step(executable: executable, buffers: step.buffers, offsets: offsets, work: work))
     }
     self.steps = steps
-    var temporaries: [DimProgram] = []
-    for type in schedule.temporaries {
-      temporaries.append(try DimProgram(type.shape.elementCount * type.dtype.size, argumentCount: count))
-    }
-    self.temporaries = temporaries
+    memory = schedule.memoryPlan
     var outputDims: [[DimProgram]] = []
     for output in graph.outputs {
       var dims: [DimProgram] = []
@@ -86,23 +91,31 @@ package final class CompiledGraph: Sendable {
     return extents
   }
 
+  /// Bytes that the temporaries of a run take.
+  package func arenaBytes(_ arguments: [Int64]) throws(Diagnostic) -> Int { try arrangement(arguments).total }
+
+  private func arrangement(_ arguments: [Int64]) throws(Diagnostic) -> Arrangement {
+    if let known = arranged.withLock({ $0 }), known.arguments == arguments { return known }
+    guard let (offsets, total) = memory.offsets(arguments.map { Int($0) }) else {
+      throw Diagnostic(.memory, "\(graph.name): its temporaries have no size a machine can address")
+    }
+    let made = Arrangement(arguments: arguments, offsets: offsets, total: total)
+    arranged.withLock { $0 = made }
+    return made
+  }
+
   /// Runs the kernels. `outputs[i]` has the extents of output i, in row-major order.
   package func run(
     _ parameters: [TensorView], _ arguments: [Int64], into outputs: [TensorView]
   ) throws(Diagnostic) {
-    var storages: [Storage] = []
-    for program in temporaries {
-      guard let bytes = program.value(arguments) else {
-        throw Diagnostic(.memory, "\(graph.name): a temporary's size overflows")
-      }
-      storages.append(try Storage(byteCount: bytes))
-    }
+    let arrangement = try arrangement(arguments)
+    let arena = try Storage(byteCount: max(arrangement.total, 1))
     for (number, step) in steps.enumerated() {
       var references = step.buffers.map { source -> BufferReference in
         switch source {
         case .parameter(let i): BufferReference(parameters[i].storage, offset: parameters[i].offset)
         case .output(let i): BufferReference(outputs[i].storage, offset: outputs[i].offset)
-        case .temporary(let i): BufferReference(storages[i])
+        case .temporary(let i): BufferReference(arena, offset: arrangement.offsets[i])
         }
       }
       if let offsets = step.offsets {

@@ -28,7 +28,7 @@ package enum Fuser {
         kernel = try tiled(group, partition.nests, graph, context, name: name, hasOwnName: isSingle)
         known[key] = kernel
       }
-      let buffers = group.buffers(partition.nests).map(\.view)
+      let buffers = group.buffers(partition.nests, graph).map(\.view)
       schedule.steps.append(
         Schedule.Step(
           nests: group.nests.map { number in
@@ -45,7 +45,7 @@ package enum Fuser {
     hasOwnName: Bool
   ) throws(Diagnostic) -> Kernel {
     var emitter = NestEmitter(graph, nests[group.nests[0]], context, name: name, hasOwnName: hasOwnName)
-    for buffer in group.buffers(nests) { _ = emitter.buffer(buffer.view, buffer.isOutput ? .output : .input) }
+    for buffer in group.buffers(nests, graph) { _ = emitter.buffer(buffer.view, buffer.isOutput ? .output : .input) }
     var stages: [[Int]] = []
     for stage in group.stages {
       // The i-th phases of all nests of a stage run beside each other.

@@ -7,18 +7,16 @@ import TensorTypes
 
 extension NestGroup {
   /// The launch buffers of the group's kernel, in order.
-  func buffers(_ nests: [LoopNest]) -> [(view: MemoryView, isOutput: Bool)] {
-    var seen: [BufferUse: Int] = [:]
+  func buffers(_ nests: [LoopNest], _ graph: Graph) -> [(view: MemoryView, isOutput: Bool)] {
+    var seen: Set<BufferUse> = []
     var result: [(view: MemoryView, isOutput: Bool)] = []
     func add(_ view: MemoryView, _ isOutput: Bool) {
-      if seen.updateValue(0, forKey: BufferUse(view: view, isOutput: isOutput)) == nil {
-        result.append((view, isOutput))
-      }
+      if seen.insert(BufferUse(view: view, isOutput: isOutput)).inserted { result.append((view, isOutput)) }
     }
     for number in self.nests {
-      for value in nests[number].inputs.keys.sorted(by: { $0.id < $1.id }) {
-        if let view = nests[number].inputs[value] { add(view, false) }
-      }
+      // A graph of one nest keeps the order of its operands.
+      let inputs = nests.count == 1 ? nests[number].body(graph) : nests[number].discovered(graph)
+      for value in inputs { if let view = nests[number].inputs[value] { add(view, false) } }
       for root in nests[number].roots { add(root.target, true) }
     }
     return result
@@ -33,7 +31,7 @@ extension NestGroup {
   func key(_ nests: [LoopNest], _ graph: Graph, _ context: SchedulingContext) -> StableHash {
     var hash = StableHash()
     var numbers: [BufferUse: Int] = [:]
-    for (i, buffer) in buffers(nests).enumerated() {
+    for (i, buffer) in buffers(nests, graph).enumerated() {
       numbers[BufferUse(view: buffer.view, isOutput: buffer.isOutput)] = i
       hash.combine(buffer.view.type)
       hash.combine(buffer.view.strides)
@@ -43,7 +41,7 @@ extension NestGroup {
     hash.combine(stages.map(\.count))
     for number in self.nests {
       let nest = nests[number]
-      let body = nest.body(graph)
+      let body = nest.discovered(graph)
       var places: [Value: Int] = [:]
       for (i, value) in body.enumerated() { places[value] = i }
       hash.combine(body.count)
@@ -90,6 +88,25 @@ extension NestGroup {
       if words.last != word { words.append(word) }
     }
     return words.prefix(4).joined(separator: "_")
+  }
+}
+
+extension LoopNest {
+  /// The nest's values, operands first, in an order that does not depend on how the graph is numbered.
+  fileprivate func discovered(_ graph: Graph) -> [Value] {
+    var order: [Value] = []
+    var seen: Set<Value> = []
+    var stack: [(value: Value, isDone: Bool)] = roots.reversed().map { ($0.value, false) }
+    while let (value, isDone) = stack.popLast() {
+      if isDone {
+        order.append(value)
+        continue
+      }
+      guard seen.insert(value).inserted else { continue }
+      stack.append((value, true))
+      if inputs[value] == nil { for operand in graph[value].operands.reversed() { stack.append((operand, false)) } }
+    }
+    return order
   }
 }
 

@@ -126,7 +126,19 @@ struct ElementBox: Hashable {
   }
 
   private func ends(_ a: ElementBox, _ b: ElementBox, _ axis: Int) -> Bool {
-    guard let gap = (b.starts[axis] - a.starts[axis] - a.counts[axis]).knownValue else { return false }
-    return gap >= 0
+    (b.starts[axis] - a.starts[axis] - a.counts[axis]).isNeverNegative
+  }
+}
+
+extension Dim {
+  /// By its form alone: extents and positions are never negative, and nothing is subtracted.
+  fileprivate var isNeverNegative: Bool {
+    switch expression {
+    case nil: (knownValue ?? -1) >= 0
+    case .symbol?: true
+    case .failed?: false
+    case .binary(.subtract, _, _)?: false
+    case .binary(_, let a, let b)?: a.isNeverNegative && b.isNeverNegative
+    }
   }
 }

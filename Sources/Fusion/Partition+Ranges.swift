@@ -137,7 +137,7 @@ extension Partition {
   }
 
   /// Writes `update` in the nest that has it, if that is not too early, or in one of its own.
-  private mutating func writeRange(_ update: Value, _ part: MemoryView, _ box: ElementBox, isFree: Bool) -> Int {
+  mutating func writeRange(_ update: Value, _ part: MemoryView, _ box: ElementBox, isFree: Bool) -> Int {
     let home = nest(of: update)
     let isLast = written[part.source, default: []].allSatisfy { $0.nest < home || $0.box.isDisjoint(from: box) }
     if home >= 0, isFree, isLast, let axes = resolved(places[update].axes, shape(update), home) {
@@ -148,6 +148,38 @@ extension Partition {
     appendPointwise(update, part)
     nests[nests.count - 1].roots[0].box = box
     return nests.count - 1
+  }
+}
+
+// MARK: Joined pieces
+
+extension Partition {
+  /// A piece that may fault cannot be computed under a guard; and each of many pieces would be looked at everywhere.
+  func isWrittenInPieces(_ node: GraphNode, _ axis: Int) -> Bool {
+    guard node.operands.count > 1 else { return false }
+    // Pieces of one element are the runs of a packed block: the product that reads them takes them one by one.
+    let isLong =
+      node.operands.count > Self.mostGuardedPieces
+      && !node.operands.allSatisfy { shape($0)[axis].isKnown(1) && memory[$0] == nil }
+    return isLong || node.operands.contains { memory[$0] == nil && (places[$0].mayFault || places[$0].nest >= 0) }
+  }
+
+  private static let mostGuardedPieces = 8
+
+  /// Every piece is written to its place in the whole, by the nest that has it or by one of its own.
+  mutating func placePieces(_ value: Value, _ axis: Int) {
+    let target = target(value)
+    var starts = [Dim](repeating: 0, count: shape(value).rank)
+    let steps = [Int](repeating: 1, count: starts.count)
+    var last = -1
+    for piece in graph[value].operands {
+      let counts = shape(piece)
+      let box = ElementBox(starts: starts, counts: counts.dims, steps: steps)
+      last = max(last, writeRange(piece, target.window(starts, steps, counts), box, isFree: true))
+      starts[axis] += counts[axis]
+    }
+    memory[value] = target
+    made[value] = last
   }
 }
 

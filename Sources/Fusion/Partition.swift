@@ -298,6 +298,7 @@ struct Partition {
         materialise(operand)
       }
       if let view = addressed(operand)?.reindexed(node) { alias(value, view, operand) }
+    case .axis(let axis) where isWrittenInPieces(node, axis): placePieces(value, axis)
     case .pad, .axis:
       for operand in node.operands {
         leaveNest(operand, .reorderedConsumer)

@@ -127,7 +127,10 @@ private struct Simplifier {
         .slice(starts: moved, counts: counts, steps: zip(steps, strides).map { $0 * $1 }), inner.operands)
     case .pad(let low, let high): return (low + high).allSatisfy { $0.isKnown(0) } ? operand : nil
     case .axis: return operands.count == 1 ? operand : nil
-    case .none, .number, .constant, .iota, .dtype, .windows, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
+    case .windows(_, let size, let step, _):
+      // A window of one element is the element.
+      return size == 1 && step == 1 ? try builder.append(.reshape(node.type.shape), operand) : nil
+    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
       .assign, .graph:
       return nil
     }

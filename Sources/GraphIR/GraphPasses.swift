@@ -18,6 +18,8 @@ package struct GraphPass: Sendable {
     GraphPass(name: "squeeze") { graph throws(Diagnostic) in try graph.withoutUnitAxes() },
     // What squeezing made equal or superfluous.
     GraphPass(name: "reduce again") { graph throws(Diagnostic) in try graph.reduced() },
+    // Epilogues see the axes of their products.
+    GraphPass(name: "late reshapes") { graph throws(Diagnostic) in try graph.withLateReshapes().reduced() },
     // A write into a part of a part is one write into the whole.
     GraphPass(name: "ranges") { graph throws(Diagnostic) in try graph.withWholeRanges().reduced() },
   ]

@@ -129,3 +129,22 @@ private func cacheGraph(_ layers: Int, donated: Bool) throws -> Graph {
   let sample = AgreementCase(graph: graph, parameters: [numbers(5)], arguments: [5])
   #expect(try sample.disagreement() == nil)
 }
+
+@Test func gathered_pieces_are_written_to_their_places() throws {
+  var builder = GraphBuilder(name: "tables")
+  let n = builder.extent("n")
+  var pieces: [Value] = []
+  for i in 0..<3 {
+    let table = builder.parameter("t\(i)", TensorType(.f32, [4, 3]))
+    let index = try builder.append(.iota(axis: 0, [n, 3]))
+    pieces.append(try builder.append(.gather(axis: 0), table, index))
+  }
+  let x = builder.parameter("x", TensorType(.f32, [3, 3]))
+  let product = try builder.append(.contraction(ContractionAxes(contracted: [.init(1, 0)])), pieces[0], x)
+  pieces.append(product)
+  let joined = try builder.append(.concatenate(axis: 0), pieces)
+  let graph = builder.finish([joined])
+  try check(graph, [12, 12, 12, 9], arguments: [2], donations: [], temporaries: 0)
+  let schedule = try Fuser.schedule(graph, SchedulingContext(target: .x86Version4))
+  #expect(schedule.steps.count == 1, "\(schedule.text())\(schedule.steps.map { $0.nests.count })")
+}
