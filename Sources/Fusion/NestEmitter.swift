@@ -66,7 +66,8 @@ struct NestEmitter: ~Copyable {
   mutating func storeRoots(_ domain: [Coordinate]) throws(Diagnostic) {
     for root in nest.roots {
       let at = place(root, domain)
-      let value = try emit(root.value, at)
+      // A number fills its whole target.
+      let value = try emit(root.value, graph.type(root.value).shape.rank == 0 ? [] : at)
       store(root, value, at)
     }
   }

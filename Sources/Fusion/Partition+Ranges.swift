@@ -183,6 +183,53 @@ extension Partition {
   }
 }
 
+// MARK: Padding
+
+extension Partition {
+  /// Everything that reads the value reads windows of it: it will be in memory.
+  func isOnlyWindowed(_ value: Value) -> Bool {
+    let all = users[value].map { Value(Int($0)) }
+    guard !all.isEmpty, !ranges.outputs.contains(value), nest(of: graph[value].operands[1]) < 0 else { return false }
+    return all.allSatisfy { if case .windows = graph[$0].primitive { true } else { false } }
+  }
+
+  /// The operand is written into the middle by the nest that has it, the border by nests of its own.
+  mutating func placePadded(_ value: Value, _ low: [Dim], _ high: [Dim]) {
+    let node = graph[value]
+    let (operand, fill) = (node.operands[0], node.operands[1])
+    refuse(value, .reorderedConsumer)
+    let inner = shape(operand)
+    let target = target(value)
+    let steps = [Int](repeating: 1, count: inner.rank)
+    let middle = ElementBox(starts: low, counts: inner.dims, steps: steps)
+    var last = writeRange(operand, target.window(low, steps, inner), middle, isFree: true)
+    // Boxes that do not overlap: whole on the axes before, the middle's extent on those behind.
+    var (starts, counts) = (low, inner.dims)
+    for axis in inner.dims.indices.reversed() {
+      for (start, count) in [(Dim(0), low[axis]), (low[axis] + inner[axis], high[axis])] where !count.isKnown(0) {
+        var box = ElementBox(starts: starts, counts: counts, steps: steps)
+        box.starts[axis] = start
+        box.counts[axis] = count
+        last = max(last, writeBorder(fill, target, box))
+      }
+      starts[axis] = 0
+      counts[axis] = shape(value)[axis]
+    }
+    memory[value] = target
+    made[value] = last
+  }
+
+  private mutating func writeBorder(_ fill: Value, _ target: MemoryView, _ box: ElementBox) -> Int {
+    let part = target.window(box.starts, box.steps, Shape(box.counts))
+    let axes = Array(box.counts.indices)
+    nests.append(
+      LoopNest(
+        name: graph.name, form: .pointwise, axes: box.counts.map { LoopNest.Axis(extent: $0, reduced: false) },
+        roots: [.init(value: fill, target: part, axes: axes, box: box)], inputs: [:]))
+    return nests.count - 1
+  }
+}
+
 // MARK: Donated outputs
 
 extension Partition {

@@ -299,6 +299,7 @@ struct Partition {
       }
       if let view = addressed(operand)?.reindexed(node) { alias(value, view, operand) }
     case .axis(let axis) where isWrittenInPieces(node, axis): placePieces(value, axis)
+    case .pad(let low, let high) where isOnlyWindowed(value): placePadded(value, low, high)
     case .pad, .axis:
       for operand in node.operands {
         leaveNest(operand, .reorderedConsumer)

@@ -11,7 +11,7 @@ extension Graph {
       guard case .pointwise = node.primitive.definition.lowering, node.type.shape.rank > 0 else { return .keep }
       for operand in operands {
         guard case .reshape = builder.graph[operand].primitive else { continue }
-        let source = builder.graph[operand].operands[0]
+        let source = builder.unreshaped(operand)
         // A parameter has all shapes anyway.
         if case .parameter = builder.graph[source].primitive { continue }
         let shape = builder.shape(source)
@@ -71,7 +71,7 @@ extension GraphBuilder {
   fileprivate mutating func recast(_ value: Value, to shape: Shape, _ groups: AxisGroups) throws(Diagnostic) -> Value? {
     let node = graph[value]
     switch node.primitive {
-    case .reshape where self.shape(node.operands[0]) == shape: return node.operands[0]
+    case .reshape where self.shape(unreshaped(value)) == shape: return unreshaped(value)
     case .parameter: return try append(.reshape(shape), value)
     case .broadcast(let target):
       let source = self.shape(node.operands[0])
@@ -102,6 +102,13 @@ extension GraphBuilder {
       }
       return try append(primitive, operands)
     }
+  }
+
+  /// The value that a chain of reshapes starts from.
+  fileprivate func unreshaped(_ value: Value) -> Value {
+    var value = value
+    while case .reshape = graph[value].primitive { value = graph[value].operands[0] }
+    return value
   }
 
   /// Repeated numbers, or elementwise work on a few of them.

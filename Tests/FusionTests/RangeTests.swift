@@ -111,7 +111,11 @@ private func cacheGraph(_ layers: Int, donated: Bool) throws -> Graph {
   let padded = try builder.append(.pad(low: [0, 1], high: [0, 1]), builder.append(.exp, x), zero)
   let windows = try builder.append(.windows(axis: 1, size: 3, step: 2, dilation: 1), padded)
   let y = try builder.append(.reduce(.maximum, axes: [2]), windows)
-  try check(builder.finish([y]), [10], donations: [], temporaries: 1)
+  let graph = builder.finish([y])
+  try check(graph, [10], donations: [], temporaries: 1)
+  // Border and middle are written beside each other, the windows are read behind a barrier.
+  let schedule = try Fuser.schedule(graph, SchedulingContext(target: .x86Version4))
+  #expect(schedule.steps.map { $0.kernel.phases.map(\.isBeside) } == [[false, true, true, false]])
 }
 
 @Test func a_call_is_written_out() throws {
