@@ -246,13 +246,14 @@ extension Partition {
     }
     if open.isEmpty { return }
     var copies: [(value: Value, target: MemoryView)] = []
+    var cones = open.map { parametersBelow(graph.outputs[$0.output]) }
     while !open.isEmpty {
-      let cones = open.map { parametersBelow(graph.outputs[$0.output]) }
       // One whose old value no other waiting output reads.
       let next = open.indices.first { i in
         open.indices.allSatisfy { $0 == i || !cones[$0].contains(open[i].parameter) }
       }
       let donation = open.remove(at: next ?? 0)
+      cones.remove(at: next ?? 0)
       let value = graph.outputs[donation.output]
       let target = MemoryView(
         .parameter(donation.parameter), graph.type(value), strides: graph.parameters[donation.parameter].strides)

@@ -130,6 +130,7 @@ struct Partition {
     case .reduction, .argReduction, .scan, .argScan, .sort: placeRow(value)
     case .contraction:
       for operand in node.operands { leaveNest(operand, .otherDomain) }
+      keepVector(node)
       let axes = node.type.shape.dims.map { LoopNest.Axis(extent: $0, reduced: false) }
       if let pattern = attentions.patterns[value] {
         let keys = LoopNest.Axis(extent: shape(pattern.scores)[pattern.keyAxis], reduced: true)
@@ -147,6 +148,38 @@ struct Partition {
     case .assign: placeAssign(value)
     case .call: throw Diagnostic(.compiler, "a call must be inlined before fusion")
     }
+  }
+
+  /// Every row of a product with a vector would compute the vector again: what is more than a read goes to memory first.
+  private mutating func keepVector(_ node: GraphNode) {
+    guard case .contraction(let axes) = node.primitive else { return }
+    let (left, right) = (shape(node.operands[0]), shape(node.operands[1]))
+    let isLeft = axes.leftFree(rank: left.rank).allSatisfy { left[$0].isKnown(1) }
+    let isRight = axes.rightFree(rank: right.rank).allSatisfy { right[$0].isKnown(1) }
+    guard isLeft != isRight else { return }
+    let vector = node.operands[isLeft ? 0 : 1]
+    guard memory[vector] == nil, !places[vector].isInterior, addressed(vector) == nil, isCostly(vector) else { return }
+    refuse(vector, .sharedByNests)
+    materialise(vector)
+  }
+
+  /// Computing the value takes an instruction that is worth a table of its own.
+  private func isCostly(_ value: Value) -> Bool {
+    var stack = [value]
+    var steps = 0
+    while let value = stack.popLast(), steps < 64 {
+      steps += 1
+      guard memory[value] == nil else { continue }
+      let node = graph[value]
+      if case .pointwise = lowering(value),
+        let program = node.primitive.scalarProgram(operandDTypes: node.operands.map { graph.type($0).dtype }),
+        program.flops > 2
+      {
+        return true
+      }
+      stack += node.operands
+    }
+    return steps >= 64
   }
 
   /// A new nest that has `value` in registers.

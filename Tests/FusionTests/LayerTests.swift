@@ -60,3 +60,99 @@ private func scheduled(_ graph: Graph, _ donations: [Donation] = []) throws -> S
   #expect(schedule.steps.count <= 8 * 4, "\(names)")
   #expect(Set(schedule.steps.map(\.kernel.text)).count <= 8, "\(names)")
 }
+
+// MARK: One kernel, minimal bytes
+
+/// Kernels and bytes of a graph of one output over [rows, columns], for 6 rows of 8.
+private func cost(_ build: (inout GraphBuilder, Value, Shape) throws -> Value) throws -> (kernels: Int, bytes: Int) {
+  var builder = GraphBuilder(name: "rows")
+  let shape: Shape = [builder.extent("rows"), builder.extent("columns")]
+  let x = builder.parameter("x", TensorType(.f32, shape))
+  let y = try build(&builder, x, shape)
+  let schedule = try scheduled(builder.finish([y]).optimized())
+  var bytes = 0
+  for step in schedule.steps { bytes += try #require(step.cost(schedule.graph, arguments: [6, 8])).bytes }
+  return (schedule.steps.count, bytes)
+}
+
+private let once = 2 * 6 * 8 * 4
+
+@Test func softmax_reads_and_writes_its_rows_once() throws {
+  let (kernels, bytes) = try cost { builder, x, shape in
+    let top = try builder.restoring(builder.append(.reduce(.maximum, axes: [1]), x), [1], shape)
+    let e = try builder.append(.exp, builder.append(.subtract, x, top))
+    return try builder.append(
+      .divide, e, builder.restoring(builder.append(.reduce(.sum, axes: [1]), e), [1], shape))
+  }
+  #expect(kernels == 1 && bytes == once)
+}
+
+@Test func layernorm_reads_and_writes_its_rows_once() throws {
+  let (kernels, bytes) = try cost { builder, x, shape in
+    let n = try builder.filled(ScalarConstant(.f32, 8), [shape[0]])
+    let mean = try builder.append(.divide, builder.append(.reduce(.sum, axes: [1]), x), n)
+    let centred = try builder.append(.subtract, x, builder.restoring(mean, [1], shape))
+    let squares = try builder.append(.reduce(.sum, axes: [1]), builder.append(.multiply, centred, centred))
+    let scale = try builder.append(.reciprocalSquareRoot, builder.append(.divide, squares, n))
+    let normal = try builder.append(.multiply, centred, builder.restoring(scale, [1], shape))
+    let weight = builder.parameter("w", TensorType(.f32, [shape[1]]))
+    return try builder.append(.multiply, normal, builder.broadcast(weight, shape))
+  }
+  #expect(kernels == 1 && bytes == once + 8 * 4)
+}
+
+@Test func a_chain_of_pointwise_operations_is_one_kernel() throws {
+  let (kernels, bytes) = try cost { builder, x, shape in
+    var y = x
+    for primitive in [Primitive.exp, .tanh, .sigmoid, .absolute, .squareRoot, .negate, .sin, .cos] {
+      y = try builder.append(primitive, y)
+    }
+    return try builder.append(.add, y, x)
+  }
+  #expect(kernels == 1 && bytes == once)
+}
+
+@Test func cross_entropy_of_rows_is_one_kernel_that_writes_a_number_for_each() throws {
+  let (kernels, bytes) = try cost { builder, x, shape in
+    let top = try builder.append(.reduce(.maximum, axes: [1]), x)
+    let e = try builder.append(.exp, builder.append(.subtract, x, builder.restoring(top, [1], shape)))
+    let sum = try builder.append(.reduce(.sum, axes: [1]), e)
+    let whole = try builder.append(.add, builder.append(.log, sum), top)
+    let labels = builder.parameter("labels", TensorType(.i64, [shape[0]]))
+    let column = try builder.append(.iota(axis: 1, shape))
+    let isLabel = try builder.append(.equal, column, builder.restoring(labels, [1], shape))
+    let zero = try builder.filled(ScalarConstant(.f32, 0), shape)
+    let chosen = try builder.append(.reduce(.sum, axes: [1]), builder.append(.select, isLabel, x, zero))
+    return try builder.append(.subtract, whole, chosen)
+  }
+  #expect(kernels == 1 && bytes == 6 * 8 * 4 + 6 * 8 + 6 * 4)
+}
+
+@Test func a_reshape_between_a_product_and_its_epilogue_costs_no_kernel() throws {
+  var builder = GraphBuilder(name: "split")
+  let x = builder.parameter("x", TensorType(.f32, [5, 8]))
+  let w = builder.parameter("w", TensorType(.f32, [8, 12]))
+  let product = try builder.append(.contraction(ContractionAxes(contracted: [.init(1, 0)])), x, w)
+  let split = try builder.append(.reshape([5, 3, 4]), product)
+  let bias = builder.parameter("b", TensorType(.f32, [3, 4]))
+  let graph = builder.finish([try builder.append(.add, split, builder.broadcast(bias, [5, 3, 4]))])
+  let optimized = try graph.optimized()
+  #expect(try scheduled(optimized).steps.count == 1)
+  let sample = AgreementCase(graph: optimized, parameters: try values(graph, []), arguments: [])
+  let difference = try sample.disagreement(
+    with: AgreementCase(
+      graph: graph, parameters: sample.parameters, arguments: []
+    ).reference())
+  #expect(difference == nil)
+}
+
+@Test func the_vector_of_a_product_is_computed_once() throws {
+  var builder = GraphBuilder(name: "gated")
+  let x = builder.parameter("x", TensorType(.f32, [64]))
+  let w = builder.parameter("w", TensorType(.f32, [32, 64]))
+  let gated = try builder.append(.multiply, x, builder.append(.sigmoid, x))
+  let y = try builder.append(.contraction(ContractionAxes(contracted: [.init(0, 1)])), gated, w)
+  let schedule = try scheduled(builder.finish([y]))
+  #expect(schedule.refusals.map(\.reason) == [.sharedByNests])
+  #expect(schedule.steps.count == 1)
+}
