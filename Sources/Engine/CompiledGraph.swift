@@ -159,7 +159,8 @@ extension Engine {
     // Whether a result is large is known per launch, by the kernel itself; only known small results rule it out.
     let mayBeLarge = graph.outputs.contains { output in
       let type = graph.type(output)
-      return (type.shape.elementCount * type.dtype.size).knownValue.map { $0 > backend.target.cache.streamedBytes } ?? true
+      return (type.shape.elementCount * type.dtype.size).knownValue.map { $0 > backend.target.cache.streamedBytes }
+        ?? true
     }
     let context = SchedulingContext(target: backend.target, streamsOutputs: mayBeLarge, donations: given)
     let schedule = try Fuser.schedule(graph, context)

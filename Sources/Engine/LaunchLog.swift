@@ -14,9 +14,18 @@ import Synchronization
 
 /// A value that went through memory instead of staying in its consumer's kernel.
 package struct RefusedFusion: Sendable, Hashable {
-  package var what: String
+  package var operation: String
+  /// "%12" in the printed graph.
+  package var value: String
   package var reason: String
   package var bytes: Int
+
+  package init(operation: String, value: String, reason: String, bytes: Int) {
+    self.operation = operation
+    self.value = value
+    self.reason = reason
+    self.bytes = bytes
+  }
 }
 
 /// One kernel that ran.
@@ -75,7 +84,7 @@ package struct LaunchRecord: Sendable {
     let written = Set(nests.flatMap { $0.roots.map(\.value) })
     self.refusals = refusals.filter { written.contains($0.value) }.map { refusal in
       RefusedFusion(
-        what: "\(graph[refusal.value].primitive.definition.name) %\(refusal.value.id)",
+        operation: graph[refusal.value].primitive.definition.name, value: "%\(refusal.value.id)",
         reason: refusal.explanation, bytes: refusal.bytes.evaluated(numbers) ?? 0)
     }
     let targets = Set(nests.flatMap { $0.roots.map(\.target.source) })

@@ -78,14 +78,14 @@ extension Report {
 
   private var kernelTable: String {
     let rows = kernels.enumerated().map { row(of: $1, number: $0) }
-    return Self.table(
-      "kernels",
-      [
-        "#", "kernel", "put together", "not put together, and why", "flops", "bytes", "one by one", "flops/byte",
-        "time",
-        "of the ceiling", "bound by",
-      ], rows)
+    var head = ["#", "kernel", "put together", "not put together, and why", "flops", "bytes"]
+    if comparesKernels { head.append("one by one") }
+    head += ["flops/byte", "time", "of the ceiling", "bound by"]
+    return Self.table("kernels", head, rows)
   }
+
+  /// Whether any kernel says what its operations move one by one.
+  private var comparesKernels: Bool { kernels.contains { $0.eagerBytes != nil } }
 
   private func row(of kernel: Kernel, number: Int) -> [String] {
     let refused = kernel.refusals.map { refusal -> String in
@@ -97,7 +97,7 @@ extension Report {
     var cells = ["\(number)", name, escaped(kernel.operations.joined(separator: " · ")), refused.joined()]
     cells.append(Quantity.operations(Double(kernel.flops)))
     cells.append(Quantity.bytes(kernel.bytes))
-    cells.append(kernel.eagerBytes.map { Quantity.bytes($0) } ?? "")
+    if comparesKernels { cells.append(kernel.eagerBytes.map { Quantity.bytes($0) } ?? "") }
     cells.append(kernel.bytes > 0 ? Quantity.short(kernel.intensity) : "")
     cells.append(kernel.seconds.map { Quantity.seconds($0) } ?? "")
     cells.append(card?.share(kernel).map { Quantity.percent($0) } ?? "")

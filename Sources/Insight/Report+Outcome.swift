@@ -26,10 +26,29 @@ extension Report {
       for place in launch.writes { writers[place] = number }
       return Kernel(
         launch.kernel, operations: Self.counted(launch.operations),
-        refusals: launch.refusals.map { Refusal($0.what, reason: $0.reason, bytes: $0.bytes) },
+        refusals: Self.together(launch.refusals),
         flops: launch.cost.flops, read: launch.cost.read,
         written: launch.cost.written, seconds: launch.seconds,
         peak: launch.operations.contains("contraction") ? peak : .f32, sources: sources)
+    }
+  }
+
+  /// Refusals of one operation for one reason are one, with their bytes added.
+  static func together(_ refusals: [RefusedFusion]) -> [Refusal] {
+    var groups: [(refusal: RefusedFusion, count: Int)] = []
+    for refusal in refusals {
+      if let place = groups.firstIndex(where: {
+        $0.refusal.operation == refusal.operation && $0.refusal.reason == refusal.reason
+      }) {
+        groups[place].refusal.bytes += refusal.bytes
+        groups[place].count += 1
+      } else {
+        groups.append((refusal, 1))
+      }
+    }
+    return groups.map { refusal, count in
+      let what = count == 1 ? "\(refusal.operation) \(refusal.value)" : "\(refusal.operation) ×\(count)"
+      return Refusal(what, reason: refusal.reason, bytes: refusal.bytes)
     }
   }
 

@@ -97,6 +97,16 @@ enum Sample {
     #expect(Report.kernels(launches, .f32).map(\.sources) == [[], [0], [0, 1], [2]])
   }
 
+  @Test func equal_refusals_are_one_with_their_bytes_added() {
+    func refused(_ value: Int, _ operation: String = "reshape") -> RefusedFusion {
+      RefusedFusion(operation: operation, value: "%\(value)", reason: "r", bytes: value)
+    }
+    #expect(
+      Report.together([refused(1), refused(2), refused(3, "add"), refused(4)]) == [
+        .init("reshape ×3", reason: "r", bytes: 7), .init("add %3", reason: "r", bytes: 3),
+      ])
+  }
+
   @Test func the_page_fetches_nothing_and_escapes_names() {
     let html = Sample.report.html
     #expect(
