@@ -65,12 +65,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     state.read(&visitor)
     let stateCount = visitor.leaves.count
     readInput(input, &visitor)
-    let leaves = visitor.leaves
+    // Held once: a tensor of the state is written in place only by its single holder.
+    var leaves = visitor.leaves
     visitor.leaves = []
     for plan in plans.withLock({ $0 }) {
       if let values = try plan.accepts(leaves) {
         plan.noteUse()
-        return try replay(plan, values, leaves, stateCount, &state, input)
+        return try replay(plan, values, &leaves, stateCount, &state, input)
       }
     }
     for case .tensor(let tensor) in leaves { _ = try tensor.view }
@@ -78,16 +79,15 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     guard let values = try plan.plan.accepts(leaves) else {
       throw Diagnostic(.compiler, "\(options.name): a new plan does not fit the call that it was made from")
     }
-    return try replay(plan.plan, values, leaves, stateCount, &state, input, known: plan.known)
+    return try replay(plan.plan, values, &leaves, stateCount, &state, input, known: plan.known)
   }
 
   // MARK: Replay
 
   private func replay(
-    _ plan: Plan, _ values: [Int], _ given: ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State,
+    _ plan: Plan, _ values: [Int], _ leaves: inout ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State,
     _ input: Input, known: [SessionBreak] = []
   ) throws -> Output {
-    var leaves = given
     var views = leaves.map { leaf -> TensorView? in
       if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
     }
@@ -99,7 +99,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       switch node.next {
       case .end(let ending):
         let finish = Finish(node.segment, ending, arguments, carried, stateCount)
-        return try finish.run(&leaves, &views, &state) { template, filled in
+        return try finish.run(&leaves, &views, &state, onCopy: history.noteCopy) { template, filled in
           var v = Visitor(.replace)
           v.leaves = filled
           guard let output = template as? Boxed<Output> else {
@@ -120,20 +120,19 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         if let bits = made.bits, let child = node.child(bits) {
           node = child
         } else {
-          return try explore(plan, node, values, passed, leaves, stateCount, &state, input)
+          return try explore(plan, node, values, passed, &leaves, stateCount, &state, input)
         }
       case .open:
-        return try explore(plan, nil, values, passed, leaves, stateCount, &state, input)
+        return try explore(plan, nil, values, passed, &leaves, stateCount, &state, input)
       }
     }
   }
 
   /// Runs the function because a break gave a value that no path has, or has too many.
   private func explore(
-    _ plan: Plan, _ node: PlanNode?, _ values: [Int], _ passed: [SessionBreak], _ given: ContiguousArray<Leaf>,
-    _ stateCount: Int, _ state: inout State, _ input: Input
+    _ plan: Plan, _ node: PlanNode?, _ values: [Int], _ passed: [SessionBreak],
+    _ leaves: inout ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State, _ input: Input
   ) throws -> Output {
-    var leaves = given
     var views = leaves.map { leaf -> TensorView? in
       if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
     }
@@ -143,7 +142,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     }
     history.notePath(options, run.breaks.map(\.site))
     let finish = Finish(try run.last, run.ending, values.map { Int64($0) } + run.numbers, run.carried, stateCount)
-    return try finish.run(&leaves, &views, &state) { template, filled in
+    return try finish.run(&leaves, &views, &state, onCopy: history.noteCopy) { template, filled in
       var v = Visitor(.replace)
       v.leaves = filled
       guard let output = template as? Boxed<Output> else {
@@ -187,6 +186,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       values = try signature.values(leaves)
       run = try trace(signature, values, leaves, stateCount, state, input)
     }
+    Engine.notePreparation(ContinuousClock.now - started)
     let plan = Plan(signature, run.guards, try run.path(from: 0), remark: remark)
     plans.withLock { $0.insert(plan, at: 0) }
     history.notePlan(options, reasons, run.breaks.map(\.site), ContinuousClock.now - started)

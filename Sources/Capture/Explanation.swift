@@ -129,6 +129,9 @@ extension Compiled {
       if let remark = plan.remark { notes.append("plan \(number + 1): \(remark)") }
       collect(plan.root, &breaks)
     }
+    for (leaf, count) in history.copies.sorted(by: { $0.key < $1.key }) {
+      notes.append("state leaf \(leaf) was copied \(count) time(s) before it was written: somebody else held it too")
+    }
     let captures = history.captures
     return Explanation(
       place: options.place, plans: plans.count, replays: plans.reduce(0) { $0 + $1.useCount },

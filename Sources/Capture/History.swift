@@ -22,5 +22,11 @@ final class CompileHistory: Sendable {
     entries.withLock { $0.append(Capture(reasons: reasons, breaks: breaks, seconds: seconds)) }
   }
 
+  /// State that had another holder and was copied, by leaf: how often.
+  var copies: [Int: Int] { stateCopies.withLock { $0 } }
+  private let stateCopies = Mutex<[Int: Int]>([:])
+
+  func noteCopy(_ leaf: Int) { stateCopies.withLock { $0[leaf, default: 0] += 1 } }
+
   func notePath(_ options: CompileOptions, _ breaks: [BreakSite]) { paths.withLock { $0 += 1 } }
 }

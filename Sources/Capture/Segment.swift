@@ -65,6 +65,26 @@ final class SegmentCache: Sendable {
   /// In the order they were made.
   var all: [Segment] { order.withLock { $0 } }
 
+  /// What depends on constants alone is computed here, once.
+  private static func folded(_ piece: Trace.Piece) throws(Diagnostic) -> (Graph, [Trace.Source]) {
+    var constants: [Int: TensorView] = [:]
+    for (i, source) in piece.sources.enumerated() { if case .constant(let view) = source { constants[i] = view } }
+    guard !constants.isEmpty, let folding = piece.graph.foldable(constants: Set(constants.keys)) else {
+      return (piece.graph, piece.sources)
+    }
+    let engine = try Engine.current
+    let compiled = try engine.compile(folding.frozen)
+    // Symbols do not occur in what is constant.
+    let arguments = [Int64](repeating: 1, count: folding.frozen.arguments.count)
+    var results: [TensorView] = []
+    for (i, output) in folding.frozen.outputs.enumerated() {
+      let type = folding.frozen.type(output)
+      results.append(try engine.memory(type.dtype, compiled.extents(i, arguments)))
+    }
+    try compiled.run(folding.frozenParameters.compactMap { constants[$0] }, arguments, into: results)
+    return (folding.rest, folding.restParameters.map { piece.sources[$0] } + results.map { .constant($0) })
+  }
+
   var count: Int { known.withLock { $0.count } }
 
   func segment(_ piece: Trace.Piece) throws(Diagnostic) -> Segment {
@@ -79,14 +99,15 @@ final class SegmentCache: Sendable {
     for (output, leaf) in piece.donors.sorted(by: { $0.key < $1.key }) { key.combine("d\(output) \(leaf)") }
     let name = key.description
     if let segment = known.withLock({ $0[name] }) { return segment }
+    let (graph, sources) = try Self.folded(piece)
     var donations: [Int: Int] = [:]
     for (output, leaf) in piece.donors {
-      donations[output] = piece.sources.firstIndex {
+      donations[output] = sources.firstIndex {
         if case .leaf(leaf) = $0 { true } else { false }
       }
     }
-    let compiled = try Engine.current.compile(piece.graph, donations: donations)
-    let segment = Segment(compiled, piece.sources, key: key, donations: donations.count)
+    let compiled = try Engine.current.compile(graph, donations: donations)
+    let segment = Segment(compiled, sources, key: key, donations: donations.count)
     known.withLock { $0[name] = segment }
     order.withLock { $0.append(segment) }
     return segment

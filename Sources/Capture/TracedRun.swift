@@ -132,13 +132,13 @@ struct Finish {
 
   func run<S: Tree, Output>(
     _ leaves: inout ContiguousArray<Leaf>, _ views: inout [TensorView?], _ state: inout S,
-    _ build: (any Sendable, ContiguousArray<Leaf>) throws -> Output
+    onCopy: (Int) -> Void = { _ in }, _ build: (any Sendable, ContiguousArray<Leaf>) throws -> Output
   ) throws -> Output {
     var outputs: [TensorView]
     if ending.state.isEmpty {
       outputs = try segment.run(views, carried, arguments)
     } else {
-      outputs = try updating(&leaves, &views, &state)
+      outputs = try updating(&leaves, &views, &state, onCopy)
     }
     var filled: ContiguousArray<Leaf> = []
     for source in ending.results { filled.append(try leaf(source, outputs, leaves)) }
@@ -166,7 +166,7 @@ struct Finish {
   /// Takes the tensors that are written out of the state, runs in their memory where nobody else holds it, and puts the
   /// new ones in.
   private func updating<S: Tree>(
-    _ leaves: inout ContiguousArray<Leaf>, _ views: inout [TensorView?], _ state: inout S
+    _ leaves: inout ContiguousArray<Leaf>, _ views: inout [TensorView?], _ state: inout S, _ onCopy: (Int) -> Void
   ) throws -> [TensorView] {
     var v = Visitor(.exchange)
     v.chosen = [Bool](repeating: false, count: stateCount)
@@ -195,6 +195,7 @@ struct Finish {
         taken[leaf] = .count(0)
         // The only holder writes in place; others keep what they have.
         let isAlone = tensor.mayBeWritten && tensor.body.view.isContiguous
+        if !isAlone { onCopy(leaf) }
         let memory = isAlone ? tensor.body.view : try tensor.contiguousCopy().view
         views[leaf] = memory
         donated[output] = memory

@@ -1,5 +1,6 @@
 // A whole graph made ready to run: kernels in order, memory between them. What a compiled function replays.
-// Not a capture and not a cache. Surprise: it is made for symbols, so one serves every size its guards allow.
+// Not a capture and not a cache. Surprise: it is made for symbols, so one serves every size its guards allow; what the
+// sizes decide (offsets, the arena) is worked out once for each and kept for the next call.
 import Basics
 import Execution
 import Fusion
@@ -8,28 +9,35 @@ import Synchronization
 import TensorTypes
 
 package final class CompiledGraph: Sendable {
-  package struct Step: Sendable {
+  struct Step: Sendable {
     let executable: any Executable
-    let buffers: [Schedule.BufferSource]
-    /// Bytes before each buffer's first element; nil: none anywhere.
-    let offsets: [DimProgram]?
+    /// Where its buffers are in `slots`.
+    let buffers: Range<Int>
     /// Bytes moved, or flops / 8 if that is more.
     let work: DimProgram
   }
-  package let graph: Graph
-  package let schedule: Schedule
-  let steps: [Step]
-  private let memory: MemoryPlan
-  /// Where temporaries are for the arguments of the last run.
-  private let arranged = Mutex<Arrangement?>(nil)
-
-  private struct Arrangement: Sendable {
+  /// A launch buffer: a base address (parameters, then outputs, then temporaries) and bytes behind it.
+  struct Slot: Sendable {
+    let base: Int
+    let offset: DimProgram
+  }
+  /// What the sizes decide.
+  struct Binding: Sendable {
     var arguments: [Int64]
     var offsets: [Int]
-    var total: Int
+    var work: [Int]
+    var temporaries: [Int]
+    var arenaBytes: Int
   }
+
+  package let graph: Graph
+  package let schedule: Schedule
+  package let plan: MemoryPlan
+  let steps: [Step]
+  private let slots: [Slot]
   private let outputDims: [[DimProgram]]
   private let driver: any Driver
+  private let bound = Mutex<Binding?>(nil)
 
   init(
     _ graph: Graph, _ schedule: Schedule, _ executables: [any Executable], _ driver: any Driver
@@ -37,21 +45,28 @@ package final class CompiledGraph: Sendable {
     self.graph = graph
     self.schedule = schedule
     self.driver = driver
+    plan = schedule.memoryPlan
     let count = graph.arguments.count
+    let (parameters, outputs) = (graph.parameters.count, graph.outputs.count)
     var steps: [Step] = []
+    var slots: [Slot] = []
     for (step, executable) in zip(schedule.steps, executables) {
       let parts = step.nests.map { Self.work($0, schedule.graph) }
-      let work = try DimProgram(parts.reduce(0, +), argumentCount: count)
-      var offsets: [DimProgram]?
-      if !step.offsets.allSatisfy({ $0.isKnown(0) }) {
-        var programs: [DimProgram] = []
-        for offset in step.offsets { programs.append(try DimProgram(offset, argumentCount: count)) }
-        offsets = programs
+      let first = slots.count
+      for (source, offset) in zip(step.buffers, step.offsets) {
+        let base =
+          switch source {
+          case .parameter(let i): i
+          case .output(let i): parameters + i
+          case .temporary(let i): parameters + outputs + i
+          }
+        slots.append(Slot(base: base, offset: try DimProgram(offset, argumentCount: count)))
       }
-      steps.append(Step(executable: executable, buffers: step.buffers, offsets: offsets, work: work))
+      let work = try DimProgram(parts.reduce(0, +), argumentCount: count)
+      steps.append(Step(executable: executable, buffers: first..<slots.count, work: work))
     }
     self.steps = steps
-    memory = schedule.memoryPlan
+    self.slots = slots
     var outputDims: [[DimProgram]] = []
     for output in graph.outputs {
       var dims: [DimProgram] = []
@@ -91,16 +106,25 @@ package final class CompiledGraph: Sendable {
     return extents
   }
 
-  /// Bytes that the temporaries of a run take.
-  package func arenaBytes(_ arguments: [Int64]) throws(Diagnostic) -> Int { try arrangement(arguments).total }
+  /// Bytes of the arena that a call with these arguments takes.
+  package func arenaBytes(_ arguments: [Int64]) throws(Diagnostic) -> Int { try binding(arguments).arenaBytes }
 
-  private func arrangement(_ arguments: [Int64]) throws(Diagnostic) -> Arrangement {
-    if let known = arranged.withLock({ $0 }), known.arguments == arguments { return known }
-    guard let (offsets, total) = memory.offsets(arguments.map { Int($0) }) else {
-      throw Diagnostic(.memory, "\(graph.name): its temporaries have no size a machine can address")
+  private func binding(_ arguments: [Int64]) throws(Diagnostic) -> Binding {
+    if let known = bound.withLock({ $0 }), known.arguments == arguments { return known }
+    var made = Binding(arguments: arguments, offsets: [], work: [], temporaries: [], arenaBytes: 0)
+    made.offsets.reserveCapacity(slots.count)
+    for slot in slots {
+      guard let offset = slot.offset.constant ?? slot.offset.value(arguments) else {
+        throw Diagnostic(.memory, "\(graph.name): the place of a buffer overflows")
+      }
+      made.offsets.append(offset)
     }
-    let made = Arrangement(arguments: arguments, offsets: offsets, total: total)
-    arranged.withLock { $0 = made }
+    made.work = steps.map { $0.work.constant ?? $0.work.value(arguments) ?? .max }
+    guard let (offsets, total) = plan.offsets(arguments.map { Int($0) }) else {
+      throw Diagnostic(.memory, "\(graph.name): the temporaries' sizes overflow at the sizes \(arguments)")
+    }
+    (made.temporaries, made.arenaBytes) = (offsets, total)
+    bound.withLock { $0 = made }
     return made
   }
 
@@ -108,43 +132,69 @@ package final class CompiledGraph: Sendable {
   package func run(
     _ parameters: [TensorView], _ arguments: [Int64], into outputs: [TensorView]
   ) throws(Diagnostic) {
-    let arrangement = try arrangement(arguments)
-    let arena = try Storage(byteCount: max(arrangement.total, 1))
-    for (number, step) in steps.enumerated() {
-      var references = step.buffers.map { source -> BufferReference in
-        switch source {
-        case .parameter(let i): BufferReference(parameters[i].storage, offset: parameters[i].offset)
-        case .output(let i): BufferReference(outputs[i].storage, offset: outputs[i].offset)
-        case .temporary(let i): BufferReference(arena, offset: arrangement.offsets[i])
-        }
-      }
-      if let offsets = step.offsets {
-        for (i, program) in offsets.enumerated() {
-          guard let bytes = program.value(arguments) else {
-            throw Diagnostic(.memory, "\(graph.name): the place of a buffer overflows")
+    let binding = try binding(arguments)
+    let arena = binding.arenaBytes > 0 ? try driver.allocate(byteCount: binding.arenaBytes) : nil
+    if !driver.isSynchronous || LaunchLog.isOn {
+      return try runObserved(binding, parameters, arguments, outputs, arena)
+    }
+    var bases: [UnsafeMutableRawPointer?] = []
+    bases.reserveCapacity(parameters.count + outputs.count + binding.temporaries.count)
+    for view in parameters { bases.append(view.base) }
+    for view in outputs { bases.append(view.base) }
+    if let arena { for offset in binding.temporaries { bases.append(arena.address + offset) } }
+    // The storages live in `parameters`, `outputs` and `arena` until the last kernel is done.
+    var addresses: [UnsafeMutableRawPointer?] = []
+    addresses.reserveCapacity(slots.count)
+    for (slot, offset) in zip(slots, binding.offsets) { addresses.append(bases[slot.base].map { $0 + offset }) }
+    var failure: (fault: Fault, step: Int)?
+    var thrown: Diagnostic?
+    addresses.withUnsafeBufferPointer { addresses in
+      arguments.withUnsafeBufferPointer { arguments in
+        // A graph without arguments has an empty array, whose address nobody reads.
+        let values = arguments.baseAddress ?? UnsafePointer(bitPattern: 8).unsafelyUnwrapped
+        for (number, step) in steps.enumerated() {
+          guard let first = addresses.baseAddress else { break }
+          do throws(Diagnostic) {
+            let fault = try step.executable.run(
+              buffers: first + step.buffers.lowerBound, arguments: values, work: binding.work[number])
+            if let fault {
+              failure = (fault, number)
+              return
+            }
+          } catch {
+            thrown = error
+            return
           }
-          references[i].offset += bytes
         }
       }
-      let work = step.work.value(arguments) ?? .max
-      let fault: Fault?
-      let isObserved = LaunchLog.isOn
-      let started = isObserved ? monotonicNanoseconds() : 0
-      if driver.isSynchronous {
-        var addresses = references.map { Optional($0.address) }
-        fault = try step.executable.run(buffers: &addresses, arguments: arguments, work: work)
-      } else {
-        let launch = Launch(step.executable, buffers: references, arguments: arguments, work: work)
-        fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
+    }
+    withExtendedLifetime((parameters, outputs, arena)) {}
+    if let thrown { throw thrown }
+    if let failure { throw failure.fault.diagnostic(kernel: steps[failure.step].executable.image.name) }
+  }
+
+  /// As `run` where launches are queued, or somebody counts them.
+  private func runObserved(
+    _ binding: Binding, _ parameters: [TensorView], _ arguments: [Int64], _ outputs: [TensorView], _ arena: Storage?
+  ) throws(Diagnostic) {
+    var bases = parameters.map { BufferReference($0.storage, offset: $0.offset) }
+    bases += outputs.map { BufferReference($0.storage, offset: $0.offset) }
+    if let arena { bases += binding.temporaries.map { BufferReference(arena, offset: $0) } }
+    for (number, step) in steps.enumerated() {
+      let references = step.buffers.map { i in
+        BufferReference(bases[slots[i].base].storage, offset: bases[slots[i].base].offset + binding.offsets[i])
       }
+      let started = monotonicNanoseconds()
+      let launch = Launch(
+        step.executable, buffers: references, arguments: arguments, work: binding.work[number])
+      let fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
       if let fault { throw fault.diagnostic(kernel: step.executable.image.name) }
-      if isObserved {
-        LaunchLog.add(
-          LaunchRecord(
-            schedule.steps[number].nests, of: schedule.graph, program: graph.name, kernel: step.executable.image.name,
-            arguments: arguments, sources: step.buffers, buffers: references,
-            refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9))
-      }
+      guard LaunchLog.isOn else { continue }
+      LaunchLog.add(
+        LaunchRecord(
+          schedule.steps[number].nests, of: schedule.graph, program: graph.name, kernel: step.executable.image.name,
+          arguments: arguments, sources: schedule.steps[number].buffers, buffers: references,
+          refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9))
     }
   }
 }

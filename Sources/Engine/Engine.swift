@@ -51,6 +51,11 @@ package final class Engine: Sendable {
   package static var preparationSeconds: Double { Double(preparation.load(ordering: .relaxed)) / 1e9 }
   private static let preparation = Atomic<Int>(0)
 
+  /// Time that went into making something ready to be launched.
+  package static func notePreparation(_ time: Duration) {
+    preparation.add(Int(time / .nanoseconds(1)), ordering: .relaxed)
+  }
+
   /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.
   package func allocate(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
     if let trace = Trace.current { return trace.undefined(dtype, extents) }
@@ -112,8 +117,7 @@ package final class Engine: Sendable {
     } else {
       let started = ContinuousClock.now
       prepared = try prepare(program, operands, results, isLarge: isLarge)
-      let spent = (ContinuousClock.now - started) / .nanoseconds(1)
-      Self.preparation.add(Int(spent), ordering: .relaxed)
+      Self.notePreparation(ContinuousClock.now - started)
       program.prepared.withLock { $0[signature] = prepared }
     }
     try prepared.launch(operands, results, on: backend.driver)

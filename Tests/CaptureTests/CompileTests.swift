@@ -1,6 +1,7 @@
 // compile(): plans that replay, guards, dynamic shapes, state. Not fusion.
 import Basics
 import Capture
+import Engine
 import Synchronization
 import TensorTypes
 import Tensors
@@ -196,6 +197,25 @@ private struct Counters: Tree {
   #expect(try s.total.array(as: Float.self) == [3, 3])
 }
 
+@Test func state_with_one_holder_is_written_in_place() throws {
+  let f = compile(updating: Counters.self) { (s: inout Counters, x: Tensor) in
+    s.total[1..<3] = x
+    return s.total.sum()
+  }
+  var s = Counters(total: Tensor.zeros(8))
+  let place = s.total.memoryAddress
+  for k in 1...3 {
+    _ = try f(&s, Tensor([Float(k), Float(k)]))
+    #expect(s.total.memoryAddress == place)
+    #expect(try s.total.array(as: Float.self) == [0, Float(k), Float(k), 0, 0, 0, 0, 0])
+  }
+  #expect(!f.explain().notes.contains { $0.contains("copied") })
+  let snapshot = s
+  _ = try f(&s, Tensor([Float(9), 9]))
+  #expect(try snapshot.total[1].item(as: Float.self) == 3)
+  #expect(f.explain().notes.contains { $0.contains("was copied 1 time(s)") })
+}
+
 @Test func random_numbers_in_compiled_code_equal_eager_ones() throws {
   let f = compile { (x: Tensor) -> Tensor in
     var random = RandomGenerator(seed: 5)
@@ -230,4 +250,8 @@ private final class Counter: Sendable {
   private let count = Atomic<Int>(0)
   func increment() { count.add(1, ordering: .relaxed) }
   var value: Int { count.load(ordering: .relaxed) }
+}
+
+extension Tensor {
+  fileprivate var memoryAddress: UnsafeMutableRawPointer { body.view.base }
 }
