@@ -284,9 +284,16 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         .compiler, "\(options.name): the state has \(after.leaves.count) members after the call, it had \(stateCount)",
         remedy: "collections in the state keep their counts")
     }
+    // The plan keeps the result's structure, not its traced tensors: they hold the capture and the arguments of this call.
+    var emptying = Visitor(.replace)
+    let nothing = Tensor(0)
+    emptying.leaves = ContiguousArray(
+      results.leaves.map { leaf in
+        if case .tensor = leaf { .tensor(nothing) } else { leaf }
+      })
     return try TracedRun(
-      trace, session, signature, traced, state: after.leaves, results: results.leaves, template: Boxed(output),
-      segments: compiles ? segments : nil)
+      trace, session, signature, traced, state: after.leaves, results: results.leaves,
+      template: Boxed(fill(output, &emptying)), segments: compiles ? segments : nil)
   }
 }
 

@@ -71,7 +71,9 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public var kernelCount: Int { segments.reduce(0) { $0 + $1.kernels.count } }
 
   public var description: String {
-    var lines = ["\(place): \(plans) plan(s), \(replays) replay(s), \(segments.count) segment(s), \(kernelCount) kernel(s)"]
+    var lines = [
+      "\(place): \(plans) plan(s), \(replays) replay(s), \(segments.count) segment(s), \(kernelCount) kernel(s)"
+    ]
     for (i, capture) in captures.enumerated() {
       let why = capture.reasons.isEmpty ? "first call" : capture.reasons.joined(separator: "; ")
       lines.append("  capture \(i + 1), \(Self.milliseconds(capture.seconds)): \(why)")
@@ -84,7 +86,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
       lines.append("    instead: \(stop.suggestion)")
     }
     for segment in segments {
-      lines.append("  segment \(segment.name): \(segment.kernels.count) kernel(s), \(segment.temporaries) temporarie(s)")
+      lines.append(
+        "  segment \(segment.name): \(segment.kernels.count) kernel(s), \(segment.temporaries) temporarie(s)")
       for kernel in segment.kernels {
         lines.append("    \(kernel.name): \(Self.counted(kernel.operations))")
       }
@@ -122,7 +125,8 @@ extension Compiled {
       guards += plan.guards.map { Explanation.Guard(condition: "\($0)", plan: number + 1) }
       for (i, source) in plan.signature.symbols.enumerated() {
         switch source {
-        case .extent(let leaf, let axis): notes.append("plan \(number + 1): s\(i) is axis \(axis) of leaf \(leaf), at least 2")
+        case .extent(let leaf, let axis):
+          notes.append("plan \(number + 1): s\(i) is axis \(axis) of leaf \(leaf), at least 2")
         case .dim(let leaf): notes.append("plan \(number + 1): s\(i) is the Dim at leaf \(leaf)")
         }
       }

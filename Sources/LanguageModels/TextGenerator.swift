@@ -136,7 +136,9 @@ public struct TextGenerator: Sendable {
     switch mode {
     case .eager: return try model(tokens, &cache)
     case .compiled:
-      do { return try step(&cache, Tensor(tokens.map { Int64($0) })) } catch let error as Diagnostic { throw error } catch {
+      do { return try step(&cache, Tensor(tokens.map { Int64($0) })) } catch let error as Diagnostic {
+        throw error
+      } catch {
         throw Diagnostic(.compiler, "\(error)")
       }
     }
