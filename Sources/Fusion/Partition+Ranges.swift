@@ -277,6 +277,7 @@ extension Partition {
   private mutating func overwrite(_ value: Value, _ target: MemoryView, _ p: Int) -> Bool {
     guard graph.parameters[p].type == graph.type(value) else { return false }
     if let view = memory[value] {
+      if writesAgain(value, target, p) { return true }
       guard case .temporary(let t) = view.source, view.isRowMajor, target.isRowMajor, renamed[t] == nil,
         view.offset.isKnown(0), temporaries[t] == graph.type(value), made[value] >= 0,
         !nests.indices.contains(where: { $0 >= made[value] && readsParameter($0, p) })
@@ -298,12 +299,29 @@ extension Partition {
     write(value, target)
     // Other roots of the nest come before this one: they read the old value at the same places.
     if before == nests.count, home < 0,
-      nests[before - 1].roots.dropLast().contains(where: { !readsInPlace($0.value, p) })
+      nests[before - 1].roots.dropLast().contains(where: { !readsInPlace($0.value, p, in: before - 1) })
     {
       nests[before - 1].roots.removeLast()
       appendPointwise(value, target)
       made[value] = nests.count - 1
     }
+    return true
+  }
+
+  /// A result that the last nest has in registers goes to a second place from there, before anything it is made of is gone.
+  private mutating func writesAgain(_ value: Value, _ target: MemoryView, _ p: Int) -> Bool {
+    let last = nests.count - 1
+    guard made[value] == last, case .pointwise = nests[last].form, nests[last].axes.map(\.extent) == shape(value).dims,
+      nests[last].roots.contains(where: { $0.value == value && $0.box == nil }),
+      nests[last].roots.allSatisfy({ readsInPlace($0.value, p, in: last) })
+    else { return false }
+    let read = Set(reads(last).values.map(\.source))
+    let isWhole = nests[last].roots.allSatisfy { root in
+      if case .parameter = root.target.source { return !read.contains(root.target.source) }
+      return true
+    }
+    guard isWhole else { return false }
+    nests[last].roots.append(.init(value: value, target: target, axes: Array(shape(value).dims.indices)))
     return true
   }
 
@@ -342,12 +360,12 @@ extension Partition {
   }
 
   /// Element by element: the old value of parameter `p` is read only where the new one is written.
-  private func readsInPlace(_ value: Value, _ p: Int) -> Bool {
+  private func readsInPlace(_ value: Value, _ p: Int, in nest: Int = .max) -> Bool {
     var seen: Set<Value> = []
     var stack = [value]
     while let value = stack.popLast() {
       guard seen.insert(value).inserted else { continue }
-      if let view = memory[value] {
+      if let view = memory[value], made[value] < nest {
         let isWhole =
           view.offset.isKnown(0) && view.type == graph.parameters[p].type
           && view.strides == graph.parameters[p].strides
@@ -357,7 +375,9 @@ extension Partition {
       switch lowering(value) {
       case .leaf, .pointwise: stack += graph[value].operands
       case .reindex, .gather, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign, .call:
-        if parametersBelow(value).contains(p) { return places[value].nest >= 0 && isAnchor(value) }
+        // An anchor's own reading is another question; a moved element is read elsewhere.
+        if isAnchor(value), places[value].nest >= 0 { continue }
+        if graph[value].operands.contains(where: { parametersBelow($0).contains(p) }) { return false }
       }
     }
     return true

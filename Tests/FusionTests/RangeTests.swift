@@ -152,3 +152,31 @@ private func cacheGraph(_ layers: Int, donated: Bool) throws -> Graph {
   let schedule = try Fuser.schedule(graph, SchedulingContext(target: .x86Version4))
   #expect(schedule.steps.count == 1, "\(schedule.text())\(schedule.steps.map { $0.nests.count })")
 }
+
+@Test func a_result_that_is_also_the_new_state_is_written_twice_by_one_kernel() throws {
+  var builder = GraphBuilder(name: "adam")
+  let w = builder.parameter("w", TensorType(.f32, [7]))
+  let m = builder.parameter("m", TensorType(.f32, [7]))
+  let g = builder.parameter("g", TensorType(.f32, [7]))
+  let half = try builder.filled(ScalarConstant(.f32, 0.5), [7])
+  let moment = try builder.append(.add, builder.append(.multiply, m, half), g)
+  let step = try builder.append(.subtract, w, builder.append(.multiply, moment, half))
+  let graph = builder.finish([step, moment, step])
+  let donations = [Donation(output: 0, parameter: 0), Donation(output: 1, parameter: 1)]
+  try check(graph, [7, 7, 7], donations: donations, temporaries: 0)
+  let schedule = try Fuser.schedule(graph, SchedulingContext(target: .x86Version4, donations: donations))
+  #expect(schedule.steps.count == 1 && schedule.steps[0].nests.count == 1)
+}
+
+@Test func a_result_that_reads_the_old_state_elsewhere_keeps_its_own_kernel() throws {
+  var builder = GraphBuilder(name: "shifted")
+  let p = builder.parameter("p", TensorType(.f32, [6]))
+  let turned = try builder.append(.slice(starts: [5], counts: [6], steps: [-1]), p)
+  let sum = try builder.append(.add, turned, p)
+  let next = try builder.append(.add, p, p)
+  let graph = builder.finish([sum, next])
+  let donations = [Donation(output: 1, parameter: 0)]
+  try check(graph, [6], donations: donations, temporaries: 0)
+  let schedule = try Fuser.schedule(graph, SchedulingContext(target: .x86Version4, donations: donations))
+  #expect(schedule.steps.flatMap(\.nests).count == 2)
+}
