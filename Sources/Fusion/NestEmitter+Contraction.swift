@@ -59,7 +59,8 @@ extension NestEmitter {
     }
     let plan = ContractionPlan(graph, value, axes)
     let isFloat = node.type.dtype.isFloating
-    if !isFloat || plan.isVector(plan.rows) || plan.isVector(plan.columns) {
+    // Without an axis to sum over (an outer product) there is nothing to pack.
+    if !isFloat || plan.inner.isEmpty || plan.isVector(plan.rows) || plan.isVector(plan.columns) {
       try tileVectorProduct(value, plan)
     } else {
       try tileMatrixProduct(value, plan)

@@ -61,7 +61,6 @@ private struct Squeezer {
           return .init(l, r)
         }
       }
-      // Without a free axis on either side it would be no product any more.
       return try builder.append(
         .contraction(ContractionAxes(batch: moved(axes.batch), contracted: moved(axes.contracted))), small)
     case .reindex: return try reindexed(node, small, sources, shape)

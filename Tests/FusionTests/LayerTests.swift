@@ -156,3 +156,15 @@ private let once = 2 * 6 * 8 * 4
   #expect(schedule.refusals.map(\.reason) == [.sharedByNests])
   #expect(schedule.steps.count == 1)
 }
+
+@Test func an_outer_product_has_nothing_to_pack() throws {
+  var builder = GraphBuilder(name: "outer")
+  let x = builder.parameter("x", TensorType(.f32, [5, 1]))
+  let y = builder.parameter("y", TensorType(.f32, [1, 7]))
+  let product = try builder.append(.contraction(ContractionAxes(contracted: [.init(1, 0)])), x, y)
+  let graph = builder.finish([product])
+  let sample = AgreementCase(graph: graph, parameters: try values(graph, []), arguments: [])
+  let optimized = AgreementCase(graph: try graph.optimized(), parameters: sample.parameters, arguments: [])
+  let difference = try optimized.disagreement(with: sample.reference())
+  #expect(difference == nil)
+}
