@@ -1,6 +1,6 @@
 // Cuts a graph into loop nests: which values share a nest, which go through memory, and why. One pass in the graph's order.
 // Not tiling and not the order of launches. Surprise: only *anchors* (reductions, scans, sorts, products, scatters) are
-// placed; all other values are computed wherever they are needed, until `Recomputation` finds one too dear for that.
+// placed; all other values are computed wherever they are needed, unless they are `forced` or a product's vector.
 //
 // The invariant that makes the order of creation an order of execution: nest n reads only memory that nests before n
 // wrote. A value's `Place` keeps the latest such nest, so that the question costs nothing.
@@ -26,7 +26,7 @@ struct Partition {
 
   let graph: Graph
   let context: SchedulingContext
-  /// Values that must be in memory.
+  /// Values that must be in memory, whatever computing them again would cost.
   let forced: Set<Value>
   var nests: [LoopNest] = []
   var temporaries: [TensorType] = []

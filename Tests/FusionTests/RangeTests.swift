@@ -23,7 +23,7 @@ private func check(
 }
 
 /// One write into a cache and one read of it for each layer.
-private func cacheGraph(_ layers: Int, donated: Bool) throws -> Graph {
+private func cacheGraph(_ layers: Int) throws -> Graph {
   var builder = GraphBuilder(name: "cache")
   let position = builder.extent("position")
   var cache = builder.parameter("cache", TensorType(.f32, [Dim(layers), 2, 5, 3]))
@@ -44,7 +44,7 @@ private func cacheGraph(_ layers: Int, donated: Bool) throws -> Graph {
 }
 
 @Test func a_chain_of_range_writes_on_a_donated_parameter_is_all_in_place() throws {
-  let graph = try cacheGraph(4, donated: true)
+  let graph = try cacheGraph(4)
   let donations = [Donation(output: 1, parameter: 0)]
   let schedule = try Fuser.schedule(graph, SchedulingContext(target: .x86Version4, donations: donations))
   #expect(!schedule.refusals.contains { $0.reason == .readAfterWrite })
@@ -54,7 +54,7 @@ private func cacheGraph(_ layers: Int, donated: Bool) throws -> Graph {
 }
 
 @Test func without_donation_the_base_is_copied_once_into_the_output() throws {
-  let graph = try cacheGraph(3, donated: false)
+  let graph = try cacheGraph(3)
   let schedule = try Fuser.schedule(graph, SchedulingContext(target: .x86Version4))
   #expect(schedule.refusals.count { $0.reason == .readAfterWrite } == 1)
   #expect(schedule.temporaries.allSatisfy { $0.shape.rank < 4 })
