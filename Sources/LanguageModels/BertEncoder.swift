@@ -147,7 +147,13 @@ public struct BertEncoder: Sendable {
 
   /// The embedding [width] of `text`; what is beyond the model's longest text is cut off.
   public func callAsFunction(_ text: String) throws(Diagnostic) -> Tensor {
-    let states = try states(tokenizer.encode(text, maximumLength: configuration.context))
+    let ids = tokenizer.encode(text, maximumLength: configuration.context)
+    return try self(Tensor(ids.map { Int64($0) }))
+  }
+
+  /// The embedding [width] of token ids (i64, rank 1), special ones included: what `compile` captures.
+  public func callAsFunction(_ ids: Tensor) throws(Diagnostic) -> Tensor {
+    let states = try states(ids)
     let pooled =
       switch pooling {
       case .mean: try ModelOperations.meanOfRows(states)
@@ -157,18 +163,23 @@ public struct BertEncoder: Sendable {
   }
 
   /// The last layer's states [tokens, width].
-  func states(_ ids: [Int32]) throws(Diagnostic) -> Tensor {
+  func states(_ ids: Tensor) throws(Diagnostic) -> Tensor {
     let c = configuration
-    guard !ids.isEmpty else { throw Diagnostic(.argument, "a text without tokens has no embedding") }
+    let (size, count) = (try ids.view.extents.first ?? 0, ids.shape[0])
+    guard size > 0 else { throw Diagnostic(.argument, "a text without tokens has no embedding") }
+    guard count <= c.context else {
+      throw Diagnostic(
+        .argument, "\(size) tokens are more than the model's context of \(c.context)", remedy: "cut the text")
+    }
     func normalized(_ terms: [Tensor], _ norm: Norm) throws(Diagnostic) -> Tensor {
       try ModelOperations.layerNorm(sumOf: terms, weight: norm.weight, bias: norm.bias, epsilon: c.epsilon)
     }
     func heads(_ part: Affine, _ x: Tensor) throws(Diagnostic) -> Tensor {
-      try ModelOperations.sum(part.weight(x), part.bias).reshaped(to: [ids.count, c.heads, c.width / c.heads])
+      try ModelOperations.sum(part.weight(x), part.bias).reshaped(to: [size, c.heads, c.width / c.heads])
     }
-    let places = Tensor(try positions.view.sliced(0, start: 0, count: ids.count))
+    let places = Tensor(try positions.view.sliced(0, start: 0, count: size, dims: (0, count)))
     let firstType = Tensor(try type.view.sliced(0, start: 0, count: 1))
-    var x = try normalized([words.gathering(Tensor(ids.map { Int64($0) })), places, firstType], norm)
+    var x = try normalized([words.gathering(ids), places, firstType], norm)
     for layer in layers {
       let (q, k, v) = (try heads(layer.query, x), try heads(layer.key, x), try heads(layer.value, x))
       let mixed =

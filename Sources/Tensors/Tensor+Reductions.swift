@@ -68,7 +68,15 @@ extension Tensor {
         remedy: "this reduction has no identity: give it at least one element")
     }
     var operands: [PointwiseOperand] = [.tensor(self)]
-    for number in numbers(count) { operands.append(.scalar(.floating(number))) }
+    let extent = axesInRange.reduce(Dim(1)) { $0 * source.dims[$1] }
+    for (number, next) in zip(numbers(count), numbers(count + 1)) {
+      // A count that a capture knows as a symbol must not become a number of the graph.
+      if extent.knownValue == nil, next == number + 1 {
+        operands.append((Tensor(extent) + (number - Double(count))).operand)
+      } else {
+        operands.append(.scalar(.floating(number)))
+      }
+    }
     let made = try operation(
       operands, domain: source.extents, axes: axesInRange, compute: compute, results.map { .reduced($0) })
     guard keepDims else { return made }

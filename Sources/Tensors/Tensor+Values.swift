@@ -68,6 +68,21 @@ extension Tensor {
     }
   }
 
+  /// An extent as a 0-d tensor (i64). Inside `compile` it follows the extent from call to call.
+  public init(_ extent: Dim, file: StaticString = #fileID, line: UInt = #line) {
+    guard extent.knownValue == nil, Trace.current != nil else {
+      self = Self.attempt(file, line) { () throws(Diagnostic) in Tensor(try extent.value) }
+      return
+    }
+    self = Self.attempt(file, line) { () throws(Diagnostic) in
+      guard Dim.asks(.less, 0, extent) else { return Tensor(try extent.value) }
+      // The last coordinate of a range of that length: no memory, a number in the kernel that uses it.
+      let range = try Tensor.arange(extent, file: file, line: line).view
+      let last = range.sliced(0, start: range.extents[0] - 1, count: 1, dims: (extent - 1, 1)).removing(0)
+      return Tensor(last) + 1
+    }
+  }
+
   /// The only element, as a Swift number.
   ///
   /// - Throws: the first mistake on the way here, or that there is not exactly one element.

@@ -108,6 +108,80 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
   #expect(throws: Diagnostic.self) { try (leaked + 1).item(as: Float.self) }
 }
 
+@Test func lengths_from_1_to_600_need_at_most_three_plans() throws {
+  let weight = floats(32, [8, 4])
+  let f = compile(mode: .whole) { (x: Tensor) in
+    let scores = x.matmul(x.transposed()).softmax()
+    return (scores.matmul(x).matmul(weight) + x.mean(0, keepDims: true).matmul(weight)).relu()
+  }
+  for n in [3, 1] + Array(stride(from: 2, through: 600, by: 23)) + [599, 600] {
+    let x = floats(n * 8, [n, 8])
+    let eager =
+      ((x.matmul(x.transposed()).softmax().matmul(x)).matmul(weight) + x.mean(0, keepDims: true).matmul(weight))
+    let (a, b) = (try f(x).array(as: Float.self), try eager.relu().array(as: Float.self))
+    // Sums of up to 600 terms of size 1 in another order.
+    #expect(zip(a, b).allSatisfy { abs($0 - $1) < 2e-5 } && a.count == b.count, "\(n) rows")
+  }
+  #expect(f.planCount <= 3)
+}
+
+@Test func a_choice_by_a_tensor_is_part_of_the_graph() throws {
+  let f = compile(mode: .whole) { (x: Tensor) in
+    try cond(x.sum() > 0, { [x * 2, x] }, else: { [x - 1, x + 1] })
+  }
+  for sign in [Float(1), -1] {
+    let x = Tensor([sign, 2 * sign])
+    let chosen = try f(x)
+    #expect(try chosen[0].array(as: Float.self) == (sign > 0 ? [2, 4] : [-2, -3]))
+    #expect(try chosen[1].array(as: Float.self) == (sign > 0 ? [1, 2] : [0, -1]))
+  }
+  #expect(f.planCount == 1)
+}
+
+@Test func loops_give_what_they_give_eagerly() throws {
+  @Sendable func body(_ x: Tensor) throws -> (Tensor, Tensor, Tensor) {
+    let sums = try scan(Tensor(Float(0)), over: x) { ($0 + $1.sum(), $0 * $1) }
+    let rows = try map(over: x) { $0 * 2 + 1 }
+    let halved = try whileLoop(x.abs().max(), while: { $0 > 1 }, { $0 / 2 })
+    return (sums.state + sums.results.sum(), rows, halved)
+  }
+  let f = compile { (x: Tensor) in try body(x) }
+  for scale in [1, 3, 40] as [Float] {
+    let x = floats(6, [3, 2], scale: scale)
+    let (a, b) = (try f(x), try body(x))
+    #expect(try a.0.array(as: Float.self) == b.0.array(as: Float.self))
+    #expect(try a.1.array(as: Float.self) == b.1.array(as: Float.self))
+    #expect(try a.2.array(as: Float.self) == b.2.array(as: Float.self))
+  }
+}
+
+@Test func an_explanation_names_guards_breaks_and_recompiles() throws {
+  let f = compile { (x: Tensor, k: Int) -> Tensor in
+    if x.shape[0] < 5 { return x * 2 }
+    return try x.sum().item(as: Float.self) > 0 ? x : x + Double(k)
+  }
+  let line = #line - 2
+  for n in [6, 7, 8] { _ = try f(floats(n, [n]), 1) }
+  _ = try f(floats(6, [6]), 2)
+  let told = f.explain()
+  #expect(told.plans == 3 && told.captures.count == 3)
+  #expect(told.captures[1].reasons.contains("axis 0 of '0' changed"))
+  #expect(told.captures[2].reasons.contains { $0.contains("plain value '1'") })
+  #expect(told.guards.contains { $0.condition == "s0 < 5 is false" })
+  let stop = try #require(told.breaks.first)
+  #expect(stop.place?.line == UInt(line) && stop.suggestion.contains("select"))
+  #expect(told.description.contains("capture 2"))
+}
+
+@Test func a_plan_that_runs_out_of_memory_says_so_before_it_runs() throws {
+  let f = compile { (x: Tensor, n: Dim) in
+    x.expanded([n, n, n, x.shape[0]]).exp().sum(axes: [0, 3]) + Tensor.zeros([n, n])
+  }
+  _ = try f(floats(4, [4]), 3)
+  let error = #expect(throws: Diagnostic.self) { try f(floats(4, [4]), 3_000_000) }
+  #expect(error?.kind == .memory)
+}
+
 @Test func tuples_and_collections_go_in_and_out() throws {
   let f = compile { (xs: [Tensor], named: [String: Tensor], maybe: Tensor?) -> (Tensor, [Tensor]) in
     let sum = xs.reduce(Tensor(0)) { $0 + $1 }

@@ -1,5 +1,6 @@
 // The fetched models against PyTorch's results for the same weights.
 import Basics
+import Capture
 import Formats
 import Foundation
 import Tensors
@@ -50,12 +51,16 @@ import Testing
     #expect(try recorded.ids(try Self.generator.get()) == recorded.ids)
   }
 
-  @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"), arguments: 0..<4)
-  func smollm2_logits_after_the_prompt_are_within_2e_3_of_the_record(number: Int) throws {
+  @Test(
+    .enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"), arguments: 0..<4,
+    TextGenerator.ExecutionMode.allCases)
+  func smollm2_logits_after_the_prompt_are_within_2e_3_of_the_record(
+    number: Int, mode: TextGenerator.ExecutionMode
+  ) throws {
     let recorded = try recordedCase(number)
     let expected = try SafetensorsFile(path: Recorded.path("smollm2.safetensors")).tensor("\(number)/last_logits")
       .floats()
-    let logits = try Self.generator.get().logits(after: recorded.ids)
+    let logits = try Self.generator.get().logits(after: recorded.ids, mode: mode)
     try #require(logits.count == expected.count)
     // 30 layers of float32 sums in another order: the promise of the house, about 1e-4 of the logits' range.
     let worst = zip(logits, expected).map { abs($0 - $1) }.max() ?? .infinity
@@ -63,14 +68,18 @@ import Testing
   }
 
   /// Each step gets the recorded tokens before it, so that a near tie does not end the comparison.
-  @Test(.enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"), arguments: 0..<4)
-  func smollm2_chooses_the_recorded_token_at_every_step_that_is_no_near_tie(number: Int) throws {
+  @Test(
+    .enabled(if: FetchedModels.hasSmollm2, "needs SmolLM2: run scripts/fetch-models"), arguments: 0..<4,
+    TextGenerator.ExecutionMode.allCases)
+  func smollm2_chooses_the_recorded_token_at_every_step_that_is_no_near_tie(
+    number: Int, mode: TextGenerator.ExecutionMode
+  ) throws {
     let recorded = try recordedCase(number)
-    let model = try Self.generator.get().model
-    var cache = try KVCache(model, capacity: recorded.ids.count + recorded.greedy.count)
+    let generator = try Self.generator.get()
+    var cache = try KVCache(generator.model, capacity: recorded.ids.count + recorded.greedy.count)
     var input = recorded.ids
     for (step, token) in recorded.greedy.enumerated() {
-      let logits = try model(input, &cache).array(as: Float.self)
+      let logits = try generator.logits(input, &cache, mode: mode).array(as: Float.self)
       if recorded.gaps[step] >= Self.nearTie {
         #expect(Self.position(ofLargest: logits) == token, "step \(step)")
       }
@@ -184,6 +193,22 @@ import Testing
       // The promise of the house; elements are about 0.05.
       #expect(worst < 1e-5, "\(text)")
     }
+  }
+
+  @Test(.enabled(if: FetchedModels.hasMinilm, "needs MiniLM: run scripts/fetch-models"))
+  func a_captured_encoder_serves_all_lengths_with_one_plan() throws {
+    let encoder = try BertEncoder(directory: FetchedModels.minilm)
+    let compiled = compile(mode: .whole, dynamic: .axes(["0": [0]])) { (ids: Tensor) in try encoder(ids) }
+    for text in [
+      "That is a happy person", "Today", "A much longer sentence about the weather of today, and of tomorrow",
+    ] {
+      let ids = Tensor(encoder.tokenizer.encode(text).map { Int64($0) })
+      let (fused, eager) = (try compiled(ids).array(as: Float.self), try encoder(ids).array(as: Float.self))
+      let worst = zip(fused, eager).map { abs($0 - $1) }.max() ?? .infinity
+      // Sums in another order; elements are about 0.05.
+      #expect(worst < 2e-6, "\(text)")
+    }
+    #expect(compiled.planCount == 1)
   }
 
   @Test(.enabled(if: FetchedModels.hasMinilm, "needs MiniLM: run scripts/fetch-models"))
