@@ -86,9 +86,12 @@ package struct ScalarOperand: Sendable {
   package var dtype: DType
   /// The element's bits in the low bytes.
   package var bits: Int64
-  package init(_ dtype: DType, bits: Int64) {
+  /// While a function is captured: the extents that the number comes from, so that it does not become a constant.
+  package var count: SymbolicCount?
+  package init(_ dtype: DType, bits: Int64, count: SymbolicCount? = nil) {
     self.dtype = dtype
     self.bits = bits
+    self.count = count
   }
 
   /// The element.
@@ -97,6 +100,16 @@ package struct ScalarOperand: Sendable {
     case .float(let number): ScalarConstant(dtype, number)
     case .integer(let number): ScalarConstant(dtype, integer: number)
     }
+  }
+}
+
+/// `dim + offset`, as a number beside tensors.
+package final class SymbolicCount: Sendable {
+  let dim: Dim
+  let offset: Double
+  package init(_ dim: Dim, offset: Double = 0) {
+    self.dim = dim
+    self.offset = offset
   }
 }
 

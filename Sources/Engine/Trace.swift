@@ -272,6 +272,14 @@ package final class Trace: Sendable {
   }
 
   private func number(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
+    if let count = scalar.count {
+      // The last coordinate of a range of that length, and one: a number in the kernel that uses it, and no memory.
+      let range = try state.builder.append(.iota(axis: 0, [count.dim]), [])
+      let last = try state.builder.append(.slice(starts: [count.dim - 1], counts: [1], steps: [1]), range)
+      let wide = try state.builder.convert(try state.builder.append(.reshape([]), last), to: scalar.dtype)
+      let rest = try state.builder.append(.constant(ScalarConstant(scalar.dtype, count.offset + 1)), [])
+      return try state.builder.append(.add, wide, rest)
+    }
     if state.takesNumbers {
       state.numbers.append(scalar.bits)
       return state.builder.scalar("n\(state.numbers.count - 1)", scalar.dtype)
@@ -320,6 +328,14 @@ package final class Trace: Sendable {
       if renamed != Shape(dims) { values[i] = try state.builder.append(.reshape(renamed), values[i]) }
       values[i] = try state.builder.broadcast(values[i], Shape(target))
     }
+  }
+
+  /// A tensor from outside as a value of the graph; the tensor itself where that fails.
+  package func lifted(_ view: TensorView) -> TensorView {
+    let made: Result<TensorView, Diagnostic> = Result { () throws(Diagnostic) in
+      try locked { state throws(Diagnostic) in try self.view(constant(view, &state), &state) }
+    }
+    return (try? made.get()) ?? view
   }
 
   /// The joined view of `views` along `axis`.

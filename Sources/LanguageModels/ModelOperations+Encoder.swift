@@ -65,11 +65,10 @@ extension ModelOperations {
   /// The mean of the rows of x [tokens, width].
   static func meanOfRows(_ x: Tensor) throws(Diagnostic) -> Tensor {
     let extents = try x.view.extents
-    let count = x.shape[0]
-    let rows: PointwiseOperand =
-      count.knownValue == nil ? .tensor(1 / Tensor(count)) : .scalar(.floating(1 / Double(extents[0])))
+    // A capture knows the count as a symbol.
+    if x.shape[0].knownValue == nil { return x.mean(0) }
     return try meanOperation(
-      [.tensor(x), rows], domain: extents, axes: [0], compute: .f32,
+      [.tensor(x), .scalar(.floating(1 / Double(extents[0])))], domain: extents, axes: [0], compute: .f32,
       [.reduced(.f32)])[0]
   }
 

@@ -11,6 +11,8 @@ import TensorTypes
 package enum PointwiseOperand {
   case tensor(Tensor)
   case scalar(Number)
+  /// A number that follows an extent; only while a function is captured, and only for row operations.
+  case count(SymbolicCount)
 }
 
 /// Which dtype a pointwise operation computes in and gives.
@@ -100,6 +102,7 @@ package final class PointwiseOperation: Sendable {
           met = met.map { $0.promoted(with: view.dtype) } ?? view.dtype
         }
       case .scalar(let value): scalarCategory = max(scalarCategory ?? .bool, value.category)
+      case .count: scalarCategory = .floating
       }
     }
     var dtype = met ?? zeroDimensional ?? Self.defaultDType(scalarCategory ?? .floating)
@@ -139,6 +142,7 @@ package final class PointwiseOperation: Sendable {
     for (i, operand) in operands.enumerated() {
       switch operand {
       case .tensor(let tensor): bound.append(.tensor(tensor.body.view.expanded(to: extents)))
+      case .count(let count): bound.append(.scalar(ScalarOperand(compute.computeDType, bits: 0, count: count)))
       case .scalar(let value):
         var dtype = compute
         if case .selection = rule, i == 0 { dtype = .bool }

@@ -61,6 +61,8 @@ package final class RowOperation: Sendable {
     for operand in operands {
       switch operand {
       case .tensor(let tensor): bound.append(.tensor(try tensor.view.expanded(to: domain)))
+      case .count(let count):
+        bound.append(.scalar(ScalarOperand(compute?.computeDType ?? .f32, bits: 0, count: count)))
       case .scalar(let value):
         let dtype = compute ?? PointwiseOperation.defaultDType(value.category)
         bound.append(.scalar(ScalarOperand(value.constant(dtype.computeDType))))

@@ -50,7 +50,8 @@ private struct Subscript {
         view = view.sliced(axis, start: place, count: 1, dims: (start, 1)).removing(axis)
       case .range(let start, let end, let step):
         let (first, count) = try Self.bounds(start, end, step, view.extents[axis])
-        let dims = view.traced == nil ? nil : try Self.symbolicBounds(start, end, step, view.dims[axis], first, count)
+        let isSymbolic = view.traced != nil || [start, end].contains { $0.map { $0.knownValue == nil } ?? false }
+        let dims = isSymbolic ? try Self.symbolicBounds(start, end, step, view.dims[axis], first, count) : nil
         view = view.sliced(axis, start: first, count: count, step: step, dims: dims)
         axis += 1
       case .insertedAxis:

@@ -72,7 +72,7 @@ extension Tensor {
     for (number, next) in zip(numbers(count), numbers(count + 1)) {
       // A count that a capture knows as a symbol must not become a number of the graph.
       if extent.knownValue == nil, next == number + 1 {
-        operands.append((Tensor(extent) + (number - Double(count))).operand)
+        operands.append(.count(SymbolicCount(extent, offset: number - Double(count))))
       } else {
         operands.append(.scalar(.floating(number)))
       }

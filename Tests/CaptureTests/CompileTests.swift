@@ -309,6 +309,18 @@ private struct Counters: Tree {
   #expect(try f(x).array(as: Float.self) == x.matmul(weight).array(as: Float.self))
 }
 
+@Test func a_constant_is_cut_at_symbolic_places() throws {
+  let table = floats(40, [20, 2])
+  let f = compile(mode: .whole, dynamic: .axes(["0": [0]])) { (x: Tensor, start: Dim) in
+    x + table[start..<(start + x.shape[0])]
+  }
+  for (n, start) in [(3, 1), (7, 5), (4, 16)] {
+    let x = floats(n * 2, [n, 2])
+    #expect(try f(x, Dim(start)).array(as: Float.self) == (x + table[start..<(start + n)]).array(as: Float.self))
+  }
+  #expect(f.planCount == 1)
+}
+
 @Test func an_argument_that_comes_out_again_is_the_argument() throws {
   let f = compile { (x: Tensor, y: Tensor) in (y, x, x + y) }
   let (x, y) = (floats(4, [4]), floats(4, [4], scale: 1))
