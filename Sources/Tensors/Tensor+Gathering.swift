@@ -235,6 +235,7 @@ extension Tensor {
         switch value.operand {
         case .tensor(let tensor): tensor
         case .scalar(let number): try Self.filled(number, [], dtype)
+        case .count(let count): throw Diagnostic(.compiler, "index_fill: a count \(count) is no value")
         }
       return try scattering(slots, single.converted(to: dtype), place, nil, "index_fill")
     }

@@ -101,7 +101,8 @@ extension TensorView {
   package func sliced(
     _ axis: Int, start: Int, count: Int, step: Int = 1, dims: (start: Dim, count: Dim)? = nil
   ) -> TensorView {
-    if traced == nil, let dims, dims.start.knownValue == nil || dims.count.knownValue == nil, let trace = Trace.current {
+    if traced == nil, let dims, dims.start.knownValue == nil || dims.count.knownValue == nil, let trace = Trace.current
+    {
       // A part of a constant whose place or length the capture knows as a symbol only.
       let constant = trace.lifted(self)
       if constant.traced != nil { return constant.sliced(axis, start: start, count: count, step: step, dims: dims) }
