@@ -19,6 +19,7 @@ struct TraceCommand: ParsableCommand {
         azulejo trace softmax
         azulejo trace matmul --stage tile
         azulejo trace layernorm --stage assembly --target x86-64-v3
+        azulejo trace softmax --stage assembly --target ptx
         azulejo trace --update Documentation/Tour.md
       """)
 
@@ -45,8 +46,9 @@ struct TraceCommand: ParsableCommand {
   var stage: [StageName] = []
   @Option(
     help: ArgumentHelp(
-      "A processor to compile for instead of this one: "
-        + "\(TargetDescription.presets.map(\.name).joined(separator: ", ")).", valueName: "target"))
+      "A processor or device to compile for instead of this machine: "
+        + "\((TargetDescription.presets + TargetDescription.devices).map(\.name).joined(separator: ", ")).",
+      valueName: "target"))
   var target: String?
   @Option(help: ArgumentHelp("Of LLVM IR and assembly, only the n-th innermost loop.", valueName: "n"))
   var loop: Int?
@@ -64,7 +66,7 @@ struct TraceCommand: ParsableCommand {
   private func description() throws -> TargetDescription {
     guard let target else { return .host }
     guard let known = TargetDescription.preset(target) else {
-      let names = TargetDescription.presets.map(\.name).joined(separator: ", ")
+      let names = (TargetDescription.presets + TargetDescription.devices).map(\.name).joined(separator: ", ")
       throw ValidationError("no target is called '\(target)'; the targets are \(names)")
     }
     return known

@@ -4,6 +4,7 @@
 import Basics
 import CLLVM
 import Targets
+import TensorTypes
 import TileIR
 
 #if canImport(Glibc)
@@ -24,6 +25,12 @@ package enum LLVMCompiler {
   package static func compile(
     _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions(), code: String? = nil
   ) throws(Diagnostic) -> CompiledKernel {
+    guard target.invocations == nil else {
+      throw Diagnostic(
+        .compiler,
+        "kernel \(kernel.name): \(target.name) is a device, whose code is no function over a range of instances",
+        remedy: "use deviceCode(of:for:)")
+    }
     func optimised() throws(Diagnostic) -> CompileSession {
       let session = try CompileSession(kernel, target, options)
       if let code { try session.replace(code) } else { try session.optimise() }
@@ -39,6 +46,20 @@ package enum LLVMCompiler {
     let session = try optimised()
     return CompiledKernel(
       object: try session.emitted(LLVMObjectFile), phases: session.phaseSymbols, arenaSymbol: session.arenaSymbol)
+  }
+
+  /// Code for a device without a driver of ours: a check that the tile IR assumes no processor (see DeviceKernel).
+  package static func deviceCode(of kernel: Kernel, for target: TargetDescription) throws(Diagnostic) -> DeviceKernel {
+    guard let invocations = target.invocations else {
+      throw Diagnostic(
+        .compiler, "kernel \(kernel.name): \(target.name) is a processor, which has no invocations",
+        remedy: "use compile(_:for:)")
+    }
+    let session = try CompileSession(kernel, target, CodegenOptions())
+    try session.optimise()
+    return DeviceKernel(
+      code: try session.emitted(invocations.isText ? LLVMAssemblyFile : LLVMObjectFile), entries: session.phaseSymbols,
+      instanceMemory: session.instanceMemory)
   }
 
   /// LLVM IR, as lowered or after the passes.
@@ -83,6 +104,18 @@ package enum LLVMCompiler {
       LLVMInitializeAArch64TargetMC()
       LLVMInitializeAArch64AsmPrinter()
     }
+    if azulejo_has_LLVMInitializeNVPTXTarget() != 0 {
+      LLVMInitializeNVPTXTargetInfo()
+      LLVMInitializeNVPTXTarget()
+      LLVMInitializeNVPTXTargetMC()
+      LLVMInitializeNVPTXAsmPrinter()
+    }
+    if azulejo_has_LLVMInitializeAMDGPUTarget() != 0 {
+      LLVMInitializeAMDGPUTargetInfo()
+      LLVMInitializeAMDGPUTarget()
+      LLVMInitializeAMDGPUTargetMC()
+      LLVMInitializeAMDGPUAsmPrinter()
+    }
   }()
 }
 
@@ -91,6 +124,8 @@ private final class CompileSession {
   let kernel: Kernel
   let phaseSymbols: [String]
   let arenaSymbol: String
+  /// Bytes of instance memory, by phase and place: the largest counts.
+  private(set) var instanceMemory: [Dim] = []
   private let context: LLVMContextRef
   private var module: LLVMModuleRef
   private var machine: LLVMTargetMachineRef?
@@ -169,7 +204,11 @@ private final class CompileSession {
     for number in kernel.phases.indices {
       lowering.emitPhase(number, into: number == 0 ? first : addFunction(phaseSymbols[number], target))
     }
-    lowering.emitArenaSize(into: kernel.phases.isEmpty ? first : addFunction(arenaSymbol, target))
+    if target.invocations == nil {
+      lowering.emitArenaSize(into: kernel.phases.isEmpty ? first : addFunction(arenaSymbol, target))
+    } else {
+      instanceMemory = lowering.arenaPeaks
+    }
     if let what = emitter.unsupported { throw failure("no CPU code for \(what)") }
     var message: UnsafeMutablePointer<CChar>?
     if LLVMVerifyModule(module, LLVMReturnStatusAction, &message) != 0 {
@@ -188,7 +227,12 @@ private final class CompileSession {
     var parameters: [LLVMTypeRef?] = isArena ? [pointer] : [pointer, pointer, i64, i64, pointer, pointer]
     let result: LLVMTypeRef = isArena ? i64 : LLVMVoidTypeInContext(context)
     let type = LLVMFunctionType(result, &parameters, UInt32(parameters.count), 0)
-    let function: LLVMValueRef = LLVMAddFunction(module, name, type)
+    let function: LLVMValueRef
+    if let invocations = target.invocations {
+      function = DeviceKernel.addEntry(name, of: kernel, invocations, module, context)
+    } else {
+      function = LLVMAddFunction(module, name, type)
+    }
     func attribute(_ key: String, _ value: String = "") {
       let made = LLVMCreateStringAttribute(
         context, key, UInt32(key.utf8.count), value, UInt32(value.utf8.count))
@@ -197,6 +241,9 @@ private final class CompileSession {
     attribute("target-cpu", target.processor)
     if !target.features.isEmpty { attribute("target-features", target.features) }
     attribute("prefer-vector-width", "\(target.vectorBits)")
+    if let group = target.invocations?.fixedGroup {
+      attribute("amdgpu-flat-work-group-size", "\(group),\(group)")
+    }
     // No call to memcpy and the like may be made up: the object must stand alone.
     attribute("no-builtins")
     let nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8)

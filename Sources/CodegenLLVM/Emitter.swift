@@ -196,6 +196,10 @@ final class Emitter {
 
   // MARK: Memory
 
+  /// A pointer into any memory: devices name theirs, processors have one.
+  func generic(_ address: IR) -> IR {
+    LLVMTypeOf(address) == pointer ? address : LLVMBuildCast(builder, LLVMAddrSpaceCast, address, pointer, "")
+  }
   /// `base + bytes`.
   func offset(_ base: IR, bytes: IR) -> IR {
     if constantIndex(bytes) == 0 { return base }
@@ -354,8 +358,9 @@ final class Emitter {
     }
     let made: IR = LLVMBuildAlloca(builder, LLVMArrayType2(i8, UInt64(bytes)), "")
     LLVMSetAlignment(made, 64)
+    let address = generic(made)
     position(here)
-    return made
+    return address
   }
 
   /// Continues in another function.

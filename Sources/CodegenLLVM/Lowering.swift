@@ -4,7 +4,7 @@
 // are the roots, and they evaluate what they need, box by box (`eval`).
 //
 // Files: +Plan (roots, demands, residence), +Evaluate (values on a box), +Access (addresses, guards, faults), +Homes
-// (instance memory), +Walk (loops over tiles), +Store, +Reduce, +ArgReduce, +Scan, +Sort, +Dot, +Loop.
+// (instance memory), +Walk (loops over tiles), +Store, +Reduce, +ArgReduce, +Scan, +Sort, +Dot, +Loop, +Device.
 import CLLVM
 import Scalars
 import Targets
@@ -76,6 +76,9 @@ final class Lowering {
 
   init(_ kernel: Kernel, _ emitter: Emitter, _ options: CodegenOptions) {
     self.kernel = kernel
+    var options = options
+    options.prefetch = options.prefetch && emitter.target.hasPrefetch
+    options.streamingStores = options.streamingStores && emitter.target.hasStreamingStores
     self.options = options
     e = emitter
     lanes = emitter.target.lanes
@@ -146,6 +149,10 @@ final class Lowering {
     LLVMBuildBr(e.builder, prologueBlock)
     e.position(prologueBlock)
     nowhere = e.slot(bytes: max(64, lanes * 8), in: entryBlock)
+    if let invocations = e.target.invocations {
+      emitInvocation(body, function, invocations)
+      return
+    }
     buffers = kernel.buffers.indices.map { e.loadPointer(LLVMGetParam(function, 0), $0) }
     arguments = kernel.arguments.indices.map { e.loadIndex(LLVMGetParam(function, 1), $0) }
     arena = LLVMGetParam(function, 4)

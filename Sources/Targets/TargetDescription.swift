@@ -27,6 +27,12 @@ public struct TargetDescription: Sendable, Hashable {
   /// Bytes per second, where measured.
   public var readBandwidth: Double?
   public var copyBandwidth: Double?
+  /// Memory can be asked for ahead of its use.
+  public var hasPrefetch = true
+  /// Stores can bypass the caches.
+  public var hasStreamingStores = true
+  /// nil: a processor, where a phase is a function over a range of instances.
+  public var invocations: Invocations?
 
   public struct RegisterBox: Sendable, Hashable {
     public var rows: Int
@@ -116,6 +122,6 @@ extension TargetDescription {
 
   public static let presets = [x86Baseline, x86Version3, x86Version4, zen5, arm64]
 
-  /// The preset called `name`, or nil.
-  public static func preset(_ name: String) -> TargetDescription? { presets.first { $0.name == name } }
+  /// The preset or device called `name`, or nil.
+  public static func preset(_ name: String) -> TargetDescription? { (presets + devices).first { $0.name == name } }
 }
