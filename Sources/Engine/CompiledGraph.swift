@@ -7,6 +7,7 @@ import Fusion
 import GraphIR
 import Synchronization
 import TensorTypes
+import TileIR
 
 package final class CompiledGraph: Sendable {
   struct Step: Sendable {
@@ -215,8 +216,14 @@ extension Engine {
     let context = SchedulingContext(target: backend.target, streamsOutputs: mayBeLarge, donations: given)
     let schedule = try Fuser.schedule(graph, context)
     try Stage.show(.fusion, kernel: graph.name) { schedule.text() }
+    // Equal layers have equal kernels: each is looked up once.
+    var known: [Kernel: any Executable] = [:]
     var executables: [any Executable] = []
-    for step in schedule.steps { executables.append(try kernels.executable(step.kernel)) }
+    for step in schedule.steps {
+      let executable = if let found = known[step.kernel] { found } else { try kernels.executable(step.kernel) }
+      known[step.kernel] = executable
+      executables.append(executable)
+    }
     return try CompiledGraph(graph, schedule, executables, backend.driver)
   }
 }
