@@ -5,6 +5,7 @@ import ArgumentParser
 import Basics
 import Foundation
 import Insight
+import LanguageModels
 import Targets
 
 struct ExplainCommand: ParsableCommand {
@@ -16,19 +17,29 @@ struct ExplainCommand: ParsableCommand {
       Examples:
         azulejo explain nr_softmax
         azulejo explain gpt2_fwd --html gpt2.html
+        azulejo explain --model model.gguf
         azulejo explain pw_gelu --mode eager --json
       """)
 
   @Argument(help: "The workload; `azulejo bench --list` lists them.")
-  var workload: String
+  var workload: String?
+  @Option(help: ArgumentHelp("Instead of a workload: one step of this language model (GGUF).", valueName: "file"))
+  var model: String?
   @Option(help: ArgumentHelp("How it is run: eager, compiled.", valueName: "mode"))
   var mode = Benchmark.Mode.compiled
   @Option(help: ArgumentHelp("Write a page for a browser.", valueName: "file"))
   var html: String?
   @OptionGroup var output: OutputOptions
 
+  func validate() throws {
+    guard (workload == nil) != (model == nil) else {
+      throw ValidationError("name a workload, or give --model FILE")
+    }
+  }
+
   func run() throws {
-    let workload = try Workload.named(workload)
+    let workload =
+      if let model { try Workload.step(of: TextGenerator(path: model)) } else { try Workload.named(workload ?? "") }
     let modes: [Benchmark.Mode] = mode == .eager ? [.eager] : [mode, .eager]
     let outcomes = try Benchmark().run(workload, modes: modes, budget: 0.2)
     if let failure = outcomes[0].failure { throw failure }

@@ -2,7 +2,9 @@
 import ArgumentParser
 import Basics
 import Execution
+import Insight
 import LanguageModels
+import Targets
 
 struct GenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -56,6 +58,10 @@ struct GenerateCommand: ParsableCommand {
   var mode: ModeName = .compiled
   @Flag(help: "Send the prompt as it is, without a chat template.")
   var raw = false
+  @Flag(name: .customLong("no-fusion"), help: "Every operation of the compiled model is a kernel of its own.")
+  var isUnfused = false
+  @Flag(help: "Time a step eagerly and compiled afterwards, and say what limits it.")
+  var compare = false
   @OptionGroup var device: DeviceOptions
   @OptionGroup var output: OutputOptions
 
@@ -77,7 +83,7 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     try device.choose()
     Console.progress("loading \(model)")
-    let generator = try TextGenerator(path: model)
+    let generator = try TextGenerator(path: model, fuses: !isUnfused)
     let ids = raw ? generator.tokens(raw: prompt) : try generator.tokens(for: prompt, system: system)
     let loaded = CommandStart.current.elapsedSeconds
     Console.progress(
@@ -96,6 +102,29 @@ struct GenerateCommand: ParsableCommand {
     }
     if output.json { Console.note("") } else { _ = Console.put("\n") }
     report(generator, made, loaded: loaded)
+    if compare { try compareModes(generator) }
+  }
+
+  /// Tokens per second of single steps, interleaved, and the verdict in one line.
+  private func compareModes(_ generator: TextGenerator) throws {
+    let step = try Workload.step(of: generator)
+    let outcomes = try Benchmark().run(step, modes: [.eager, .compiled], budget: 2)
+    for outcome in outcomes { if let failure = outcome.failure { throw failure } }
+    func rate(_ outcome: Benchmark.Outcome) -> String {
+      "\(Console.rounded(1 / Statistics.median(outcome.samples), 1)) tokens/s"
+    }
+    let verdict = Verdict(outcomes[1].samples, against: outcomes[0].samples)
+    let seconds = Statistics.median(outcomes[1].samples)
+    let gigabytes = Double(outcomes[1].bytes) / seconds / 1e9
+    Console.note(
+      "eager \(rate(outcomes[0])) in \(outcomes[0].kernels) kernels, compiled \(rate(outcomes[1])) in "
+        + "\(outcomes[1].kernels) kernels: \(verdict)")
+    let reading = try Ceilings.storedCard().map { card in
+      "\(Console.rounded(100 * gigabytes * 1e9 / card.bandwidth(read: 1, written: 0), 0)) % of this machine's reading"
+    }
+    Console.note(
+      "a compiled step moves \(Console.size(outcomes[1].bytes)) at \(Console.rounded(gigabytes, 1)) GB/s, "
+        + (reading ?? "run `azulejo calibrate` to see how much of this machine that is"))
   }
 
   private func report(_ generator: TextGenerator, _ made: TextGenerator.Generation, loaded: Double) {

@@ -27,13 +27,16 @@ public enum DynamicShapes: Sendable, Hashable {
 ///   - mode: `.whole` makes every value that leaves `f` (``Tensor/item(as:file:line:)``) an error.
 ///   - dynamic: which extents may vary within one plan.
 ///   - maxRecompiles: how many plans there may be beyond the first; one more throws.
+///   - fuses: false makes every operation a kernel of its own, to see what fusion is worth.
 public func compile<each A: Tree, R: Tree>(
   mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (repeat each A) throws -> R
 ) -> Compiled<Stateless, (repeat each A), R> {
   Compiled(
-    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -46,14 +49,16 @@ public func compile<each A: Tree, R: Tree>(
     readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
 }
 
-/// As ``compile(mode:dynamic:maxRecompiles:file:line:_:)-(_)`` for functions that give a tuple, or nothing.
+/// As ``compile(mode:dynamic:maxRecompiles:fuses:file:line:_:)-(_)`` for functions that give a tuple, or nothing.
 public func compile<each A: Tree, each R: Tree>(
   mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (repeat each A) throws -> (repeat each R)
 ) -> Compiled<Stateless, (repeat each A), (repeat each R)> {
   Compiled(
-    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -75,11 +80,13 @@ public func compile<each A: Tree, each R: Tree>(
 /// Tensors of the state are taken out during a call and written where they are, if nobody else holds them.
 public func compile<S: Tree, each A: Tree, R: Tree>(
   updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (inout S, repeat each A) throws -> R
 ) -> Compiled<S, (repeat each A), R> {
   Compiled(
-    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -93,14 +100,16 @@ public func compile<S: Tree, each A: Tree, R: Tree>(
     readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
 }
 
-/// As ``compile(updating:mode:dynamic:maxRecompiles:file:line:_:)-(_,_)`` for functions that give a tuple, or nothing.
+/// As ``compile(updating:mode:dynamic:maxRecompiles:fuses:file:line:_:)-(_,_)`` for functions that give a tuple, or nothing.
 public func compile<S: Tree, each A: Tree, each R: Tree>(
   updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (inout S, repeat each A) throws -> (repeat each R)
 ) -> Compiled<S, (repeat each A), (repeat each R)> {
   Compiled(
-    options: CompileOptions(mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, file: file, line: line),
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -127,6 +136,7 @@ struct CompileOptions: Sendable {
   var mode: CaptureMode
   var dynamic: DynamicShapes
   var maxRecompiles: Int
+  var fuses: Bool
   var file: StaticString
   var line: UInt
 

@@ -8,7 +8,7 @@ import Synchronization
 import Tensors
 import TensorTypes
 
-/// A function made by ``compile(mode:dynamic:maxRecompiles:file:line:_:)-(_)``. Call it like the function.
+/// A function made by ``compile(mode:dynamic:maxRecompiles:fuses:file:line:_:)-(_)``. Call it like the function.
 public final class Compiled<State: Tree, Input, Output>: Sendable {
   typealias Call = @Sendable (inout State, Input, inout Visitor) throws -> Output
   let options: CompileOptions
@@ -17,7 +17,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   private let call: Call
   private let readOutput: @Sendable (Output, inout Visitor) -> Void
   private let fill: @Sendable (Output, inout Visitor) -> Output
-  private let segments = SegmentCache()
+  private let segments: SegmentCache
   private let plans = Mutex<[Plan]>([])
 
   init(
@@ -31,6 +31,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     self.readOutput = readOutput
     self.fill = fill
     history = CompileHistory()
+    segments = SegmentCache(fuses: options.fuses)
   }
 
   /// How many plans there are: one for each structure, dtype, plain value and kind of size met so far.

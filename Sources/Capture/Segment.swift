@@ -59,6 +59,9 @@ final class Segment: Sendable {
 
 /// Segments by the hash of what they compute.
 final class SegmentCache: Sendable {
+  private let fuses: Bool
+  init(fuses: Bool) { self.fuses = fuses }
+
   private let known = Mutex<[String: Segment]>([:])
   private let order = Mutex<[Segment]>([])
 
@@ -106,7 +109,7 @@ final class SegmentCache: Sendable {
         if case .leaf(leaf) = $0 { true } else { false }
       }
     }
-    let compiled = try Engine.current.compile(graph, donations: donations)
+    let compiled = try Engine.current.compile(graph, donations: donations, fuses: fuses)
     let segment = Segment(compiled, sources, key: key, donations: donations.count)
     known.withLock { $0[name] = segment }
     order.withLock { $0.append(segment) }

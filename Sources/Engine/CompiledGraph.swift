@@ -203,7 +203,9 @@ package final class CompiledGraph: Sendable {
 extension Engine {
   /// Schedules and compiles a graph whose symbols are its launch arguments. `donations`: output -> the parameter whose
   /// memory it is written into.
-  package func compile(_ graph: Graph, donations: [Int: Int] = [:]) throws(Diagnostic) -> CompiledGraph {
+  package func compile(_ graph: Graph, donations: [Int: Int] = [:], fuses: Bool = true) throws(Diagnostic)
+    -> CompiledGraph
+  {
     try Stage.show(.graph, kernel: graph.name) { graph.description }
     let graph = try graph.optimized()
     let given = donations.sorted { $0.key < $1.key }.map { Donation(output: $0.key, parameter: $0.value) }
@@ -213,7 +215,8 @@ extension Engine {
       return (type.shape.elementCount * type.dtype.size).knownValue.map { $0 > backend.target.cache.streamedBytes }
         ?? true
     }
-    let context = SchedulingContext(target: backend.target, streamsOutputs: mayBeLarge, donations: given)
+    var context = SchedulingContext(target: backend.target, streamsOutputs: mayBeLarge, donations: given)
+    context.fuses = fuses
     let schedule = try Fuser.schedule(graph, context)
     try Stage.show(.fusion, kernel: graph.name) { schedule.text() }
     // Equal layers have equal kernels: each is looked up once.

@@ -9,7 +9,7 @@ package enum Fuser {
   /// Cuts `graph` into nests, gathers nests into kernels and tiles them. Every kernel's arguments are the graph's.
   package static func schedule(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
     let graph = try graph.inlined()
-    let partition = try Partition(graph, context)
+    let partition = try Partition(graph, context, forced: context.fuses ? [] : graph.computedValues())
     var schedule = Schedule(graph: graph)
     schedule.temporaries = partition.temporaries
     schedule.refusals = partition.refusals

@@ -76,3 +76,18 @@ extension GraphNode {
     type.dtype.isInteger && [.divide, .floorDivide, .remainder, .truncatedRemainder].contains(primitive)
   }
 }
+
+extension Graph {
+  /// Values that some operation computes: neither given nor the same elements elsewhere.
+  func computedValues() -> Set<Value> {
+    var computed: Set<Value> = []
+    for (index, node) in nodes.enumerated() {
+      switch node.primitive.definition.lowering {
+      case .leaf, .reindex, .assign: break
+      case .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .call:
+        computed.insert(Value(index))
+      }
+    }
+    return computed
+  }
+}

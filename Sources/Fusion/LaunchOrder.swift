@@ -28,11 +28,12 @@ struct LaunchOrder {
     for level in byLevel {
       var rest = level[...]
       while !rest.isEmpty {
-        groups.append(NestGroup(stages: [Array(rest.prefix(Self.mostNests))]))
-        rest = rest.dropFirst(Self.mostNests)
+        let count = context.fuses ? Self.mostNests : 1
+        groups.append(NestGroup(stages: [Array(rest.prefix(count))]))
+        rest = rest.dropFirst(count)
       }
     }
-    join(small, needs)
+    if context.fuses { join(small, needs) }
   }
 
   /// The nests that each nest must run after.

@@ -70,7 +70,7 @@ struct Partition {
     isWritten = Array(repeating: false, count: graph.outputs.count)
     live = graph.liveValues()
     users = graph.users(live)
-    attentions = AttentionFinder(graph, live: live)
+    attentions = AttentionFinder(graph, live: context.fuses ? live : live.map { _ in false })
     refusals = attentions.refusals
     ranges = RangeWrites(graph, context, users)
     findOutputs()

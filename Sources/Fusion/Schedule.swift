@@ -47,6 +47,9 @@ package struct SchedulingContext: Sendable {
   /// Outputs for which the launch passes a parameter's address.
   package var donations: [Donation]
 
+  /// False: every operation is a kernel of its own, to see what fusion is worth.
+  package var fuses = true
+
   package init(
     target: TargetDescription, outputStrides: [[Dim]?] = [], bounds: [Int: Int] = [:], streamsOutputs: Bool = false,
     donations: [Donation] = []

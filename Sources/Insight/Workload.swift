@@ -31,7 +31,7 @@ public struct Workload: Sendable {
   public var function: Function
   private var make: @Sendable () throws -> (state: [Tensor], inputs: [Tensor])
 
-  init(
+  package init(
     _ name: String, _ note: String, read: Int, written: Int, flops: Int, peak: Peak = .f32, tolerance: Double = 2e-3,
     make: @escaping @Sendable () throws -> (state: [Tensor], inputs: [Tensor]), function: @escaping Function
   ) {

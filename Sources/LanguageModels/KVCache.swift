@@ -55,6 +55,15 @@ public struct KVCache: Sendable {
     sine = Tensor(sines, shape: [capacity, half])
   }
 
+  /// Its tensors: keys and values, cosines, sines.
+  package var tensors: [Tensor] { [memory, cosine, sine] }
+
+  /// A cache of `length` tokens in the tensors of another one.
+  package init(_ tensors: [Tensor], length: Dim) {
+    (memory, cosine, sine) = (tensors[0], tensors[1], tensors[2])
+    self.length = length
+  }
+
   /// Writes a layer's new rows [tokens, key heads, width] in place, and gives all its rows so far.
   mutating func append(_ keys: Tensor, _ values: Tensor, layer: Int) throws(Diagnostic) -> (Tensor, Tensor) {
     try memory.makeUnique()

@@ -25,6 +25,20 @@ enum LinearWeight: Sendable {
     }
   }
 
+  var elementCount: Int {
+    switch self {
+    case .dense(let weight): weight.body.view.elementCount
+    case .quantized(let weight): weight.rows * weight.columns
+    }
+  }
+
+  var byteCount: Int {
+    switch self {
+    case .dense(let weight): weight.body.view.elementCount * weight.dtype.size
+    case .quantized(let weight): weight.byteCount
+    }
+  }
+
   /// Rows `indices` in f32.
   func gathering(_ indices: Tensor) throws(Diagnostic) -> Tensor {
     switch self {

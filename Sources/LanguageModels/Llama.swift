@@ -121,6 +121,15 @@ public struct Llama: Sendable {
     self.layers = layers
   }
 
+  /// Elements of all weight matrices that a step multiplies by.
+  package var weightCount: Int { matrices.reduce(0) { $0 + $1.elementCount } }
+  /// Bytes of them, as they are stored.
+  package var weightBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
+
+  private var matrices: [LinearWeight] {
+    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] } + [output]
+  }
+
   /// Logits [vocabulary] of the token after `tokens`, which are appended to the cache.
   ///
   /// - Parameters:

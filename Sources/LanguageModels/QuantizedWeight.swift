@@ -29,6 +29,8 @@ struct QuantizedWeight: Sendable {
     programs = Programs.of(format)
   }
 
+  var byteCount: Int { rows * blocks * format.blockBytes }
+
   private var blocks: Int { columns / format.blockElements }
 
   private var bytes: TensorView {

@@ -38,7 +38,8 @@ public struct TextGenerator: Sendable {
   /// Loads the GGUF model at `path`.
   ///
   /// - Throws: a Diagnostic if the file is missing, damaged, no GGUF file, or of an unsupported family.
-  public init(path: String) throws(Diagnostic) {
+  /// - Parameter fuses: false runs every operation of the compiled model by itself, to see what fusion is worth.
+  public init(path: String, fuses: Bool = true) throws(Diagnostic) {
     var watch = Stopwatch()
     let file: GGUFFile
     switch try WeightFile.open(path) {
@@ -53,7 +54,7 @@ public struct TextGenerator: Sendable {
     self.model = model
     // Lengths are symbols from the first call: one plan for single tokens, one for parts of prompts.
     let lengths: DynamicShapes = .axes(["0": [0], "memory": [2], "cosine": [0], "sine": [0]])
-    let captured = compile(updating: KVCache.self, mode: .whole, dynamic: lengths) {
+    let captured = compile(updating: KVCache.self, mode: .whole, dynamic: lengths, fuses: fuses) {
       (cache: inout KVCache, tokens: Tensor) in try model(tokens, &cache)
     }
     step = captured

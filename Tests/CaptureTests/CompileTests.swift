@@ -60,6 +60,16 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
   #expect(f.planCount == 3)
 }
 
+@Test func without_fusion_every_operation_is_a_kernel() throws {
+  @Sendable func body(_ x: Tensor) -> Tensor { (x.exp() * 2 + 1).softmax() }
+  let (fused, single) = (compile { (x: Tensor) in body(x) }, compile(fuses: false) { (x: Tensor) in body(x) })
+  let x = floats(12, [3, 4])
+  #expect(try fused(x).array(as: Float.self) == single(x).array(as: Float.self))
+  #expect(fused.explain().kernelCount == 1)
+  // exp, multiply, add; maximum, subtract, exp, sum, reciprocal, multiply.
+  #expect(single.explain().kernelCount == 9)
+}
+
 @Test func a_recompile_budget_that_is_exceeded_throws_with_the_reason() throws {
   let f = compile(maxRecompiles: 1) { (x: Tensor, k: Int) in x * Double(k) }
   let x = floats(4, [4])
