@@ -76,7 +76,7 @@ let package = Package(
       path: "Benchmarks/Codegen"),
     // Benchmarks: never part of a product
     .executableTarget(
-      name: "AzulejoBench", dependencies: ["Azulejo", "Insight", "Tensors", "TensorTypes"],
+      name: "AzulejoBench", dependencies: ["Azulejo", "Capture", "Insight", "Tensors", "TensorTypes"],
       path: "Benchmarks/AzulejoBench"),
     // Tests
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),

@@ -2,6 +2,7 @@
 // Not a test and not a comparison with others (Benchmarks/peers). Surprise: eager goals are sums over the kernels that
 // eager really launches, not the minimum a compiled program would move.
 import Azulejo
+import Capture
 import Foundation
 import Insight
 import Targets
@@ -15,6 +16,8 @@ import Tensors
     let ceiling = try Ceilings()
     print("threads \(ceiling.threads); medians; each candidate interleaved with its ceiling\n")
     if wanted("tiny_add") { try tinyAdd() }
+    if wanted("guards") { try guards() }
+    if wanted("replay") { try replay() }
     if wanted("pw_gelu") { try pointwiseGelu(ceiling) }
     if wanted("nr_softmax") { try softmax(ceiling) }
     if wanted("nr_layernorm") { try layerNorm(ceiling) }
@@ -43,6 +46,42 @@ import Tensors
     let nanoseconds = spread.median / Double(rounds) * 1e9
     let value = "\(number(nanoseconds, 0)) ns for 8 floats, allocation included"
     show(Row(name: "tiny_add", value: value, goal: "under 500 ns", reached: nanoseconds < 500))
+  }
+
+  private static func nanoseconds(_ rounds: Int, _ body: @escaping () throws -> Void) throws -> Double {
+    let spread = try interleaved(budget: 1, [{ for _ in 0..<rounds { try body() } }])[0]
+    return spread.median / Double(rounds) * 1e9
+  }
+
+  /// Calls that run no kernel: arguments taken apart, guards, the result put together.
+  static func guards() throws {
+    let ten = (0..<10).map { _ in random([4, 4]) }
+    let f = compile { (a: [Tensor]) in a[0] }
+    let small = try nanoseconds(20_000) { try check(f(ten)) }
+    show(Row(name: "guards_10", value: "\(number(small, 0)) ns for a call with 10 tensors and no kernel",
+      goal: "under 2 us", reached: small < 2000))
+    let model = (0..<270).map { _ in random([4, 4]) }
+    let large = try nanoseconds(2000) { try check(f(model)) }
+    show(Row(name: "guards_270", value: "\(number(large, 0)) ns for a call with 270 tensors and no kernel",
+      goal: "under 10 us", reached: large < 10_000))
+  }
+
+  /// The cost of one more kernel: a call of 40 against a call of 4, each a reduction and its repetition.
+  static func replay() throws {
+    @Sendable func chain(_ x: Tensor, _ links: Int) -> Tensor {
+      var x = x
+      // A sum over rows, then over columns: no two of them share a kernel.
+      for _ in 0..<links { x = (x.sum(0, keepDims: true) + x.sum(1, keepDims: true)) * 0.1 }
+      return x
+    }
+    let (few, many) = (compile(fuses: false) { (x: Tensor) in chain(x, 1) }, compile(fuses: false) { (x: Tensor) in chain(x, 10) })
+    let x = random([4, 4])
+    let short = try nanoseconds(5000) { try check(few(x)) }
+    let long = try nanoseconds(1000) { try check(many(x)) }
+    let kernels = many.explain().kernelCount - few.explain().kernelCount
+    let each = (long - short) / Double(kernels)
+    show(Row(name: "replay", value: "\(number(each, 0)) ns for one more kernel of 16 floats, its work included",
+      goal: "under 1 us", reached: each < 1000))
   }
 
   /// `share` of the ceiling's time for the same bytes must be at most 1.3.
