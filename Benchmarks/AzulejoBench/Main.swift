@@ -58,12 +58,16 @@ import Tensors
     let ten = (0..<10).map { _ in random([4, 4]) }
     let f = compile { (a: [Tensor]) in a[0] }
     let small = try nanoseconds(20_000) { try check(f(ten)) }
-    show(Row(name: "guards_10", value: "\(number(small, 0)) ns for a call with 10 tensors and no kernel",
-      goal: "under 2 us", reached: small < 2000))
+    show(
+      Row(
+        name: "guards_10", value: "\(number(small, 0)) ns for a call with 10 tensors and no kernel",
+        goal: "under 2 us", reached: small < 2000))
     let model = (0..<270).map { _ in random([4, 4]) }
     let large = try nanoseconds(2000) { try check(f(model)) }
-    show(Row(name: "guards_270", value: "\(number(large, 0)) ns for a call with 270 tensors and no kernel",
-      goal: "under 10 us", reached: large < 10_000))
+    show(
+      Row(
+        name: "guards_270", value: "\(number(large, 0)) ns for a call with 270 tensors and no kernel",
+        goal: "under 10 us", reached: large < 10_000))
   }
 
   /// The cost of one more kernel: a call of 40 against a call of 4, each a reduction and its repetition.
@@ -74,14 +78,18 @@ import Tensors
       for _ in 0..<links { x = (x.sum(0, keepDims: true) + x.sum(1, keepDims: true)) * 0.1 }
       return x
     }
-    let (few, many) = (compile(fuses: false) { (x: Tensor) in chain(x, 1) }, compile(fuses: false) { (x: Tensor) in chain(x, 10) })
+    let (few, many) = (
+      compile(fuses: false) { (x: Tensor) in chain(x, 1) }, compile(fuses: false) { (x: Tensor) in chain(x, 10) }
+    )
     let x = random([4, 4])
     let short = try nanoseconds(5000) { try check(few(x)) }
     let long = try nanoseconds(1000) { try check(many(x)) }
     let kernels = many.explain().kernelCount - few.explain().kernelCount
     let each = (long - short) / Double(kernels)
-    show(Row(name: "replay", value: "\(number(each, 0)) ns for one more kernel of 16 floats, its work included",
-      goal: "under 1 us", reached: each < 1000))
+    show(
+      Row(
+        name: "replay", value: "\(number(each, 0)) ns for one more kernel of 16 floats, its work included",
+        goal: "under 1 us", reached: each < 1000))
   }
 
   /// `share` of the ceiling's time for the same bytes must be at most 1.3.

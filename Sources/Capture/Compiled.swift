@@ -89,9 +89,6 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     _ plan: Plan, _ values: [Int], _ leaves: inout ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State,
     _ input: Input, known: [SessionBreak] = []
   ) throws -> Output {
-    var views = leaves.map { leaf -> TensorView? in
-      if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
-    }
     let arguments = values.map { Int64($0) }
     var node = plan.root
     var passed: [SessionBreak] = []
@@ -100,7 +97,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       switch node.next {
       case .end(let ending):
         let finish = Finish(node.segment, ending, arguments, carried, stateCount)
-        return try finish.run(&leaves, &views, &state, onCopy: history.noteCopy) { template, filled in
+        return try finish.run(&leaves, &state, onCopy: history.noteCopy) { template, filled in
           var v = Visitor(.replace)
           v.leaves = filled
           guard let output = template as? Boxed<Output> else {
@@ -113,7 +110,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         if passed.count < known.count {
           made = known[passed.count]
         } else {
-          let outputs = try node.segment.run(views, carried, arguments)
+          let outputs = try node.segment.run(leaves, carried, arguments)
           made = SessionBreak(segment: node.segment, site: site, value: outputs[0], outputs: outputs)
         }
         passed.append(made)
@@ -134,16 +131,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     _ plan: Plan, _ node: PlanNode?, _ values: [Int], _ passed: [SessionBreak],
     _ leaves: inout ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State, _ input: Input
   ) throws -> Output {
-    var views = leaves.map { leaf -> TensorView? in
-      if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
-    }
     let run = try trace(plan.signature, values, leaves, stateCount, state, input, known: passed, isOpen: node == nil)
     if let node, run.breaks.count >= passed.count, let bits = passed.last?.bits {
       node.add(bits, try run.path(from: passed.count))
     }
     history.notePath(options, run.breaks.map(\.site))
     let finish = Finish(try run.last, run.ending, values.map { Int64($0) } + run.numbers, run.carried, stateCount)
-    return try finish.run(&leaves, &views, &state, onCopy: history.noteCopy) { template, filled in
+    return try finish.run(&leaves, &state, onCopy: history.noteCopy) { template, filled in
       var v = Visitor(.replace)
       v.leaves = filled
       guard let output = template as? Boxed<Output> else {
@@ -253,11 +247,8 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     _ signature: CallSignature, _ values: [Int], _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ given: State,
     _ input: Input, known: [SessionBreak] = [], isOpen: Bool = false, compiles: Bool = true
   ) throws -> TracedRun {
-    let views = leaves.map { leaf -> TensorView? in
-      if case .tensor(let tensor) = leaf { tensor.body.view } else { nil }
-    }
     let session = Session(
-      views, values.map { Int64($0) }, options.mode, segments, known: known, isOpen: isOpen)
+      leaves, values.map { Int64($0) }, options.mode, segments, known: known, isOpen: isOpen)
     let symbols = signature.symbols.enumerated().map { i, source in
       switch source {
       case .extent: (name: "s\(i)", hint: values[i], minimum: 2)

@@ -29,15 +29,20 @@ final class Segment: Sendable {
 
   /// Runs on the leaves and the values of earlier segments; gives the graph's outputs in `results` or fresh memory.
   func run(
-    _ leaves: [TensorView?], _ carried: [TensorView], _ arguments: [Int64], into results: [Int: TensorView] = [:]
+    _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView], _ arguments: [Int64],
+    into results: [Int: TensorView] = [:]
   ) throws(Diagnostic) -> [TensorView] {
+    if graph.outputs.isEmpty { return [] }
     let engine = try Engine.current
     var parameters: [TensorView] = []
     parameters.reserveCapacity(sources.count)
     for source in sources {
       switch source {
       case .leaf(let i):
-        guard let view = leaves[i] else { throw Diagnostic(.compiler, "\(graph.name): argument \(i) is no tensor") }
+        guard case .tensor(let tensor) = leaves[i] else {
+          throw Diagnostic(.compiler, "\(graph.name): argument \(i) is no tensor")
+        }
+        let view = try tensor.view
         parameters.append(view.isContiguous ? view : try Tensor(view).contiguousCopy().view)
       case .constant(let view): parameters.append(view)
       case .carried(let i): parameters.append(carried[i])
@@ -52,7 +57,7 @@ final class Segment: Sendable {
         outputs.append(try engine.memory(graph.type(output).dtype, compiled.extents(i, arguments)))
       }
     }
-    if !graph.outputs.isEmpty { try compiled.run(parameters, arguments, into: outputs) }
+    try compiled.run(parameters, arguments, into: outputs)
     return outputs
   }
 }
@@ -69,7 +74,10 @@ final class SegmentCache: Sendable {
   var all: [Segment] { order.withLock { $0 } }
 
   /// What depends on constants alone is computed here, once.
-  private static func folded(_ piece: Trace.Piece) throws(Diagnostic) -> (Graph, [Trace.Source]) {
+  private static func folded(_ whole: Trace.Piece) throws(Diagnostic) -> (Graph, [Trace.Source]) {
+    // Arguments that nothing reads are not handed over.
+    let (graph, used) = whole.graph.withoutDeadNodes().withUsedParameters()
+    let piece = Trace.Piece(graph: graph, sources: used.map { whole.sources[$0] }, donors: whole.donors)
     var constants: [Int: TensorView] = [:]
     for (i, source) in piece.sources.enumerated() { if case .constant(let view) = source { constants[i] = view } }
     guard !constants.isEmpty, let folding = piece.graph.foldable(constants: Set(constants.keys)) else {

@@ -42,7 +42,7 @@ final class Session: Sendable {
     var carried: [TensorView] = []
   }
   private let state: Mutex<State>
-  private let leaves: [TensorView?]
+  private let leaves: ContiguousArray<Leaf>
   private let arguments: [Int64]
   private let mode: CaptureMode
   private let segments: SegmentCache
@@ -51,7 +51,7 @@ final class Session: Sendable {
   private let isOpen: Bool
 
   init(
-    _ leaves: [TensorView?], _ arguments: [Int64], _ mode: CaptureMode, _ segments: SegmentCache,
+    _ leaves: ContiguousArray<Leaf>, _ arguments: [Int64], _ mode: CaptureMode, _ segments: SegmentCache,
     known: [SessionBreak], isOpen: Bool
   ) {
     self.leaves = leaves

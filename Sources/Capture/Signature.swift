@@ -86,14 +86,16 @@ struct CallSignature: Sendable, Hashable {
     for i in leaves.indices {
       switch (leaves[i], given[i]) {
       case (.tensor(let dtype, let extents), .tensor(let tensor)):
-        let view = tensor.body.view
-        guard view.extents.count == extents.count else { return .structure }
-        if view.dtype != dtype { return .dtype(leaf: i) }
+        // Members one by one: a copy of the view would be counted in and out again.
+        let body = tensor.body
+        guard body.view.extents.count == extents.count else { return .structure }
+        if body.view.dtype != dtype { return .dtype(leaf: i) }
         for axis in extents.indices {
+          let given = body.view.extents[axis]
           switch extents[axis] {
-          case .fixed(let extent): if view.extents[axis] != extent { return .extent(leaf: i, axis: axis) }
+          case .fixed(let extent): if given != extent { return .extent(leaf: i, axis: axis) }
           // 0 and 1 have plans of their own: they change what broadcasting and reductions mean.
-          case .symbol: if view.extents[axis] < 2 { return .extent(leaf: i, axis: axis) }
+          case .symbol: if given < 2 { return .extent(leaf: i, axis: axis) }
           }
         }
       case (.dim, .dim): break

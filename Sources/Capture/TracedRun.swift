@@ -66,6 +66,8 @@ struct TracedRun: Sendable {
       case .count(let count): sources.append(.count(count))
       }
     }
+    // What the caller gets back as it was must not be written over.
+    for case .leaf(let kept) in sources + changed.values { donors = donors.filter { $0.value != kept } }
     breaks = session.breaks
     carried = session.carried
     guards = trace.guards
@@ -131,14 +133,14 @@ struct Finish {
   }
 
   func run<S: Tree, Output>(
-    _ leaves: inout ContiguousArray<Leaf>, _ views: inout [TensorView?], _ state: inout S,
+    _ leaves: inout ContiguousArray<Leaf>, _ state: inout S,
     onCopy: (Int) -> Void = { _ in }, _ build: (any Sendable, ContiguousArray<Leaf>) throws -> Output
   ) throws -> Output {
     var outputs: [TensorView]
     if ending.state.isEmpty {
-      outputs = try segment.run(views, carried, arguments)
+      outputs = try segment.run(leaves, carried, arguments)
     } else {
-      outputs = try updating(&leaves, &views, &state, onCopy)
+      outputs = try updating(&leaves, &state, onCopy)
     }
     var filled: ContiguousArray<Leaf> = []
     for source in ending.results { filled.append(try leaf(source, outputs, leaves)) }
@@ -166,7 +168,7 @@ struct Finish {
   /// Takes the tensors that are written out of the state, runs in their memory where nobody else holds it, and puts the
   /// new ones in.
   private func updating<S: Tree>(
-    _ leaves: inout ContiguousArray<Leaf>, _ views: inout [TensorView?], _ state: inout S, _ onCopy: (Int) -> Void
+    _ leaves: inout ContiguousArray<Leaf>, _ state: inout S, _ onCopy: (Int) -> Void
   ) throws -> [TensorView] {
     var v = Visitor(.exchange)
     v.chosen = [Bool](repeating: false, count: stateCount)
@@ -176,7 +178,6 @@ struct Finish {
       v.chosen[leaf] = true
       v.leaves[leaf] = .tensor(nothing)
       leaves[leaf] = .count(0)
-      views[leaf] = nil
     }
     state.visit(&v)
     var taken = v.leaves
@@ -197,11 +198,11 @@ struct Finish {
         let isAlone = tensor.mayBeWritten && tensor.body.view.isContiguous
         if !isAlone { onCopy(leaf) }
         let memory = isAlone ? tensor.body.view : try tensor.contiguousCopy().view
-        views[leaf] = memory
+        leaves[leaf] = .tensor(Tensor(memory))
         donated[output] = memory
         taken[leaf] = .tensor(tensor)
       }
-      let outputs = try segment.run(views, carried, arguments, into: donated)
+      let outputs = try segment.run(leaves, carried, arguments, into: donated)
       var after: ContiguousArray<Leaf> = ContiguousArray(repeating: .count(0), count: stateCount)
       var changes = [Bool](repeating: false, count: stateCount)
       for (i, source) in ending.state {
@@ -209,7 +210,6 @@ struct Finish {
         changes[i] = true
       }
       for leaf in ending.donors.values { taken[leaf] = .count(0) }
-      views = []
       var commit = Visitor(.commit)
       commit.chosen = changes
       commit.leaves = after

@@ -40,6 +40,11 @@ package final class Trace: Sendable {
     package var graph: Graph
     package var sources: [Source]
     package var donors: [Int: Int]
+    package init(graph: Graph, sources: [Source], donors: [Int: Int]) {
+      self.graph = graph
+      self.sources = sources
+      self.donors = donors
+    }
   }
 
   struct State: Sendable {

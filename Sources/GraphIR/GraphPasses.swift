@@ -121,7 +121,7 @@ extension Graph {
   }
 
   /// Without parameters that no node reads; those from `kept` on stay.
-  private func withUsedParameters(keepingFrom kept: Int = .max) -> (Graph, [Int]) {
+  package func withUsedParameters(keepingFrom kept: Int = .max) -> (Graph, [Int]) {
     var used = Set(parameters.indices.filter { $0 >= kept })
     for node in nodes { if case .parameter(let p) = node.primitive { used.insert(p) } }
     let order = used.sorted()

@@ -268,6 +268,20 @@ private struct Counters: Tree {
   #expect(f.planCount == 1)
 }
 
+@Test func the_old_state_can_be_a_result() throws {
+  let f = compile(updating: Counters.self) { (s: inout Counters, x: Tensor) in
+    let before = s.total
+    s.total += x
+    return before
+  }
+  var s = Counters(total: Tensor([Float(1), 2]))
+  for k in 0..<3 {
+    let before = try f(&s, Tensor([Float(1), 1]))
+    #expect(try before.array(as: Float.self) == [Float(1 + k), Float(2 + k)])
+    #expect(try s.total.array(as: Float.self) == [Float(2 + k), Float(3 + k)])
+  }
+}
+
 @Test func a_snapshot_of_the_state_stays_as_it_was() throws {
   let f = compile(updating: Counters.self) { (s: inout Counters, x: Tensor) in
     s.total += x
