@@ -160,16 +160,29 @@ extension Lowering {
 
   /// Evaluates, ahead of the loop over `axis`, what does not vary along it.
   func hoist(_ value: TileValue, _ box: Box, along axis: Int) {
-    guard homes[value] == nil || pending.contains(value) else { return }
+    var seen: Set<Hoisted> = []
+    hoist(value, box, along: axis, &seen)
+  }
+
+  private struct Hoisted: Hashable {
+    var value: TileValue
+    var box: Box
+  }
+
+  /// Each value once for a box: there may be more ways to a value than values.
+  private func hoist(_ value: TileValue, _ box: Box, along axis: Int, _ seen: inout Set<Hoisted>) {
+    guard homes[value] == nil || pending.contains(value), seen.insert(Hoisted(value: value, box: box)).inserted else {
+      return
+    }
     switch kernel[value].operation {
-    case .map(_, let operands): for operand in operands { hoist(operand, box, along: axis) }
-    case .convert(let a), .bitcast(let a): hoist(a, box, along: axis)
+    case .map(_, let operands): for operand in operands { hoist(operand, box, along: axis, &seen) }
+    case .convert(let a), .bitcast(let a): hoist(a, box, along: axis, &seen)
     case .broadcast(let a):
       let axes = collapsedAxes(kernel[a].shape, kernel[value].shape)
       if axes.contains(axis) {
         _ = eval(a, box.collapsed(axes))
       } else {
-        hoist(a, box.collapsed(axes), along: axis)
+        hoist(a, box.collapsed(axes), along: axis, &seen)
       }
     case .load(let access, _):
       let unused = unusedAxes(access, kernel[value].shape)

@@ -62,19 +62,27 @@ extension Lowering {
   private func conflicts(_ target: Target, _ group: [Target]) -> Bool {
     let others = group + [target]
     return others.contains { writer in
-      others.contains { reads($0.value, writer, writer.value != $0.value || group.count > 0) }
+      others.contains { reads($0.value, writer) }
     }
       || group.contains { $0.access.buffer == target.access.buffer }
   }
 
-  private func reads(_ value: TileValue, _ writer: Target, _ isOther: Bool) -> Bool {
-    guard homes[value] == nil || pending.contains(value) else { return false }
+  private func reads(_ value: TileValue, _ writer: Target) -> Bool {
+    var seen: Set<TileValue> = []
+    return reads(value, writer, &seen)
+  }
+
+  /// Each value once: in `x + x` of `y + y` of … there are more ways to a value than values.
+  private func reads(_ value: TileValue, _ writer: Target, _ seen: inout Set<TileValue>) -> Bool {
+    guard homes[value] == nil || pending.contains(value), seen.insert(value).inserted else { return false }
     switch kernel[value].operation {
     case .load(let access, _):
-      if access.axes.contains(where: { $0.indirect.map { reads($0, writer, isOther) } ?? false }) { return true }
+      for axis in access.axes {
+        if let indirect = axis.indirect, reads(indirect, writer, &seen) { return true }
+      }
       return access.buffer == writer.access.buffer && access.axes != writer.access.axes
-    case .map(_, let operands): return operands.contains { reads($0, writer, isOther) }
-    case .convert(let a), .bitcast(let a), .broadcast(let a): return reads(a, writer, isOther)
+    case .map(_, let operands): return operands.contains { reads($0, writer, &seen) }
+    case .convert(let a), .bitcast(let a), .broadcast(let a): return reads(a, writer, &seen)
     case .transpose(let a, _): return readsAtAll(a, writer)
     case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce, .argReduce,
       .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
@@ -83,15 +91,20 @@ extension Lowering {
   }
 
   private func readsAtAll(_ value: TileValue, _ writer: Target) -> Bool {
-    guard homes[value] == nil || pending.contains(value) else { return false }
+    var seen: Set<TileValue> = []
+    return readsAtAll(value, writer, &seen)
+  }
+
+  private func readsAtAll(_ value: TileValue, _ writer: Target, _ seen: inout Set<TileValue>) -> Bool {
+    guard homes[value] == nil || pending.contains(value), seen.insert(value).inserted else { return false }
     if case .load(let access, _) = kernel[value].operation, access.buffer == writer.access.buffer { return true }
     guard plan.isPointwise(value) else { return false }
-    return kernel[value].operation.operands.contains { kernel[$0].dtype != nil && readsAtAll($0, writer) }
+    return kernel[value].operation.operands.contains { kernel[$0].dtype != nil && readsAtAll($0, writer, &seen) }
   }
 
   private func emit(_ group: [Target]) {
     guard let first = group.first else { return }
-    for target in group where reads(target.value, target, false) { materialise(target.value) }
+    for target in group where reads(target.value, target) { materialise(target.value) }
     let values = group.map(\.value)
     let isOrdered = !isWalkable(first)
     var walk = Walk(

@@ -70,6 +70,17 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
   #expect(single.explain().kernelCount == 9)
 }
 
+@Test func a_value_reached_in_many_ways_is_walked_once() throws {
+  // 2^40 ways from the last sum to the first.
+  let f = compile { (x: Tensor) in (0..<40).reduce(x) { sum, _ in (sum + sum.transposed()) * 0.5 } }
+  let g = compile { (x: Tensor) in (0..<40).reduce(x) { sum, _ in (sum + sum) * 0.5 } }
+  let x = floats(9, [3, 3])
+  #expect(try g(x).array(as: Float.self) == x.array(as: Float.self))
+  let symmetric = ((x + x.transposed()) * 0.5)
+  // Rounding of 40 means.
+  #expect(zip(try f(x).array(as: Float.self), try symmetric.array(as: Float.self)).allSatisfy { abs($0 - $1) < 1e-5 })
+}
+
 @Test func a_recompile_budget_that_is_exceeded_throws_with_the_reason() throws {
   let f = compile(maxRecompiles: 1) { (x: Tensor, k: Int) in x * Double(k) }
   let x = floats(4, [4])
