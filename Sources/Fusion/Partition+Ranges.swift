@@ -312,7 +312,8 @@ extension Partition {
   private mutating func writesAgain(_ value: Value, _ target: MemoryView, _ p: Int) -> Bool {
     let last = nests.count - 1
     // A value that no nest has made yet has the number before the first nest.
-    guard last >= 0, made[value] == last, case .pointwise = nests[last].form, nests[last].axes.map(\.extent) == shape(value).dims,
+    guard last >= 0, made[value] == last, case .pointwise = nests[last].form,
+      nests[last].axes.map(\.extent) == shape(value).dims,
       nests[last].roots.contains(where: { $0.value == value && $0.box == nil }),
       nests[last].roots.allSatisfy({ readsInPlace($0.value, p, in: last) })
     else { return false }
