@@ -14,7 +14,7 @@ build: setup
 
 demo: build
 	@scripts/fetch-models smollm2
-	@$(BIN) generate --model "$(MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf" --prompt "What is the capital of France?" --compare
+	@$(BIN) generate --model "$(MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf" --prompt "What is the capital of France?" --mode compiled --compare
 
 test:
 	@scripts/setup browser
