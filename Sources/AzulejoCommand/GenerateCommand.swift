@@ -90,7 +90,7 @@ struct GenerateCommand: ParsableCommand {
     let ids = raw ? generator.tokens(raw: prompt) : try generator.tokens(for: prompt, system: system)
     let loaded = CommandStart.current.elapsedSeconds
     Console.progress(
-      ObjectCache.shared.statistics.entries == 0
+      ObjectCache.shared.isEmpty
         ? "making kernels for this machine; the next start finds them in \(ObjectCache.shared.directory ?? "no cache")"
         : "reading \(ids.count) tokens")
     var isFirst = true

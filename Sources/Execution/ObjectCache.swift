@@ -250,11 +250,14 @@ package final class ObjectCache: Sendable {
     var isWhole: Bool
   }
 
-  private func entries() -> [Entry] {
+  /// No kernel is kept yet. Stops at the first: a cache may have ten thousand entries.
+  package var isEmpty: Bool { entries(atMost: 1) { $0.isWhole }.isEmpty }
+
+  private func entries(atMost limit: Int = .max, where counts: (Entry) -> Bool = { _ in true }) -> [Entry] {
     guard let directory, let listing = opendir(directory) else { return [] }
     defer { closedir(listing) }
     var found: [Entry] = []
-    while let item = readdir(listing) {
+    while found.count < limit, let item = readdir(listing) {
       let name = withUnsafeBytes(of: &item.pointee.d_name) { bytes in
         String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
@@ -263,8 +266,9 @@ package final class ObjectCache: Sendable {
       var information = stat()
       let path = "\(directory)/\(name)"
       guard lstat(path, &information) == 0 else { continue }
-      found.append(
-        Entry(path: path, bytes: Int(information.st_size), modified: Self.modified(information), isWhole: isWhole))
+      let entry = Entry(
+        path: path, bytes: Int(information.st_size), modified: Self.modified(information), isWhole: isWhole)
+      if counts(entry) { found.append(entry) }
     }
     return found
   }
