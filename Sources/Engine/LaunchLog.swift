@@ -15,14 +15,11 @@ import Synchronization
 /// A value that went through memory instead of staying in its consumer's kernel.
 package struct RefusedFusion: Sendable, Hashable {
   package var operation: String
-  /// "%12" in the printed graph.
-  package var value: String
   package var reason: String
   package var bytes: Int
 
-  package init(operation: String, value: String, reason: String, bytes: Int) {
+  package init(operation: String, reason: String, bytes: Int) {
     self.operation = operation
-    self.value = value
     self.reason = reason
     self.bytes = bytes
   }
@@ -84,8 +81,8 @@ package struct LaunchRecord: Sendable {
     let written = Set(nests.flatMap { $0.roots.map(\.value) })
     self.refusals = refusals.filter { written.contains($0.value) }.map { refusal in
       RefusedFusion(
-        operation: graph[refusal.value].primitive.definition.name, value: "%\(refusal.value.id)",
-        reason: refusal.explanation, bytes: refusal.bytes.evaluated(numbers) ?? 0)
+        operation: graph[refusal.value].primitive.definition.name, reason: refusal.explanation,
+        bytes: refusal.bytes.evaluated(numbers) ?? 0)
     }
     let targets = Set(nests.flatMap { $0.roots.map(\.target.source) })
     (reads, writes) = ([], [])

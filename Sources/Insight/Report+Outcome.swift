@@ -47,7 +47,7 @@ extension Report {
       }
     }
     return groups.map { refusal, count in
-      let what = count == 1 ? "\(refusal.operation) \(refusal.value)" : "\(refusal.operation) ×\(count)"
+      let what = count == 1 ? refusal.operation : "\(refusal.operation) ×\(count)"
       return Refusal(what, reason: refusal.reason, bytes: refusal.bytes)
     }
   }

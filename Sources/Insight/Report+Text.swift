@@ -7,11 +7,7 @@ extension Report {
     var lines = ["\(title) (\(mode)): \(verdict)", ""]
     lines += Self.columns(
       ["kernel", "times", "flops", "bytes", "time", "of the ceiling", "bound by", "operations"], kernelRows)
-    for kernel in kernels {
-      for refusal in kernel.refusals {
-        lines.append("  \(kernel.name): \(refusal.what): \(refusal.reason) (\(Quantity.bytes(refusal.bytes)))")
-      }
-    }
+    lines += refusalLines
     func add(_ title: String, _ entries: [String]) {
       if !entries.isEmpty { lines += ["", title] + entries.map { "  " + $0 } }
     }
@@ -53,6 +49,29 @@ extension Report {
         kernel.operations.joined(separator: " "),
       ]
     }
+  }
+
+  /// What was not put together, equal layers' refusals put together, the most bytes first.
+  private var refusalLines: [String] {
+    var groups: [(line: String, times: Int, bytes: Int)] = []
+    var places: [String: Int] = [:]
+    for kernel in kernels {
+      for refusal in kernel.refusals {
+        let line = "\(Self.withoutNumber(kernel.name)): \(refusal.what): \(refusal.reason)"
+        let place = places[line] ?? groups.count
+        places[line] = place
+        if place == groups.count { groups.append((line, 0, 0)) }
+        groups[place].times += 1
+        groups[place].bytes += refusal.bytes
+      }
+    }
+    if groups.isEmpty { return [] }
+    let order = groups.indices.sorted { (groups[$1].bytes, $0) < (groups[$0].bytes, $1) }
+    return ["", "not put together"]
+      + order.map { i in
+        let (line, times, bytes) = groups[i]
+        return "  \(line), \(times == 1 ? "" : "\(times) times, ")\(Quantity.bytes(bytes))"
+      }
   }
 
   /// Kernels of one program differ in the number behind its name.

@@ -20,7 +20,7 @@ enum Sample {
   static let kernels = [
     Report.Kernel(
       "gelu<&>", operations: ["multiply", "add ×2", "tanh"],
-      refusals: [.init("%7", reason: "is read in another order by its consumer", bytes: 67_108_864)],
+      refusals: [.init("add", reason: "is read in another order by its consumer", bytes: 67_108_864)],
       flops: 200_000_000, read: 50_000_000, written: 50_000_000, eagerBytes: 300_000_000, seconds: 4e-3,
       place: "Model.swift:12"),
     Report.Kernel(
@@ -82,7 +82,7 @@ enum Sample {
     let lines = Sample.report.lines
     #expect(lines.filter { $0.hasPrefix("tiny") }.count == 1)
     #expect(lines.contains { $0.hasPrefix("tiny") && $0.contains(" 3 ") })
-    #expect(lines.contains { $0.contains("%7: is read in another order") })
+    #expect(lines.contains { $0.contains("add: is read in another order") })
   }
 
   @Test func arrows_go_from_the_last_writer_to_its_readers() {
@@ -98,13 +98,22 @@ enum Sample {
   }
 
   @Test func equal_refusals_are_one_with_their_bytes_added() {
-    func refused(_ value: Int, _ operation: String = "reshape") -> RefusedFusion {
-      RefusedFusion(operation: operation, value: "%\(value)", reason: "r", bytes: value)
+    func refused(_ bytes: Int, _ operation: String = "reshape") -> RefusedFusion {
+      RefusedFusion(operation: operation, reason: "r", bytes: bytes)
     }
     #expect(
       Report.together([refused(1), refused(2), refused(3, "add"), refused(4)]) == [
-        .init("reshape ×3", reason: "r", bytes: 7), .init("add %3", reason: "r", bytes: 3),
+        .init("reshape ×3", reason: "r", bytes: 7), .init("add", reason: "r", bytes: 3),
       ])
+  }
+
+  @Test func equal_layers_refusals_are_one_line_and_the_most_bytes_come_first() {
+    func kernel(_ name: String, _ what: String, _ bytes: Int) -> Report.Kernel {
+      .init(name, refusals: [.init(what, reason: "r", bytes: bytes)], flops: 0, read: 0, written: 0)
+    }
+    let kernels = [kernel("rows", "add", 100), kernel("product", "exp", 3000), kernel("rows", "add", 100)]
+    let lines = Report("layers", mode: "compiled", segments: [.init("one", kernels: kernels)]).lines
+    #expect(lines.suffix(3) == ["not put together", "  product: exp: r, 3.0 kB", "  rows: add: r, 2 times, 200 B"])
   }
 
   @Test func the_page_fetches_nothing_and_escapes_names() {
