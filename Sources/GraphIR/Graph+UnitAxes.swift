@@ -33,6 +33,7 @@ private struct Squeezer {
   }
 
   mutating func append(_ node: GraphNode, _ graph: Graph) throws(Diagnostic) {
+    builder.origin = node.origin
     let small = node.operands.map { places[Int($0.id)] }
     if let made = try rewritten(node, small, graph) { return places.append(made) }
     var operands: [Value] = []

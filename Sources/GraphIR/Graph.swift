@@ -31,6 +31,9 @@ public struct GraphNode: Sendable, Hashable {
   public let type: TensorType
   /// Equal for equal nodes, in every process.
   public let structuralHash: StableHash
+  /// The number of the place in the user's code that the node comes from, in a table of whoever built the graph; -1: none.
+  /// It has no part in equality: what a node computes does not depend on who wrote it.
+  package var origin: Int32 = -1
 
   public init(_ primitive: Primitive, _ operands: [Value], _ type: TensorType) {
     self.primitive = primitive

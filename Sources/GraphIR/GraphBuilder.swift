@@ -6,6 +6,8 @@ import TensorTypes
 
 public struct GraphBuilder: Sendable {
   public private(set) var graph: Graph
+  /// Where the nodes come from that are appended next; see ``GraphNode``.
+  package var origin: Int32 = -1
 
   public init(name: String) { graph = Graph(name: name) }
 
@@ -24,6 +26,8 @@ public struct GraphBuilder: Sendable {
 
   /// A node whose type is known to be right.
   mutating func appendUnchecked(_ node: GraphNode) -> Value {
+    var node = node
+    if node.origin < 0 { node.origin = origin }
     graph.nodes.append(node)
     return Value(graph.nodes.count - 1)
   }
@@ -69,8 +73,7 @@ public struct GraphBuilder: Sendable {
 
   public mutating func append(_ primitive: Primitive, _ operands: [Value]) throws(Diagnostic) -> Value {
     let type = try primitive.resultType(operands.map { graph.type($0) })
-    graph.nodes.append(GraphNode(primitive, operands, type))
-    return Value(graph.nodes.count - 1)
+    return appendUnchecked(GraphNode(primitive, operands, type))
   }
 
   public mutating func append(_ primitive: Primitive, _ operands: Value...) throws(Diagnostic) -> Value {

@@ -45,6 +45,7 @@ extension Graph {
     places.reserveCapacity(live.nodes.count)
     var seen: [GraphNode: Value] = [:]
     for node in live.nodes {
+      builder.origin = node.origin
       let operands = node.operands.map { places[Int($0.id)] }
       var value = try live.simplification(of: node, operands, &builder)
       if value == nil {

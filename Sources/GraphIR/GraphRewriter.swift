@@ -31,6 +31,7 @@ extension Graph {
     var places: [Value] = []
     places.reserveCapacity(nodes.count)
     for node in nodes {
+      builder.origin = node.origin
       let operands = node.operands.map { places[Int($0.id)] }
       switch try rule(node, operands, &builder) {
       case .keep: places.append(builder.appendUnchecked(GraphNode(node.primitive, operands, node.type)))
@@ -57,6 +58,7 @@ extension Graph {
     var builder = GraphBuilder(declarationsOf: self)
     var places = [Value](repeating: Value(0), count: nodes.count)
     for (index, node) in nodes.enumerated() where live[index] {
+      builder.origin = node.origin
       places[index] = builder.appendUnchecked(
         GraphNode(node.primitive, node.operands.map { places[Int($0.id)] }, node.type))
     }
@@ -69,6 +71,7 @@ extension Graph {
     var places: [Value] = []
     var seen: [GraphNode: Value] = [:]
     for node in nodes {
+      builder.origin = node.origin
       let made = GraphNode(node.primitive, node.operands.map { places[Int($0.id)] }, node.type)
       if let known = seen[made] {
         places.append(known)
