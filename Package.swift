@@ -41,6 +41,7 @@ let package = Package(
     // 2
     layer("GraphIR", ["Scalars"]),
     layer("TileIR", ["Basics", "TensorTypes", "Scalars"]),
+    layer("RandomGraphs", ["GraphIR"]),  // for tests and the fuzzer
     // 3
     layer("Fusion", ["GraphIR", "TileIR", "Targets"]),
     // 4
@@ -63,8 +64,10 @@ let package = Package(
     // 8
     layer("LanguageModels", ["Capture", "Formats", "Tokenizers"]),
     layer("Insight", ["Capture"]),  // roofline, machine card, benchmark statistics, reports
+    layer("Fuzzing", ["Capture", "RandomGraphs"]),  // compiled against operation by operation against the reference
     layer("Azulejo", ["Capture", "Formats", "LanguageModels", "Insight"]),
-    .executableTarget(name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", "Insight", arguments]),
+    .executableTarget(
+      name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", "Fuzzing", "Insight", arguments]),
     .executableTarget(
       name: "ExecutionBenchmark", dependencies: ["Basics", "TensorTypes", "Execution", "DriverCPU"],
       path: "Benchmarks/Execution"),
@@ -96,8 +99,6 @@ let package = Package(
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
     tests("TensorTypesTests", ["TensorTypes", "Basics"]),
     tests("GraphIRTests", ["GraphIR", "RandomGraphs", "Scalars", "TensorTypes", "Basics"]),
-    .target(
-      name: "RandomGraphs", dependencies: ["GraphIR", "Scalars", "TensorTypes", "Basics"], path: "Tests/RandomGraphs"),
     tests("EngineTests", ["Tensors", "Engine", "Execution", "GraphIR", "Scalars", "TensorTypes"]),
     tests(
       "FusionTests",
@@ -113,6 +114,7 @@ let package = Package(
         "Insight", "Backends", "Execution", "Formats", "Tensors", "Engine", "Targets", "TileIR", "TensorTypes",
         "Basics",
       ]),
+    tests("FuzzingTests", ["Fuzzing", "RandomGraphs", "GraphIR", "Scalars", "TensorTypes", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
   swiftLanguageModes: [.v6]

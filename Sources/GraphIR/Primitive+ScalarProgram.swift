@@ -16,6 +16,17 @@ extension Primitive {
     scalarPrograms.withLock { $0[key] = made }
     return made
   }
+
+  /// Whether the formula divides integers, which faults where a divisor is 0.
+  package func dividesIntegers(operandDTypes: [DType]) -> Bool {
+    guard let program = scalarProgram(operandDTypes: operandDTypes) else { return false }
+    return program.nodes.contains { node in
+      guard case .apply(let instruction, let operands) = node.operation, let divisor = operands.last else {
+        return false
+      }
+      return (instruction == .divide || instruction == .remainder) && !program.nodes[divisor].dtype.isFloating
+    }
+  }
 }
 
 private struct ScalarProgramKey: Hashable {

@@ -58,7 +58,7 @@ public struct ReferenceTensor: Sendable, Hashable {
     return count
   }
 
-  static func contiguousStrides(_ extents: [Int]) -> [Int] {
+  package static func contiguousStrides(_ extents: [Int]) -> [Int] {
     var strides = [Int](repeating: 1, count: extents.count)
     for axis in stride(from: extents.count - 2, through: 0, by: -1) {
       strides[axis] = strides[axis + 1] &* extents[axis + 1]
@@ -67,7 +67,7 @@ public struct ReferenceTensor: Sendable, Hashable {
   }
 
   /// start + the sum of coordinate * stride, for all coordinates in row-major order.
-  static func offsets(_ extents: [Int], strides: [Int], start: Int = 0) -> [Int] {
+  package static func offsets(_ extents: [Int], strides: [Int], start: Int = 0) -> [Int] {
     var offsets = [start]
     for (extent, stride) in zip(extents, strides) {
       var next: [Int] = []
@@ -81,7 +81,7 @@ public struct ReferenceTensor: Sendable, Hashable {
   }
 
   /// How an axis cuts the elements: element (outer, k, inner) is at (outer * extent + k) * inner count + inner.
-  func line(_ axis: Int) -> (outer: Int, extent: Int, inner: Int) {
+  package func line(_ axis: Int) -> (outer: Int, extent: Int, inner: Int) {
     (extents[..<axis].reduce(1, *), extents[axis], extents[(axis + 1)...].reduce(1, *))
   }
 }

@@ -24,6 +24,8 @@ struct AgreementCase {
   let graph: Graph
   let parameters: [Memory]
   let arguments: [UInt64]
+  /// Elements before each parameter's first one; empty: none.
+  var starts: [Int] = []
   private var symbols: [Int] { arguments.map { Int(truncatingIfNeeded: $0) } }
 
   private func extents(_ dims: [Dim]) throws -> [Int] {
@@ -34,7 +36,10 @@ struct AgreementCase {
   }
 
   func reference() throws -> [ReferenceTensor] {
-    try GraphInterpreter(graph).run(parameters.map { .init(bytes: Array($0.bytes)) }, arguments: arguments)
+    let inputs = parameters.enumerated().map { i, memory in
+      GraphInterpreter.Input(bytes: Array(memory.bytes), offset: starts.isEmpty ? 0 : starts[i])
+    }
+    return try GraphInterpreter(graph).run(inputs, arguments: arguments)
   }
 
   /// What the kernels write. A finding throws, and so does a fault.
@@ -55,9 +60,13 @@ struct AgreementCase {
         case .temporary(let i): temporaries[i]
         }
       }
+      let origins = try zip(step.buffers, extents(step.offsets)).map { source, offset in
+        guard case .parameter(let i) = source, !starts.isEmpty else { return offset }
+        return offset + starts[i] * graph.parameters[i].type.dtype.size
+      }
       do {
         let outcome = try TileInterpreter(step.kernel).run(
-          buffers: memory.map(\.bytes), origins: try extents(step.offsets), arguments: symbols)
+          buffers: memory.map(\.bytes), origins: origins, arguments: symbols)
         if let finding = outcome.findings.first { throw Diagnostic(.compiler, "\(finding)") }
         if let fault = outcome.fault { throw Diagnostic(.index, "\(fault)") }
       } catch {

@@ -1,4 +1,4 @@
-// Attentions as graphs, with every mask and form of softmax that models write. Not random shapes: tests choose them.
+// Attentions as graphs, with every mask and form of softmax that models write. Tests choose theirs, the fuzzer any.
 // Surprise: scores have four axes, [key heads, query heads of one key head, queries, keys], and the result is permuted.
 import Basics
 import GraphIR
@@ -44,6 +44,24 @@ package struct AttentionSample: Sendable {
     self.isCached = isCached
     self.isSymbolic = isSymbolic
     self.hidden = hidden
+  }
+
+  /// Any mask, any sizes.
+  static func random(_ random: inout SeededGenerator) -> AttentionSample {
+    let isCached = random.once(in: 2)
+    return AttentionSample(
+      heads: 1 + random.below(3), shared: 1 + random.below(2), queries: random.pick([1, 1, 2, 5, 9, 17]),
+      keys: random.pick([1, 2, 7, 16, 33]), width: random.pick([1, 4, 8, 16]), outWidth: random.pick([1, 8, 16]),
+      dtype: random.pick([.f32, .f32, .f16, .bf16]), mask: random.pick(Mask.allCases),
+      softmax: random.pick(Softmax.allCases), start: random.below(9), isCached: isCached,
+      isSymbolic: random.once(in: 2))
+  }
+
+  /// The graph with elements drawn from `seed`.
+  func sample(seed: Int) throws -> GraphCase {
+    let graph = try graph()
+    let call = arguments(graph).map { Int(truncatingIfNeeded: $0) }
+    return GraphCase(graph, calls: [call], seed: seed, values: .fractions)
   }
 
   package func graph() throws -> Graph {

@@ -1,0 +1,160 @@
+// Runs one case in every way and holds each element against its enclosure.
+// Not isolated: a crash or a hang of a kernel is this process's. Surprise: buffers are poisoned and stand between canaries,
+// so that a kernel which forgets an element or writes one too many is seen even where the values would agree.
+import Basics
+import Engine
+import Execution
+import GraphIR
+import RandomGraphs
+import Scalars
+import TensorTypes
+
+package struct CaseRun {
+  let sample: GraphCase
+  let engine: Engine
+
+  /// On the device of this process.
+  package init(_ sample: GraphCase) throws(Diagnostic) {
+    self.sample = sample
+    engine = try Engine.current
+  }
+
+  /// The first finding of any way.
+  package func outcome(_ ways: [Way] = [.compiled, .separate]) -> Outcome {
+    let expected: [Int: [EnclosedTensor]]
+    var refusal = "no calls"
+    do throws(Diagnostic) {
+      var made: [Int: [EnclosedTensor]] = [:]
+      let enclosed = try EnclosedGraph(sample.graph)
+      for number in sample.calls.indices {
+        guard let parameters = try? parameterValues(number) else { continue }
+        do throws(Diagnostic) { made[number] = try enclosed.run(parameters, sample.arguments(number)) } catch {
+          if error.kind == .compiler { throw error }
+          refusal = error.message
+        }
+      }
+      expected = made
+    } catch { return .finding(Finding(.differs, .reference, error.message)) }
+    if expected.isEmpty { return .skipped(refusal) }
+    for way in ways {
+      do throws(Diagnostic) {
+        if let finding = try finding(way, expected) { return .finding(finding) }
+      } catch { return .finding(Finding(.throwing, way, "\(error)")) }
+    }
+    return .agrees
+  }
+
+  private func parameterValues(_ number: Int) throws(Diagnostic) -> [ReferenceTensor] {
+    var made: [ReferenceTensor] = []
+    for (memory, parameter) in zip(try sample.memory(number), sample.graph.parameters) {
+      made.append(
+        try ReferenceTensor(
+          parameter.type.dtype, memory.extents, bytes: memory.bytes, strides: memory.strides, offset: memory.offset))
+    }
+    return made
+  }
+
+  private func finding(_ way: Way, _ expected: [Int: [EnclosedTensor]]) throws(Diagnostic) -> Finding? {
+    switch way {
+    case .compiled, .separate:
+      let fuses = way == .compiled
+      let compiled = try engine.compile(sample.graph, donations: fuses ? sample.donations : [:], fuses: fuses)
+      for number in sample.calls.indices {
+        guard let wanted = expected[number] else { continue }
+        let launch = try GraphLaunch(self, number, donates: fuses)
+        let arguments = sample.calls[number].map { Int64($0) }
+        for (i, tensor) in wanted.enumerated() {
+          let extents = try compiled.extents(i, arguments)
+          if extents != tensor.reference.extents {
+            return Finding(.differs, way, "output \(i) has the extents \(extents), not \(tensor.reference.extents)")
+          }
+        }
+        try launch.allocate(wanted.map(\.reference))
+        try compiled.run(launch.parameters.map(\.view), arguments, into: launch.outputs.map(\.view))
+        if let finding = try launch.finding(way, wanted) { return finding }
+      }
+      return nil
+    case .captured, .eager, .reference: return nil
+    }
+  }
+}
+
+/// The first element that is outside its enclosure.
+func difference(_ way: Way, call: [Int], output: Int, _ actual: ReferenceTensor, _ wanted: EnclosedTensor) -> Finding? {
+  guard
+    let place = actual.elements.indices.first(where: { !wanted.enclosures[$0].contains(actual.elements[$0]) })
+  else { return nil }
+  var position: [Int] = []
+  var rest = place
+  for extent in actual.extents.reversed() {
+    position.insert(rest % extent, at: 0)
+    rest /= extent
+  }
+  let count = actual.elements.indices.count { !wanted.enclosures[$0].contains(actual.elements[$0]) }
+  return Finding(
+    .differs, way,
+    "output \(output) \(actual.dtype)\(actual.extents) at \(position) is \(actual.elements[place].text), the reference "
+      + "gives \(wanted.reference.elements[place].text), possible is \(wanted.enclosures[place]); "
+      + "\(count) of \(actual.elements.count) elements differ; call \(call)")
+}
+
+extension ScalarValue {
+  var text: String {
+    switch self {
+    case .integer(let x): "\(x)"
+    case .float(let x): "\(x)"
+    }
+  }
+}
+
+/// The memory of one call.
+private final class GraphLaunch {
+  let sample: GraphCase
+  let number: Int
+  let donates: Bool
+  let parameters: [GuardedMemory]
+  private(set) var outputs: [GuardedMemory] = []
+  private let contents: [GraphCase.Memory]
+
+  init(_ run: CaseRun, _ number: Int, donates: Bool) throws(Diagnostic) {
+    sample = run.sample
+    self.number = number
+    self.donates = donates
+    contents = try sample.memory(number)
+    var made: [GuardedMemory] = []
+    for (memory, parameter) in zip(contents, sample.graph.parameters) {
+      made.append(try GuardedMemory(memory, parameter.type.dtype, run.engine))
+    }
+    parameters = made
+    engine = run.engine
+  }
+  private let engine: Engine
+
+  /// Memory for results like `references`.
+  func allocate(_ references: [ReferenceTensor]) throws(Diagnostic) {
+    outputs = []
+    for (i, reference) in references.enumerated() {
+      if donates, let parameter = sample.donations[i] {
+        outputs.append(parameters[parameter])
+      } else {
+        outputs.append(try GuardedMemory(poisoned: reference.dtype, reference.extents, engine))
+      }
+    }
+  }
+
+  func finding(_ way: Way, _ wanted: [EnclosedTensor]) throws(Diagnostic) -> Finding? {
+    for (i, output) in outputs.enumerated() {
+      if let place = output.violation { return Finding(.overrun, way, "around output \(i), at byte \(place)") }
+      let actual = try output.value()
+      if let finding = difference(way, call: sample.calls[number], output: i, actual, wanted[i]) { return finding }
+    }
+    let donated = donates ? Set(sample.donations.values) : []
+    for (i, parameter) in parameters.enumerated() {
+      if let place = parameter.violation { return Finding(.overrun, way, "around parameter \(i), at byte \(place)") }
+      if !donated.contains(i), let place = parameter.change(from: contents[i].bytes) {
+        return Finding(.overrun, way, "parameter \(i) is written, at byte \(place)")
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,129 @@
+// Many elements into one: sums, products, extremes, in whatever order a machine takes them.
+// The bound is the classical one: n roundings of partial results that are never larger than the sum of magnitudes.
+// Surprise: a sum of numbers that all are multiples of one power of two, and not too large, has no rounding in any order;
+// there the enclosure is a point, which is what makes whole numbers good test data.
+import Scalars
+import TensorTypes
+
+extension DType {
+  /// Half a unit in the last place of 1, in the dtype that sums are kept in.
+  fileprivate var roundoff: Double { computeDType == .f64 ? 0x1p-53 : 0x1p-24 }
+  fileprivate var largest: Double {
+    computeDType == .f64 ? .greatestFiniteMagnitude : Double(Float.greatestFiniteMagnitude)
+  }
+  fileprivate var leastNormal: Double { computeDType == .f64 ? 0x1p-1022 : 0x1p-126 }
+  fileprivate var leastNumber: Double { computeDType == .f64 ? 0x1p-1074 : 0x1p-149 }
+}
+
+extension Monoid {
+  /// What `elements` combine to, in any order, in elements of `dtype`.
+  func enclosure(_ elements: [Enclosure], _ dtype: DType) -> Enclosure {
+    guard dtype.isFloating else {
+      var total = identity(dtype).value
+      for element in elements {
+        guard case .integer(let x) = element else { return .unknown }
+        total = ScalarReference.evaluate(instruction, dtype, [total, .integer(x)]) ?? total
+      }
+      return Enclosure(total)
+    }
+    switch self {
+    case .sum: return Enclosure.sum(elements, dtype)
+    case .product: return Enclosure.product(elements, dtype)
+    case .minimum, .maximum:
+      var total = Enclosure(identity(dtype).value)
+      for element in elements { total = instruction.enclosure([total, element], dtype) }
+      return total
+    case .and, .or: return .unknown
+    }
+  }
+}
+
+extension Enclosure {
+  /// Sum of `elements` (of `dtype`, or products of two) in the compute dtype, rounded to `dtype`.
+  static func sum(_ elements: [Enclosure], _ dtype: DType) -> Enclosure {
+    var (low, high, magnitude) = (0.0, 0.0, 0.0)
+    var infinities: Set<Double> = []
+    var quantum = Double.infinity
+    var (mayBeNaN, isExact) = (false, true)
+    for element in elements {
+      guard case .float(let a, let b, let unsure) = element else { return element == .nan ? .nan : .unknown }
+      if unsure { mayBeNaN = true }
+      if a.isInfinite || b.isInfinite {
+        guard a == b else { return .unknown }
+        infinities.insert(a)
+        continue
+      }
+      if a != b { isExact = false }
+      low += a
+      high += b
+      magnitude += max(a.magnitude, b.magnitude)
+      if a != 0 { quantum = min(quantum, a.lowestBit) }
+    }
+    if elements.contains(.nan) || infinities.count > 1 { return .nan }
+    // Where a partial result may overflow, the order decides.
+    if !(magnitude < dtype.largest / 2) { return .unknown }
+    if let infinity = infinities.first { return .float(low: infinity, high: infinity, mayBeNaN: mayBeNaN) }
+    isExact = isExact && magnitude <= quantum / (2 * dtype.roundoff) && quantum >= dtype.leastNumber
+    let count = Double(elements.count + 1)
+    let error = isExact ? 0 : 1.01 * count * ((dtype.roundoff + 0x1p-53) * magnitude + dtype.leastNumber)
+    return rounded(low - error, high + error, mayBeNaN, dtype)
+  }
+
+  private static func rounded(_ low: Double, _ high: Double, _ mayBeNaN: Bool, _ dtype: DType) -> Enclosure {
+    // Through the compute dtype, as machines do.
+    func narrowed(_ x: Double) -> Double {
+      ScalarReference.rounded(ScalarReference.rounded(x, to: dtype.computeDType), to: dtype)
+    }
+    return Enclosure.float(low: narrowed(low), high: narrowed(high), mayBeNaN: mayBeNaN).withUnsignedZero
+  }
+
+  static func product(_ elements: [Enclosure], _ dtype: DType) -> Enclosure {
+    var total = Enclosure.float(low: 1, high: 1, mayBeNaN: false)
+    var (most, least) = (1.0, 1.0)
+    var (isWhole, hasZero, mayBeNaN) = (true, false, false)
+    for element in elements {
+      guard case .float(let a, let b, let unsure) = element else { return element == .nan ? .nan : .unknown }
+      if unsure { mayBeNaN = true }
+      if a == 0 && b == 0 {
+        hasZero = true
+        continue
+      }
+      isWhole = isWhole && a == b && a == a.rounded()
+      most *= max(1, a.magnitude, b.magnitude)
+      least *= min(1, a.magnitude, b.magnitude)
+      total = ScalarInstruction.multiply.enclosure([total, .float(low: a, high: b, mayBeNaN: false)], .f64)
+    }
+    if elements.contains(.nan) { return .nan }
+    // Where a partial result may overflow or lose digits, the order decides.
+    guard most < dtype.largest, least > dtype.leastNormal else { return .unknown }
+    if hasZero { return .float(low: -0.0, high: 0.0, mayBeNaN: mayBeNaN) }
+    guard case .float(let low, let high, let unsure) = total else { return .unknown }
+    let isExact = isWhole && most <= 0.5 / dtype.roundoff
+    let magnitude = max(low.magnitude, high.magnitude)
+    let error = isExact ? 0 : 1.01 * Double(elements.count + 1) * (dtype.roundoff + 0x1p-53) * magnitude
+    return rounded(low - error, high + error, mayBeNaN || unsure, dtype)
+  }
+
+  /// The product of two elements as a term of a sum: rounded or not, as machines like.
+  static func term(_ a: Enclosure, _ b: Enclosure, _ dtype: DType) -> Enclosure {
+    guard dtype.isFloating else { return ScalarInstruction.multiply.enclosure([a, b], dtype) }
+    let wide = ScalarInstruction.multiply.enclosure([a, b], .f64)
+    // What overflows the compute dtype overflows or not, depending on whether it is rounded before it is added.
+    if case .float(let low, let high, _) = wide, low.isFinite, high.isFinite,
+      max(low.magnitude, high.magnitude) >= dtype.largest
+    {
+      return .unknown
+    }
+    return wide
+  }
+}
+
+extension Double {
+  /// The value of the lowest bit that is set; of a finite number that is not zero.
+  fileprivate var lowestBit: Double {
+    let shift = significandBitPattern.trailingZeroBitCount
+    let exponent = isNormal ? exponent - 52 : -1074
+    let trailing = significandBitPattern == 0 ? 52 : shift
+    return Double(sign: .plus, exponent: exponent + min(trailing, 52), significand: 1)
+  }
+}
