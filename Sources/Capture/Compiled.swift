@@ -96,7 +96,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     while true {
       switch node.next {
       case .end(let ending):
-        let finish = Finish(node.segment, ending, arguments, carried, stateCount)
+        var finish = Finish(node.segment, ending, arguments, carried, stateCount)
         return try finish.run(&leaves, &state, onCopy: history.noteCopy) { template, filled in
           var v = Visitor(.replace)
           v.leaves = filled
@@ -110,11 +110,10 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         if passed.count < known.count {
           made = known[passed.count]
         } else {
-          let outputs = try node.segment.run(leaves, carried, arguments)
-          made = SessionBreak(segment: node.segment, site: site, value: outputs[0], outputs: outputs)
+          made = try SessionBreak(node.segment, site, leaves, carried, arguments)
         }
         passed.append(made)
-        carried += made.outputs.dropFirst()
+        carried += made.handed
         if let bits = made.bits, let child = node.child(bits) {
           node = child
         } else {
@@ -136,7 +135,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       node.add(bits, try run.path(from: passed.count))
     }
     history.notePath(options, run.breaks.map(\.site))
-    let finish = Finish(try run.last, run.ending, values.map { Int64($0) } + run.numbers, run.carried, stateCount)
+    var finish = Finish(try run.last, run.ending, values.map { Int64($0) } + run.numbers, run.carried, stateCount)
     return try finish.run(&leaves, &state, onCopy: history.noteCopy) { template, filled in
       var v = Visitor(.replace)
       v.leaves = filled
@@ -168,7 +167,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     var signature = try CallSignature(leaves, dynamic: dynamic)
     var values = try signature.values(leaves)
     var run = try trace(signature, values, leaves, stateCount, state, input)
-    var remark: String?
+    var remarks: [Trace.Remark] = []
     // The second capture: with other sizes where there are symbols, to see that the graph does not depend on them.
     let other = otherSizes(values, signature, run)
     let again = try dryTrace(signature, other ?? values, leaves, stateCount, state, input, run)
@@ -176,13 +175,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       guard other != nil, run.isSame(as: try dryTrace(signature, values, leaves, stateCount, state, input, run)) else {
         throw Session.differs(options.place)
       }
-      remark = "an operation needs the sizes as numbers: every size has its own plan"
+      remarks = [.init("an operation needs the sizes as numbers: every size has its own plan")]
       signature = try CallSignature(leaves, dynamic: [])
       values = try signature.values(leaves)
       run = try trace(signature, values, leaves, stateCount, state, input)
     }
     Engine.notePreparation(ContinuousClock.now - started)
-    let plan = Plan(signature, run.guards, try run.path(from: 0), remark: remark)
+    let plan = Plan(signature, run.guards, try run.path(from: 0), remarks + run.remarks)
     plans.withLock { $0.insert(plan, at: 0) }
     history.notePlan(options, reasons, run.breaks.map(\.site), ContinuousClock.now - started)
     return (plan, run.breaks)
@@ -255,7 +254,8 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       case .dim: (name: "s\(i)", hint: values[i], minimum: Int(Int32.min))
       }
     }
-    let trace = Trace(options.name, symbols: symbols) { trace, view, kind, location throws(Diagnostic) in
+    let trace = Trace(options.name, symbols: symbols, isWhole: options.mode == .whole) {
+      trace, view, kind, location throws(Diagnostic) in
       try session.handOut(trace, view, kind, location)
     }
     defer { trace.close() }

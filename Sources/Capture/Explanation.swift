@@ -130,7 +130,9 @@ extension Compiled {
         case .dim(let leaf): notes.append("plan \(number + 1): s\(i) is the Dim at leaf \(leaf)")
         }
       }
-      if let remark = plan.remark { notes.append("plan \(number + 1): \(remark)") }
+      for remark in plan.remarks {
+        notes.append("plan \(number + 1): " + (remark.location.map { "\($0): " } ?? "") + remark.text)
+      }
       collect(plan.root, &breaks)
     }
     for (leaf, count) in history.copies.sorted(by: { $0.key < $1.key }) {

@@ -14,6 +14,8 @@ enum ResultSource: Sendable {
   case output(Int)
   /// The argument itself.
   case leaf(Int)
+  /// A value of an earlier section or segment.
+  case carried(Int)
   case constant(Tensor)
   case dim(Dim)
   case value(PlainValue)
@@ -28,6 +30,8 @@ struct Ending: Sendable {
   var state: [Int: ResultSource]
   /// Output -> the leaf whose memory it is written into.
   var donors: [Int: Int]
+  /// Leaves whose memory is written over, as the place of outputs or by loops.
+  var taken: [Int]
   /// The result as the function gave it, to be filled with the results of each call.
   var template: any Sendable
 }
@@ -80,15 +84,15 @@ final class Plan: Sendable {
   let signature: CallSignature
   let guards: [DimGuard]
   let root: PlanNode
-  /// Why extents that varied are numbers here.
-  let remark: String?
+  /// Why extents that varied are numbers here, and what else the capture met.
+  let remarks: [Trace.Remark]
   private let uses = Atomic<Int>(0)
 
-  init(_ signature: CallSignature, _ guards: [DimGuard], _ root: PlanNode, remark: String?) {
+  init(_ signature: CallSignature, _ guards: [DimGuard], _ root: PlanNode, _ remarks: [Trace.Remark]) {
     self.signature = signature
     self.guards = guards
     self.root = root
-    self.remark = remark
+    self.remarks = remarks
   }
 
   var useCount: Int { uses.load(ordering: .relaxed) }

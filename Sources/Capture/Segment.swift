@@ -8,46 +8,63 @@ import Synchronization
 import Tensors
 import TensorTypes
 
-/// A compiled piece of a function.
+/// A compiled part of a function: sections (pieces, loops, branches), and a last piece that gives the results.
 final class Segment: Sendable {
+  /// What runs before the last piece; results are carried.
+  enum Section: Sendable {
+    case piece(Segment)
+    case loop(Loop)
+    case branch(Branch)
+  }
   let compiled: CompiledGraph
   /// Where the graph's parameters come from.
   let sources: [Trace.Source]
-  /// Equal for pieces that compute the same on the same sources.
+  /// Equal for segments that compute the same on the same sources.
   let key: StableHash
   /// Outputs that are written into the memory of an argument.
   let donations: Int
+  let before: [Section]
+  let prints: [Trace.Print]
+  private let resultCount: Int
 
-  init(_ compiled: CompiledGraph, _ sources: [Trace.Source], key: StableHash, donations: Int) {
+  init(
+    _ compiled: CompiledGraph, _ sources: [Trace.Source], key: StableHash, donations: Int, before: [Section],
+    prints: [Trace.Print], resultCount: Int
+  ) {
+    self.resultCount = resultCount
     self.donations = donations
     self.compiled = compiled
     self.sources = sources
     self.key = key
+    self.before = before
+    self.prints = prints
   }
 
   var graph: Graph { compiled.graph }
 
-  /// Runs on the leaves and the values of earlier segments; gives the graph's outputs in `results` or fresh memory.
+  /// Runs on the leaves and the values of earlier segments, and adds what its sections give to those; gives the last
+  /// piece's results in `results` or fresh memory.
   func run(
-    _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView], _ arguments: [Int64],
+    _ leaves: ContiguousArray<Leaf>, _ carried: inout [TensorView], _ arguments: [Int64],
     into results: [Int: TensorView] = [:]
   ) throws(Diagnostic) -> [TensorView] {
+    for section in before {
+      let made =
+        switch section {
+        case .piece(let piece): try piece.run(leaves, &carried, arguments)
+        case .loop(let loop): try loop.run(leaves, carried, arguments)
+        case .branch(let branch): try branch.run(leaves, carried, arguments)
+        }
+      carried += made
+    }
     if graph.outputs.isEmpty { return [] }
     let engine = try Engine.current
+    // Numbers that came later than this graph are not its arguments.
+    let count = graph.arguments.count
+    let arguments = arguments.count > count ? Array(arguments.prefix(count)) : arguments
     var parameters: [TensorView] = []
     parameters.reserveCapacity(sources.count)
-    for source in sources {
-      switch source {
-      case .leaf(let i):
-        guard case .tensor(let tensor) = leaves[i] else {
-          throw Diagnostic(.compiler, "\(graph.name): argument \(i) is no tensor")
-        }
-        let view = try tensor.view
-        parameters.append(view.isContiguous ? view : try Tensor(view).contiguousCopy().view)
-      case .constant(let view): parameters.append(view)
-      case .carried(let i): parameters.append(carried[i])
-      }
-    }
+    for source in sources { parameters.append(try source.view(leaves, carried, graph.name)) }
     var outputs: [TensorView] = []
     outputs.reserveCapacity(graph.outputs.count)
     for (i, output) in graph.outputs.enumerated() {
@@ -58,7 +75,26 @@ final class Segment: Sendable {
       }
     }
     try compiled.run(parameters, arguments, into: outputs)
-    return outputs
+    for print in prints { Tensor(outputs[print.output]).print(print.label) }
+    return outputs.count > resultCount ? Array(outputs.prefix(resultCount)) : outputs
+  }
+}
+
+extension Trace.Source {
+  /// The row-major elements.
+  func view(
+    _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView], _ name: String
+  ) throws(Diagnostic) -> TensorView {
+    switch self {
+    case .leaf(let i):
+      guard case .tensor(let tensor) = leaves[i] else {
+        throw Diagnostic(.compiler, "\(name): argument \(i) is no tensor")
+      }
+      let view = try tensor.view
+      return view.isContiguous ? view : try tensor.contiguousCopy().view
+    case .constant(let view): return view
+    case .carried(let i): return carried[i]
+    }
   }
 }
 
@@ -99,17 +135,17 @@ final class SegmentCache: Sendable {
   var count: Int { known.withLock { $0.count } }
 
   func segment(_ piece: Trace.Piece) throws(Diagnostic) -> Segment {
-    var key = piece.graph.structuralHash
-    for source in piece.sources {
-      switch source {
-      case .leaf(let i): key.combine("l\(i)")
-      case .constant(let view): view.identify(&key)
-      case .carried(let i): key.combine("v\(i)")
-      }
-    }
-    for (output, leaf) in piece.donors.sorted(by: { $0.key < $1.key }) { key.combine("d\(output) \(leaf)") }
+    let key = piece.key
     let name = key.description
     if let segment = known.withLock({ $0[name] }) { return segment }
+    var before: [Segment.Section] = []
+    for section in piece.before {
+      switch section {
+      case .piece(let piece): before.append(.piece(try segment(piece)))
+      case .loop(let loop): before.append(.loop(try Loop(loop, self)))
+      case .branch(let branch): before.append(.branch(try Branch(branch, self)))
+      }
+    }
     let (graph, sources) = try Self.folded(piece)
     var donations: [Int: Int] = [:]
     for (output, leaf) in piece.donors {
@@ -118,24 +154,11 @@ final class SegmentCache: Sendable {
       }
     }
     let compiled = try Engine.current.compile(graph, donations: donations, fuses: fuses)
-    let segment = Segment(compiled, sources, key: key, donations: donations.count)
+    let segment = Segment(
+      compiled, sources, key: key, donations: donations.count, before: before, prints: piece.prints,
+      resultCount: piece.resultCount)
     known.withLock { $0[name] = segment }
     order.withLock { $0.append(segment) }
     return segment
-  }
-}
-
-extension TensorView {
-  /// Bytes up to which a constant is known by its content: a function makes small ones anew each time it runs.
-  private static let comparedBytes = 4096
-
-  /// Two constants with one identity have the same elements.
-  func identify(_ key: inout StableHash) {
-    let count = elementCount * dtype.size
-    guard isContiguous, count <= Self.comparedBytes else {
-      return key.combine("c\(UInt(bitPattern: base))")
-    }
-    key.combine("\(dtype)\(extents)")
-    for byte in UnsafeRawBufferPointer(start: base, count: count) { key.combine(byte: byte) }
   }
 }

@@ -22,8 +22,18 @@ struct SessionBreak: Sendable {
   var site: BreakSite
   /// The handed-out elements.
   var value: TensorView
-  /// All outputs of the segment, the handed-out one first.
-  var outputs: [TensorView]
+  /// What later segments may read: the results of the segment's sections, and its outputs behind the handed-out one.
+  var handed: [TensorView]
+
+  init(
+    _ segment: Segment, _ site: BreakSite, _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView],
+    _ arguments: [Int64]
+  ) throws(Diagnostic) {
+    var all = carried
+    let outputs = try segment.run(leaves, &all, arguments)
+    (self.segment, self.site, value) = (segment, site, outputs[0])
+    handed = Array(all.dropFirst(carried.count)) + outputs.dropFirst()
+  }
 
   /// The element as a key; nil for whole arrays and floats, which have too many values.
   var bits: UInt64? {
@@ -70,13 +80,7 @@ final class Session: Sendable {
   func handOut(
     _ trace: Trace, _ view: TracedView, _ kind: Trace.BreakKind, _ location: Diagnostic.Location?
   ) throws(Diagnostic) -> TensorView {
-    if mode == .whole {
-      throw Diagnostic(
-        .compiler, "a value leaves the compiled function here, and its mode is .whole",
-        remedy:
-          "choose with select or cond instead of reading the value, read it after the call, or use mode: .partial",
-        location: location)
-    }
+    if mode == .whole { throw Self.refused(location) }
     let dtype = try trace.dtype(of: view)
     let alive = trace.livingValues()
     let living = alive.filter { $0.source == nil }
@@ -93,18 +97,16 @@ final class Session: Sendable {
         do throws(Diagnostic) {
           let segment = try segments.segment(piece)
           let numbers = self.arguments + trace.numbers
-          let outputs = try segment.run(leaves, carried, numbers)
-          return .success(
-            SessionBreak(
-              segment: segment, site: .init(kind: kind, location: location), value: outputs[0], outputs: outputs))
+          let site = BreakSite(kind: kind, location: location)
+          return .success(try SessionBreak(segment, site, leaves, carried, numbers))
         } catch { return .failure(error) }
       }
       made = try result.get()
     }
     let first = state.withLock { state in
       state.breaks.append(made)
-      state.carried += made.outputs.dropFirst()
-      return state.carried.count - made.outputs.count + 1
+      state.carried += made.handed
+      return state.carried.count - living.count
     }
     let carriers = living.enumerated().map { i, cell in
       (cell: cell.cell, source: Trace.Source.carried(first + i), type: piece.graph.type(cell.value))
@@ -112,9 +114,17 @@ final class Session: Sendable {
     let arguments = alive.compactMap { cell in
       cell.source.map { (cell: cell.cell, source: $0, type: piece.graph.type(cell.value)) }
     }
-    trace.restart(carriers + arguments)
+    trace.restart(carriers + arguments, carried: first + living.count)
     if isOpen || made.bits == nil { trace.takeNumbers() }
     return made.value
+  }
+
+  static func refused(_ location: Diagnostic.Location?) -> Diagnostic {
+    Diagnostic(
+      .compiler, "a value leaves the compiled function here, and its mode is .whole",
+      remedy:
+        "choose with select or cond instead of reading the value, read it after the call, or use mode: .partial",
+      location: location)
   }
 
   static func differs(_ location: Diagnostic.Location?) -> Diagnostic {

@@ -10,6 +10,7 @@ struct TracedRun: Sendable {
   let breaks: [SessionBreak]
   let carried: [TensorView]
   let guards: [DimGuard]
+  let remarks: [Trace.Remark]
   let numbers: [Int64]
   let ending: Ending
   private let piece: Trace.Piece
@@ -31,7 +32,11 @@ struct TracedRun: Sendable {
     func output(_ tensor: Tensor) throws(Diagnostic) -> ResultSource {
       let view = try tensor.view
       guard let traced = view.traced else { return .constant(tensor) }
-      if let leaf = trace.leaf(of: traced, view.extents) { return .leaf(leaf) }
+      switch try trace.place(of: traced, view.extents) {
+      case .leaf(let leaf)?: return .leaf(leaf)
+      case .carried(let i)?: return .carried(i)
+      case .output?, nil: break
+      }
       values += try trace.values([view])
       return .output(values.count - 1)
     }
@@ -68,12 +73,24 @@ struct TracedRun: Sendable {
     }
     // What the caller gets back as it was must not be written over.
     for case .leaf(let kept) in sources + changed.values { donors = donors.filter { $0.value != kept } }
+    var kept: Set<Trace.Place> = []
+    for source in sources + changed.values {
+      switch source {
+      case .leaf(let i): kept.insert(.leaf(i))
+      case .carried(let i): kept.insert(.carried(i))
+      case .output, .constant, .dim, .value, .count: break
+      }
+    }
     breaks = session.breaks
     carried = session.carried
     guards = trace.guards
     numbers = trace.numbers
-    piece = try trace.piece(values, donors: donors)
-    ending = Ending(results: sources, state: changed, donors: donors, template: template)
+    var piece = try trace.piece(values, donors: donors)
+    let taken = piece.reuseMemory(kept: kept, mayTake: Set(changed.keys)).union(piece.donors.values)
+    ending = Ending(
+      results: sources, state: changed, donors: piece.donors, taken: taken.sorted(), template: template)
+    self.piece = piece
+    remarks = trace.remarks
     segment = try segments?.segment(piece)
   }
 
@@ -90,29 +107,7 @@ struct TracedRun: Sendable {
 
   /// The same graphs and the same questions.
   func isSame(as other: TracedRun) -> Bool {
-    guard breaks.count == other.breaks.count, guards.count == other.guards.count,
-      piece.graph.structuralHash == other.piece.graph.structuralHash, piece.sources.count == other.piece.sources.count
-    else { return false }
-    return zip(piece.sources, other.piece.sources).allSatisfy { a, b in
-      switch (a, b) {
-      case (.leaf(let i), .leaf(let j)): return i == j
-      case (.carried(let i), .carried(let j)): return i == j
-      case (.constant(let x), .constant(let y)): return x.hasSameElements(as: y)
-      default: return false
-      }
-    }
-  }
-}
-
-extension TensorView {
-  /// The same memory, or equal bytes in it.
-  func hasSameElements(as other: TensorView) -> Bool {
-    guard dtype == other.dtype, extents == other.extents else { return false }
-    if storage === other.storage, offset == other.offset, strides == other.strides { return true }
-    guard isContiguous, other.isContiguous else { return false }
-    let count = elementCount * dtype.size
-    return UnsafeRawBufferPointer(start: base, count: count)
-      .elementsEqual(UnsafeRawBufferPointer(start: other.base, count: count))
+    breaks.count == other.breaks.count && guards.count == other.guards.count && piece.isSame(as: other.piece)
   }
 }
 
@@ -121,7 +116,7 @@ struct Finish {
   let segment: Segment
   let ending: Ending
   let arguments: [Int64]
-  let carried: [TensorView]
+  private(set) var carried: [TensorView]
   let stateCount: Int
 
   init(_ segment: Segment, _ ending: Ending, _ arguments: [Int64], _ carried: [TensorView], _ stateCount: Int) {
@@ -132,13 +127,13 @@ struct Finish {
     self.stateCount = stateCount
   }
 
-  func run<S: Tree, Output>(
+  mutating func run<S: Tree, Output>(
     _ leaves: inout ContiguousArray<Leaf>, _ state: inout S,
     onCopy: (Int) -> Void = { _ in }, _ build: (any Sendable, ContiguousArray<Leaf>) throws -> Output
   ) throws -> Output {
     var outputs: [TensorView]
     if ending.state.isEmpty {
-      outputs = try segment.run(leaves, carried, arguments)
+      outputs = try segment.run(leaves, &carried, arguments)
     } else {
       outputs = try updating(&leaves, &state, onCopy)
     }
@@ -153,9 +148,11 @@ struct Finish {
   ) throws(Diagnostic) -> Leaf {
     switch source {
     case .output(let i): return .tensor(Tensor(outputs[i]))
+    case .carried(let i): return .tensor(Tensor(carried[i]))
     case .leaf(let i): return leaves[i]
     case .constant(let tensor): return .tensor(tensor)
     case .dim(let dim):
+      if case .failed(let diagnostic)? = dim.expression { throw diagnostic }
       guard let value = dim.evaluated(arguments.map { Int($0) }) else {
         throw Diagnostic(.shape, "the extent \(dim) has no value at the sizes \(arguments)")
       }
@@ -167,14 +164,14 @@ struct Finish {
 
   /// Takes the tensors that are written out of the state, runs in their memory where nobody else holds it, and puts the
   /// new ones in.
-  private func updating<S: Tree>(
+  private mutating func updating<S: Tree>(
     _ leaves: inout ContiguousArray<Leaf>, _ state: inout S, _ onCopy: (Int) -> Void
   ) throws -> [TensorView] {
     var v = Visitor(.exchange)
     v.chosen = [Bool](repeating: false, count: stateCount)
     v.leaves = ContiguousArray(repeating: .count(0), count: stateCount)
     let nothing = Tensor(0)
-    for leaf in ending.donors.values {
+    for leaf in ending.taken {
       v.chosen[leaf] = true
       v.leaves[leaf] = .tensor(nothing)
       leaves[leaf] = .count(0)
@@ -182,7 +179,7 @@ struct Finish {
     state.visit(&v)
     var taken = v.leaves
     v.leaves = []
-    var donated: [Int: TensorView] = [:]
+    var memories: [Int: TensorView] = [:]
     func putBack(_ replacement: ContiguousArray<Leaf>, _ chosen: [Bool]) {
       var v = Visitor(.exchange)
       v.chosen = chosen
@@ -191,7 +188,7 @@ struct Finish {
     }
     let chosen = v.chosen
     do {
-      for (output, leaf) in ending.donors {
+      for leaf in ending.taken {
         guard case .tensor(var tensor) = taken[leaf] else { continue }
         taken[leaf] = .count(0)
         // The only holder writes in place; others keep what they have.
@@ -199,17 +196,18 @@ struct Finish {
         if !isAlone { onCopy(leaf) }
         let memory = isAlone ? tensor.body.view : try tensor.contiguousCopy().view
         leaves[leaf] = .tensor(Tensor(memory))
-        donated[output] = memory
+        memories[leaf] = memory
         taken[leaf] = .tensor(tensor)
       }
-      let outputs = try segment.run(leaves, carried, arguments, into: donated)
+      let donated = ending.donors.compactMapValues { memories[$0] }
+      let outputs = try segment.run(leaves, &carried, arguments, into: donated)
       var after: ContiguousArray<Leaf> = ContiguousArray(repeating: .count(0), count: stateCount)
       var changes = [Bool](repeating: false, count: stateCount)
       for (i, source) in ending.state {
         after[i] = try leaf(source, outputs, leaves)
         changes[i] = true
       }
-      for leaf in ending.donors.values { taken[leaf] = .count(0) }
+      for leaf in ending.taken { taken[leaf] = .count(0) }
       var commit = Visitor(.commit)
       commit.chosen = changes
       commit.leaves = after

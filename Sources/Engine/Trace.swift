@@ -35,21 +35,21 @@ package final class Trace: Sendable {
     var hints: [Int]
   }
 
-  /// What a finished piece of a trace is.
-  package struct Piece: Sendable {
-    package var graph: Graph
-    package var sources: [Source]
-    package var donors: [Int: Int]
-    package init(graph: Graph, sources: [Source], donors: [Int: Int]) {
-      self.graph = graph
-      self.sources = sources
-      self.donors = donors
-    }
-  }
-
   struct State: Sendable {
     var builder: GraphBuilder
     var sources: [Source] = []
+    /// What came before the piece at hand, since the last break.
+    var sections: [Section] = []
+    /// Values carried so far: the next one's number.
+    var carried = 0
+    /// The same at the last break.
+    var carriedAtBreak = 0
+    var prints: [(label: String, value: Value)] = []
+    /// Values of the enclosing capture that are read here, and the parameters that stand for them.
+    var captures: [(outer: Value, inner: Value?)] = []
+    var remarks: [Remark] = []
+    /// Where a value left; such a closure cannot be part of a plan.
+    var stop: Remark?
     var cells: [Cell] = []
     var guards: [DimGuard] = []
     /// Values of symbols, by number.
@@ -64,18 +64,32 @@ package final class Trace: Sendable {
     var takesNumbers = false
   }
 
-  private let state: Mutex<State>
+  let state: Mutex<State>
   private let dead = Mutex<[Int]>([])
   private let onBreak: BreakHandler
   package let name: String
+  /// The capture around this one, which is of a closure: a loop's body, a branch.
+  package let parent: Trace?
+  /// Symbols of the enclosing capture; those behind them are this one's own.
+  let outerSymbols: Int
+  /// Tensors that the closure takes: leaves behind them stand for values of the enclosing capture.
+  let argumentCount: Int
+  /// Values must not leave.
+  package let isWhole: Bool
 
   /// - Parameters:
   ///   - symbols: names, values at hand and smallest values of the symbols 0, 1, ...
   package init(
-    _ name: String, symbols: [(name: String, hint: Int, minimum: Int)], onBreak: @escaping BreakHandler
+    _ name: String, symbols: [(name: String, hint: Int, minimum: Int)], isWhole: Bool = false,
+    inside parent: Trace? = nil,
+    outerSymbols: Int = 0, argumentCount: Int = 0, onBreak: @escaping BreakHandler
   ) {
     self.name = name
     self.onBreak = onBreak
+    self.isWhole = isWhole
+    self.parent = parent
+    self.outerSymbols = outerSymbols
+    self.argumentCount = argumentCount
     var builder = GraphBuilder(name: name)
     for symbol in symbols { _ = builder.extent(symbol.name) }
     state = Mutex(
@@ -94,7 +108,7 @@ package final class Trace: Sendable {
   func forget(_ id: Int) { dead.withLock { $0.append(id) } }
 
   /// A view of `value` at the sizes at hand.
-  private func view(_ value: Value, _ state: inout State) throws(Diagnostic) -> TensorView {
+  func view(_ value: Value, _ state: inout State) throws(Diagnostic) -> TensorView {
     let type = state.builder.type(value)
     var hints: [Int] = []
     for dim in type.shape.dims {
@@ -137,42 +151,35 @@ package final class Trace: Sendable {
 
   // MARK: Values
 
-  private func locked<T>(_ body: (inout State) throws(Diagnostic) -> T) throws(Diagnostic) -> T {
+  func locked<T>(_ body: (inout State) throws(Diagnostic) -> T) throws(Diagnostic) -> T {
     let result: Result<T, Diagnostic> = state.withLock { state in
       guard state.isOpen else {
-        return .failure(
-          Diagnostic(
-            .compiler, "a traced tensor of '\(name)' was used after its call ended",
-            remedy: "return the tensor from the compiled function"))
+        return .failure(left)
       }
       do throws(Diagnostic) { return .success(try body(&state)) } catch { return .failure(error) }
     }
     return try result.get()
   }
 
-  private func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+  func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
     guard let traced = view.traced else { return try constant(view, &state) }
-    guard traced.cell.trace === self else {
-      throw Diagnostic(
-        .compiler, "a traced tensor of '\(traced.cell.trace.name)' is used inside '\(name)'",
-        remedy: "pass it as an argument")
-    }
-    let cell = state.cells[traced.cell.id]
-    var value: Value
-    if let known = cell.value {
-      value = known
-    } else if cell.hints.contains(0) {
-      // Nobody writes a tensor without elements.
-      value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
-    } else {
-      throw Diagnostic(.compiler, "\(name): a tensor is read before it is written")
-    }
+    var value = try whole(traced.cell, &state)
     for step in traced.steps { value = try step.apply(value, &state.builder) }
     return value
   }
 
+  /// The value that a cell holds now, here or in an enclosing capture.
+  func whole(_ traced: TracedCell, _ state: inout State) throws(Diagnostic) -> Value {
+    guard traced.trace === self else { return try captured(traced, &state) }
+    let cell = state.cells[traced.id]
+    if let known = cell.value { return known }
+    guard cell.hints.contains(0) else { throw Diagnostic(.compiler, "\(name): a tensor is read before it is written") }
+    // Nobody writes a tensor without elements.
+    return try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
+  }
+
   /// The parameter that holds a tensor from outside. Axes that repeat have the extent 1, as those of traced views.
-  private func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+  func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
     var view = given
     for axis in view.extents.indices where view.strides[axis] == 0 && view.extents[axis] > 1 { view.extents[axis] = 1 }
     if view.elementCount == 1 {
@@ -194,6 +201,7 @@ package final class Trace: Sendable {
   }
 
   private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
+    guard view.cell.trace === self else { throw Self.writesOutside(name) }
     var cell = state.cells[view.cell.id]
     if cell.value == nil, !view.steps.allSatisfy(\.keepsAll) {
       // Elements that nobody writes are never read: any value will do.
@@ -235,8 +243,10 @@ package final class Trace: Sendable {
   /// The trace that an operation belongs to; nil: it runs.
   @inline(__always)
   static func recording(_ operands: [Operand], _ destinations: [Destination]) -> Trace? {
-    for case .tensor(let view) in operands { if let traced = view.traced { return traced.cell.trace } }
-    for case .existing(let view) in destinations { if let traced = view.traced { return traced.cell.trace } }
+    for case .tensor(let view) in operands { if let traced = view.traced { return current ?? traced.cell.trace } }
+    for case .existing(let view) in destinations {
+      if let traced = view.traced { return current ?? traced.cell.trace }
+    }
     return nil
   }
 
@@ -276,7 +286,7 @@ package final class Trace: Sendable {
     }
   }
 
-  private func number(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
+  func number(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
     if let count = scalar.count {
       // The last coordinate of a range of that length, and one: a number in the kernel that uses it, and no memory.
       let range = try state.builder.append(.iota(axis: 0, [count.dim]), [])
@@ -285,6 +295,7 @@ package final class Trace: Sendable {
       let rest = try state.builder.append(.constant(ScalarConstant(scalar.dtype, count.offset + 1)), [])
       return try state.builder.append(.add, wide, rest)
     }
+    if let parent, parent.hasNumbers { return try captured(parent.number(scalar), &state) }
     if state.takesNumbers {
       state.numbers.append(scalar.bits)
       return state.builder.scalar("n\(state.numbers.count - 1)", scalar.dtype)
@@ -357,7 +368,7 @@ package final class Trace: Sendable {
   }
 
   /// The value with its repeated axes repeated.
-  private func spread(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+  func spread(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
     let value = try read(view, &state)
     let dims = state.builder.shape(value).dims
     let target = zip(dims, view.extents).map { $0.isKnown(1) && $1 != 1 ? Dim($1) : $0 }
@@ -400,7 +411,13 @@ package final class Trace: Sendable {
   /// The elements behind `view`, which leave the capture here.
   package func handOut(
     _ view: TracedView, _ kind: BreakKind, _ location: Diagnostic.Location?
-  ) throws(Diagnostic) -> TensorView { try onBreak(self, view, kind, location) }
+  ) throws(Diagnostic) -> TensorView {
+    // Inside a closure that is captured for itself the enclosing capture must not be cut.
+    if let current = Self.current, current !== self, current.isInside(self) {
+      return try current.handOut(view, kind, location)
+    }
+    return try onBreak(self, view, kind, location)
+  }
 
   /// Remembers a failure that user code might swallow.
   package func note(_ failure: Diagnostic) { state.withLock { if $0.failure == nil { $0.failure = failure } } }
@@ -428,14 +445,12 @@ package final class Trace: Sendable {
     try locked { state in state.cells[view.cell.id].dtype }
   }
 
-  /// The argument that a view is as a whole; nil: something was done to it.
-  package func leaf(of view: TracedView, _ extents: [Int]) -> Int? {
-    state.withLock { state in
-      let cell = state.cells[view.cell.id]
-      guard view.steps.isEmpty, let value = cell.value, cell.hints == extents,
-        case .parameter(let i) = state.builder.primitive(value), case .leaf(let leaf) = state.sources[i]
-      else { return nil }
-      return leaf
+  /// Where a view is as a whole already: an argument, or a value of an earlier section. nil: something was done to it.
+  package func place(of view: TracedView, _ extents: [Int]) throws(Diagnostic) -> Place? {
+    guard view.steps.isEmpty, view.cell.trace.sizes(of: view) == extents else { return nil }
+    return try locked { state throws(Diagnostic) in
+      guard case .parameter(let i) = state.builder.primitive(try whole(view.cell, &state)) else { return nil }
+      return Place(state.sources[i])
     }
   }
 
@@ -446,26 +461,36 @@ package final class Trace: Sendable {
   /// The graph up to here, with `outputs`; output -> the leaf that gives it its memory.
   package func piece(_ outputs: [Value], donors: [Int: Int] = [:]) throws(Diagnostic) -> Piece {
     try locked { state in
-      Piece(graph: state.builder.finish(outputs), sources: state.sources, donors: donors)
+      var piece = finishedPiece(outputs, &state)
+      (piece.donors, piece.before, piece.carriedBefore) = (donors, state.sections, state.carriedAtBreak)
+      return piece
     }
   }
 
   /// Values that living tensors hold and that are neither parameters nor nothing: what later code may still read.
   /// `source`: where the value comes from if it is an argument already.
   package func livingValues() -> [(cell: Int, value: Value, source: Source?)] {
+    state.withLock { living($0) }
+  }
+
+  func living(_ state: State) -> [(cell: Int, value: Value, source: Source?)] {
     let dead = Set(dead.withLock { $0 })
-    return state.withLock { state in
-      state.cells.indices.compactMap { id in
-        guard !dead.contains(id), let value = state.cells[id].value else { return nil }
-        guard case .parameter(let i) = state.builder.primitive(value) else { return (id, value, nil) }
-        return (id, value, state.sources[i])
-      }
+    return state.cells.indices.compactMap { id in
+      guard !dead.contains(id), let value = state.cells[id].value else { return nil }
+      guard case .parameter(let i) = state.builder.primitive(value) else { return (id, value, nil) }
+      return (id, value, state.sources[i])
     }
   }
 
-  /// Starts the next segment: living cells become parameters that hold `carried[i]`.
-  package func restart(_ cells: [(cell: Int, source: Source, type: TensorType)]) {
+  /// How many values are carried at this point.
+  package var carriedCount: Int { state.withLock { $0.carried } }
+
+  /// Starts the next segment: living cells become parameters that hold what `source` says. `carried`: how many values
+  /// are carried by now.
+  package func restart(_ cells: [(cell: Int, source: Source, type: TensorType)], carried: Int) {
     state.withLock { state in
+      (state.sections, state.prints) = ([], [])
+      (state.carried, state.carriedAtBreak) = (carried, carried)
       let arguments = Array(state.builder.graph.arguments.prefix(state.hints.count))
       state.builder = GraphBuilder(name: name)
       for argument in arguments { _ = state.builder.extent(argument) }
@@ -504,6 +529,8 @@ extension Trace: DimObserver {
   }
 
   private func answer(_ relation: DimRelation, _ a: Dim, _ b: Dim, _ state: inout State) -> Bool? {
+    // What does not depend on this closure's own extents is a guard of the whole plan.
+    if let parent, (a.symbols + b.symbols).allSatisfy({ $0 < outerSymbols }) { return parent.holds(relation, a, b) }
     guard let x = a.evaluated(state.hints), let y = b.evaluated(state.hints) else { return nil }
     let answer = relation.holds(x, y)
     let asked = DimGuard(relation: relation, a: a, b: b, answer: answer)

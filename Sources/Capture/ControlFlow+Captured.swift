@@ -1,0 +1,388 @@
+// Loops and choices inside `compile`: their closures are captured on traces of their own and become sections of the plan.
+// Not their running (Loop.swift). Surprise: a loop's closures are captured at least twice: a closure that changes something
+// outside of it does something else then, and is refused; and an extent that moves from trip to trip shows.
+import Basics
+import Engine
+import GraphIR
+import Tensors
+import TensorTypes
+
+/// A loop on a capture.
+struct CapturedLoop<S: Tree> {
+  private let place: CallPlace
+  private let trace: Trace
+  private let initial: S
+  private let leaves: ContiguousArray<Leaf>
+  /// The tensors of the state.
+  private let values: [Value]
+  private let types: [TensorType]
+
+  init(_ place: CallPlace, _ trace: Trace, _ initial: S) throws(Diagnostic) {
+    self.place = place
+    self.trace = trace
+    self.initial = initial
+    leaves = initial.leaves
+    var views: [TensorView] = []
+    for tensor in initial.tensors { views.append(try tensor.view) }
+    values = try trace.values(views)
+    var types: [TensorType] = []
+    for value in values { types.append(try trace.type(of: value)) }
+    self.types = types
+  }
+
+  /// What a capture of a step gave.
+  private struct Step {
+    var test: (code: Trace.Routine, captured: [Value])?
+    var code: Trace.Routine
+    var captured: [Value]
+    /// Of the stack of results.
+    var stack: TensorType?
+    /// Members that are extents -> what the step makes of them.
+    var dims: [Int: Dim]
+  }
+  /// An extent of the loop's own.
+  private struct Moving {
+    var leaf: Int
+    var first: Dim
+    var hint: Int
+  }
+  /// A value left a closure.
+  private struct Stopped: Error { var remark: Trace.Remark }
+  private typealias Body = (_ state: S, _ own: [Dim], _ inner: Trace) throws -> Step
+
+  // MARK: The two loops
+
+  /// nil: a value leaves the closures, and the loop is to be written out.
+  func whileTrue(_ condition: (S) throws -> Tensor, _ body: (S) throws -> S) throws -> S? {
+    try whereNothingLeaves {
+      let (step, moving) = try settled(counts: false) { moving in
+        let test = try captured("condition", moving) { state, _, inner in
+          let routine = try inner.routine([asked(condition(state))])
+          return Step(code: routine.code, captured: routine.captured, dims: [:])
+        }
+        var step = try captured("body", moving) { state, _, inner in
+          let next = try body(state)
+          try place.checkState(from: state, to: next)
+          let again = try asked(condition(next))
+          return try finished(inner, next, [again])
+        }
+        step.test = (test.code, test.captured)
+        return step
+      }
+      guard let test = step.test else { return initial }
+      return try append(step, .whileTrue(test: test.code), [test.captured, step.captured], moving, count: nil).state
+    }
+  }
+
+  /// nil: as above.
+  func along(
+    _ elements: Tensor, _ body: (S, Tensor) throws -> (S, Tensor)
+  ) throws -> (state: S, results: Tensor)? {
+    let count = elements.shape[0]
+    return try whereNothingLeaves {
+      let (step, moving) = try settled(counts: true) { moving in
+        try captured("step", moving, later: 1) { state, own, inner in
+          let at = inner.hint(of: own[0]) ?? 0
+          let element = Tensor(try elements.view.sliced(0, start: at, count: 1, dims: (own[0], 1)).removing(0))
+          let (next, result) = try body(state, element)
+          try place.checkState(from: state, to: next)
+          let dims = try result.view.dims
+          let type = TensorType(result.dtype, Shape([count] + dims))
+          let stack = try inner.parameter(types.count, "results", type)
+          let row = stack.sliced(0, start: at, count: 1, dims: (own[0], 1)).removing(0)
+          try Tensor.copy(try result.view, into: row)
+          var step = try finished(inner, next, [stack])
+          step.stack = type
+          return step
+        }
+      }
+      let made = try append(step, .counted(count), [step.captured], moving, count: count)
+      return made.results.map { (made.state, $0) }
+    }
+  }
+
+  private func asked(_ condition: Tensor) throws(Diagnostic) -> TensorView {
+    let view = try condition.view
+    guard view.elementCount == 1 else {
+      throw place.error(
+        .shape, "the condition has the shape \(condition.shape)", "reduce it to one element with all() or any()")
+    }
+    return view
+  }
+
+  private func finished(_ inner: Trace, _ next: S, _ more: [TensorView]) throws(Diagnostic) -> Step {
+    var views: [TensorView] = []
+    var dims: [Int: Dim] = [:]
+    for (i, leaf) in next.leaves.enumerated() {
+      switch leaf {
+      case .tensor(let tensor): views.append(try tensor.view)
+      case .dim(let dim): dims[i] = dim
+      case .value, .count: break
+      }
+    }
+    // The stack is written over like the state; the test is no argument.
+    let routine = try inner.routine(views + more, mayTake: Set(0..<types.count + more.count))
+    return Step(code: routine.code, captured: routine.captured, dims: dims)
+  }
+
+  // MARK: Captures
+
+  /// Captures `body` on a trace of its own, with symbols for the extents in `moving`.
+  private func captured(_ part: String, _ moving: [Moving], later: Int = 0, _ body: Body) throws -> Step {
+    let (inner, tensors, own) = try Trace.closure(
+      "\(place.name) \(part)", inside: trace, types,
+      dims: moving.indices.map { ("\(place.name)\($0)", moving[$0].hint, moving[$0].leaf < 0 ? 0 : Int(Int32.min)) },
+      later: later)
+    defer { inner.close() }
+    var given = leaves
+    var next = 0
+    for (i, leaf) in leaves.enumerated() {
+      guard case .tensor = leaf else { continue }
+      given[i] = .tensor(Tensor(tensors[next]))
+      next += 1
+    }
+    for (extent, dim) in zip(moving, own) where extent.leaf >= 0 { given[extent.leaf] = .dim(dim) }
+    let state = try initial.holding(given)
+    do {
+      let step = try Trace.$current.withValue(inner) {
+        try DimObservation.$observer.withValue(inner) { try body(state, own, inner) }
+      }
+      if let stop = inner.stop { throw Stopped(remark: stop) }
+      if let failure = inner.failure { throw failure }
+      return step
+    } catch {
+      if let stop = inner.stop { throw Stopped(remark: stop) }
+      throw error
+    }
+  }
+
+  /// Captures until it is known which extents move, and once more to see that the closures do the same again.
+  private func settled(
+    counts: Bool, _ capture: ([Moving]) throws -> Step
+  ) throws -> (Step, [Moving]) {
+    let index = counts ? [Moving(leaf: -1, first: 0, hint: 1)] : []
+    var moved: Set<Int> = []
+    while true {
+      let (step, moving) = try withFittingHints(index, moved, capture)
+      let more = step.dims.filter { leaf, dim in
+        guard !moved.contains(leaf), case .dim(let before) = leaves[leaf] else { return false }
+        return !dim.isIdentical(to: before)
+      }
+      if more.isEmpty {
+        let again = try capture(moving)
+        guard step.code.isSame(as: again.code),
+          step.test.map({ test in again.test?.code.isSame(as: test.code) == true }) ?? true
+        else {
+          throw place.error(
+            .compiler, "the closure did something else when it was captured again",
+            "a loop's closures may depend on their state only: carry what changes in the state, and draw random numbers "
+              + "from a generator that the state holds")
+        }
+        return (step, moving)
+      }
+      moved.formUnion(more.keys)
+    }
+  }
+
+  /// The capture at values of the moving extents that ask nothing which the first two trips answer otherwise.
+  private func withFittingHints(
+    _ index: [Moving], _ moved: Set<Int>, _ capture: ([Moving]) throws -> Step
+  ) throws -> (Step, [Moving]) {
+    let counts = trace.guardCounts
+    var best: (step: Step, moving: [Moving])?
+    var failure: (any Error)?
+    for ahead in index.isEmpty && moved.isEmpty ? [0] : [2, 1, 0] {
+      trace.forgetGuards(behind: counts)
+      let moving =
+        index.map { Moving(leaf: $0.leaf, first: $0.first, hint: ahead) }
+        + moved.sorted().compactMap { leaf in
+          guard case .dim(let first) = leaves[leaf] else { return nil }
+          return Moving(leaf: leaf, first: first, hint: (trace.hint(of: first) ?? 0) + ahead)
+        }
+      do {
+        let step = try capture(moving)
+        best = (step, moving)
+        if holdsAtFirst(step, moving) { return (step, moving) }
+      } catch let stopped as Stopped {
+        throw stopped
+      } catch { failure = error }
+    }
+    if let best { return best }
+    throw failure ?? place.error(.compiler, "the closure could not be captured", "report this")
+  }
+
+  private func holdsAtFirst(_ step: Step, _ moving: [Moving]) -> Bool {
+    let outer = trace.hints
+    let first = outer + moving.map { trace.hint(of: $0.first) ?? 0 }
+    let guards = step.code.guards + (step.test?.code.guards ?? [])
+    let second = outer + nexts(step, moving).enumerated().map { $1.evaluated(first) ?? first[outer.count + $0] }
+    return guards.allSatisfy { $0.holds(first) && $0.holds(second) }
+  }
+
+  /// What becomes of each own extent.
+  private func nexts(_ step: Step, _ moving: [Moving]) -> [Dim] {
+    moving.enumerated().map { i, extent in
+      let own = Dim.symbol(trace.hints.count + i)
+      return extent.leaf < 0 ? own + 1 : step.dims[extent.leaf] ?? own
+    }
+  }
+
+  // MARK: The loop in the plan
+
+  private func append(
+    _ step: Step, _ kind: Trace.Loop.Kind, _ captured: [[Value]], _ moving: [Moving], count: Dim?
+  ) throws -> (state: S, results: Tensor?) {
+    let all = types + (step.stack.map { [$0] } ?? [])
+    let changed = all.indices.filter { step.code.results[$0] != .leaf($0) }
+    let next = nexts(step, moving)
+    let loop = Trace.Loop(
+      name: place.name, location: place.location, kind: kind, step: step.code, results: changed,
+      dims: zip(moving, next).map { ($0.first, $1) }, symbolCount: trace.hints.count)
+    let first: [Value?] = values + (step.stack == nil ? [] : [nil])
+    let views = try trace.append(loop, initial: first, captured: captured, types: all)
+    let made = Dictionary(uniqueKeysWithValues: zip(changed, views))
+    var after = leaves
+    var slot = 0
+    for (i, leaf) in leaves.enumerated() {
+      guard case .tensor = leaf else { continue }
+      if let view = made[slot] { after[i] = .tensor(Tensor(view)) }
+      slot += 1
+    }
+    for (i, extent) in moving.enumerated() where extent.leaf >= 0 {
+      after[extent.leaf] = .dim(behind(extent, own: trace.hints.count + i, next[i], count))
+    }
+    return (try initial.holding(after), made[types.count].map { Tensor($0) })
+  }
+
+  /// The value of an extent behind the loop: known where each of a counted number of trips adds the same.
+  private func behind(_ extent: Moving, own: Int, _ next: Dim, _ count: Dim?) -> Dim {
+    let added = next - Dim.symbol(own)
+    if let count, added.symbols.allSatisfy({ $0 < trace.hints.count }) { return extent.first + count * added }
+    return .failed(
+      place.error(
+        .compiler, "a Dim of the state has no value behind the loop: it depends on how the trips went",
+        "carry a 0-d tensor beside it for what comes after the loop"))
+  }
+
+  /// Runs `make`; where a value leaves a closure throws in `.whole` mode and gives nil else.
+  private func whereNothingLeaves<T>(_ make: () throws -> T?) throws -> T? {
+    let counts = trace.guardCounts
+    do { return try make() } catch let stopped as Stopped {
+      trace.forgetGuards(behind: counts)
+      if trace.isWhole { throw Session.refused(stopped.remark.location) }
+      let where_ = stopped.remark.location.map { " at \($0)" } ?? ""
+      trace.remark(
+        "\(place.name) is written out trip by trip: \(stopped.remark.text)() in its closure\(where_) hands a value out",
+        place.location)
+      return nil
+    }
+  }
+}
+
+/// A choice on a capture.
+struct CapturedChoice {
+  private let place: CallPlace
+  private let trace: Trace
+  private let predicate: Tensor
+
+  init(_ place: CallPlace, _ trace: Trace, _ predicate: Tensor) {
+    self.place = place
+    self.trace = trace
+    self.predicate = predicate
+  }
+
+  private struct Captured<R: Tree> {
+    var result: R
+    var code: Trace.Routine
+    var captured: [Value]
+    var types: [TensorType]
+  }
+
+  func run<R: Tree>(_ then: () throws -> R, _ otherwise: () throws -> R) throws -> R {
+    guard let a = try captured(then), let b = try captured(otherwise) else {
+      // A break, which is refused in `.whole` mode, and then straight code.
+      return try predicate.item(as: Bool.self, file: place.file, line: place.line) ? then() : otherwise()
+    }
+    try checkAgreement(a.result.leaves, b.result.leaves)
+    let views: [TensorView]
+    if a.code.isCheap, b.code.isCheap {
+      let left = try trace.inlined(a.code, captured: a.captured)
+      let right = try trace.inlined(b.code, captured: b.captured)
+      views = try zip(left, right).map { x, y in
+        try Tensor.select(predicate, Tensor(x), Tensor(y), file: place.file, line: place.line).view
+      }
+    } else {
+      let branch = Trace.Branch(
+        name: place.name, location: place.location, routines: [a.code, b.code], symbolCount: trace.hints.count)
+      let value = try trace.values([try predicate.view])[0]
+      views = try trace.append(branch, predicate: value, captured: [a.captured, b.captured], types: a.types)
+    }
+    var leaves = a.result.leaves
+    var next = 0
+    for (i, leaf) in leaves.enumerated() {
+      guard case .tensor = leaf else { continue }
+      leaves[i] = .tensor(Tensor(views[next]))
+      next += 1
+    }
+    return try a.result.holding(leaves)
+  }
+
+  /// nil: a value leaves the branch.
+  private func captured<R: Tree>(_ branch: () throws -> R) throws -> Captured<R>? {
+    let inner = try Trace.closure("\(place.name) branch", inside: trace, []).trace
+    defer { inner.close() }
+    do {
+      return try Trace.$current.withValue(inner) {
+        try DimObservation.$observer.withValue(inner) {
+          let result = try branch()
+          var views: [TensorView] = []
+          for tensor in result.tensors { views.append(try tensor.view) }
+          let routine = try inner.routine(views)
+          if let failure = inner.failure { throw failure }
+          return Captured(result: result, code: routine.code, captured: routine.captured, types: routine.types)
+        }
+      }
+    } catch {
+      guard let stop = inner.stop else { throw error }
+      if trace.isWhole { throw Session.refused(stop.location) }
+      trace.remark("\(place.name) is a break: \(stop.text)() in a branch hands a value out", place.location)
+      return nil
+    }
+  }
+
+  private func checkAgreement(_ a: ContiguousArray<Leaf>, _ b: ContiguousArray<Leaf>) throws(Diagnostic) {
+    guard a.count == b.count else {
+      throw place.error(
+        .argument, "the branches give \(a.count) and \(b.count) members", "give both results one structure")
+    }
+    for (x, y) in zip(a, b) {
+      switch (x, y) {
+      case (.tensor(let x), .tensor(let y)):
+        guard x.dtype == y.dtype, x.rank == y.rank, zip(x.shape.dims, y.shape.dims).allSatisfy({ $0 == $1 }) else {
+          throw place.error(
+            .shape, "the branches give \(x.dtype)\(x.shape) and \(y.dtype)\(y.shape)",
+            "give both results one dtype and shape")
+        }
+      case (.dim(let x), .dim(let y)) where x == y: break
+      case (.value(let x), .value(let y)) where x == y: break
+      case (.count(let x), .count(let y)) where x == y: break
+      default:
+        throw place.error(
+          .argument, "the branches give \(x.text) and \(y.text)", "give what differs as a tensor")
+      }
+    }
+  }
+}
+
+extension Trace.Routine {
+  /// Computing it although it is not chosen does no harm: one pass over what it reads, and nothing that can fail or is seen.
+  fileprivate var isCheap: Bool {
+    piece.before.isEmpty && piece.prints.isEmpty
+      && piece.graph.withoutDeadNodes().nodes.allSatisfy { node in
+        switch node.primitive.definition.lowering {
+        case .leaf, .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .assign: true
+        case .sort, .contraction, .gather, .scatter, .call: false
+        }
+      }
+  }
+}

@@ -1,0 +1,135 @@
+// What pieces of a capture compute, as a key and as a comparison: equal keys share compiled code, and a second capture
+// must be the same as the first. Not the compiled code. Surprise: the key knows large constants by their place in memory,
+// the comparison by their elements.
+import Basics
+import Engine
+import GraphIR
+import TensorTypes
+
+extension Trace.Piece {
+  /// Equal for pieces that compute the same on the same sources.
+  var key: StableHash {
+    var key = graph.structuralHash
+    for source in sources { source.identify(&key) }
+    for (output, leaf) in donors.sorted(by: { $0.key < $1.key }) { key.combine("d\(output) \(leaf)") }
+    if !prints.isEmpty { key.combine(resultCount) }
+    for print in prints { key.combine("p\(print.output) \(print.label)") }
+    for section in before { section.identify(&key) }
+    return key
+  }
+
+  /// The same graphs on the same sources.
+  func isSame(as other: Trace.Piece) -> Bool {
+    graph.structuralHash == other.graph.structuralHash && prints == other.prints
+      && sources.count == other.sources.count && before.count == other.before.count
+      && zip(sources, other.sources).allSatisfy { $0.isSame(as: $1) }
+      && zip(before, other.before).allSatisfy { $0.isSame(as: $1) }
+  }
+}
+
+extension Trace.Source {
+  func identify(_ key: inout StableHash) {
+    switch self {
+    case .leaf(let i): key.combine("l\(i)")
+    case .constant(let view): view.identify(&key)
+    case .carried(let i): key.combine("v\(i)")
+    }
+  }
+
+  func isSame(as other: Trace.Source) -> Bool {
+    switch (self, other) {
+    case (.leaf(let i), .leaf(let j)): i == j
+    case (.carried(let i), .carried(let j)): i == j
+    case (.constant(let x), .constant(let y)): x.hasSameElements(as: y)
+    case (.leaf, _), (.carried, _), (.constant, _): false
+    }
+  }
+}
+
+extension Trace.Section {
+  func identify(_ key: inout StableHash) {
+    switch self {
+    case .piece(let piece): key.combine(piece.key)
+    case .loop(let loop):
+      switch loop.kind {
+      case .whileTrue: key.combine("while")
+      case .counted(let count): key.combine("for \(count)")
+      }
+      for start in loop.initial {
+        switch start {
+        case .source(let source): source.identify(&key)
+        case .fresh(let type): key.combine("\(type)")
+        }
+      }
+      key.combine(
+        "\(loop.symbolCount) \(loop.dims.map { "\($0.first) \($0.next)" }) \(loop.overwrites.sorted()) \(loop.results)")
+      for routine in loop.routines { routine.identify(&key) }
+    case .branch(let branch):
+      key.combine("branch \(branch.symbolCount)")
+      branch.predicate.identify(&key)
+      for routine in branch.routines { routine.identify(&key) }
+    }
+  }
+
+  func isSame(as other: Trace.Section) -> Bool {
+    switch (self, other) {
+    case (.piece(let a), .piece(let b)): return a.isSame(as: b)
+    case (.loop(let a), .loop(let b)):
+      switch (a.kind, b.kind) {
+      case (.whileTrue, .whileTrue): break
+      case (.counted(let x), .counted(let y)): if !x.isIdentical(to: y) { return false }
+      case (.whileTrue, _), (.counted, _): return false
+      }
+      guard a.initial.count == b.initial.count, a.dims.count == b.dims.count else { return false }
+      return zip(a.initial, b.initial).allSatisfy { x, y in
+        switch (x, y) {
+        case (.source(let x), .source(let y)): x.isSame(as: y)
+        case (.fresh(let x), .fresh(let y)): x == y
+        case (.source, _), (.fresh, _): false
+        }
+      } && zip(a.dims, b.dims).allSatisfy { $0.first.isIdentical(to: $1.first) && $0.next.isIdentical(to: $1.next) }
+        && zip(a.routines, b.routines).allSatisfy { $0.isSame(as: $1) }
+    case (.branch(let a), .branch(let b)):
+      return a.predicate.isSame(as: b.predicate) && zip(a.routines, b.routines).allSatisfy { $0.isSame(as: $1) }
+    case (.piece, _), (.loop, _), (.branch, _): return false
+    }
+  }
+}
+
+extension Trace.Routine {
+  func identify(_ key: inout StableHash) {
+    key.combine(piece.key)
+    key.combine("\(results) \(taken.sorted()) \(guards)")
+    for source in captured { source.identify(&key) }
+  }
+
+  func isSame(as other: Trace.Routine) -> Bool {
+    piece.isSame(as: other.piece) && results == other.results && guards == other.guards
+      && captured.count == other.captured.count && zip(captured, other.captured).allSatisfy { $0.isSame(as: $1) }
+  }
+}
+
+extension TensorView {
+  /// Bytes up to which a constant is known by its content: a function makes small ones anew each time it runs.
+  private static let comparedBytes = 4096
+
+  /// Two constants with one identity have the same elements.
+  func identify(_ key: inout StableHash) {
+    let count = elementCount * dtype.size
+    guard isContiguous, count <= Self.comparedBytes else {
+      return key.combine("c\(UInt(bitPattern: base))")
+    }
+    key.combine("\(dtype)\(extents)")
+    for byte in UnsafeRawBufferPointer(start: base, count: count) { key.combine(byte: byte) }
+  }
+
+  /// The same memory, or equal bytes in it.
+  func hasSameElements(as other: TensorView) -> Bool {
+    guard dtype == other.dtype, extents == other.extents else { return false }
+    if storage === other.storage, offset == other.offset, strides == other.strides { return true }
+    guard isContiguous, other.isContiguous else { return false }
+    let count = elementCount * dtype.size
+    return UnsafeRawBufferPointer(start: base, count: count)
+      .elementsEqual(UnsafeRawBufferPointer(start: other.base, count: count))
+  }
+}
