@@ -64,6 +64,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public var segments: [Segment]
   public var guards: [Guard]
   public var breaks: [Break]
+  public var loops: [Loop]
+  public var prints: [Print]
   public var captures: [Capture]
   /// Anything else worth a line.
   public var notes: [String]
@@ -85,6 +87,7 @@ public struct Explanation: Sendable, CustomStringConvertible {
       lines.append("  break \(place): \(stop.reason) (\(values))")
       lines.append("    instead: \(stop.suggestion)")
     }
+    lines += loops.map { "\($0)" } + prints.map { "\($0)" }
     for segment in segments {
       lines.append(
         "  segment \(segment.name): \(segment.kernels.count) kernel(s), \(segment.temporaries) temporarie(s)")
@@ -119,8 +122,8 @@ extension Compiled {
   public func explain() -> Explanation {
     let plans = knownPlans
     var guards: [Explanation.Guard] = []
-    var breaks: [Explanation.Break] = []
     var notes: [String] = []
+    var path = PlanWalk()
     for (number, plan) in plans.enumerated() {
       guards += plan.guards.map { Explanation.Guard(condition: "\($0)", plan: number + 1) }
       for (i, source) in plan.signature.symbols.enumerated() {
@@ -133,7 +136,7 @@ extension Compiled {
       for remark in plan.remarks {
         notes.append("plan \(number + 1): " + (remark.location.map { "\($0): " } ?? "") + remark.text)
       }
-      collect(plan.root, &breaks)
+      path.collect(plan.root)
     }
     for (leaf, count) in history.copies.sorted(by: { $0.key < $1.key }) {
       notes.append("state leaf \(leaf) was copied \(count) time(s) before it was written: somebody else held it too")
@@ -141,17 +144,9 @@ extension Compiled {
     let captures = history.captures
     return Explanation(
       place: options.place, plans: plans.count, replays: plans.reduce(0) { $0 + $1.useCount },
-      segments: knownSegments.map { Explanation.Segment($0) }, guards: guards, breaks: breaks,
+      segments: knownSegments.map { Explanation.Segment($0) }, guards: guards, breaks: path.breaks,
+      loops: path.loops, prints: path.prints,
       captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds) }, notes: notes)
-  }
-
-  private func collect(_ node: PlanNode, _ breaks: inout [Explanation.Break]) {
-    switch node.next {
-    case .end: return
-    case .closed(let site): breaks.append(Explanation.Break(site, node.values.map(\.bits), isOpen: false))
-    case .open(let site): breaks.append(Explanation.Break(site, [], isOpen: true))
-    }
-    for (_, child) in node.values { collect(child, &breaks) }
   }
 }
 

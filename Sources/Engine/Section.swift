@@ -142,7 +142,7 @@ extension Trace.Piece {
   /// Lets loops write over what nobody reads later. `kept`: places that must last. `mayTake`: leaves whose memory is there
   /// to be written over. Gives the leaves that are.
   package mutating func reuseMemory(kept: Set<Trace.Place>, mayTake: Set<Int>) -> Set<Int> {
-    var later = kept.union(sources.compactMap { Trace.Place($0) })
+    var later = kept.union(reads)
     var taken: Set<Int> = []
     for i in before.indices.reversed() {
       guard case .loop(var loop) = before[i] else {
@@ -169,12 +169,19 @@ extension Trace.Piece {
   }
 }
 
+extension Trace.Piece {
+  /// Where the parameters come from that the graph needs. What is only alive beside it is declared too.
+  fileprivate var reads: [Trace.Place] {
+    graph.withoutDeadNodes().withUsedParameters().1.compactMap { Trace.Place(sources[$0]) }
+  }
+}
+
 extension Trace.Section {
   /// What it reads of the code around it, as often as it does.
   var reads: [Trace.Place] {
     let sources: [Trace.Source]
     switch self {
-    case .piece(let piece): sources = piece.sources
+    case .piece(let piece): return piece.reads
     case .loop(let loop):
       let first = loop.initial.compactMap { if case .source(let source) = $0 { source } else { nil } }
       sources = first + loop.routines.flatMap(\.captured)

@@ -129,3 +129,202 @@ private struct Pair: Tree {
     v("b", &b)
   }
 }
+
+private struct Cache: Tree {
+  var rows: Tensor
+  var count: Dim = 0
+  mutating func visit(_ v: inout Visitor) {
+    v("rows", &rows)
+    v("count", &count)
+  }
+}
+
+@Test func a_cache_with_a_moving_position_is_written_where_it_is() throws {
+  @Sendable func body(_ cache: Cache, _ x: Tensor) throws -> Cache {
+    try whileLoop(cache, while: { $0.rows.sum() < 40 }) { cache in
+      var next = cache
+      next.rows[next.count..<next.count + 1] = (x + next.rows.sum() * 0.1).reshaped(1, 2)
+      next.count += 1
+      return next
+    }
+  }
+  let f = compile(updating: Cache.self, mode: .whole) { (cache: inout Cache, x: Tensor) in
+    let filled = try body(cache, x)
+    cache.rows = filled.rows
+    return filled.rows.sum(1)
+  }
+  var cache = Cache(rows: Tensor.zeros(64, 2))
+  let place = cache.rows.memoryAddress
+  let x = Tensor([Float(1), 2])
+  let eager = try body(cache, x).rows
+  let sums = try f(&cache, x)
+  #expect(try sums.array(as: Float.self) == eager.sum(1).array(as: Float.self))
+  #expect(try cache.rows.array(as: Float.self) == eager.array(as: Float.self))
+  #expect(cache.rows.memoryAddress == place)
+  let loop = try #require(f.explain().loops.first)
+  #expect(loop.kind == "whileLoop" && loop.inPlace == 1 && (loop.trips ?? 0) > 3)
+  #expect(f.explain().notes.allSatisfy { !$0.contains("copied") })
+}
+
+@Test func a_snapshot_of_a_state_that_a_loop_writes_stays_as_it_was() throws {
+  let f = compile(updating: Cache.self, mode: .whole) { (cache: inout Cache, x: Tensor) in
+    cache.rows = try scan(cache.rows, over: x) { rows, row in
+      var rows = rows
+      rows[0] = rows[0] + row
+      return (rows, row)
+    }.state
+    return cache.rows.sum()
+  }
+  var cache = Cache(rows: Tensor.zeros(2, 3))
+  let x = Tensor([Float](repeating: 1, count: 12), shape: [4, 3])
+  #expect(try f(&cache, x).item(as: Float.self) == 12)
+  let (snapshot, place) = (cache, cache.rows.memoryAddress)
+  #expect(try f(&cache, x).item(as: Float.self) == 24)
+  #expect(try snapshot.rows.sum().item(as: Float.self) == 12 && cache.rows.memoryAddress != place)
+  let second = cache.rows.memoryAddress
+  #expect(try f(&cache, x).item(as: Float.self) == 36)
+  #expect(cache.rows.memoryAddress == second)
+}
+
+@Test func an_extent_behind_a_counted_loop_is_known_and_behind_a_while_loop_is_not() throws {
+  let f = compile(mode: .whole, dynamic: .axes(["0": [0]])) { (x: Tensor, start: Dim) in
+    let made = try scan(Cache(rows: Tensor.zeros(2), count: start), over: x) { state, row in
+      (Cache(rows: state.rows + row, count: state.count + 2), state.rows * Tensor(state.count))
+    }
+    return (made.state.count, made.results)
+  }
+  for n in [3, 5] {
+    let (count, results) = try f(Tensor([Float](repeating: 1, count: 2 * n), shape: [n, 2]), 7)
+    #expect(try count.value == 7 + 2 * n)
+    let wanted = (0..<n).map { Float($0 * (7 + 2 * $0)) }.flatMap { [$0, $0] }
+    #expect(try results.array(as: Float.self) == wanted)
+  }
+  #expect(f.planCount == 1)
+  let g = compile(mode: .whole) { (x: Tensor) in
+    try whileLoop(Cache(rows: x), while: { $0.rows.sum() < 9 }) { Cache(rows: $0.rows + 1, count: $0.count + 1) }.count
+  }
+  let error = #expect(throws: Diagnostic.self) { try g(Tensor([Float(1)])) }
+  #expect(error?.message.contains("no value behind the loop") == true && error?.remedy?.contains("0-d tensor") == true)
+}
+
+@Test func a_value_that_leaves_a_body_is_refused_or_writes_the_loop_out() throws {
+  @Sendable func body(_ x: Tensor) throws -> Tensor {
+    try whileLoop(x, while: { $0.sum() < 20 }) { state in
+      let most: Int = try state.max().item()
+      return most > 4 ? state * 3 : state * 2
+    }
+  }
+  let line = #line - 4
+  let whole = compile(mode: .whole) { (x: Tensor) in try body(x) }
+  let error = #expect(throws: Diagnostic.self) { try whole(Tensor([Float(1), 2])) }
+  #expect(error?.place?.line == UInt(line) && error?.message.contains(".whole") == true)
+  let partial = compile { (x: Tensor) in try body(x) }
+  for start in [Float(1), 2, 9, 1] {
+    let x = Tensor([start, 2])
+    #expect(try partial(x).array(as: Float.self) == body(x).array(as: Float.self))
+  }
+  #expect(partial.explain().notes.contains { $0.contains("written out") && $0.contains(":\(line)") })
+  #expect(partial.explain().loops.isEmpty && !partial.explain().breaks.isEmpty)
+}
+
+@Test func loops_stand_before_and_behind_breaks() throws {
+  @Sendable func body(_ x: Tensor) throws -> Tensor {
+    let small = try whileLoop(x, while: { $0.max() > 8 }) { $0 / 2 }
+    let scaled = small + x
+    if try (small.sum() > 6).item(as: Bool.self) {
+      return try whileLoop(scaled, while: { $0.max() < 90 }) { $0 + small }
+    }
+    return try map(over: scaled) { $0 * 2 } - small
+  }
+  let f = compile { (x: Tensor) in try body(x) }
+  for scale in [Float(1), 5, 1, 40, 5] {
+    let x = Tensor([scale, scale + 1])
+    #expect(try f(x).array(as: Float.self) == body(x).array(as: Float.self), "\(scale)")
+  }
+  let open = compile { (x: Tensor) in
+    let limit = try x.max().item(as: Float.self)
+    return try whileLoop(x, while: { $0.sum() < 50 }) { $0 + Double(limit) }
+  }
+  var segments: [Int] = []
+  for scale in 1...11 {
+    let x = Tensor([Float(scale), Float(scale) / 3])
+    var wanted = [Float(scale), Float(scale) / 3]
+    while wanted[0] + wanted[1] < 50 { wanted = wanted.map { $0 + Float(scale) } }
+    #expect(try open(x).array(as: Float.self) == wanted)
+    segments.append(open.segmentCount)
+  }
+  #expect(segments.first == segments.last, "numbers behind an open break are not constants of the body")
+}
+
+@Test func a_closure_that_changes_something_outside_is_refused() throws {
+  let x = Tensor([Float(1), 2])
+  let drawing = compile(mode: .whole) { (x: Tensor) in
+    var random = RandomGenerator(seed: 3)
+    return try whileLoop(x, while: { $0.sum() < 9 }) { $0 + random.uniform([2]) }
+  }
+  let error = #expect(throws: Diagnostic.self) { try drawing(x) }
+  #expect(error?.message.contains("something else when it was captured again") == true && error?.place != nil)
+  let writing = compile(mode: .whole) { (x: Tensor) in
+    var seen = x * 0
+    let last = try whileLoop(x, while: { $0.sum() < 9 }) {
+      seen[0] = $0[1]
+      return $0 + 1
+    }
+    return last + seen
+  }
+  let leaked = #expect(throws: Diagnostic.self) { try writing(x) }
+  #expect(leaked?.remedy?.contains("state") == true, "\(leaked.map { "\($0)" } ?? "")")
+}
+
+@Test func a_fault_in_a_body_is_thrown() throws {
+  @Sendable func body(_ x: Tensor) throws -> Tensor {
+    try whileLoop(Pair(a: x, b: Tensor([0])), while: { $0.a.sum() < 100 }) {
+      Pair(a: $0.a + x.taking($0.b), b: $0.b + 1)
+    }.a
+  }
+  let f = compile(mode: .whole) { (x: Tensor) in try body(x) }
+  let x = Tensor([Float(1), 2])
+  let eager = #expect(throws: Diagnostic.self) { try body(x) }
+  let compiled = #expect(throws: Diagnostic.self) { try f(x) }
+  #expect(compiled?.kind == eager?.kind)
+}
+
+@Test func a_branch_with_a_product_runs_alone() throws {
+  let f = compile(mode: .whole) { (x: Tensor, flag: Tensor) in
+    try cond(flag, { [x.matmul(x), x] }, else: { [x + 1, x * 2] })
+  }
+  let x = floats(9, [3, 3])
+  for flag in [true, false] {
+    let (made, launches) = try LaunchLog.recording { try f(x, Tensor(flag)) }
+    let wanted = flag ? [x.matmul(x), x] : [x + 1, x * 2]
+    for (a, b) in zip(made, wanted) { #expect(try a.array(as: Float.self) == b.array(as: Float.self)) }
+    #expect(launches.contains { $0.operations.contains("contraction") } == flag)
+  }
+  #expect(f.explain().loops.map(\.kind) == ["cond"])
+}
+
+@Test func launches_of_a_loop_are_counted_trip_by_trip() throws {
+  let f = compile(mode: .whole) { (x: Tensor) in try whileLoop(x, while: { $0.sum() < 100 }) { $0 * 2 } }
+  let x = Tensor([Float](repeating: 1, count: 4))
+  _ = try f(x)
+  let (_, launches) = try LaunchLog.recording { try f(x) }
+  let loop = try #require(f.explain().loops.first)
+  #expect(loop.trips == 5)
+  #expect(launches.count == 1 + 5 * loop.kernelsPerTrip)
+  #expect(launches.allSatisfy { $0.cost.bytes > 0 })
+}
+
+@Test func trips_take_turns_in_two_places() throws {
+  let f = compile(mode: .whole) { (x: Tensor) in try whileLoop(x, while: { $0.sum() < 1e4 }) { $0.matmul(x) } }
+  let x = Tensor([Float(1), 1, 1, 1], shape: [2, 2])
+  _ = try f(x)
+  let (_, launches) = try LaunchLog.recording { try f(x) }
+  let written = launches.filter { $0.operations.contains("contraction") }.map { Set($0.writes) }
+  #expect(written.count > 6)
+  // The first trip's place, the second's, and these again.
+  #expect(written.reduce(into: Set<UInt>()) { $0.formUnion($1) }.count <= 3)
+}
+
+extension Tensor {
+  fileprivate var memoryAddress: UnsafeMutableRawPointer { body.view.base }
+}
