@@ -20,6 +20,8 @@ public struct Knobs: Sendable {
   public var threads: Int?
   /// Stop in the debugger at the first failed tensor.
   public var strict = false
+  /// Compiled functions are captured again on each call, and throw where that differs from their plan.
+  public var retrace = false
   /// Microseconds an idle pool thread waits awake before it sleeps.
   public var spin = 100
   /// Path of libLLVM; nil: the usual names.
@@ -107,6 +109,14 @@ public struct Knobs: Sendable {
     Knob("STRICT", "0 | 1", default: "0", "stop in the debugger at the first failed tensor") {
       guard $0 == "0" || $0 == "1" else { return false }
       $1.strict = $0 == "1"
+      return true
+    },
+    Knob(
+      "RETRACE", "0 | 1", default: "0",
+      "capture compiled functions again on each call, and throw at the first operation that their plan does not have"
+    ) {
+      guard $0 == "0" || $0 == "1" else { return false }
+      $1.retrace = $0 == "1"
       return true
     },
     Knob("SPIN", "0...1000000", default: "100", "microseconds an idle pool thread stays awake") {

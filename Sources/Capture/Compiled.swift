@@ -96,6 +96,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     while true {
       switch node.next {
       case .end(let ending):
+        if Retracing.isOn, let captured = ending.captured {
+          let again = try trace(
+            plan.signature, values, leaves, stateCount, state, input, known: passed, compiles: false)
+          if !captured.isSame(as: again.piece) {
+            throw Session.differs(options.place, CaptureDifference(captured, again.piece))
+          }
+        }
         var finish = Finish(node.segment, ending, arguments, carried, stateCount)
         return try finish.run(&leaves, &state, onCopy: history.noteCopy) { template, filled in
           var v = Visitor(.replace)
@@ -172,9 +179,8 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     let other = otherSizes(values, signature, run)
     let again = try dryTrace(signature, other ?? values, leaves, stateCount, state, input, run)
     if !run.isSame(as: again) {
-      guard other != nil, run.isSame(as: try dryTrace(signature, values, leaves, stateCount, state, input, run)) else {
-        throw Session.differs(options.place)
-      }
+      let same = other == nil ? again : try dryTrace(signature, values, leaves, stateCount, state, input, run)
+      guard run.isSame(as: same) else { throw Session.differs(options.place, CaptureDifference(run.piece, same.piece)) }
       remarks = [.init("an operation needs the sizes as numbers: every size has its own plan")]
       signature = try CallSignature(leaves, dynamic: [])
       values = try signature.values(leaves)

@@ -34,6 +34,13 @@ struct Ending: Sendable {
   var taken: [Int]
   /// The result as the function gave it, to be filled with the results of each call.
   var template: any Sendable
+  /// What was captured, for comparison on each call.
+  var captured: Trace.Piece?
+}
+
+/// Whether compiled functions are captured again on each call: the knob, unless a task says otherwise.
+package enum Retracing {
+  @TaskLocal package static var isOn = Knobs.current.retrace
 }
 
 /// Where a value left the function.

@@ -127,11 +127,14 @@ final class Session: Sendable {
       location: location)
   }
 
-  static func differs(_ location: Diagnostic.Location?) -> Diagnostic {
+  /// - Parameter what: the first difference, if it is known.
+  static func differs(_ location: Diagnostic.Location?, _ what: CaptureDifference? = nil) -> Diagnostic {
     Diagnostic(
-      .compiler, "the compiled function did something else when it was captured again with the same arguments",
+      .compiler,
+      "the compiled function did something else when it was captured again with the same arguments"
+        + (what.map { ": \($0.text)" } ?? ""),
       remedy:
         "a compiled function may depend on its arguments only: pass what changes as an argument, and random numbers "
-        + "by a generator", location: location)
+        + "by a generator", location: what?.location ?? location)
   }
 }

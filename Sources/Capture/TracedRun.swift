@@ -13,7 +13,7 @@ struct TracedRun: Sendable {
   let remarks: [Trace.Remark]
   let numbers: [Int64]
   let ending: Ending
-  private let piece: Trace.Piece
+  let piece: Trace.Piece
   private let segment: Segment?
 
   /// The last segment.
@@ -88,7 +88,8 @@ struct TracedRun: Sendable {
     var piece = try trace.piece(values, donors: donors)
     let taken = piece.reuseMemory(kept: kept, mayTake: Set(changed.keys)).union(piece.donors.values)
     ending = Ending(
-      results: sources, state: changed, donors: piece.donors, taken: taken.sorted(), template: template)
+      results: sources, state: changed, donors: piece.donors, taken: taken.sorted(), template: template,
+      captured: Retracing.isOn ? piece : nil)
     self.piece = piece
     remarks = trace.remarks
     segment = try segments?.segment(piece)

@@ -244,6 +244,15 @@ extension String: Tree {
   public mutating func visit(_ v: inout Visitor) { if case .text(let value)? = v.plain(.text(self)) { self = value } }
 }
 
+/// A generator in the state of a compiled function or of a loop goes on where it was: the seed belongs to the plan, the
+/// number of elements drawn so far does not.
+extension RandomGenerator: Tree {
+  public mutating func visit(_ v: inout Visitor) {
+    _ = v.plain(.integer(Int(truncatingIfNeeded: seed)))
+    v.dim(&position)
+  }
+}
+
 /// An enum or option set with a plain raw value: `extension Mode: Tree {}` is all it takes.
 extension Tree where Self: RawRepresentable, RawValue: Tree {
   public mutating func visit(_ v: inout Visitor) {

@@ -9,12 +9,14 @@ import Basics
   package enum CallerPlace {
     /// Costs a quarter of a millisecond once, instead of at each failure.
     private static let images = ImageMap.capture()
-    /// Frames whose mangled names begin so are the library's own.
-    private static let own = ["$s7Tensors", "$s6Engine", "$s7Capture"]
+    /// Frames whose mangled names begin so are the library's own, or Swift's.
+    private static let own = ["$ss", "$s7Tensors", "$s6Engine", "$s7Capture"]
 
     /// The stack as it is now.
     package static func origin() -> Diagnostic.Origin? {
-      guard let backtrace = try? Backtrace.capture(algorithm: .fast, limit: 24, images: images) else { return nil }
+      guard let backtrace = try? Backtrace.capture(algorithm: .fast, limit: 32, top: 0, images: images) else {
+        return nil
+      }
       return Diagnostic.Origin { caller(backtrace) }
     }
 

@@ -17,6 +17,8 @@ extension Trace {
     /// Outputs behind these are only printed.
     package var resultCount: Int
     package var prints: [Print] = []
+    /// Where its nodes come from, by the numbers that they have.
+    package var origins: [Diagnostic.Origin] = []
     /// Values carried before the first of the sections.
     package var carriedBefore = 0
 

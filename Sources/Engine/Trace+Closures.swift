@@ -256,7 +256,7 @@ extension Trace {
       prints.append(Print(label: print.label, output: known ?? all.count - 1))
     }
     var piece = Piece(graph: state.builder.finish(all), sources: state.sources, donors: [:])
-    (piece.prints, piece.resultCount) = (prints, outputs.count)
+    (piece.prints, piece.resultCount, piece.origins) = (prints, outputs.count, state.origins)
     return piece
   }
 
@@ -287,5 +287,14 @@ extension Trace {
         }
       }
     }
+  }
+}
+
+extension Trace.State {
+  /// Nodes that are appended from here come from `origin`.
+  mutating func remember(_ origin: Diagnostic.Origin?) {
+    guard let origin else { return }
+    builder.origin = Int32(origins.count)
+    origins.append(origin)
   }
 }

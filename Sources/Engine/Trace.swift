@@ -48,6 +48,8 @@ package final class Trace: Sendable {
     /// Values of the enclosing capture that are read here, and the parameters that stand for them.
     var captures: [(outer: Value, inner: Value?)] = []
     var remarks: [Remark] = []
+    /// Where the operations were written: what the nodes' numbers mean.
+    var origins: [Diagnostic.Origin] = []
     /// Where a value left; such a closure cannot be part of a plan.
     var stop: Remark?
     var cells: [Cell] = []
@@ -255,6 +257,7 @@ package final class Trace: Sendable {
     _ program: Program, _ operands: [Operand], _ destinations: [Destination]
   ) throws(Diagnostic) -> [TensorView] {
     try locked { state throws(Diagnostic) in
+      state.remember(CallerPlace.origin())
       var values: [Value] = []
       for operand in operands {
         switch operand {
@@ -357,6 +360,7 @@ package final class Trace: Sendable {
   /// The joined view of `views` along `axis`.
   package func concatenate(_ views: [TensorView], axis: Int, dtype: DType) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
+      state.remember(CallerPlace.origin())
       var values: [Value] = []
       for view in views {
         let whole = try spread(view, &state)
@@ -380,6 +384,7 @@ package final class Trace: Sendable {
     _ view: TensorView, low: [Int], high: [Int], fill: ScalarConstant
   ) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
+      state.remember(CallerPlace.origin())
       let value = try spread(view, &state)
       let number = try state.builder.append(.constant(fill), [])
       return try self.view(
@@ -392,6 +397,7 @@ package final class Trace: Sendable {
     _ program: Program, _ dtype: DType, _ dims: [Dim], _ scalars: [ScalarOperand]
   ) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
+      state.remember(CallerPlace.origin())
       let count = Shape(dims).elementCount
       let isSingle = count.isKnown(1)
       let line =

@@ -54,6 +54,11 @@ extension Graph: CustomStringConvertible {
   }
 }
 
+extension Primitive {
+  /// As in a graph's text: "reduce monoid=sum axes=[1]".
+  package var text: String { name + payload.text }
+}
+
 extension Payload {
   /// " key=value" for each part, as in a graph's text.
   var text: String {

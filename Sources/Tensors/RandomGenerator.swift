@@ -55,8 +55,10 @@ private enum Draws {
 public struct RandomGenerator: Sendable, Hashable {
   /// What the sequence starts from.
   public let seed: UInt64
-  /// How many elements were drawn.
-  public private(set) var drawn: Int64 = 0
+  /// How many elements were drawn. Inside `compile` the number at the sizes at hand.
+  public var drawn: Int64 { Int64(position.hint ?? 0) }
+  /// The same, which may follow extents from call to call: a generator in the state of a compiled function goes on.
+  package var position: Dim = 0
 
   public init(seed: UInt64) { self.seed = seed }
 
@@ -67,19 +69,25 @@ public struct RandomGenerator: Sendable, Hashable {
     _ operation: GeneratedOperation, _ shape: [Dim], _ dtype: DType, _ numbers: [ScalarConstant],
     _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    let first = drawn
     let key = Int64(bitPattern: seed)
-    var count = 0
+    var count: Dim = 0
     let result = Tensor.attempt(file, line) { () throws(Diagnostic) in
       let extents = try Tensor.extents(shape, operation.name)
       let made = try operation(
         dtype, extents,
-        [ScalarConstant(.i64, integer: key), ScalarConstant(.i64, integer: first)] + numbers, dims: shape)
-      count = try made.view.elementCount
+        numbers: [ScalarOperand(ScalarConstant(.i64, integer: key)), counter()]
+          + numbers.map { ScalarOperand($0) }, dims: shape)
+      count = made.elementCount
       return made
     }
-    drawn &+= Int64(count)
+    position += count
     return result
+  }
+
+  /// The number of the next element.
+  private func counter() throws(Diagnostic) -> ScalarOperand {
+    if let first = position.knownValue { return ScalarOperand(.i64, bits: Int64(first)) }
+    return ScalarOperand(.i64, bits: Int64(try position.sizeAtHand), count: SymbolicCount(position))
   }
 
   /// Evenly distributed in `range`, its end excluded. PyTorch: `rand`, `uniform_`.

@@ -34,8 +34,13 @@ package final class GeneratedOperation: Sendable {
   package func callAsFunction(
     _ dtype: DType, _ extents: [Int], _ scalars: [ScalarConstant], dims: [Dim]? = nil
   ) throws(Diagnostic) -> Tensor {
+    try self(dtype, extents, numbers: scalars.map { ScalarOperand($0) }, dims: dims)
+  }
+
+  package func callAsFunction(
+    _ dtype: DType, _ extents: [Int], numbers: [ScalarOperand], dims: [Dim]? = nil
+  ) throws(Diagnostic) -> Tensor {
     if let trace = Trace.current {
-      let numbers = scalars.map { ScalarOperand($0) }
       let wanted = dims ?? extents.map { Dim($0) }
       return Tensor(try trace.generate(programs[Int(dtype.rawValue)], dtype, wanted, numbers))
     }
@@ -45,7 +50,7 @@ package final class GeneratedOperation: Sendable {
     let count = result.elementCount
     line.extents = count == 1 ? [] : [count]
     line.strides = count == 1 ? [] : [1]
-    let operands = [.tensor(line)] + scalars.map { Operand.scalar(ScalarOperand($0)) }
+    let operands = [.tensor(line)] + numbers.map { Operand.scalar($0) }
     _ = try Engine.current.run(programs[Int(dtype.rawValue)], operands, [.existing(line)])
     return Tensor(result)
   }

@@ -10,7 +10,15 @@ extension Tensor: CustomStringConvertible {
   public var description: String {
     if let failure { return "failed tensor: \(failure)" }
     // While a function is captured there are no elements yet.
-    if body.view.traced != nil { return "traced tensor \(dtype)\(shape)" }
+    if body.view.traced != nil {
+      if let trace = Trace.current {
+        var skipped = Diagnostic(.compiler, "")
+        skipped.origin = CallerPlace.origin()
+        trace.remark(
+          "the text of a tensor is made without its elements: t.print(label) prints on each run", skipped.place)
+      }
+      return "traced tensor \(dtype)\(shape)"
+    }
     do throws(Diagnostic) {
       let layout = try TensorText(view)
       var text = "tensor(" + layout.body

@@ -114,8 +114,35 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
     runs.increment()
     return runs.value % 2 == 0 ? x * 2 : x + 1
   }
+  let line: UInt = #line - 2
   let error = #expect(throws: Diagnostic.self) { try f(floats(4, [4])) }
-  #expect(error?.message.contains("something else") == true)
+  #expect(error?.message.contains("something else") == true && error?.remedy?.contains("argument") == true)
+  // Both operations, and the line of the later one.
+  #expect(error?.message.contains("add f32[4]") == true && error?.message.contains("multiply f32[4]") == true)
+  #expect(error?.place?.line == line)
+}
+
+@Test func a_plan_is_compared_with_the_function_on_each_call_if_asked() throws {
+  let (runs, changes) = (Counter(), Counter())
+  let f = compile { (x: Tensor) -> Tensor in
+    runs.increment()
+    if try (x.sum() > 5).item(as: Bool.self) { return x - 1 }
+    let scale = changes.value == 0 ? 2.0 : 3.0
+    return try whileLoop(x, while: { $0.sum() < 9 }) { $0 * scale }
+  }
+  let line: UInt = #line - 2
+  try Retracing.$isOn.withValue(true) {
+    for start in [Float(1), 6, 1] { _ = try f(Tensor([start])) }
+    changes.increment()
+    let error = #expect(throws: Diagnostic.self) { try f(Tensor([Float(1)])) }
+    #expect(error?.message.contains("constant value=2") == true && error?.message.contains("constant value=3") == true)
+    #expect(
+      error?.message.contains("in whileLoop") == true && error?.place?.line == line, "\(error.map { "\($0)" } ?? "")")
+  }
+  // Without the knob nobody looks.
+  let count = runs.value
+  _ = try f(Tensor([Float(1)]))
+  #expect(runs.value == count)
 }
 
 @Test func a_traced_tensor_that_leaks_is_failed() throws {

@@ -325,6 +325,41 @@ private struct Cache: Tree {
   #expect(written.reduce(into: Set<UInt>()) { $0.formUnion($1) }.count <= 3)
 }
 
+private struct Noise: Tree {
+  var values: Tensor
+  var random: RandomGenerator
+  mutating func visit(_ v: inout Visitor) {
+    v("values", &values)
+    v("random", &random)
+  }
+}
+
+@Test func a_generator_in_the_state_goes_on_from_trip_to_trip_and_from_call_to_call() throws {
+  @Sendable func body(_ noise: inout Noise, _ x: Tensor) throws -> Tensor {
+    let first = noise.random.normal([x.shape[0], 3])
+    let made = try scan(noise, over: x) { noise, row in
+      var next = noise
+      next.values += next.random.uniform([3]) * row
+      return (next, next.random.normal([2]))
+    }
+    noise = made.state
+    return made.results.sum() + first.sum() + noise.random.uniform([1])
+  }
+  let f = compile(updating: Noise.self, mode: .whole, dynamic: .axes(["0": [0]])) { (noise: inout Noise, x: Tensor) in
+    try body(&noise, x)
+  }
+  var compiled = Noise(values: Tensor.zeros(3), random: RandomGenerator(seed: 9))
+  var eager = compiled
+  for n in [4, 6, 3] {
+    let x = floats(n * 3, [n, 3])
+    let (a, b) = (try f(&compiled, x), try body(&eager, x))
+    #expect(try abs(a.item(as: Float.self) - b.item(as: Float.self)) < 1e-4, "\(n)")
+    #expect(try compiled.values.array(as: Float.self) == eager.values.array(as: Float.self))
+    #expect(compiled.random == eager.random)
+  }
+  #expect(f.planCount == 1)
+}
+
 extension Tensor {
   fileprivate var memoryAddress: UnsafeMutableRawPointer { body.view.base }
 }

@@ -87,6 +87,18 @@ private final class Lines: Sendable {
   #expect(f.explain().kernelCount == 1)
 }
 
+@Test func the_text_of_a_traced_tensor_is_told_as_skipped() throws {
+  let lines = Lines()
+  let f = compile { (x: Tensor) in
+    lines.add("\(x * 2)")
+    return x + 1
+  }
+  let line = #line - 3
+  _ = try f(Tensor([Float(1), 2]))
+  #expect(lines.taken().allSatisfy { $0 == "traced tensor f32[2]" })
+  #expect(f.explain().notes.contains { $0.contains("PrintingTests.swift:\(line)") && $0.contains("t.print") })
+}
+
 @Test func a_failed_tensor_prints_its_mistake() throws {
   let lines = Lines()
   lines.during { Tensor([Float(1), 2]).reshaped(3).print("bad") }
