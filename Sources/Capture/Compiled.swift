@@ -19,6 +19,8 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   private let fill: @Sendable (Output, inout Visitor) -> Output
   private let segments: SegmentCache
   private let plans = Mutex<[Plan]>([])
+  /// Leaves of the last call that was captured.
+  private let lastCount = Atomic<Int>(0)
 
   init(
     options: CompileOptions, readInput: @escaping @Sendable (Input, inout Visitor) -> Void, call: @escaping Call,
@@ -63,31 +65,44 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
 
   private func invoke(_ state: inout State, _ input: Input) throws -> Output {
     var visitor = Visitor(.collect)
+    visitor.reserve(lastCount.load(ordering: .relaxed))
     state.read(&visitor)
     let stateCount = visitor.leaves.count
     readInput(input, &visitor)
-    // Held once: a tensor of the state is written in place only by its single holder.
-    var leaves = visitor.leaves
-    visitor.leaves = []
+    var leaves = CallLeaves(taking: &visitor)
     for plan in plans.withLock({ $0 }) {
       if let values = try plan.accepts(leaves) {
         plan.noteUse()
-        return try replay(plan, values, &leaves, stateCount, &state, input)
+        return try replay(plan, values, CallFrame(taking: &leaves, stateCount: stateCount, history), &state, input)
       }
     }
-    for case .tensor(let tensor) in leaves { _ = try tensor.view }
-    let plan = try capture(leaves, stateCount, state, input)
-    guard let values = try plan.plan.accepts(leaves) else {
+    for case .tensor(let tensor) in leaves.all { _ = try tensor.view }
+    lastCount.store(leaves.all.count, ordering: .relaxed)
+    let made = try capture(leaves, stateCount, state, input)
+    guard let values = try made.plan.accepts(leaves) else {
       throw Diagnostic(.compiler, "\(options.name): a new plan does not fit the call that it was made from")
     }
-    return try replay(plan.plan, values, &leaves, stateCount, &state, input, known: plan.known)
+    let frame = CallFrame(taking: &leaves, stateCount: stateCount, history)
+    return try replay(made.plan, values, frame, &state, input, known: made.known)
   }
 
   // MARK: Replay
 
+  /// Runs the plan; the state is what it was if that fails.
   private func replay(
-    _ plan: Plan, _ values: [Int], _ leaves: inout ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State,
-    _ input: Input, known: [SessionBreak] = []
+    _ plan: Plan, _ values: [Int], _ frame: CallFrame, _ state: inout State, _ input: Input,
+    known: [SessionBreak] = []
+  ) throws -> Output {
+    do {
+      return try walk(plan, values, frame, &state, input, known)
+    } catch {
+      frame.rollBack(&state)
+      throw error
+    }
+  }
+
+  private func walk(
+    _ plan: Plan, _ values: [Int], _ frame: CallFrame, _ state: inout State, _ input: Input, _ known: [SessionBreak]
   ) throws -> Output {
     let arguments = values.map { Int64($0) }
     var node = plan.root
@@ -97,53 +112,39 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       switch node.next {
       case .end(let ending):
         if Retracing.isOn, let captured = ending.captured {
-          let again = try trace(
-            plan.signature, values, leaves, stateCount, state, input, known: passed, compiles: false)
+          let again = try trace(plan.signature, values, frame, state, input, known: passed, compiles: false)
           if !captured.isSame(as: again.piece) {
             throw Session.differs(options.place, CaptureDifference(captured, again.piece))
           }
         }
-        var finish = Finish(node.segment, ending, arguments, carried, stateCount)
-        return try finish.run(&leaves, &state, onCopy: history.noteCopy) { template, filled in
-          var v = Visitor(.replace)
-          v.leaves = filled
-          guard let output = template as? Boxed<Output> else {
-            throw Diagnostic(.compiler, "\(options.name): a plan has lost its result")
-          }
-          return fill(output.value, &v)
-        }
+        return try finish(node.segment, ending, carried, arguments, frame, &state)
       case .closed(let site):
         let made: SessionBreak
         if passed.count < known.count {
           made = known[passed.count]
         } else {
-          made = try SessionBreak(node.segment, site, leaves, carried, arguments)
+          frame.take(node.segment.writtenLeaves, from: &state)
+          made = try SessionBreak(node.segment, site, frame, carried, arguments)
         }
         passed.append(made)
         carried += made.handed
         if let bits = made.bits, let child = node.child(bits) {
           node = child
         } else {
-          return try explore(plan, node, values, passed, &leaves, stateCount, &state, input)
+          return try explore(plan, node, values, passed, frame, &state, input)
         }
       case .open:
-        return try explore(plan, nil, values, passed, &leaves, stateCount, &state, input)
+        return try explore(plan, nil, values, passed, frame, &state, input)
       }
     }
   }
 
-  /// Runs the function because a break gave a value that no path has, or has too many.
-  private func explore(
-    _ plan: Plan, _ node: PlanNode?, _ values: [Int], _ passed: [SessionBreak],
-    _ leaves: inout ContiguousArray<Leaf>, _ stateCount: Int, _ state: inout State, _ input: Input
+  private func finish(
+    _ segment: Segment, _ ending: Ending, _ carried: [TensorView], _ arguments: [Int64], _ frame: CallFrame,
+    _ state: inout State
   ) throws -> Output {
-    let run = try trace(plan.signature, values, leaves, stateCount, state, input, known: passed, isOpen: node == nil)
-    if let node, run.breaks.count >= passed.count, let bits = passed.last?.bits {
-      node.add(bits, try run.path(from: passed.count))
-    }
-    history.notePath(options, run.breaks.map(\.site))
-    var finish = Finish(try run.last, run.ending, values.map { Int64($0) } + run.numbers, run.carried, stateCount)
-    return try finish.run(&leaves, &state, onCopy: history.noteCopy) { template, filled in
+    frame.take(ending.taken, from: &state)
+    return try frame.finish(segment, ending, carried, arguments, &state) { template, filled in
       var v = Visitor(.replace)
       v.leaves = filled
       guard let output = template as? Boxed<Output> else {
@@ -153,10 +154,27 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     }
   }
 
+  /// Runs the function because a break gave a value that no path has, or has too many.
+  private func explore(
+    _ plan: Plan, _ node: PlanNode?, _ values: [Int], _ passed: [SessionBreak], _ frame: CallFrame,
+    _ state: inout State, _ input: Input
+  ) throws -> Output {
+    // What segments behind the break wrote in place before, they write in place again.
+    frame.take(plan.writtenLeaves, from: &state)
+    let run = try trace(plan.signature, values, frame, state, input, known: passed, isOpen: node == nil)
+    if let node, run.breaks.count >= passed.count, let bits = passed.last?.bits {
+      node.add(bits, try run.path(from: passed.count))
+    }
+    plan.noteWritten(run.writtenLeaves)
+    history.notePath(options, run.breaks.map(\.site))
+    return try finish(
+      try run.last, run.ending, run.carried, values.map { Int64($0) } + run.numbers, frame, &state)
+  }
+
   // MARK: Capture
 
   private func capture(
-    _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ state: State, _ input: Input
+    _ leaves: CallLeaves, _ stateCount: Int, _ state: State, _ input: Input
   ) throws -> (plan: Plan, known: [SessionBreak]) {
     var naming = Visitor(.name)
     state.read(&naming)
@@ -173,28 +191,32 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     let started = ContinuousClock.now
     var signature = try CallSignature(leaves, dynamic: dynamic)
     var values = try signature.values(leaves)
-    var run = try trace(signature, values, leaves, stateCount, state, input)
+    // A frame that takes no state: what breaks need now is computed on copies.
+    var copy = leaves
+    let frame = CallFrame(taking: &copy, stateCount: stateCount, history)
+    var run = try trace(signature, values, frame, state, input)
     var remarks: [Trace.Remark] = []
     // The second capture: with other sizes where there are symbols, to see that the graph does not depend on them.
     let other = otherSizes(values, signature, run)
-    let again = try dryTrace(signature, other ?? values, leaves, stateCount, state, input, run)
+    let again = try dryTrace(signature, other ?? values, frame, state, input, run)
     if !run.isSame(as: again) {
-      let same = other == nil ? again : try dryTrace(signature, values, leaves, stateCount, state, input, run)
+      let same = other == nil ? again : try dryTrace(signature, values, frame, state, input, run)
       guard run.isSame(as: same) else { throw Session.differs(options.place, CaptureDifference(run.piece, same.piece)) }
       remarks = [.init("an operation needs the sizes as numbers: every size has its own plan")]
       signature = try CallSignature(leaves, dynamic: [])
       values = try signature.values(leaves)
-      run = try trace(signature, values, leaves, stateCount, state, input)
+      run = try trace(signature, values, frame, state, input)
     }
     Engine.notePreparation(ContinuousClock.now - started)
-    let plan = Plan(signature, run.guards, try run.path(from: 0), remarks + run.remarks)
+    let plan = Plan(signature, names: naming.names, run.guards, try run.path(from: 0), remarks + run.remarks)
+    plan.noteWritten(run.writtenLeaves)
     plans.withLock { $0.insert(plan, at: 0) }
     history.notePlan(options, reasons, run.breaks.map(\.site), ContinuousClock.now - started)
     return (plan, run.breaks)
   }
 
   /// Which extents differ from a plan that fits otherwise, and why no plan fits.
-  private func changes(_ leaves: ContiguousArray<Leaf>, _ names: [String]) -> ([String], Set<DynamicExtent>) {
+  private func changes(_ leaves: CallLeaves, _ names: [String]) -> ([String], Set<DynamicExtent>) {
     var reasons: [String] = []
     var dynamic: Set<DynamicExtent> = []
     if case .axes(let wanted) = options.dynamic {
@@ -241,19 +263,18 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   }
 
   private func dryTrace(
-    _ signature: CallSignature, _ values: [Int], _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ state: State,
-    _ input: Input, _ run: TracedRun
+    _ signature: CallSignature, _ values: [Int], _ frame: CallFrame, _ state: State, _ input: Input, _ run: TracedRun
   ) throws -> TracedRun {
-    try trace(signature, values, leaves, stateCount, state, input, known: run.breaks, compiles: false)
+    try trace(signature, values, frame, state, input, known: run.breaks, compiles: false)
   }
 
   /// Runs the function on traced leaves.
   private func trace(
-    _ signature: CallSignature, _ values: [Int], _ leaves: ContiguousArray<Leaf>, _ stateCount: Int, _ given: State,
-    _ input: Input, known: [SessionBreak] = [], isOpen: Bool = false, compiles: Bool = true
+    _ signature: CallSignature, _ values: [Int], _ frame: CallFrame, _ given: State, _ input: Input,
+    known: [SessionBreak] = [], isOpen: Bool = false, compiles: Bool = true
   ) throws -> TracedRun {
     let session = Session(
-      leaves, values.map { Int64($0) }, options.mode, segments, known: known, isOpen: isOpen)
+      frame, values.map { Int64($0) }, options.mode, segments, known: known, isOpen: isOpen)
     let symbols = signature.symbols.enumerated().map { i, source in
       switch source {
       case .extent: (name: "s\(i)", hint: values[i], minimum: 2)
@@ -265,10 +286,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       try session.handOut(trace, view, kind, location)
     }
     defer { trace.close() }
-    let traced = try signature.traced(leaves, trace)
+    var traced = try signature.traced(frame.leaves, trace)
     var state = given
     var v = Visitor(.replace)
     v.leaves = traced
+    // What changes is told by the leaves that the function leaves behind; the tensors themselves are its own.
+    let nothing = Tensor(0)
+    for i in traced.indices { if case .tensor = traced[i] { traced[i] = .tensor(nothing) } }
     let output = try Trace.$current.withValue(trace) {
       try DimObservation.$observer.withValue(trace) { try call(&state, input, &v) }
     }
@@ -277,14 +301,14 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     state.read(&after)
     var results = Visitor(.collect)
     readOutput(output, &results)
-    guard after.leaves.count == stateCount else {
+    guard after.leaves.count == frame.stateCount else {
       throw Diagnostic(
-        .compiler, "\(options.name): the state has \(after.leaves.count) members after the call, it had \(stateCount)",
+        .compiler,
+        "\(options.name): the state has \(after.leaves.count) members after the call, it had \(frame.stateCount)",
         remedy: "collections in the state keep their counts")
     }
     // The plan keeps the result's structure, not its traced tensors: they hold the capture and the arguments of this call.
     var emptying = Visitor(.replace)
-    let nothing = Tensor(0)
     emptying.leaves = ContiguousArray(
       results.leaves.map { leaf in
         if case .tensor = leaf { .tensor(nothing) } else { leaf }
@@ -315,7 +339,7 @@ final class Boxed<Value>: @unchecked Sendable {
 
 extension CallSignature {
   /// The leaves as the function sees them while it is captured.
-  func traced(_ leaves: ContiguousArray<Leaf>, _ trace: Trace) throws(Diagnostic) -> ContiguousArray<Leaf> {
+  func traced(_ leaves: CallLeaves, _ trace: Trace) throws(Diagnostic) -> ContiguousArray<Leaf> {
     var result: ContiguousArray<Leaf> = []
     for (i, leaf) in self.leaves.enumerated() {
       switch leaf {
@@ -330,7 +354,8 @@ extension CallSignature {
   }
 
   /// Extents that are numbers here and others in `given`, where all else fits.
-  func changedExtents(_ given: ContiguousArray<Leaf>) -> [(leaf: Int, axis: Int)] {
+  func changedExtents(_ given: CallLeaves) -> [(leaf: Int, axis: Int)] {
+    let given = given.all
     var changed: [(leaf: Int, axis: Int)] = []
     for i in leaves.indices {
       guard given.count > i, case .tensor(_, let extents) = leaves[i], case .tensor(let tensor) = given[i] else {

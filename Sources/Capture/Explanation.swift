@@ -67,6 +67,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public var loops: [Loop]
   public var prints: [Print]
   public var captures: [Capture]
+  /// Bytes of state that were kept because a call might still fail behind the range write that overwrites them.
+  public var journaledBytes: Int
   /// Anything else worth a line.
   public var notes: [String]
 
@@ -129,24 +131,43 @@ extension Compiled {
       for (i, source) in plan.signature.symbols.enumerated() {
         switch source {
         case .extent(let leaf, let axis):
-          notes.append("plan \(number + 1): s\(i) is axis \(axis) of leaf \(leaf), at least 2")
-        case .dim(let leaf): notes.append("plan \(number + 1): s\(i) is the Dim at leaf \(leaf)")
+          notes.append("plan \(number + 1): s\(i) is axis \(axis) of \(plan.name(leaf)), at least 2")
+        case .dim(let leaf): notes.append("plan \(number + 1): s\(i) is the Dim \(plan.name(leaf))")
         }
       }
       for remark in plan.remarks {
         notes.append("plan \(number + 1): " + (remark.location.map { "\($0): " } ?? "") + remark.text)
       }
       path.collect(plan.root)
+      notes += Set(plan.root.notes(plan)).sorted()
     }
     for (leaf, count) in history.copies.sorted(by: { $0.key < $1.key }) {
-      notes.append("state leaf \(leaf) was copied \(count) time(s) before it was written: somebody else held it too")
+      let name = plans.first?.name(leaf) ?? "leaf \(leaf)"
+      notes.append("state \(name) was copied \(count) time(s) before it was written: somebody else held it too")
     }
     let captures = history.captures
     return Explanation(
       place: options.place, plans: plans.count, replays: plans.reduce(0) { $0 + $1.useCount },
       segments: knownSegments.map { Explanation.Segment($0) }, guards: guards, breaks: path.breaks,
       loops: path.loops, prints: path.prints,
-      captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds) }, notes: notes)
+      captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds) },
+      journaledBytes: history.journaledBytes, notes: notes)
+  }
+}
+
+extension PlanNode {
+  /// State that this node and those behind it do not write where it is.
+  fileprivate func notes(_ plan: Plan) -> [String] {
+    var notes = segment.movedLeaves.map { leaf in
+      "state \(plan.name(leaf)) gets new memory: a kernel that may find a wrong index runs when it is written already"
+    }
+    if case .end(let ending) = next {
+      notes += ending.moved.map { leaf in
+        "state \(plan.name(leaf)) gets new memory: it is written as a whole before a break; write ranges, or write it "
+          + "behind the break"
+      }
+    }
+    return values.reduce(notes) { $0 + $1.node.notes(plan) }
   }
 }
 
@@ -192,6 +213,6 @@ extension Explanation.Segment {
     }
     refusals = schedule.refusals.map { "\($0)" }
     temporaries = schedule.temporaries.count
-    donations = segment.donations
+    donations = segment.donations.count
   }
 }

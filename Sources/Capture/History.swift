@@ -28,5 +28,11 @@ final class CompileHistory: Sendable {
 
   func noteCopy(_ leaf: Int) { stateCopies.withLock { $0[leaf, default: 0] += 1 } }
 
+  /// Bytes of state that were kept in case a call fails behind the place that overwrites them.
+  var journaledBytes: Int { journaled.load(ordering: .relaxed) }
+  private let journaled = Atomic<Int>(0)
+
+  func noteJournal(_ bytes: Int) { journaled.add(bytes, ordering: .relaxed) }
+
   func notePath(_ options: CompileOptions, _ breaks: [BreakSite]) { paths.withLock { $0 += 1 } }
 }

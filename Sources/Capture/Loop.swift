@@ -29,7 +29,7 @@ struct Routine: Sendable {
 
   /// Its leaves behind its tensors, from the code around it.
   func captures(
-    _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView]
+    _ leaves: CallLeaves, _ carried: [TensorView]
   ) throws(Diagnostic) -> ContiguousArray<Leaf> {
     var views: ContiguousArray<Leaf> = []
     for source in captured {
@@ -44,7 +44,7 @@ struct Routine: Sendable {
     _ leaves: ContiguousArray<Leaf>, _ arguments: [Int64], into memory: [Int: TensorView] = [:]
   ) throws(Diagnostic) -> [TensorView] {
     var carried: [TensorView] = []
-    let outputs = try segment.run(leaves, &carried, arguments, into: memory)
+    let outputs = try segment.run(CallLeaves(leaves), &carried, arguments, into: memory)
     var views: [TensorView] = []
     for place in results {
       switch place {
@@ -88,15 +88,28 @@ final class Loop: Sendable {
     results = loop.results
   }
 
+  var mayFail: Bool {
+    ([test, step] as [Routine?]).contains { $0.map { !$0.guards.isEmpty || $0.segment.mayFail } ?? false }
+  }
+
   /// Trips of the last run; nil: it never ran.
   var trips: Int? {
     let count = lastTrips.load(ordering: .relaxed)
     return count < 0 ? nil : count
   }
 
-  /// What it changes of the state, behind the last trip.
+  /// Leaves around it whose memory it takes, and writes ranges of.
+  var leavesWithRanges: Set<Int> {
+    var found: Set<Int> = []
+    for (slot, start) in initial.enumerated() where overwrites.contains(slot) && step.donors.values.contains(slot) {
+      if case .source(.leaf(let leaf)) = start { found.insert(leaf) }
+    }
+    return found
+  }
+
+  /// What it changes of the state, behind the last trip. `keeper` gets to see what is overwritten.
   func run(
-    _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView], _ given: [Int64]
+    _ leaves: CallLeaves, _ carried: [TensorView], _ given: [Int64], _ keeper: CallFrame?
   ) throws(Diagnostic) -> [TensorView] {
     var symbols = given.prefix(symbolCount).map { Int($0) }
     for dim in dims { symbols.append(try value(dim.first, symbols)) }
@@ -128,7 +141,7 @@ final class Loop: Sendable {
     while goesOn {
       try check(step, symbols, trips)
       let arguments = symbols.map { Int64($0) }
-      let rest = try state.advance(step, captures, arguments)
+      let rest = try state.advance(step, captures, arguments, keeper)
       var next = Array(symbols.prefix(symbolCount))
       for dim in dims { next.append(try value(dim.next, symbols)) }
       symbols = next
@@ -176,7 +189,7 @@ private struct LoopState {
 
   /// One trip; gives the step's results behind the state.
   mutating func advance(
-    _ step: Routine, _ captures: ContiguousArray<Leaf>, _ arguments: [Int64]
+    _ step: Routine, _ captures: ContiguousArray<Leaf>, _ arguments: [Int64], _ keeper: CallFrame?
   ) throws(Diagnostic) -> ArraySlice<TensorView> {
     for slot in step.taken where !isOwned[slot] {
       views[slot] = try views[slot].map { view throws(Diagnostic) in try Tensor(view).contiguousCopy().view }
@@ -184,6 +197,11 @@ private struct LoopState {
     }
     var memory = spares
     for (output, slot) in step.donors { memory[output] = views[slot] }
+    if let keeper {
+      for donation in step.segment.donations {
+        if let view = memory[donation.output] { try keeper.keep(view, donation.ranges, arguments) }
+      }
+    }
     let results = try step.run(leaves + captures, arguments, into: memory)
     spares = [:]
     let places = step.results.prefix(views.count)
@@ -238,7 +256,7 @@ final class Branch: Sendable {
   }
 
   func run(
-    _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView], _ given: [Int64]
+    _ leaves: CallLeaves, _ carried: [TensorView], _ given: [Int64]
   ) throws(Diagnostic) -> [TensorView] {
     let chosen = routines[try predicate.view(leaves, carried, name).isTrue() ? 0 : 1]
     let made = try chosen.run(try chosen.captures(leaves, carried), Array(given.prefix(symbolCount)))

@@ -12,6 +12,7 @@ extension Trace.Piece {
     var key = graph.structuralHash
     for source in sources { source.identify(&key) }
     for (output, leaf) in donors.sorted(by: { $0.key < $1.key }) { key.combine("d\(output) \(leaf)") }
+    for (output, value) in carriedDonors.sorted(by: { $0.key < $1.key }) { key.combine("c\(output) \(value)") }
     if !prints.isEmpty { key.combine(resultCount) }
     for print in prints { key.combine("p\(print.output) \(print.label)") }
     for section in before { section.identify(&key) }

@@ -28,10 +28,10 @@ struct Ending: Sendable {
   var results: [ResultSource]
   /// Leaves of the state that changed, by number.
   var state: [Int: ResultSource]
-  /// Output -> the leaf whose memory it is written into.
-  var donors: [Int: Int]
   /// Leaves whose memory is written over, as the place of outputs or by loops.
   var taken: [Int]
+  /// Leaves of the state whose new version was made as a whole before a break: it has memory of its own.
+  var moved: [Int]
   /// The result as the function gave it, to be filled with the results of each call.
   var template: any Sendable
   /// What was captured, for comparison on each call.
@@ -89,25 +89,39 @@ final class PlanNode: Sendable {
 /// What was captured for one signature.
 final class Plan: Sendable {
   let signature: CallSignature
+  /// Paths of the leaves, for messages.
+  let names: [String]
   let guards: [DimGuard]
   let root: PlanNode
   /// Why extents that varied are numbers here, and what else the capture met.
   let remarks: [Trace.Remark]
   private let uses = Atomic<Int>(0)
+  /// Leaves of the state that some segment writes in place.
+  private let donors = Mutex<[Int]>([])
 
-  init(_ signature: CallSignature, _ guards: [DimGuard], _ root: PlanNode, _ remarks: [Trace.Remark]) {
+  init(
+    _ signature: CallSignature, names: [String], _ guards: [DimGuard], _ root: PlanNode, _ remarks: [Trace.Remark]
+  ) {
     self.signature = signature
+    self.names = names
     self.guards = guards
     self.root = root
     self.remarks = remarks
   }
 
   var useCount: Int { uses.load(ordering: .relaxed) }
+  var writtenLeaves: [Int] { donors.withLock { $0 } }
+  func noteWritten(_ leaves: [Int]) {
+    donors.withLock { donors in donors += leaves.filter { !donors.contains($0) } }
+  }
+  /// What leaf `i` is called.
+  func name(_ leaf: Int) -> String { names.indices.contains(leaf) ? "'\(names[leaf])'" : "leaf \(leaf)" }
+
   func noteUse() { uses.add(1, ordering: .relaxed) }
 
   /// The values of the symbols, if everything that the plan relies on holds.
-  func accepts(_ leaves: ContiguousArray<Leaf>) throws(Diagnostic) -> [Int]? {
-    guard signature.mismatch(leaves) == nil else { return nil }
+  func accepts(_ leaves: CallLeaves) throws(Diagnostic) -> [Int]? {
+    guard signature.fits(leaves) else { return nil }
     let values = try signature.values(leaves)
     return guards.allSatisfy { $0.holds(values) } ? values : nil
   }

@@ -26,11 +26,10 @@ struct SessionBreak: Sendable {
   var handed: [TensorView]
 
   init(
-    _ segment: Segment, _ site: BreakSite, _ leaves: ContiguousArray<Leaf>, _ carried: [TensorView],
-    _ arguments: [Int64]
+    _ segment: Segment, _ site: BreakSite, _ frame: CallFrame, _ carried: [TensorView], _ arguments: [Int64]
   ) throws(Diagnostic) {
     var all = carried
-    let outputs = try segment.run(leaves, &all, arguments)
+    let outputs = try frame.run(segment, &all, arguments, isLast: false)
     (self.segment, self.site, value) = (segment, site, outputs[0])
     handed = Array(all.dropFirst(carried.count)) + outputs.dropFirst()
   }
@@ -46,13 +45,44 @@ struct SessionBreak: Sendable {
   }
 }
 
+extension Session.State {
+  /// Outputs that were written in place are the carried values from `first` on, behind the handed-out one.
+  fileprivate mutating func settle(_ piece: Trace.Piece, _ first: Int) {
+    for (output, leaf) in piece.donors { residents[leaf] = first + output - 1 }
+    for (output, value) in piece.carriedDonors {
+      for (leaf, resident) in residents where resident == value { residents[leaf] = first + output - 1 }
+    }
+  }
+}
+
+extension Trace.Piece {
+  /// Living values that are a leaf of the state, or an earlier value, with ranges written into it, where nobody holds the
+  /// older version: they are written where that is. The first output is handed out.
+  fileprivate mutating func findDonors(held: Set<Value>, stateCount: Int) {
+    var roots: [Value: Int] = [:]
+    for value in graph.outputs { roots[RangeWrite.chain(value, graph)?.root ?? value, default: 0] += 1 }
+    for (output, value) in graph.outputs.prefix(resultCount).enumerated().dropFirst() {
+      guard let chain = RangeWrite.chain(value, graph), roots[chain.root] == 1, !held.contains(chain.root) else {
+        continue
+      }
+      switch sources[chain.parameter] {
+      case .leaf(let leaf) where leaf < stateCount: donors[output] = leaf
+      case .carried(let i): carriedDonors[output] = i
+      case .leaf, .constant: break
+      }
+    }
+  }
+}
+
 final class Session: Sendable {
   struct State: Sendable {
     var breaks: [SessionBreak] = []
     var carried: [TensorView] = []
+    /// Leaves of the state that are written in place, and the value that is in their memory now.
+    var residents: [Int: Int] = [:]
   }
   private let state: Mutex<State>
-  private let leaves: ContiguousArray<Leaf>
+  private let frame: CallFrame
   private let arguments: [Int64]
   private let mode: CaptureMode
   private let segments: SegmentCache
@@ -61,10 +91,10 @@ final class Session: Sendable {
   private let isOpen: Bool
 
   init(
-    _ leaves: ContiguousArray<Leaf>, _ arguments: [Int64], _ mode: CaptureMode, _ segments: SegmentCache,
+    _ frame: CallFrame, _ arguments: [Int64], _ mode: CaptureMode, _ segments: SegmentCache,
     known: [SessionBreak], isOpen: Bool
   ) {
-    self.leaves = leaves
+    self.frame = frame
     self.arguments = arguments
     self.mode = mode
     self.segments = segments
@@ -85,7 +115,8 @@ final class Session: Sendable {
     let alive = trace.livingValues()
     let living = alive.filter { $0.source == nil }
     let asked = try trace.values([TensorView(reading: view, dtype)])
-    let piece = try trace.piece(asked + living.map(\.value))
+    var piece = try trace.piece(asked + living.map(\.value))
+    piece.findDonors(held: Set(alive.filter { $0.source != nil }.map(\.value)), stateCount: frame.stateCount)
     let number = state.withLock { $0.breaks.count }
     let made: SessionBreak
     if number < known.count {
@@ -98,7 +129,7 @@ final class Session: Sendable {
           let segment = try segments.segment(piece)
           let numbers = self.arguments + trace.numbers
           let site = BreakSite(kind: kind, location: location)
-          return .success(try SessionBreak(segment, site, leaves, carried, numbers))
+          return .success(try SessionBreak(segment, site, frame, carried, numbers))
         } catch { return .failure(error) }
       }
       made = try result.get()
@@ -106,7 +137,9 @@ final class Session: Sendable {
     let first = state.withLock { state in
       state.breaks.append(made)
       state.carried += made.handed
-      return state.carried.count - living.count
+      let first = state.carried.count - living.count
+      state.settle(piece, first)
+      return first
     }
     let carriers = living.enumerated().map { i, cell in
       (cell: cell.cell, source: Trace.Source.carried(first + i), type: piece.graph.type(cell.value))
@@ -117,6 +150,34 @@ final class Session: Sendable {
     trace.restart(carriers + arguments, carried: first + living.count)
     if isOpen || made.bits == nil { trace.takeNumbers() }
     return made.value
+  }
+
+  // MARK: In place
+
+  /// Carried value `i` is in the memory of leaf `leaf`.
+  func isInPlace(_ leaf: Int, _ i: Int) -> Bool { state.withLock { $0.residents[leaf] == i } }
+  /// Leaves whose memory holds a carried value.
+  var inPlace: Set<Int> { state.withLock { Set($0.residents.keys) } }
+
+  /// At the end: new versions of leaves go where the version they extend is, or where the old one was. `kept`: what must
+  /// last.
+  func addDonors(to piece: inout Trace.Piece, versions: [Int: Int], kept: Set<Trace.Place>) {
+    let residents = state.withLock { $0.residents }
+    var used = kept
+    for (output, leaf) in versions.sorted(by: { $0.key < $1.key }) {
+      var donor = residents[leaf].map { Trace.Place.carried($0) } ?? .leaf(leaf)
+      if let chain = RangeWrite.chain(piece.graph.outputs[output], piece.graph),
+        case .carried(let i) = piece.sources[chain.parameter]
+      {
+        donor = .carried(i)
+      }
+      if !used.insert(donor).inserted { continue }
+      switch donor {
+      case .leaf(let leaf): piece.donors[output] = leaf
+      case .carried(let i): piece.carriedDonors[output] = i
+      case .output: break
+      }
+    }
   }
 
   static func refused(_ location: Diagnostic.Location?) -> Diagnostic {

@@ -23,9 +23,23 @@ enum ExtentSignature: Sendable, Hashable {
 
 /// The leaves of all arguments, the state's first.
 struct CallSignature: Sendable, Hashable {
-  var leaves: [LeafSignature] = []
+  private(set) var leaves: [LeafSignature] = []
   /// Where symbol i is read.
-  var symbols: [SymbolSource] = []
+  private(set) var symbols: [SymbolSource] = []
+  /// The tensor leaves once more, as a call compares them.
+  private var patterns: [TensorPattern] = []
+  private var extents: [Int] = []
+  /// Leaves that are no tensors.
+  private var others: [Int] = []
+
+  /// A tensor leaf as plain numbers: comparing them counts no reference.
+  private struct TensorPattern: Sendable, Hashable {
+    var leaf: Int
+    var dtype: DType
+    /// Into `extents`; symbols are negative there.
+    var first: Int
+    var rank: Int
+  }
 
   enum SymbolSource: Sendable, Hashable {
     case extent(leaf: Int, axis: Int)
@@ -41,8 +55,8 @@ struct CallSignature: Sendable, Hashable {
   }
 
   /// The exact signature of `leaves`; extents in `dynamic` become symbols, unless they are 0 or 1.
-  init(_ leaves: ContiguousArray<Leaf>, dynamic: Set<DynamicExtent>) throws(Diagnostic) {
-    for (i, leaf) in leaves.enumerated() {
+  init(_ given: CallLeaves, dynamic: Set<DynamicExtent>) throws(Diagnostic) {
+    for (i, leaf) in given.all.enumerated() {
       switch leaf {
       case .tensor(let tensor):
         let view = try tensor.view
@@ -55,13 +69,23 @@ struct CallSignature: Sendable, Hashable {
             extents.append(.fixed(extent))
           }
         }
-        self.leaves.append(.tensor(view.dtype, extents))
+        leaves.append(.tensor(view.dtype, extents))
+        patterns.append(
+          TensorPattern(leaf: i, dtype: view.dtype, first: self.extents.count, rank: extents.count))
+        for extent in extents {
+          if case .fixed(let number) = extent { self.extents.append(number) } else { self.extents.append(-1) }
+        }
       case .dim(let dim):
         _ = try dim.value
-        self.leaves.append(.dim(symbol: symbols.count))
+        leaves.append(.dim(symbol: symbols.count))
         symbols.append(.dim(leaf: i))
-      case .value(let value): self.leaves.append(.value(value))
-      case .count(let count): self.leaves.append(.count(count))
+        others.append(i)
+      case .value(let value):
+        leaves.append(.value(value))
+        others.append(i)
+      case .count(let count):
+        leaves.append(.count(count))
+        others.append(i)
       }
     }
   }
@@ -80,8 +104,24 @@ struct CallSignature: Sendable, Hashable {
         }))
   }
 
+  /// Whether the leaves fit: what a call asks. A failed or traced tensor fits nothing.
+  func fits(_ given: CallLeaves) -> Bool {
+    guard given.all.count == leaves.count else { return false }
+    let areTensorsFine = extents.withUnsafeBufferPointer { extents in
+      for pattern in patterns {
+        let wanted = UnsafeBufferPointer(rebasing: extents[pattern.first..<pattern.first + pattern.rank])
+        guard let body = given.bodies[pattern.leaf],
+          body._withUnsafeGuaranteedRef({ $0.fits(pattern.dtype, wanted) })
+        else { return false }
+      }
+      return true
+    }
+    return areTensorsFine && others.allSatisfy { leaves[$0].isSame(as: given.all[$0]) }
+  }
+
   /// nil: the leaves fit.
-  func mismatch(_ given: ContiguousArray<Leaf>) -> Mismatch? {
+  func mismatch(_ given: CallLeaves) -> Mismatch? {
+    let given = given.all
     guard given.count == leaves.count else { return .structure }
     for i in leaves.indices {
       switch (leaves[i], given[i]) {
@@ -108,7 +148,9 @@ struct CallSignature: Sendable, Hashable {
   }
 
   /// The values of the symbols.
-  func values(_ given: ContiguousArray<Leaf>) throws(Diagnostic) -> [Int] {
+  func values(_ given: CallLeaves) throws(Diagnostic) -> [Int] {
+    if symbols.isEmpty { return [] }
+    let given = given.all
     var values: [Int] = []
     values.reserveCapacity(symbols.count)
     for source in symbols {
@@ -122,6 +164,51 @@ struct CallSignature: Sendable, Hashable {
       }
     }
     return values
+  }
+}
+
+extension LeafSignature {
+  fileprivate func isSame(as leaf: Leaf) -> Bool {
+    switch (self, leaf) {
+    case (.dim, .dim): true
+    case (.value(let a), .value(let b)): a == b
+    case (.count(let a), .count(let b)): a == b
+    case (.tensor, _), (.dim, _), (.value, _), (.count, _): false
+    }
+  }
+}
+
+/// The leaves of one call.
+struct CallLeaves: Sendable {
+  private(set) var all: ContiguousArray<Leaf>
+  /// The tensors among them, which `all` keeps alive: reading through these counts no reference.
+  private(set) var bodies: ContiguousArray<Unmanaged<TensorBody>?>
+
+  /// Takes what `visitor` has collected: held once, since a tensor of the state is written in place only by its single
+  /// holder.
+  init(taking visitor: inout Visitor) {
+    (all, bodies) = (visitor.leaves, visitor.bodies)
+    visitor = Visitor(.collect)
+  }
+
+  init(_ leaves: ContiguousArray<Leaf>) {
+    all = leaves
+    bodies = ContiguousArray(
+      leaves.map { if case .tensor(let tensor) = $0 { Unmanaged.passUnretained(tensor.body) } else { nil } })
+  }
+
+  mutating func removeAll() { (all, bodies) = ([], []) }
+
+  subscript(_ i: Int) -> Leaf {
+    get { all[i] }
+    set {
+      all[i] = newValue
+      if case .tensor(let tensor) = newValue {
+        bodies[i] = Unmanaged.passUnretained(tensor.body)
+      } else {
+        bodies[i] = nil
+      }
+    }
   }
 }
 

@@ -97,6 +97,8 @@ public struct Visitor {
 
   let task: Task
   package internal(set) var leaves: ContiguousArray<Leaf> = []
+  /// While collecting: the tensors among `leaves`, which keep them alive.
+  private(set) var bodies: ContiguousArray<Unmanaged<TensorBody>?> = []
   var next = 0
   var chosen: [Bool] = []
   var path: [String] = []
@@ -139,7 +141,7 @@ public struct Visitor {
 
   mutating func tensor(_ value: inout Tensor) {
     switch task {
-    case .collect: leaves.append(.tensor(value))
+    case .collect: withUnsafePointer(to: &value) { collect($0) }
     case .name: names.append(path.joined(separator: "."))
     case .replace: if case .tensor(let other)? = following() { value = other }
     case .exchange:
@@ -155,7 +157,7 @@ public struct Visitor {
 
   mutating func dim(_ value: inout Dim) {
     switch task {
-    case .collect: leaves.append(.dim(value))
+    case .collect: collect(.dim(value))
     case .name: names.append(path.joined(separator: "."))
     case .replace: if case .dim(let other)? = following() { value = other }
     case .exchange: next += 1
@@ -165,7 +167,7 @@ public struct Visitor {
 
   mutating func plain(_ value: PlainValue) -> PlainValue? {
     switch task {
-    case .collect: leaves.append(.value(value))
+    case .collect: collect(.value(value))
     case .name: names.append(path.joined(separator: "."))
     case .replace: if case .value(let other)? = following() { return other }
     case .exchange: next += 1
@@ -177,7 +179,7 @@ public struct Visitor {
   /// The number of members that follow. False where it does not fit what is put in place.
   mutating func count(_ value: Int) -> Bool {
     switch task {
-    case .collect: leaves.append(.count(value))
+    case .collect: collect(.count(value))
     case .name: names.append(path.joined(separator: "."))
     case .replace:
       guard case .count(let other)? = following(), other == value else {
@@ -191,6 +193,31 @@ public struct Visitor {
     return true
   }
 
+  @inline(__always) fileprivate mutating func collect(_ tensor: UnsafePointer<Tensor>) {
+    // A tensor is one reference: as bits it is read without counting.
+    bodies.append(UnsafeRawPointer(tensor).load(as: Unmanaged<TensorBody>.self))
+    leaves.append(.tensor(tensor.pointee))
+  }
+
+  fileprivate mutating func collect(_ leaf: Leaf) {
+    leaves.append(leaf)
+    bodies.append(nil)
+  }
+
+  /// Room for as many leaves as the last call had.
+  mutating func reserve(_ count: Int) {
+    leaves.reserveCapacity(count)
+    bodies.reserveCapacity(count)
+  }
+
+  /// Tensors beside each other, without the detour over their witness table.
+  fileprivate mutating func collect(_ tensors: [Tensor]) {
+    tensors.withUnsafeBufferPointer { tensors in
+      guard let first = tensors.baseAddress else { return }
+      for i in tensors.indices { collect(first + i) }
+    }
+  }
+
   private mutating func committed() -> Leaf? {
     next += 1
     return chosen[next - 1] ? leaves[next - 1] : nil
@@ -199,7 +226,10 @@ public struct Visitor {
   private mutating func following() -> Leaf? {
     guard next < leaves.count else { return nil }
     next += 1
-    return leaves[next - 1]
+    // Handed over: who gets a tensor may be its only holder.
+    let leaf = leaves[next - 1]
+    leaves[next - 1] = .count(0)
+    return leaf
   }
 }
 
@@ -208,7 +238,7 @@ public struct Visitor {
 extension Tensor: Tree {
   public mutating func visit(_ v: inout Visitor) { v.tensor(&self) }
   public func read(_ v: inout Visitor) {
-    if case .collect = v.task { v.leaves.append(.tensor(self)) } else { v.skip() }
+    if case .collect = v.task { withUnsafePointer(to: self) { v.collect($0) } } else { v.skip() }
   }
 }
 
@@ -272,6 +302,7 @@ extension Array: Tree where Element: Tree {
   }
   public func read(_ v: inout Visitor) {
     guard v.count(count) else { return }
+    if case .collect = v.task, Element.self == Tensor.self { return v.collect(unsafeBitCast(self, to: [Tensor].self)) }
     for i in indices {
       if case .name = v.task { v.path.append("\(i)") }
       self[i].read(&v)

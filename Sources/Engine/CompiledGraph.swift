@@ -23,12 +23,23 @@ package final class CompiledGraph: Sendable {
     let offset: DimProgram
   }
   /// What the sizes decide.
-  struct Binding: Sendable {
-    var arguments: [Int64]
-    var offsets: [Int]
-    var work: [Int]
-    var temporaries: [Int]
-    var arenaBytes: Int
+  final class Binding: Sendable {
+    let arguments: [Int64]
+    let offsets: [Int]
+    let work: [Int]
+    let temporaries: [Int]
+    let arenaBytes: Int
+    let outputs: [[Int]]
+    init(
+      _ arguments: [Int64], offsets: [Int], work: [Int], temporaries: [Int], arenaBytes: Int, outputs: [[Int]]
+    ) {
+      self.arguments = arguments
+      self.offsets = offsets
+      self.work = work
+      self.temporaries = temporaries
+      self.arenaBytes = arenaBytes
+      self.outputs = outputs
+    }
   }
 
   package let graph: Graph
@@ -38,11 +49,18 @@ package final class CompiledGraph: Sendable {
   private let slots: [Slot]
   private let outputDims: [[DimProgram]]
   private let driver: any Driver
+  /// Donated outputs of which something is written before the last kernel that may fault is done.
+  package let outputsBeforeFaults: Set<Int>
+  /// A kernel may find a wrong index or divisor.
+  package let mayFault: Bool
   private let bound = Mutex<Binding?>(nil)
 
   init(
-    _ graph: Graph, _ schedule: Schedule, _ executables: [any Executable], _ driver: any Driver
+    _ graph: Graph, _ schedule: Schedule, _ executables: [any Executable], _ driver: any Driver,
+    donations: [Int: Int]
   ) throws(Diagnostic) {
+    mayFault = schedule.mayFault
+    outputsBeforeFaults = schedule.outputsBeforeFaults(donations)
     self.graph = graph
     self.schedule = schedule
     self.driver = driver
@@ -110,41 +128,62 @@ package final class CompiledGraph: Sendable {
   /// Bytes of the arena that a call with these arguments takes.
   package func arenaBytes(_ arguments: [Int64]) throws(Diagnostic) -> Int { try binding(arguments).arenaBytes }
 
+  /// The extents of each output for these arguments.
+  package func outputExtents(_ arguments: [Int64]) throws(Diagnostic) -> [[Int]] { try binding(arguments).outputs }
+
   private func binding(_ arguments: [Int64]) throws(Diagnostic) -> Binding {
     if let known = bound.withLock({ $0 }), known.arguments == arguments { return known }
-    var made = Binding(arguments: arguments, offsets: [], work: [], temporaries: [], arenaBytes: 0)
-    made.offsets.reserveCapacity(slots.count)
+    var places: [Int] = []
+    places.reserveCapacity(slots.count)
     for slot in slots {
       guard let offset = slot.offset.constant ?? slot.offset.value(arguments) else {
         throw Diagnostic(.memory, "\(graph.name): the place of a buffer overflows")
       }
-      made.offsets.append(offset)
+      places.append(offset)
     }
-    made.work = steps.map { $0.work.constant ?? $0.work.value(arguments) ?? .max }
     guard let (offsets, total) = plan.offsets(arguments.map { Int($0) }) else {
       throw Diagnostic(.memory, "\(graph.name): the temporaries' sizes overflow at the sizes \(arguments)")
     }
-    (made.temporaries, made.arenaBytes) = (offsets, total)
+    var outputs: [[Int]] = []
+    for i in outputDims.indices { outputs.append(try extents(i, arguments)) }
+    let made = Binding(
+      arguments, offsets: places, work: steps.map { $0.work.constant ?? $0.work.value(arguments) ?? .max },
+      temporaries: offsets, arenaBytes: total, outputs: outputs)
     bound.withLock { $0 = made }
     return made
   }
+
+  /// Launches may take bare addresses: they are done when `run` returns, and nobody wants to know their storages.
+  package var runsOnAddresses: Bool { driver.isSynchronous && !LaunchLog.isOn }
+  package var temporaryCount: Int { plan.blocks.count }
 
   /// Runs the kernels. `outputs[i]` has the extents of output i, in row-major order.
   package func run(
     _ parameters: [TensorView], _ arguments: [Int64], into outputs: [TensorView]
   ) throws(Diagnostic) {
-    let binding = try binding(arguments)
-    let arena = binding.arenaBytes > 0 ? try driver.allocate(byteCount: binding.arenaBytes) : nil
-    if !driver.isSynchronous || LaunchLog.isOn {
-      return try runObserved(binding, parameters, arguments, outputs, arena)
+    if runsOnAddresses {
+      var bases = ContiguousArray(parameters.map { Optional($0.base) })
+      try run(parametersAt: &bases, arguments, into: outputs)
+      return withExtendedLifetime(parameters) {}
     }
-    var bases: [UnsafeMutableRawPointer?] = []
-    bases.reserveCapacity(parameters.count + outputs.count + binding.temporaries.count)
-    for view in parameters { bases.append(view.base) }
+    let binding = try binding(arguments)
+    try runObserved(binding, parameters, arguments, outputs, try arena(binding))
+  }
+
+  private func arena(_ binding: Binding) throws(Diagnostic) -> Storage? {
+    binding.arenaBytes > 0 ? try driver.allocate(byteCount: binding.arenaBytes) : nil
+  }
+
+  /// As `run` where `runsOnAddresses`; the caller keeps the parameters alive. What is appended to `bases` is of no use later.
+  package func run(
+    parametersAt bases: inout ContiguousArray<UnsafeMutableRawPointer?>, _ arguments: [Int64],
+    into outputs: [TensorView]
+  ) throws(Diagnostic) {
+    let binding = try binding(arguments)
+    let arena = try arena(binding)
     for view in outputs { bases.append(view.base) }
     if let arena { for offset in binding.temporaries { bases.append(arena.address + offset) } }
-    // The storages live in `parameters`, `outputs` and `arena` until the last kernel is done.
-    var addresses: [UnsafeMutableRawPointer?] = []
+    var addresses: ContiguousArray<UnsafeMutableRawPointer?> = []
     addresses.reserveCapacity(slots.count)
     for (slot, offset) in zip(slots, binding.offsets) { addresses.append(bases[slot.base].map { $0 + offset }) }
     var failure: (fault: Fault, step: Int)?
@@ -169,7 +208,7 @@ package final class CompiledGraph: Sendable {
         }
       }
     }
-    withExtendedLifetime((parameters, outputs, arena)) {}
+    withExtendedLifetime((outputs, arena)) {}
     if let thrown { throw thrown }
     if let failure { throw failure.fault.diagnostic(kernel: steps[failure.step].executable.image.name) }
   }
@@ -227,6 +266,6 @@ extension Engine {
       known[step.kernel] = executable
       executables.append(executable)
     }
-    return try CompiledGraph(graph, schedule, executables, backend.driver)
+    return try CompiledGraph(graph, schedule, executables, backend.driver, donations: donations)
   }
 }

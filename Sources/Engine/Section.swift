@@ -13,6 +13,8 @@ extension Trace {
     package var sources: [Source]
     /// Output -> the leaf whose memory it is written into.
     package var donors: [Int: Int]
+    /// Output -> the carried value, which nobody reads later, whose memory it is written into.
+    package var carriedDonors: [Int: Int] = [:]
     package var before: [Section] = []
     /// Outputs behind these are only printed.
     package var resultCount: Int
@@ -50,7 +52,7 @@ extension Trace {
     case leaf(Int)
     case carried(Int)
 
-    init?(_ source: Source) {
+    package init?(_ source: Source) {
       switch source {
       case .leaf(let i): self = .leaf(i)
       case .carried(let i): self = .carried(i)

@@ -33,6 +33,34 @@ package struct Schedule: Sendable {
   }
 }
 
+extension Schedule {
+  /// A kernel may find a wrong index or divisor.
+  package var mayFault: Bool { steps.contains { step in step.nests.contains { $0.mayFault(graph) } } }
+
+  /// Outputs in the memory of a parameter (`donations`: output -> parameter) that may be half written when a kernel finds
+  /// a wrong index or divisor: the launch then ends.
+  package func outputsBeforeFaults(_ donations: [Int: Int]) -> Set<Int> {
+    let last = steps.lastIndex { step in step.nests.contains { $0.mayFault(graph) } }
+    guard let last else { return [] }
+    let written = Set(steps[...last].flatMap { $0.nests.flatMap { $0.roots.map(\.target.source) } })
+    return Set(
+      donations.filter { written.contains(.parameter($0.value)) || written.contains(.output($0.key)) }.keys)
+  }
+}
+
+extension LoopNest {
+  fileprivate func mayFault(_ graph: Graph) -> Bool {
+    body(graph).contains { value in
+      if inputs[value] != nil { return false }
+      switch graph[value].primitive.definition.lowering {
+      case .gather, .scatter: return true
+      case .leaf, .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .assign, .call:
+        return graph[value].mayFault
+      }
+    }
+  }
+}
+
 /// What a schedule is made for.
 package struct SchedulingContext: Sendable {
   package var target: TargetDescription

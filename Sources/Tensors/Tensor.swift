@@ -85,23 +85,44 @@ public struct Tensor: Sendable {
 
 /// The heap part of a tensor. @unchecked Sendable: `view` is written only by a holder that is its only reference.
 package final class TensorBody: @unchecked Sendable {
-  package fileprivate(set) var view: TensorView
+  // Who writes is the only holder, so there is no overlap to look for at run time.
+  @exclusivity(unchecked) package fileprivate(set) var view: TensorView
   package let failure: Diagnostic?
+  /// Asking `failure` itself would copy it.
+  private let isFailed: Bool
   /// A failed tensor's memory: none.
   private static let nothing = Storage(borrowing: UnsafeRawBufferPointer(start: nil, count: 0), owner: Nobody())
 
   init(_ view: TensorView) {
     self.view = view
     failure = nil
+    isFailed = false
   }
 
   init(failure: Diagnostic) {
     self.failure = failure
+    isFailed = true
     view = TensorView(Self.nothing, .f32, extents: [])
   }
 
   /// True if nobody else reads the storage, so that it may be written in place.
   func holdsStorageAlone() -> Bool { isKnownUniquelyReferenced(&view.storage) }
+
+  /// Whether this is a good tensor in memory, of that dtype and these extents; a negative extent stands for any from 2 on.
+  package func fits(_ dtype: DType, _ extents: UnsafeBufferPointer<Int>) -> Bool {
+    guard view.dtype == dtype, view.extents.count == extents.count, view.traced == nil, !isFailed else {
+      return false
+    }
+    return view.extents.withUnsafeBufferPointer { given in
+      for axis in 0..<given.count where given[axis] != extents[axis] && (extents[axis] >= 0 || given[axis] < 2) {
+        return false
+      }
+      return true
+    }
+  }
+
+  /// Where the elements are, if they are in row-major order without gaps.
+  package var contiguousAddress: UnsafeMutableRawPointer? { view.isContiguous ? view.base : nil }
 }
 
 extension Tensor {
