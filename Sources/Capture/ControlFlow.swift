@@ -99,7 +99,12 @@ private func scan<S: Tree>(
   guard elements.failure == nil, elements.rank > 0 else {
     throw elements.failure ?? place.error(.shape, "a 0-d tensor has no first axis", "give a tensor of rank 1 or more")
   }
-  if let trace = try capture(around: initial.tensors + [elements]), Dim.asks(.less, 0, elements.shape[0]),
+  guard Dim.asks(.less, 0, elements.shape[0]) else {
+    throw place.error(
+      .argument, "there are no elements in \(elements.shape), so the shape of the results is not known",
+      "treat the empty case before")
+  }
+  if let trace = try capture(around: initial.tensors + [elements]),
     let result = try CapturedLoop(place, trace, initial).along(elements, step)
   {
     return result
