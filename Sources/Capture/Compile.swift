@@ -21,7 +21,9 @@ public enum DynamicShapes: Sendable, Hashable {
 ///
 /// The first call runs `f` on traced tensors, makes a plan, runs the plan, and captures again to see that `f` does the same
 /// thing twice. Later calls that fit a plan run its kernels only. Plain Swift values among the arguments belong to what a
-/// plan is made for. PyTorch: `torch.compile`.
+/// plan is made for. Loops and choices by tensors are ``whileLoop(_:while:_:file:line:)``,
+/// ``scan(_:over:file:line:_:)``, ``map(over:file:line:_:)`` and ``cond(_:_:else:file:line:)``;
+/// ``Tensors/Tensor/print(_:file:line:)`` prints on each run. PyTorch: `torch.compile`.
 ///
 /// - Parameters:
 ///   - mode: `.whole` makes every value that leaves `f` (``Tensor/item(as:file:line:)``) an error.

@@ -19,7 +19,12 @@ extension Report {
     report.recompiles += explanation.captures.dropFirst().map {
       Recompile($0.reasons.joined(separator: "; "), place: "\(explanation.place)", seconds: $0.seconds)
     }
+    report.notes += explanation.loops.map { "\($0)".trimmingIndent } + explanation.prints.map { "\($0)".trimmingIndent }
     report.notes += explanation.notes
     return report
   }
+}
+
+extension String {
+  fileprivate var trimmingIndent: String { String(drop { $0 == " " }) }
 }
