@@ -99,7 +99,9 @@ let package = Package(
     tests("TokenizersTests", ["Tokenizers", "Formats"]),
     tests("TensorTypesTests", ["TensorTypes", "Basics"]),
     tests("GraphIRTests", ["GraphIR", "RandomGraphs", "Scalars", "TensorTypes", "Basics"]),
-    tests("EngineTests", ["Tensors", "Engine", "Execution", "GraphIR", "Scalars", "TensorTypes"]),
+    tests(
+      "EngineTests",
+      ["Tensors", "Engine", "Backends", "Execution", "GraphIR", "Scalars", "TensorTypes", "Basics"]),
     tests(
       "FusionTests",
       ["Fusion", "GraphIR", "RandomGraphs", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),

@@ -1,4 +1,4 @@
-// `azulejo cache`: the compiled kernels on disk: how many, and away with them.
+// `azulejo cache`: the compiled kernels and plans on disk: how many, and away with them.
 import ArgumentParser
 import Basics
 import Execution
@@ -11,7 +11,7 @@ import Execution
 
 struct CacheCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "cache", abstract: "Show or empty the cache of compiled kernels.",
+    commandName: "cache", abstract: "Show or empty the cache of compiled kernels and plans.",
     discussion: """
       Examples:
         azulejo cache
@@ -28,28 +28,37 @@ struct CacheCommand: ParsableCommand {
       let directory = try checkedDirectory()
       let statistics = ObjectCache.shared.statistics
       let line =
-        directory.map { "\($0): \(statistics.entries) kernels, \(Console.size(statistics.bytes))" }
+        directory.map { "\($0): \(CacheCommand.text(statistics))" }
         ?? "the cache is switched off"
       if output.json { Console.note(line) } else { Console.print(line) }
       output.finish([
         ("directory", directory.map { .string($0) } ?? .null), ("entries", .integer(statistics.entries)),
+        ("kernels", .integer(statistics.kernels)),
+        ("plans", .integer(statistics.plans)), ("captures", .integer(statistics.captures)),
         ("bytes", .integer(statistics.bytes)),
       ])
     }
   }
 
   struct Clear: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Remove every compiled kernel.")
+    static let configuration = CommandConfiguration(abstract: "Remove every compiled kernel and plan.")
     @OptionGroup var output: OutputOptions
 
     func run() throws {
       let directory = try checkedDirectory()
       let before = ObjectCache.shared.statistics
       try ObjectCache.shared.clear()
-      let line = directory.map { "\($0): removed \(before.entries) kernels, \(Console.size(before.bytes))" }
+      let line = directory.map { "\($0): removed \(CacheCommand.text(before))" }
       if output.json { Console.note(line ?? "") } else { Console.print(line ?? "the cache is switched off") }
-      output.finish([("removed_entries", .integer(before.entries)), ("removed_bytes", .integer(before.bytes))])
+      output.finish([
+        ("removed_entries", .integer(before.entries)), ("removed_bytes", .integer(before.bytes)),
+      ])
     }
+  }
+
+  static func text(_ statistics: ObjectCache.Statistics) -> String {
+    "\(statistics.kernels) kernels, \(statistics.plans) plans of \(statistics.captures) captures, "
+      + Console.size(statistics.bytes)
   }
 
   /// The cache's directory; nil if it is off.

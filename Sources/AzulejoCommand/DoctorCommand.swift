@@ -123,7 +123,7 @@ struct DoctorCommand: ParsableCommand {
     let statistics = ObjectCache.shared.statistics
     return Finding(
       name: name, state: .good,
-      detail: "\(directory), writable, \(statistics.entries) kernels, \(Console.size(statistics.bytes))")
+      detail: "\(directory), writable, \(CacheCommand.text(statistics))")
   }
 
   private static var models: [Finding] {

@@ -3,6 +3,7 @@
 #include <sched.h>
 #endif
 #include "CHost.h"
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,4 +39,11 @@ void azulejo_populate(void *start, size_t bytes, size_t page) {
     volatile unsigned char *byte = (volatile unsigned char *)start + offset;
     *byte = *byte;
   }
+}
+
+const void *azulejo_image(const void *address, const char **path) {
+  Dl_info image;
+  if (dladdr(address, &image) == 0) return NULL;
+  *path = image.dli_fname;
+  return image.dli_fbase;
 }

@@ -196,12 +196,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     let frame = CallFrame(taking: &copy, stateCount: stateCount, history)
     var run = try trace(signature, values, frame, state, input)
     var remarks: [Trace.Remark] = []
-    // The second capture: with other sizes where there are symbols, to see that the graph does not depend on them.
-    let other = otherSizes(values, signature, run)
-    let again = try dryTrace(signature, other ?? values, frame, state, input, run)
-    if !run.isSame(as: again) {
-      let same = other == nil ? again : try dryTrace(signature, values, frame, state, input, run)
-      guard run.isSame(as: same) else { throw Session.differs(options.place, CaptureDifference(run.piece, same.piece)) }
+    if try verdict(signature, values, frame, state, input, run) == .needsSizes {
       remarks = [.init("an operation needs the sizes as numbers: every size has its own plan")]
       signature = try CallSignature(leaves, dynamic: [])
       values = try signature.values(leaves)
@@ -211,8 +206,28 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     let plan = Plan(signature, names: naming.names, run.guards, try run.path(from: 0), remarks + run.remarks)
     plan.noteWritten(run.writtenLeaves)
     plans.withLock { $0.insert(plan, at: 0) }
-    history.notePlan(options, reasons, run.breaks.map(\.site), ContinuousClock.now - started)
+    history.notePlan(
+      options, reasons, run.breaks.map(\.site), ContinuousClock.now - started, wasStored: run.wasStored)
     return (plan, run.breaks)
+  }
+
+  /// The second capture: with other sizes where there are symbols, to see that the graph does not depend on them. Left
+  /// out where another process of this build had the same capture and did it.
+  private func verdict(
+    _ signature: CallSignature, _ values: [Int], _ frame: CallFrame, _ state: State, _ input: Input, _ run: TracedRun
+  ) throws -> CaptureVerdict {
+    let key = run.verdictKey(options, signature)
+    if let key, let known = CaptureVerdict(stored: key) { return known }
+    let other = otherSizes(values, signature, run)
+    let again = try dryTrace(signature, other ?? values, frame, state, input, run)
+    var verdict = CaptureVerdict.same
+    if !run.isSame(as: again) {
+      let same = other == nil ? again : try dryTrace(signature, values, frame, state, input, run)
+      guard run.isSame(as: same) else { throw Session.differs(options.place, CaptureDifference(run.piece, same.piece)) }
+      verdict = .needsSizes
+    }
+    if let key { verdict.store(key) }
+    return verdict
   }
 
   /// Which extents differ from a plan that fits otherwise, and why no plan fits.

@@ -77,7 +77,8 @@ struct PlanWalk {
       }
     }
     for print in segment.prints {
-      let operation = segment.graph[segment.graph.outputs[print.output]].primitive.definition.name
+      let graph = try? segment.compiled.accounted().graph
+      let operation = graph.map { $0[$0.outputs[print.output]].primitive.definition.name } ?? "an operation"
       let made = Explanation.Print(label: print.label, operation: operation)
       prints.append(made)
     }
@@ -87,7 +88,7 @@ struct PlanWalk {
 extension Segment {
   /// With the kernels of what runs before the last piece, loops counted as one trip.
   var kernelCount: Int {
-    before.reduce(compiled.schedule.steps.count) { count, section in
+    before.reduce(compiled.launchCount) { count, section in
       switch section {
       case .piece(let piece): count + piece.kernelCount
       case .loop(let loop): count + loop.step.segment.kernelCount

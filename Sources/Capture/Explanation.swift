@@ -54,6 +54,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
     /// Empty for the first.
     public var reasons: [String]
     public var seconds: Double
+    /// The plan was found on disk: nothing but the capture itself was done.
+    public var wasStored: Bool
   }
 
   /// Where the function was given to `compile`.
@@ -80,7 +82,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
     ]
     for (i, capture) in captures.enumerated() {
       let why = capture.reasons.isEmpty ? "first call" : capture.reasons.joined(separator: "; ")
-      lines.append("  capture \(i + 1), \(Self.milliseconds(capture.seconds)): \(why)")
+      let origin = capture.wasStored ? "plan found on disk" : "plan made"
+      lines.append("  capture \(i + 1), \(Self.milliseconds(capture.seconds)), \(origin): \(why)")
     }
     for guarded in guards { lines.append("  guard (plan \(guarded.plan)): \(guarded.condition)") }
     for stop in breaks {
@@ -150,7 +153,7 @@ extension Compiled {
       place: options.place, plans: plans.count, replays: plans.reduce(0) { $0 + $1.useCount },
       segments: knownSegments.map { Explanation.Segment($0) }, guards: guards, breaks: path.breaks,
       loops: path.loops, prints: path.prints,
-      captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds) },
+      captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds, wasStored: $0.wasStored) },
       journaledBytes: history.journaledBytes, notes: notes)
   }
 }
@@ -195,24 +198,29 @@ extension Explanation.Break {
 
 extension Explanation.Segment {
   init(_ segment: Segment) {
-    let schedule = segment.compiled.schedule
-    // The scheduled graph: passes have been over the captured one.
-    let graph = schedule.graph
-    name = segment.graph.name
-    kernels = schedule.steps.map { step in
-      let operations = step.nests.flatMap { nest in
-        nest.body(graph).compactMap { value -> String? in
-          guard nest.inputs[value] == nil else { return nil }
-          switch graph[value].primitive {
-          case .parameter, .scalar, .constant: return nil
-          case let primitive: return primitive.definition.name
+    name = segment.compiled.name
+    donations = segment.donations.count
+    do throws(Diagnostic) {
+      // The scheduled graph: passes have been over the captured one.
+      let schedule = try segment.compiled.accounted().schedule
+      let graph = schedule.graph
+      kernels = schedule.steps.map { step in
+        let operations = step.nests.flatMap { nest in
+          nest.body(graph).compactMap { value -> String? in
+            guard nest.inputs[value] == nil else { return nil }
+            switch graph[value].primitive {
+            case .parameter, .scalar, .constant: return nil
+            case let primitive: return primitive.definition.name
+            }
           }
         }
+        return .init(name: step.kernel.name, operations: operations)
       }
-      return .init(name: step.kernel.name, operations: operations)
+      refusals = schedule.refusals.map { "\($0)" }
+      temporaries = schedule.temporaries.count
+    } catch {
+      // A plan from the disk whose graph the passes refuse: it runs, and nothing can be said about it.
+      (kernels, refusals, temporaries) = ([], ["unknown: \(error.message)"], 0)
     }
-    refusals = schedule.refusals.map { "\($0)" }
-    temporaries = schedule.temporaries.count
-    donations = segment.donations.count
   }
 }

@@ -9,6 +9,8 @@ final class CompileHistory: Sendable {
     var reasons: [String]
     var breaks: [BreakSite]
     var seconds: Double
+    /// All its plans were found on disk.
+    var wasStored: Bool
   }
   private let entries = Mutex<[Capture]>([])
   private let paths = Mutex<Int>(0)
@@ -17,9 +19,11 @@ final class CompileHistory: Sendable {
   /// Runs of the function for values that no path had.
   var explorations: Int { paths.withLock { $0 } }
 
-  func notePlan(_ options: CompileOptions, _ reasons: [String], _ breaks: [BreakSite], _ time: Duration) {
+  func notePlan(
+    _ options: CompileOptions, _ reasons: [String], _ breaks: [BreakSite], _ time: Duration, wasStored: Bool
+  ) {
     let seconds = time / .seconds(1)
-    entries.withLock { $0.append(Capture(reasons: reasons, breaks: breaks, seconds: seconds)) }
+    entries.withLock { $0.append(Capture(reasons: reasons, breaks: breaks, seconds: seconds, wasStored: wasStored)) }
   }
 
   /// State that had another holder and was copied, by leaf: how often.

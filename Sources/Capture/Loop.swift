@@ -33,7 +33,7 @@ struct Routine: Sendable {
   ) throws(Diagnostic) -> ContiguousArray<Leaf> {
     var views: ContiguousArray<Leaf> = []
     for source in captured {
-      let view = try source.view(leaves, carried, segment.graph.name)
+      let view = try source.view(leaves, carried, segment.compiled.name)
       views.append(.tensor(view.isContiguous ? Tensor(view) : try Tensor(view).contiguousCopy()))
     }
     return views

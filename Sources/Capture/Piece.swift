@@ -6,16 +6,24 @@ import Engine
 import GraphIR
 import TensorTypes
 
+/// Where equal keys mean the same.
+enum KeyReach {
+  /// In this process: large constants are known by their place in memory.
+  case process
+  /// In every process of this build: constants are known by their types, and what they hold does not count.
+  case everywhere
+}
+
 extension Trace.Piece {
   /// Equal for pieces that compute the same on the same sources.
-  var key: StableHash {
+  func key(_ reach: KeyReach) -> StableHash {
     var key = graph.structuralHash
-    for source in sources { source.identify(&key) }
+    for source in sources { source.identify(&key, reach) }
     for (output, leaf) in donors.sorted(by: { $0.key < $1.key }) { key.combine("d\(output) \(leaf)") }
     for (output, value) in carriedDonors.sorted(by: { $0.key < $1.key }) { key.combine("c\(output) \(value)") }
     if !prints.isEmpty { key.combine(resultCount) }
     for print in prints { key.combine("p\(print.output) \(print.label)") }
-    for section in before { section.identify(&key) }
+    for section in before { section.identify(&key, reach) }
     return key
   }
 
@@ -29,11 +37,16 @@ extension Trace.Piece {
 }
 
 extension Trace.Source {
-  func identify(_ key: inout StableHash) {
+  func identify(_ key: inout StableHash, _ reach: KeyReach) {
     switch self {
-    case .leaf(let i): key.combine("l\(i)")
-    case .constant(let view): view.identify(&key)
-    case .carried(let i): key.combine("v\(i)")
+    case .leaf(let i): key.combine([0, i])
+    case .constant(let view):
+      switch reach {
+      case .process: view.identify(&key)
+      // Its type is in the graph.
+      case .everywhere: key.combine([1])
+      }
+    case .carried(let i): key.combine([2, i])
     }
   }
 
@@ -48,9 +61,9 @@ extension Trace.Source {
 }
 
 extension Trace.Section {
-  func identify(_ key: inout StableHash) {
+  func identify(_ key: inout StableHash, _ reach: KeyReach) {
     switch self {
-    case .piece(let piece): key.combine(piece.key)
+    case .piece(let piece): key.combine(piece.key(reach))
     case .loop(let loop):
       switch loop.kind {
       case .whileTrue: key.combine("while")
@@ -58,17 +71,17 @@ extension Trace.Section {
       }
       for start in loop.initial {
         switch start {
-        case .source(let source): source.identify(&key)
+        case .source(let source): source.identify(&key, reach)
         case .fresh(let type): key.combine("\(type)")
         }
       }
       key.combine(
         "\(loop.symbolCount) \(loop.dims.map { "\($0.first) \($0.next)" }) \(loop.overwrites.sorted()) \(loop.results)")
-      for routine in loop.routines { routine.identify(&key) }
+      for routine in loop.routines { routine.identify(&key, reach) }
     case .branch(let branch):
       key.combine("branch \(branch.symbolCount)")
-      branch.predicate.identify(&key)
-      for routine in branch.routines { routine.identify(&key) }
+      branch.predicate.identify(&key, reach)
+      for routine in branch.routines { routine.identify(&key, reach) }
     }
   }
 
@@ -98,10 +111,10 @@ extension Trace.Section {
 }
 
 extension Trace.Routine {
-  func identify(_ key: inout StableHash) {
-    key.combine(piece.key)
+  func identify(_ key: inout StableHash, _ reach: KeyReach) {
+    key.combine(piece.key(reach))
     key.combine("\(results) \(taken.sorted()) \(guards)")
-    for source in captured { source.identify(&key) }
+    for source in captured { source.identify(&key, reach) }
   }
 
   func isSame(as other: Trace.Routine) -> Bool {
@@ -121,7 +134,7 @@ extension TensorView {
       return key.combine("c\(UInt(bitPattern: base))")
     }
     key.combine("\(dtype)\(extents)")
-    for byte in UnsafeRawBufferPointer(start: base, count: count) { key.combine(byte: byte) }
+    key.combine(UnsafeRawBufferPointer(start: base, count: count))
   }
 
   /// The same memory, or equal bytes in it.

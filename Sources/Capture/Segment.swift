@@ -21,6 +21,10 @@ final class Segment: Sendable {
   let sources: [Trace.Source]
   /// Equal for segments that compute the same on the same sources.
   let key: StableHash
+  /// The same in every process, whatever the constants hold; nil where plans are not kept.
+  let lastingKey: StableHash?
+  /// Its plans were found on disk.
+  let wasStored: Bool
   /// Outputs that are written over an older value.
   let donations: [Donation]
   /// Leaves of the state whose new version gets new memory, so that a fault does not leave it half written.
@@ -48,28 +52,30 @@ final class Segment: Sendable {
     var mayBeHalfWritten: Bool
   }
 
-  init(
-    _ compiled: CompiledGraph, _ sources: [Trace.Source], key: StableHash, donations: [Donation],
-    movedLeaves: [Int], before: [Section], prints: [Trace.Print], resultCount: Int
-  ) {
-    self.resultCount = resultCount
-    self.donations = donations
-    self.movedLeaves = movedLeaves
-    places = sources.map { source in
+  init(_ piece: Trace.Piece, _ made: CompiledPiece, before: [Section]) {
+    compiled = made.graph
+    sources = made.sources
+    key = piece.key(.process)
+    let inner = before.flatMap(\.segments)
+    lastingKey = made.isKept && inner.allSatisfy { $0.lastingKey != nil } ? piece.key(.everywhere) : nil
+    wasStored = made.wasStored && inner.allSatisfy(\.wasStored)
+    donations = made.donors.sorted { $0.key < $1.key }.map { output, donor in
+      Donation(
+        output: output, donor: donor, ranges: piece.ranges(of: output),
+        mayBeHalfWritten: made.graph.outputsBeforeFaults.contains(output))
+    }
+    movedLeaves = piece.donors.filter { made.donors[$0.key] == nil }.values.sorted()
+    self.before = before
+    prints = piece.prints
+    resultCount = piece.resultCount
+    places = made.sources.map { source in
       switch source {
       case .leaf(let i): .leaf(i)
       case .constant(let view): .constant(UInt(bitPattern: view.base))
       case .carried(let i): .carried(i)
       }
     }
-    self.compiled = compiled
-    self.sources = sources
-    self.key = key
-    self.before = before
-    self.prints = prints
   }
-
-  var graph: Graph { compiled.graph }
 
   /// Leaves of the state that are written in place.
   var writtenLeaves: [Int] {
@@ -108,30 +114,30 @@ final class Segment: Sendable {
         }
       carried += made
     }
-    if graph.outputs.isEmpty { return [] }
+    if compiled.outputs.isEmpty { return [] }
     let engine = try Engine.current
     // Numbers that came later than this graph are not its arguments.
-    let count = graph.arguments.count
+    let count = compiled.argumentCount
     let arguments = arguments.count > count ? Array(arguments.prefix(count)) : arguments
     var results = results
     for donation in donations {
       if case .carried(let i) = donation.donor { results[donation.output] = carried[i] }
     }
     var outputs: [TensorView] = []
-    outputs.reserveCapacity(graph.outputs.count)
+    outputs.reserveCapacity(compiled.outputs.count)
     let extents = try compiled.outputExtents(arguments)
-    for (i, output) in graph.outputs.enumerated() {
+    for (i, output) in compiled.outputs.enumerated() {
       if let existing = results[i] {
         outputs.append(existing)
       } else {
-        outputs.append(try engine.memory(graph.type(output).dtype, extents[i]))
+        outputs.append(try engine.memory(output.dtype, extents[i]))
       }
     }
     if compiled.runsOnAddresses {
       try runOnAddresses(leaves, carried, arguments, into: outputs)
     } else {
       var parameters: [TensorView] = []
-      for source in sources { parameters.append(try source.view(leaves, carried, graph.name)) }
+      for source in sources { parameters.append(try source.view(leaves, carried, compiled.name)) }
       try compiled.run(parameters, arguments, into: outputs)
     }
     for print in prints { Tensor(outputs[print.output]).print(print.label) }
@@ -152,7 +158,7 @@ final class Segment: Sendable {
         if let address = leaves.bodies[i]?._withUnsafeGuaranteedRef({ $0.contiguousAddress }) {
           bases.append(address)
         } else {
-          let copy = try sources[number].view(leaves, carried, graph.name)
+          let copy = try sources[number].view(leaves, carried, compiled.name)
           copies.append(copy)
           bases.append(copy.base)
         }
@@ -163,6 +169,22 @@ final class Segment: Sendable {
     try compiled.run(parametersAt: &bases, arguments, into: outputs)
     withExtendedLifetime(copies) {}
   }
+}
+
+extension Segment.Section {
+  /// What is compiled in it.
+  var segments: [Segment] {
+    switch self {
+    case .piece(let piece): [piece]
+    case .loop(let loop): (loop.test.map { [$0.segment] } ?? []) + [loop.step.segment]
+    case .branch(let branch): branch.routines.map(\.segment)
+    }
+  }
+}
+
+extension Trace.Piece {
+  /// All that is written of output `i`; empty: everything.
+  fileprivate func ranges(of i: Int) -> [RangeWrite] { RangeWrite.chain(graph.outputs[i], graph)?.ranges ?? [] }
 }
 
 extension Trace.Source {
@@ -194,34 +216,10 @@ final class SegmentCache: Sendable {
   /// In the order they were made.
   var all: [Segment] { order.withLock { $0 } }
 
-  /// What depends on constants alone is computed here, once.
-  private static func folded(_ whole: Trace.Piece) throws(Diagnostic) -> (Graph, [Trace.Source]) {
-    // Arguments that nothing reads are not handed over.
-    let (graph, used) = whole.graph.withoutDeadNodes().withUsedParameters()
-    let piece = Trace.Piece(graph: graph, sources: used.map { whole.sources[$0] }, donors: whole.donors)
-    var constants: [Int: TensorView] = [:]
-    for (i, source) in piece.sources.enumerated() { if case .constant(let view) = source { constants[i] = view } }
-    guard !constants.isEmpty, let folding = piece.graph.foldable(constants: Set(constants.keys)) else {
-      return (piece.graph, piece.sources)
-    }
-    let engine = try Engine.current
-    let compiled = try engine.compile(folding.frozen)
-    // Symbols do not occur in what is constant.
-    let arguments = [Int64](repeating: 1, count: folding.frozen.arguments.count)
-    var results: [TensorView] = []
-    for (i, output) in folding.frozen.outputs.enumerated() {
-      let type = folding.frozen.type(output)
-      results.append(try engine.memory(type.dtype, compiled.extents(i, arguments)))
-    }
-    try compiled.run(folding.frozenParameters.compactMap { constants[$0] }, arguments, into: results)
-    return (folding.rest, folding.restParameters.map { piece.sources[$0] } + results.map { .constant($0) })
-  }
-
   var count: Int { known.withLock { $0.count } }
 
   func segment(_ piece: Trace.Piece) throws(Diagnostic) -> Segment {
-    let key = piece.key
-    let name = key.description
+    let name = piece.key(.process).description
     if let segment = known.withLock({ $0[name] }) { return segment }
     var before: [Segment.Section] = []
     for section in piece.before {
@@ -231,37 +229,12 @@ final class SegmentCache: Sendable {
       case .branch(let branch): before.append(.branch(try Branch(branch, self)))
       }
     }
-    let (graph, sources) = try Self.folded(piece)
-    let (compiled, donations) = try compiled(graph, sources, piece)
-    let kept = Set(donations.map(\.donor))
-    let moved = piece.donors.values.filter { !kept.contains(.leaf($0)) }
-    let segment = Segment(
-      compiled, sources, key: key, donations: donations, movedLeaves: moved.sorted(), before: before,
-      prints: piece.prints, resultCount: piece.resultCount)
+    let donated = Array(piece.donors.keys) + piece.carriedDonors.keys
+    let made = try Engine.current.compile(
+      piece, fuses: fuses, ranged: Set(donated.filter { !piece.ranges(of: $0).isEmpty }))
+    let segment = Segment(piece, made, before: before)
     known.withLock { $0[name] = segment }
     order.withLock { $0.append(segment) }
     return segment
-  }
-
-  private func compiled(
-    _ graph: Graph, _ sources: [Trace.Source], _ piece: Trace.Piece
-  ) throws(Diagnostic) -> (CompiledGraph, [Segment.Donation]) {
-    var donors = piece.donors.mapValues { Trace.Place.leaf($0) }
-    for (output, value) in piece.carriedDonors { donors[output] = .carried(value) }
-    while true {
-      var parameters: [Int: Int] = [:]
-      for (output, donor) in donors { parameters[output] = sources.firstIndex { Trace.Place($0) == donor } }
-      let compiled = try Engine.current.compile(graph, donations: parameters, fuses: fuses)
-      var donations: [Segment.Donation] = []
-      for (output, donor) in donors.sorted(by: { $0.key < $1.key }) {
-        let ranges = RangeWrite.chain(graph.outputs[output], graph)?.ranges ?? []
-        let isRisky = compiled.outputsBeforeFaults.contains(output)
-        donations.append(.init(output: output, donor: donor, ranges: ranges, mayBeHalfWritten: isRisky))
-      }
-      // What would be half written when an index turns out to be wrong, and is too much to keep, gets new memory.
-      let risky = donations.filter { $0.mayBeHalfWritten && $0.ranges.isEmpty }
-      if risky.isEmpty { return (compiled, donations) }
-      for donation in risky { donors[donation.output] = nil }
-    }
   }
 }

@@ -14,7 +14,7 @@ struct TracedRun: Sendable {
   let numbers: [Int64]
   let ending: Ending
   let piece: Trace.Piece
-  private let segment: Segment?
+  let segment: Segment?
 
   /// The last segment.
   var last: Segment {
@@ -106,6 +106,9 @@ struct TracedRun: Sendable {
 
   /// Leaves of the state that some segment writes in place.
   var writtenLeaves: [Int] { breaks.flatMap(\.segment.writtenLeaves) + ending.taken }
+
+  /// Every piece of it was found on disk.
+  var wasStored: Bool { breaks.allSatisfy(\.segment.wasStored) && segment?.wasStored == true }
 
   /// The nodes from break `first` to the end.
   func path(from first: Int) throws(Diagnostic) -> PlanNode {

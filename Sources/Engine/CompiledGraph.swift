@@ -41,76 +41,78 @@ package final class CompiledGraph: Sendable {
       self.outputs = outputs
     }
   }
+  /// What the kernels compute, for reports.
+  package struct Account: Sendable {
+    package var graph: Graph
+    package var schedule: Schedule
+  }
 
-  package let graph: Graph
-  package let schedule: Schedule
+  package let name: String
+  /// dtype and extents of each output.
+  package let outputs: [TensorType]
+  package let record: PlanRecord
+  package var argumentCount: Int { record.argumentCount }
+  package var launchCount: Int { record.steps.count }
   package let plan: MemoryPlan
   let steps: [Step]
   private let slots: [Slot]
   private let outputDims: [[DimProgram]]
   private let driver: any Driver
   /// Donated outputs of which something is written before the last kernel that may fault is done.
-  package let outputsBeforeFaults: Set<Int>
+  package var outputsBeforeFaults: Set<Int> { record.outputsBeforeFaults }
   /// A kernel may find a wrong index or divisor.
-  package let mayFault: Bool
+  package var mayFault: Bool { record.mayFault }
   private let bound = Mutex<Binding?>(nil)
+  private let known: Mutex<Account?>
+  private let account: @Sendable () throws(Diagnostic) -> Account
 
+  /// - Parameters:
+  ///   - executables: one for each of the record's kernels.
+  ///   - account: makes the account of a graph that was found on disk, when somebody asks.
   init(
-    _ graph: Graph, _ schedule: Schedule, _ executables: [any Executable], _ driver: any Driver,
-    donations: [Int: Int]
+    _ record: PlanRecord, _ executables: [any Executable], _ driver: any Driver, known: Account? = nil,
+    account: @escaping @Sendable () throws(Diagnostic) -> Account
   ) throws(Diagnostic) {
-    mayFault = schedule.mayFault
-    outputsBeforeFaults = schedule.outputsBeforeFaults(donations)
-    self.graph = graph
-    self.schedule = schedule
+    name = record.name
+    outputs = record.outputs
+    self.record = record
     self.driver = driver
-    plan = schedule.memoryPlan
-    let count = graph.arguments.count
-    let (parameters, outputs) = (graph.parameters.count, graph.outputs.count)
-    var steps: [Step] = []
+    self.known = Mutex(known)
+    self.account = account
+    plan = record.memoryPlan
+    let count = record.argumentCount
     var slots: [Slot] = []
-    for (step, executable) in zip(schedule.steps, executables) {
-      let parts = step.nests.map { Self.work($0, schedule.graph) }
-      let first = slots.count
-      for (source, offset) in zip(step.buffers, step.offsets) {
-        let base =
-          switch source {
-          case .parameter(let i): i
-          case .output(let i): parameters + i
-          case .temporary(let i): parameters + outputs + i
-          }
-        slots.append(Slot(base: base, offset: try DimProgram(offset, argumentCount: count)))
+    slots.reserveCapacity(record.slots.count)
+    for slot in record.slots {
+      slots.append(Slot(base: slot.base, offset: try DimProgram(slot.offset, argumentCount: count)))
+    }
+    self.slots = slots
+    var steps: [Step] = []
+    steps.reserveCapacity(record.steps.count)
+    for step in record.steps {
+      let executable = executables[step.kernel]
+      guard executable.image.bufferCount == step.buffers.count, executable.image.argumentCount == count else {
+        throw Diagnostic(.cache, "\(record.name): the kernel \(executable.image.name) takes other buffers")
       }
-      let work = try DimProgram(parts.reduce(0, +), argumentCount: count)
-      steps.append(Step(executable: executable, buffers: first..<slots.count, work: work))
+      steps.append(
+        Step(executable: executable, buffers: step.buffers, work: try DimProgram(step.work, argumentCount: count)))
     }
     self.steps = steps
-    self.slots = slots
     var outputDims: [[DimProgram]] = []
-    for output in graph.outputs {
+    for output in record.outputs {
       var dims: [DimProgram] = []
-      for dim in graph.type(output).shape.dims { dims.append(try DimProgram(dim, argumentCount: count)) }
+      for dim in output.shape.dims { dims.append(try DimProgram(dim, argumentCount: count)) }
       outputDims.append(dims)
     }
     self.outputDims = outputDims
   }
 
-  private static func work(_ nest: LoopNest, _ graph: Graph) -> Dim {
-    var bytes: Dim = 0
-    for value in nest.inputs.keys.sorted(by: { $0.id < $1.id }) {
-      let type = graph.type(value)
-      bytes += type.shape.elementCount * type.dtype.size
-    }
-    for root in nest.roots {
-      let type = graph.type(root.value)
-      bytes += type.shape.elementCount * type.dtype.size
-    }
-    guard case .contraction(let value) = nest.form, case .contraction(let axes) = graph[value].primitive else {
-      return bytes
-    }
-    let left = graph.type(graph[value].operands[0]).shape
-    let inner = axes.contracted.reduce(Dim(1)) { $0 * left[$1.left] }
-    return bytes.maximum(graph.type(value).shape.elementCount * inner / 4)
+  /// The graph after the passes and its schedule. Made again from what was captured if the plan came from the disk.
+  package func accounted() throws(Diagnostic) -> Account {
+    if let made = known.withLock({ $0 }) { return made }
+    let made = try account()
+    known.withLock { $0 = made }
+    return made
   }
 
   /// The extents of output `index` for these arguments.
@@ -118,7 +120,7 @@ package final class CompiledGraph: Sendable {
     var extents: [Int] = []
     for program in outputDims[index] {
       guard let extent = program.value(arguments), extent >= 0 else {
-        throw Diagnostic(.shape, "\(graph.name): an extent of result \(index) is negative or too large")
+        throw Diagnostic(.shape, "\(name): an extent of result \(index) is negative or too large")
       }
       extents.append(extent)
     }
@@ -137,12 +139,12 @@ package final class CompiledGraph: Sendable {
     places.reserveCapacity(slots.count)
     for slot in slots {
       guard let offset = slot.offset.constant ?? slot.offset.value(arguments) else {
-        throw Diagnostic(.memory, "\(graph.name): the place of a buffer overflows")
+        throw Diagnostic(.memory, "\(name): the place of a buffer overflows")
       }
       places.append(offset)
     }
     guard let (offsets, total) = plan.offsets(arguments.map { Int($0) }) else {
-      throw Diagnostic(.memory, "\(graph.name): the temporaries' sizes overflow at the sizes \(arguments)")
+      throw Diagnostic(.memory, "\(name): the temporaries' sizes overflow at the sizes \(arguments)")
     }
     var outputs: [[Int]] = []
     for i in outputDims.indices { outputs.append(try extents(i, arguments)) }
@@ -220,6 +222,7 @@ package final class CompiledGraph: Sendable {
     var bases = parameters.map { BufferReference($0.storage, offset: $0.offset) }
     bases += outputs.map { BufferReference($0.storage, offset: $0.offset) }
     if let arena { bases += binding.temporaries.map { BufferReference(arena, offset: $0) } }
+    let account = LaunchLog.isOn ? try accounted() : nil
     for (number, step) in steps.enumerated() {
       let references = step.buffers.map { i in
         BufferReference(bases[slots[i].base].storage, offset: bases[slots[i].base].offset + binding.offsets[i])
@@ -229,10 +232,11 @@ package final class CompiledGraph: Sendable {
         step.executable, buffers: references, arguments: arguments, work: binding.work[number])
       let fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
       if let fault { throw fault.diagnostic(kernel: step.executable.image.name) }
-      guard LaunchLog.isOn else { continue }
+      guard let account, LaunchLog.isOn else { continue }
+      let schedule = account.schedule
       LaunchLog.add(
         LaunchRecord(
-          schedule.steps[number].nests, of: schedule.graph, program: graph.name, kernel: step.executable.image.name,
+          schedule.steps[number].nests, of: schedule.graph, program: name, kernel: step.executable.image.name,
           arguments: arguments, sources: schedule.steps[number].buffers, buffers: references,
           refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9))
     }
@@ -245,6 +249,25 @@ extension Engine {
   package func compile(_ graph: Graph, donations: [Int: Int] = [:], fuses: Bool = true) throws(Diagnostic)
     -> CompiledGraph
   {
+    let account = try account(of: graph, donations: donations, fuses: fuses)
+    // Equal layers have equal kernels: each is looked up once.
+    var places: [Kernel: Int] = [:]
+    var different: [Kernel] = []
+    let steps = account.schedule.steps.map { step in
+      if let place = places[step.kernel] { return place }
+      places[step.kernel] = different.count
+      different.append(step.kernel)
+      return different.count - 1
+    }
+    let made = try kernels.executables(different)
+    let record = PlanRecord(account, donations, keys: steps.map { made[$0].key })
+    let executables = record.kernels.compactMap { key in made.first { $0.key == key }?.executable }
+    return try CompiledGraph(
+      record, executables, backend.driver, known: account, account: { () throws(Diagnostic) in account })
+  }
+
+  /// The graph after all passes and what Fusion makes of it: the same for the same graph, whenever it is asked.
+  func account(of graph: Graph, donations: [Int: Int], fuses: Bool) throws(Diagnostic) -> CompiledGraph.Account {
     try Stage.show(.graph, kernel: graph.name) { graph.description }
     let graph = try graph.optimized()
     let given = donations.sorted { $0.key < $1.key }.map { Donation(output: $0.key, parameter: $0.value) }
@@ -258,14 +281,6 @@ extension Engine {
     context.fuses = fuses
     let schedule = try Fuser.schedule(graph, context)
     try Stage.show(.fusion, kernel: graph.name) { schedule.text() }
-    // Equal layers have equal kernels: each is looked up once.
-    var known: [Kernel: any Executable] = [:]
-    var executables: [any Executable] = []
-    for step in schedule.steps {
-      let executable = if let found = known[step.kernel] { found } else { try kernels.executable(step.kernel) }
-      known[step.kernel] = executable
-      executables.append(executable)
-    }
-    return try CompiledGraph(graph, schedule, executables, backend.driver, donations: donations)
+    return .init(graph: graph, schedule: schedule)
   }
 }

@@ -14,9 +14,13 @@ package final class Engine: Sendable {
   package let backend: Backend
   let kernels: KernelCache
 
-  package init(_ kind: DeviceKind) throws(Diagnostic) {
-    backend = try Backend.make(kind)
-    kernels = KernelCache(backend)
+  /// Where kernels and plans are kept.
+  let cache: ObjectCache
+
+  package init(_ backend: Backend, cache: ObjectCache = .shared) {
+    self.backend = backend
+    self.cache = cache
+    kernels = KernelCache(backend, cache)
   }
 
   /// The engine of the device that this process' tensors live on.
@@ -28,7 +32,7 @@ package final class Engine: Sendable {
       choice.isFinal = true
       return choice.kind
     }
-    return try Engine(kind ?? Knobs.current.device)
+    return Engine(try Backend.make(kind ?? Knobs.current.device))
   }
   private static let choice = Mutex<(kind: DeviceKind?, isFinal: Bool)>((nil, false))
 
@@ -143,7 +147,7 @@ package final class Engine: Sendable {
       }
       steps.append(
         .init(
-          executable: try kernels.executable(step.kernel), buffers: step.buffers,
+          executable: try kernels.executable(step.kernel).executable, buffers: step.buffers,
           offsets: offsets.isEmpty ? nil : offsets, nests: step.nests))
     }
     var temporaries: [DimProgram] = []

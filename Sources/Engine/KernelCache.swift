@@ -8,28 +8,55 @@ import TileIR
 
 final class KernelCache: Sendable {
   private let backend: Backend
+  private let cache: ObjectCache
   private let loaded = Mutex<[String: any Executable]>([:])
 
-  init(_ backend: Backend) {
+  init(_ backend: Backend, _ cache: ObjectCache) {
+    self.cache = cache
     self.backend = backend
   }
 
-  func executable(_ kernel: Kernel) throws(Diagnostic) -> any Executable {
+  /// The kernel's executable and the key that finds it again.
+  func executable(_ kernel: Kernel) throws(Diagnostic) -> (key: String, executable: any Executable) {
     var hash = StableHash()
     hash.combine(backend.key)
     hash.combine(Int(ExecutableImage.version))
-    let text = kernel.text
-    hash.combine(text)
+    hash.combine(kernel.text)
     let key = hash.description
-    if let known = loaded.withLock({ $0[key] }) { return known }
-    let made = if let found = stored(key, kernel.name) { found } else { try fresh(kernel, key) }
+    if let found = known(key, kernel.name) { return (key, found) }
+    let made = try fresh(kernel, key)
     loaded.withLock { $0[key] = made }
-    return made
+    return (key, made)
+  }
+
+  /// As `executable` for each of different kernels. Those that are new are made on all threads: a model's first start is
+  /// little else.
+  func executables(_ kernels: [Kernel]) throws(Diagnostic) -> [(key: String, executable: any Executable)] {
+    typealias Made = Result<(key: String, executable: any Executable), Diagnostic>
+    let made = Mutex([Made?](repeating: nil, count: kernels.count))
+    ThreadPool.shared.run(count: kernels.count, grain: 1) { range in
+      for i in range {
+        let result = Made { () throws(Diagnostic) in try executable(kernels[i]) }
+        made.withLock { $0[i] = result }
+      }
+    }
+    var all: [(key: String, executable: any Executable)] = []
+    // The first failure in order, whichever thread met it.
+    for result in made.withLock({ $0 }).compactMap({ $0 }) { all.append(try result.get()) }
+    return all
+  }
+
+  /// What was made for `key` earlier, here or by another process.
+  func known(_ key: String, _ name: String) -> (any Executable)? {
+    if let known = loaded.withLock({ $0[key] }) { return known }
+    guard let found = stored(key, name) else { return nil }
+    loaded.withLock { $0[key] = found }
+    return found
   }
 
   /// From the disk; anything wrong with it only means to make it again.
   private func stored(_ key: String, _ name: String) -> (any Executable)? {
-    guard backend.isWorthCaching, let bytes = ObjectCache.shared.read(key) else { return nil }
+    guard backend.isWorthCaching, let bytes = cache.read(key) else { return nil }
     do {
       return try backend.driver.load(try ExecutableImage(serialised: bytes))
     } catch {
@@ -41,7 +68,7 @@ final class KernelCache: Sendable {
   private func fresh(_ kernel: Kernel, _ key: String) throws(Diagnostic) -> any Executable {
     let image = try backend.image(try replaced(kernel))
     let executable = try backend.driver.load(image)
-    if backend.isWorthCaching { ObjectCache.shared.write(key, image.serialised()) }
+    if backend.isWorthCaching { cache.write(key, image.serialised()) }
     return executable
   }
 

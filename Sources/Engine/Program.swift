@@ -8,6 +8,7 @@ import TensorTypes
 
 package final class Program: Sendable {
   /// Gets the values of the operands in order (scalars are 0-d) and gives the results, whose types must be the destinations'.
+  /// All that it may ask about the operands is their types, and whether they are single numbers.
   package typealias Build = @Sendable (inout GraphBuilder, [Value]) throws(Diagnostic) -> [Value]
 
   /// Name and attributes; equal text means equal graphs, in every process.
@@ -21,6 +22,7 @@ package final class Program: Sendable {
   package let fixedLabels: Set<Int>
   let build: Build
   let prepared = Mutex<[Signature: Prepared]>([:])
+  let templates = Mutex<[NodeTemplate.Key: NodeTemplate]>([:])
   /// The launch for two dense tensors of the program's own dtype, once there is one.
   let quick = AtomicLazyReference<Prepared>()
 

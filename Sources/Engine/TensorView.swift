@@ -40,10 +40,18 @@ package struct TensorView: Sendable {
     return zip(traced.dims, extents).map { $0.isKnown(1) ? Dim($1) : $0 }
   }
 
-  /// The same elements of the same memory.
-  func isSame(as other: TensorView) -> Bool {
-    storage === other.storage && offset == other.offset && dtype == other.dtype && extents == other.extents
-      && strides == other.strides
+  /// Equal for the same elements of the same memory, as long as somebody holds the storage.
+  struct Place: Hashable, Sendable {
+    private let storage: ObjectIdentifier
+    private let offset: Int
+    private let dtype: DType
+    private let extents: [Int]
+    private let strides: [Int]
+
+    init(_ view: TensorView) {
+      (storage, offset, dtype) = (ObjectIdentifier(view.storage), view.offset, view.dtype)
+      (extents, strides) = (view.extents, view.strides)
+    }
   }
 
   @inline(__always) package var rank: Int { extents.count }

@@ -227,6 +227,7 @@ extension Trace {
     state.builder = GraphBuilder(name: name)
     for argument in before.arguments { _ = state.builder.extent(argument) }
     state.sources = []
+    state.constants = [:]
     var parameters: [Value: Value] = [:]
     for cell in alive {
       guard let source = sources[cell.value] else { continue }

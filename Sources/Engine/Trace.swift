@@ -38,6 +38,8 @@ package final class Trace: Sendable {
   struct State: Sendable {
     var builder: GraphBuilder
     var sources: [Source] = []
+    /// The parameter of each constant, which `sources` hold: a model has hundreds.
+    var constants: [TensorView.Place: Value] = [:]
     /// What came before the piece at hand, since the last break.
     var sections: [Section] = []
     /// Values carried so far: the next one's number.
@@ -194,12 +196,13 @@ package final class Trace: Sendable {
       let value = try state.builder.append(.constant(number), [])
       return try TracedStep.reshape(view.extents.map { Dim($0) }).apply(value, &state.builder)
     }
-    for (i, source) in state.sources.enumerated() {
-      if case .constant(let known) = source, known.isSame(as: view) { return state.builder.parameterValue(i) }
-    }
+    let place = TensorView.Place(view)
+    if let known = state.constants[place] { return known }
     state.sources.append(.constant(view))
     let type = TensorType(view.dtype, Shape(view.extents))
-    return state.builder.parameter("c\(state.sources.count - 1)", type, strides: view.strides.map { Dim($0) })
+    let made = state.builder.parameter("c\(state.sources.count - 1)", type, strides: view.strides.map { Dim($0) })
+    state.constants[place] = made
+    return made
   }
 
   private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
@@ -266,7 +269,7 @@ package final class Trace: Sendable {
         }
       }
       try meet(program, operands, &values, &state)
-      var outputs = try program.build(&state.builder, values)
+      var outputs = try program.append(to: &state.builder, values)
       guard outputs.count == destinations.count else {
         throw Diagnostic(.compiler, "\(program.name) gives \(outputs.count) results, not \(destinations.count)")
       }
@@ -406,7 +409,7 @@ package final class Trace: Sendable {
         : try state.builder.append(.iota(axis: 0, [count]), [])
       var values = [line]
       for scalar in scalars { values.append(try number(scalar, &state)) }
-      let made = try program.build(&state.builder, values)[0]
+      let made = try program.append(to: &state.builder, values)[0]
       let typed = try state.builder.convert(made, to: dtype)
       return try view(try TracedStep.reshape(dims).apply(typed, &state.builder), &state)
     }
@@ -501,6 +504,7 @@ package final class Trace: Sendable {
       state.builder = GraphBuilder(name: name)
       for argument in arguments { _ = state.builder.extent(argument) }
       state.sources = []
+      state.constants = [:]
       state.numbers = []
       for (id, source, type) in cells {
         state.sources.append(source)

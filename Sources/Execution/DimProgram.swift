@@ -18,6 +18,11 @@ package struct DimProgram: Sendable {
 
   /// - Throws: `Diagnostic(.compiler)` if `dim` names an argument that a launch does not have.
   package init(_ dim: Dim, argumentCount: Int) throws(Diagnostic) {
+    constant = dim.knownValue
+    if constant != nil {
+      (steps, depth) = ([], 0)
+      return
+    }
     var steps: [Step] = []
     var depth = 0
     var live = 0
@@ -45,7 +50,6 @@ package struct DimProgram: Sendable {
     try emit(dim)
     self.steps = steps
     self.depth = depth
-    constant = dim.knownValue
   }
 
   /// The value for these launch arguments.

@@ -1,4 +1,4 @@
-// Compiled kernels on disk, a file per key, so that a second process compiles nothing.
+// Compiled kernels and plans on disk, a file per key, so that a second process compiles nothing.
 // Not a store to rely on: any trouble is a miss, and a directory that cannot be written only costs compile time.
 //
 // No locks: an entry is written under a name of its own and renamed, so a reader sees a whole entry or none; two writers of
@@ -42,12 +42,26 @@ package final class ObjectCache: Sendable {
     var serial = 0
   }
 
-  package struct Statistics: Sendable, Hashable {
-    package var entries = 0
-    package var bytes = 0
+  /// What an entry is; its file's name ends so.
+  package enum Kind: String, Sendable, Hashable, CaseIterable {
+    /// The code of a kernel.
+    case kernel
+    /// Which kernels a captured graph is, and how they hang together.
+    case plan
+    /// That a function gave the same graph twice.
+    case capture
+
+    fileprivate var suffix: String { "." + rawValue }
   }
 
-  private static let suffix = ".kernel"
+  package struct Statistics: Sendable, Hashable {
+    package var kernels = 0
+    package var plans = 0
+    package var captures = 0
+    package var bytes = 0
+    package var entries: Int { kernels + plans + captures }
+  }
+
   private static let temporarySuffix = ".partial"
   private static let magic: UInt64 = 0x314c_4e4b_4a5a_4c41  // "ALZJKNL1"
   private static let headerBytes = 32
@@ -83,22 +97,22 @@ package final class ObjectCache: Sendable {
 
   /// The bytes stored under `key`, or nil. A broken entry is removed.
   /// - Parameter key: hexadecimal digits of a StableHash; letters, digits and "-" only.
-  package func read(_ key: String) -> [UInt8]? {
-    guard let path = path(key) else { return nil }
+  package func read(_ key: String, _ kind: Kind = .kernel) -> [UInt8]? {
+    guard let path = path(key, kind) else { return nil }
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {
-      Log.write(.cache, "miss \(key)")
+      Log.write(.cache, "miss \(kind) \(key)")
       return nil
     }
     defer { close(file) }
     var information = stat()
     guard fstat(file, &information) == 0, let payload = Self.payload(file, Int(information.st_size), key: key) else {
       unlink(path)
-      Log.write(.cache, "broken \(key): removed")
+      Log.write(.cache, "broken \(kind) \(key): removed")
       return nil
     }
     markUsed(file, information)
-    Log.write(.cache, "hit \(key): \(payload.count) bytes")
+    Log.write(.cache, "hit \(kind) \(key): \(payload.count) bytes")
     return payload
   }
 
@@ -152,8 +166,8 @@ package final class ObjectCache: Sendable {
   // MARK: Writing
 
   /// Stores `payload` under `key`. Trouble is logged once and otherwise ignored.
-  package func write(_ key: String, _ payload: [UInt8]) {
-    guard let directory, let path = path(key) else { return }
+  package func write(_ key: String, _ payload: [UInt8], _ kind: Kind = .kernel) {
+    guard let directory, let path = path(key, kind) else { return }
     let serial = state.withLock { state in
       state.serial += 1
       return state.serial
@@ -180,7 +194,7 @@ package final class ObjectCache: Sendable {
       unlink(temporary)
       return warn("\(directory): \(String(cString: strerror(isWritten ? errno : reason)))")
     }
-    Log.write(.cache, "stored \(key): \(payload.count) bytes")
+    Log.write(.cache, "stored \(kind) \(key): \(payload.count) bytes")
     keepToLimit(added: entry.count)
   }
 
@@ -219,15 +233,19 @@ package final class ObjectCache: Sendable {
       defer { state.hasWarned = true }
       return !state.hasWarned
     }
-    if isFirst { Log.warn(.cache, "compiled kernels are not kept: \(reason)") }
+    if isFirst { Log.warn(.cache, "compiled kernels and plans are not kept: \(reason)") }
   }
 
   // MARK: All entries
 
   package var statistics: Statistics {
     entries().reduce(into: Statistics()) { result, entry in
-      guard entry.isWhole else { return }
-      result.entries += 1
+      switch entry.kind {
+      case .kernel?: result.kernels += 1
+      case .plan?: result.plans += 1
+      case .capture?: result.captures += 1
+      case nil: return
+      }
       result.bytes += entry.bytes
     }
   }
@@ -247,11 +265,12 @@ package final class ObjectCache: Sendable {
     var path: String
     var bytes: Int
     var modified: Int
-    var isWhole: Bool
+    /// nil: half written.
+    var kind: Kind?
   }
 
   /// No kernel is kept yet. Stops at the first: a cache may have ten thousand entries.
-  package var isEmpty: Bool { entries(atMost: 1) { $0.isWhole }.isEmpty }
+  package var isEmpty: Bool { entries(atMost: 1) { $0.kind == .kernel }.isEmpty }
 
   private func entries(atMost limit: Int = .max, where counts: (Entry) -> Bool = { _ in true }) -> [Entry] {
     guard let directory, let listing = opendir(directory) else { return [] }
@@ -261,13 +280,13 @@ package final class ObjectCache: Sendable {
       let name = withUnsafeBytes(of: &item.pointee.d_name) { bytes in
         String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
-      let isWhole = name.hasSuffix(Self.suffix)
-      guard isWhole || name.hasSuffix(Self.temporarySuffix) else { continue }
+      let kind = Kind.allCases.first { name.hasSuffix($0.suffix) }
+      guard kind != nil || name.hasSuffix(Self.temporarySuffix) else { continue }
       var information = stat()
       let path = "\(directory)/\(name)"
       guard lstat(path, &information) == 0 else { continue }
       let entry = Entry(
-        path: path, bytes: Int(information.st_size), modified: Self.modified(information), isWhole: isWhole)
+        path: path, bytes: Int(information.st_size), modified: Self.modified(information), kind: kind)
       if counts(entry) { found.append(entry) }
     }
     return found
@@ -284,10 +303,10 @@ package final class ObjectCache: Sendable {
     var now = timespec()
     clock_gettime(CLOCK_REALTIME, &now)
     // What a killed process left half written; an hour is longer than any write.
-    for entry in all where !entry.isWhole && now.tv_sec - entry.modified > 3600 { unlink(entry.path) }
-    var bytes = all.reduce(0) { $1.isWhole ? $0 + $1.bytes : $0 }
+    for entry in all where entry.kind == nil && now.tv_sec - entry.modified > 3600 { unlink(entry.path) }
+    var bytes = all.reduce(0) { $1.kind == nil ? $0 : $0 + $1.bytes }
     if bytes > byteLimit {
-      let oldestFirst = all.filter(\.isWhole).sorted { ($0.modified, $0.path) < ($1.modified, $1.path) }
+      let oldestFirst = all.filter { $0.kind != nil }.sorted { ($0.modified, $0.path) < ($1.modified, $1.path) }
       for entry in oldestFirst where bytes > byteLimit / 4 * 3 {
         unlink(entry.path)
         bytes -= entry.bytes
@@ -300,37 +319,19 @@ package final class ObjectCache: Sendable {
   // MARK: Names and sums
 
   /// nil for a key that is no file name, and without a directory.
-  private func path(_ key: String) -> String? {
+  private func path(_ key: String, _ kind: Kind) -> String? {
     guard let directory, !key.isEmpty, key.utf8.count <= 128,
       key.utf8.allSatisfy({
         $0 == 0x2d || (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
       })
     else { return nil }
-    return "\(directory)/\(key)\(Self.suffix)"
+    return "\(directory)/\(key)\(kind.suffix)"
   }
 
-  /// Eight bytes a step: a warm start sums every object that it loads.
   private static func checksum(_ key: String, _ payload: [UInt8]) -> UInt64 {
     var hash = StableHash()
     hash.combine(key)
-    hash.combine(payload.count)
-    var a: UInt64 = 0x9e37_79b9_7f4a_7c15
-    var b: UInt64 = 0xc2b2_ae3d_27d4_eb4f
-    payload.withUnsafeBytes { bytes in
-      let words = bytes.count / 16
-      for i in 0..<words {
-        let x = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 16 * i, as: UInt64.self))
-        let y = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 16 * i + 8, as: UInt64.self))
-        a = (a ^ x) &* 0xff51_afd7_ed55_8ccd
-        b = (b ^ y) &* 0xc4ce_b9fe_1a85_ec53
-        // Without the shift a difference in high bits would never reach the low ones.
-        a ^= a >> 29
-        b ^= b >> 31
-      }
-      for i in words * 16..<bytes.count { hash.combine(byte: bytes[i]) }
-    }
-    hash.combine(a)
-    hash.combine(b)
+    payload.withUnsafeBytes { hash.combine($0) }
     return hash.word
   }
 }

@@ -38,7 +38,7 @@ private struct Squeezer {
     if let made = try rewritten(node, small, graph) { return places.append(made) }
     var operands: [Value] = []
     for operand in node.operands { operands.append(try whole(operand, graph)) }
-    let made = builder.appendUnchecked(GraphNode(node.primitive, operands, node.type))
+    let made = builder.appendUnchecked(node.on(operands))
     places.append(try reshaped(made, squeezed(node.type.shape)))
   }
 

@@ -24,13 +24,13 @@ public struct Parameter: Sendable, Hashable {
   }
 }
 
-/// One primitive on values of the graph. Immutable, so that its hash is computed once.
+/// One primitive on values of the graph. Immutable, so that most of its hash is computed once.
 public struct GraphNode: Sendable, Hashable {
   public let primitive: Primitive
   public let operands: [Value]
   public let type: TensorType
-  /// Equal for equal nodes, in every process.
-  public let structuralHash: StableHash
+  /// Of the primitive and the type: what stays when a pass gives the node other operands.
+  private let contentHash: StableHash
   /// The number of the place in the user's code that the node comes from, in a table of whoever built the graph; -1: none.
   /// It has no part in equality: what a node computes does not depend on who wrote it.
   package var origin: Int32 = -1
@@ -41,15 +41,32 @@ public struct GraphNode: Sendable, Hashable {
     self.type = type
     var hash = StableHash()
     hash.combine(primitive)
-    for operand in operands { hash.combine(Int(operand.id)) }
     hash.combine(type)
-    structuralHash = hash
+    contentHash = hash
+  }
+
+  private init(_ node: GraphNode, _ operands: [Value]) {
+    primitive = node.primitive
+    self.operands = operands
+    type = node.type
+    contentHash = node.contentHash
+    origin = node.origin
+  }
+
+  /// The same primitive on other operands; nothing is hashed anew.
+  public func on(_ operands: [Value]) -> GraphNode { GraphNode(self, operands) }
+
+  /// Equal for equal nodes, in every process.
+  public var structuralHash: StableHash {
+    var hash = contentHash
+    for operand in operands { hash.combine(UInt64(bitPattern: Int64(operand.id))) }
+    return hash
   }
 
   public static func == (a: GraphNode, b: GraphNode) -> Bool {
-    a.structuralHash == b.structuralHash && a.operands == b.operands && a.type == b.type && a.primitive == b.primitive
+    a.contentHash == b.contentHash && a.operands == b.operands && a.type == b.type && a.primitive == b.primitive
   }
-  public func hash(into hasher: inout Hasher) { hasher.combine(structuralHash) }
+  public func hash(into hasher: inout Hasher) { hasher.combine(structuralHash.word) }
 }
 
 public struct Graph: Sendable, Hashable {

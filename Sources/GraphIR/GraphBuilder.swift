@@ -32,6 +32,17 @@ public struct GraphBuilder: Sendable {
     return Value(graph.nodes.count - 1)
   }
 
+  package var nodeCount: Int { graph.nodes.count }
+
+  /// Appends `count` nodes whose types are known to be right; they come from `origin`.
+  package mutating func append(_ count: Int, _ node: (Int) -> GraphNode) {
+    for i in 0..<count {
+      var made = node(i)
+      made.origin = origin
+      graph.nodes.append(made)
+    }
+  }
+
   public func type(_ value: Value) -> TensorType { graph.type(value) }
   public func shape(_ value: Value) -> Shape { graph.type(value).shape }
   public func dtype(_ value: Value) -> DType { graph.type(value).dtype }
@@ -45,12 +56,6 @@ public struct GraphBuilder: Sendable {
   }
 
   public func primitive(_ value: Value) -> Primitive { graph[value].primitive }
-
-  /// The value of launch tensor `index`.
-  package func parameterValue(_ index: Int) -> Value {
-    let place = graph.nodes.firstIndex { $0.primitive == .parameter(index) }
-    return Value(place ?? 0)
-  }
 
   /// A 64-bit launch argument as a symbolic extent.
   public mutating func extent(_ name: String) -> Dim {

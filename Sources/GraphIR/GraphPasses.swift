@@ -49,7 +49,7 @@ extension Graph {
       let operands = node.operands.map { places[Int($0.id)] }
       var value = try live.simplification(of: node, operands, &builder)
       if value == nil {
-        let made = operands == node.operands ? node : GraphNode(node.primitive, operands, node.type)
+        let made = operands == node.operands ? node : node.on(operands)
         value = seen[made] ?? builder.appendUnchecked(made)
       }
       guard let value else { continue }

@@ -34,7 +34,7 @@ extension Graph {
       builder.origin = node.origin
       let operands = node.operands.map { places[Int($0.id)] }
       switch try rule(node, operands, &builder) {
-      case .keep: places.append(builder.appendUnchecked(GraphNode(node.primitive, operands, node.type)))
+      case .keep: places.append(builder.appendUnchecked(node.on(operands)))
       case .value(let value):
         let type = builder.type(value)
         if type != node.type {
@@ -59,8 +59,7 @@ extension Graph {
     var places = [Value](repeating: Value(0), count: nodes.count)
     for (index, node) in nodes.enumerated() where live[index] {
       builder.origin = node.origin
-      places[index] = builder.appendUnchecked(
-        GraphNode(node.primitive, node.operands.map { places[Int($0.id)] }, node.type))
+      places[index] = builder.appendUnchecked(node.on(node.operands.map { places[Int($0.id)] }))
     }
     return builder.finish(outputs.map { places[Int($0.id)] })
   }
@@ -72,7 +71,7 @@ extension Graph {
     var seen: [GraphNode: Value] = [:]
     for node in nodes {
       builder.origin = node.origin
-      let made = GraphNode(node.primitive, node.operands.map { places[Int($0.id)] }, node.type)
+      let made = node.on(node.operands.map { places[Int($0.id)] })
       if let known = seen[made] {
         places.append(known)
       } else {

@@ -25,7 +25,8 @@ public struct Benchmark: Sendable {
     var recordings = 0
     /// The least time this machine needs, over the time taken.
     public var share: Double?
-    /// Seconds that the first step took more than the second: tracing, code, finding it on disk.
+    /// Seconds before the first step could run: of compiled modes the captures, with passes and code or finding them on
+    /// disk; of others what the first step took more than the second.
     public var compileSeconds: Double
     /// What the compiled function says about itself; nil of other modes.
     public var explanation: Explanation?
@@ -103,11 +104,13 @@ public struct Benchmark: Sendable {
     func begin() throws {
       var outputs: [Tensor] = []
       let first = try Stopwatch.seconds { outputs = try function(&state, inputs) }
+      outcome.explanation = explain?()
       outcome.fingerprints = try outputs.map { try Fingerprint(of: $0) }
       outputs = []
       var second = 0.0
       var launches = try LaunchLog.recording { second = try Stopwatch.seconds { try step() } }.launches
-      outcome.compileSeconds = max(0, first - second)
+      outcome.compileSeconds =
+        outcome.explanation.map { $0.captures.reduce(0) { $0 + $1.seconds } } ?? max(0, first - second)
       // Of a few steps the fastest launch each, if there is time for more.
       var spent = second
       while spent < 0.2, outcome.recordings < 10 {

@@ -20,14 +20,18 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
   Tensor((0..<count).map { Float(($0 * 37) % 23) * scale - 1 }, shape: shape)
 }
 
-@Test func the_function_runs_twice_at_the_first_call_and_never_again() throws {
+@Test func the_function_runs_at_the_first_call_and_never_again() throws {
   let runs = Counter()
   let f = compile { (x: Tensor) in
     runs.increment()
     return x * 2
   }
+  _ = try f(floats(6, [2, 3]))
+  // Once where another process of this build has found that it gives the same graph twice.
+  let captures = runs.value
+  #expect((1...2).contains(captures))
   for _ in 0..<5 { _ = try f(floats(6, [2, 3])) }
-  #expect(runs.value == 2)
+  #expect(runs.value == captures)
 }
 
 @Test func the_second_size_makes_an_extent_symbolic() throws {
@@ -260,13 +264,15 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
     return doubled + 1
   }
   let (small, large) = (Tensor([Float(0.1), 0.2]), Tensor([Float(3), 4]))
+  var captures = 0
   for x in [small, large, small, large, large] {
+    defer { if captures == 0 { captures = runs.value } }
     let doubled = try x.array(as: Float.self).map { $0 * 2 }
     let wanted = doubled.max() ?? 0 > 1 ? doubled.map { $0 - 1 } : doubled.map { $0 + 1 }
     #expect(try f(x).array(as: Float.self) == wanted)
   }
-  // Two for the first call, one for the second path.
-  #expect(runs.value == 3)
+  // One more than the first call for the second path.
+  #expect(runs.value == captures + 1)
 }
 
 @Test func numbers_behind_an_open_break_are_launch_arguments() throws {

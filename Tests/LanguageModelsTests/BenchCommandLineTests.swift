@@ -55,6 +55,29 @@ import Testing
     #expect(better.code == 0 && better.errors.contains("better than recorded"), "\(better)")
   }
 
+  @Test func plans_are_kept_and_what_is_wrong_with_one_is_a_line_of_the_log() throws {
+    let scratch = try ScratchFolder()
+    let environment = ["AZULEJO_CACHE": scratch.path("cache"), "AZULEJO_LOG": "cache"]
+    let arguments = Self.quick + ["--mode", "compiled", "--json"]
+    let first = try azulejo(arguments, environment)
+    #expect(first.errors.contains("stored plan ") && first.errors.contains("stored capture "))
+    let cache = try azulejo(["cache", "--json"], environment).json()
+    #expect(cache["plans"]?.int == 1 && cache["captures"]?.int == 1)
+    #expect(try azulejo(["cache"], environment).output.contains("1 plans of 1 captures"))
+    let second = try azulejo(arguments, environment)
+    #expect(second.errors.contains("hit plan ") && second.errors.contains("hit capture "))
+    #expect(!second.errors.contains("stored "))
+    #expect(try second.json()["check"] == first.json()["check"])
+    let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path("cache"))
+    let plan = URL(filePath: scratch.path("cache/" + (try #require(names.first { $0.hasSuffix(".plan") }))))
+    let whole = try Data(contentsOf: plan)
+    try whole.dropLast(3).write(to: plan)
+    let third = try azulejo(arguments, environment)
+    #expect(third.code == 0 && third.errors.contains("broken plan ") && third.errors.contains("stored plan "))
+    #expect(try third.json()["check"] == first.json()["check"])
+    #expect(try Data(contentsOf: plan) == whole)
+  }
+
   @Test func a_kept_card_gives_verdicts_and_a_page() throws {
     let scratch = try ScratchFolder()
     let environment = ["AZULEJO_CACHE": scratch.path("cache")]

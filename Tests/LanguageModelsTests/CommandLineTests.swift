@@ -213,7 +213,7 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
       ["AZULEJO_CACHE": "/dev/null/kernels"])
     #expect(outcome.code == 0)
     #expect(outcome.output == "The capital of France is Paris.\n")
-    #expect(outcome.errors.components(separatedBy: "compiled kernels are not kept").count == 2)
+    #expect(outcome.errors.components(separatedBy: "compiled kernels and plans are not kept").count == 2)
   }
 
   @Test(.enabled(if: FetchedModels.hasMinilm, "needs MiniLM: run scripts/fetch-models"))

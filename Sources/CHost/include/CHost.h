@@ -1,4 +1,5 @@
-// What the host offers and Swift cannot say: a pause hint, one block of thread-local words, processor count, memory hints.
+// What the host offers and Swift cannot say: a pause hint, one block of thread-local words, processor count, memory hints,
+// the image that code is in.
 // No logic lives here.
 #pragma once
 #include <stddef.h>
@@ -34,3 +35,6 @@ void azulejo_advise_huge(void *_Nonnull start, size_t bytes);
 
 /// Makes the pages of [start, start + bytes) present and writable, keeping what they hold. start is page aligned.
 void azulejo_populate(void *_Nonnull start, size_t bytes, size_t page);
+
+/// Where the image (program or library) that holds `address` begins in memory; its path goes to `path`. NULL: none.
+const void *_Nullable azulejo_image(const void *_Nonnull address, const char *_Nullable *_Nonnull path);
