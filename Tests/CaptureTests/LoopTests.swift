@@ -30,7 +30,7 @@ private final class Calls: Sendable {
     while wanted * 2 < 100 { wanted *= 2 }
     #expect(try f(x).array(as: Float.self) == [wanted - 1, wanted - 1], "from \(start)")
   }
-  #expect(runs.value == 2 && f.planCount == 1)
+  #expect((1...2).contains(runs.value) && f.planCount == 1)
 }
 
 @Test func a_loop_without_a_trip_gives_its_state_back() throws {
