@@ -32,6 +32,7 @@ public struct Diagnostic: Error, Sendable, Hashable, CustomStringConvertible {
   package final class Origin: Sendable, Hashable {
     fileprivate let resolve: @Sendable () -> Location?
     package init(_ resolve: @escaping @Sendable () -> Location?) { self.resolve = resolve }
+    package var place: Location? { resolve() }
     package static func == (a: Origin, b: Origin) -> Bool { true }
     package func hash(into hasher: inout Hasher) {}
   }

@@ -53,6 +53,11 @@ final class CallFrame: @unchecked Sendable {
     }
   }
 
+  /// What writing the taken tensors copies, because somebody else holds them too.
+  var copiedBytes: Int {
+    loans.values.reduce(0) { $1.isAlone ? $0 : $0 + $1.original.body.view.elementCount * $1.original.dtype.size }
+  }
+
   private func exchanging(_ tensors: [(leaf: Int, tensor: Tensor)]) -> Visitor {
     var v = Visitor(.exchange)
     v.chosen = [Bool](repeating: false, count: stateCount)

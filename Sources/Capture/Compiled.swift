@@ -76,7 +76,12 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         return try replay(plan, values, CallFrame(taking: &leaves, stateCount: stateCount, history), &state, input)
       }
     }
-    for case .tensor(let tensor) in leaves.all { _ = try tensor.view }
+    for case .tensor(let tensor) in leaves.all where try tensor.view.traced != nil {
+      // Called while another function is captured: it becomes part of that one.
+      var v = Visitor(.replace)
+      v.leaves = leaves.all
+      return try call(&state, input, &v)
+    }
     lastCount.store(leaves.all.count, ordering: .relaxed)
     let made = try capture(leaves, stateCount, state, input)
     guard let values = try made.plan.accepts(leaves) else {
@@ -94,6 +99,9 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     known: [SessionBreak] = []
   ) throws -> Output {
     do {
+      plan.noteCall()
+      frame.take(plan.writtenLeaves, from: &state)
+      try plan.checkMemory(values, copied: frame.copiedBytes, options.name)
       return try walk(plan, values, frame, &state, input, known)
     } catch {
       frame.rollBack(&state)

@@ -31,6 +31,10 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public struct Guard: Sendable {
     /// "s0 < 512 is true".
     public var condition: String
+    /// The place in the user's code that asked, or the argument.
+    public var cause: String
+    /// Seconds of one check, measured when the explanation was made.
+    public var seconds: Double
     /// The plan that has it, counted from the newest.
     public var plan: Int
   }
@@ -69,6 +73,9 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public var loops: [Loop]
   public var prints: [Print]
   public var captures: [Capture]
+  /// The most bytes that a call of the last plan takes from the allocator, at the sizes of the last call; nil: that depends
+  /// on values, or nothing was called.
+  public var predictedPeak: Int?
   /// Bytes of state that were kept because a call might still fail behind the range write that overwrites them.
   public var journaledBytes: Int
   /// Anything else worth a line.
@@ -85,7 +92,11 @@ public struct Explanation: Sendable, CustomStringConvertible {
       let origin = capture.wasStored ? "plan found on disk" : "plan made"
       lines.append("  capture \(i + 1), \(Self.milliseconds(capture.seconds)), \(origin): \(why)")
     }
-    for guarded in guards { lines.append("  guard (plan \(guarded.plan)): \(guarded.condition)") }
+    for guarded in guards {
+      let cost = "\(Int((guarded.seconds * 1e9).rounded())) ns"
+      lines.append("  guard (plan \(guarded.plan)): \(guarded.condition), by \(guarded.cause), \(cost)")
+    }
+    if let predictedPeak { lines.append("  memory: a call takes \(predictedPeak) bytes at most") }
     for stop in breaks {
       let place = stop.place.map { "\($0)" } ?? "unknown place"
       let values = stop.isOpen ? "open: runs on each call" : "values \(stop.values.joined(separator: ", "))"
@@ -130,7 +141,7 @@ extension Compiled {
     var notes: [String] = []
     var path = PlanWalk()
     for (number, plan) in plans.enumerated() {
-      guards += plan.guards.map { Explanation.Guard(condition: "\($0)", plan: number + 1) }
+      guards += plan.explainedGuards(number + 1)
       for (i, source) in plan.signature.symbols.enumerated() {
         switch source {
         case .extent(let leaf, let axis):
@@ -154,7 +165,8 @@ extension Compiled {
       segments: knownSegments.map { Explanation.Segment($0) }, guards: guards, breaks: path.breaks,
       loops: path.loops, prints: path.prints,
       captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds, wasStored: $0.wasStored) },
-      journaledBytes: history.journaledBytes, notes: notes)
+      predictedPeak: plans.max { $0.lastUse < $1.lastUse }?.lastPeak, journaledBytes: history.journaledBytes,
+      notes: notes)
   }
 }
 

@@ -75,6 +75,9 @@ final class PlanNode: Sendable {
     state.withLock { state in state.order.compactMap { bits in state.children[bits].map { (bits, $0) } } }
   }
 
+  /// Values that have a path, here and behind.
+  var pathCount: Int { values.reduce(0) { $0 + 1 + $1.node.pathCount } }
+
   /// What follows the value `bits`. One value too many opens the break.
   func add(_ bits: UInt64, _ node: PlanNode) {
     state.withLock { state in
@@ -96,6 +99,8 @@ final class Plan: Sendable {
   /// Why extents that varied are numbers here, and what else the capture met.
   let remarks: [Trace.Remark]
   private let uses = Atomic<Int>(0)
+  /// What the last sizes need.
+  let needs = Mutex<Need?>(nil)
   /// Leaves of the state that some segment writes in place.
   private let donors = Mutex<[Int]>([])
 
@@ -117,7 +122,20 @@ final class Plan: Sendable {
   /// What leaf `i` is called.
   func name(_ leaf: Int) -> String { names.indices.contains(leaf) ? "'\(names[leaf])'" : "leaf \(leaf)" }
 
-  func noteUse() { uses.add(1, ordering: .relaxed) }
+  func noteUse() {
+    uses.add(1, ordering: .relaxed)
+  }
+  /// Called by every call, the first included.
+  func noteCall() {
+    used.store(Self.clock.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
+  }
+  /// Larger for plans that were used later.
+  var lastUse: Int { used.load(ordering: .relaxed) }
+  private let used = Atomic<Int>(0)
+  private static let clock = Atomic<Int>(0)
+
+  /// The most that the last call took, as predicted.
+  var lastPeak: Int? { needs.withLock { $0?.peak?.upperBound } }
 
   /// The values of the symbols, if everything that the plan relies on holds.
   func accepts(_ leaves: CallLeaves) throws(Diagnostic) -> [Int]? {

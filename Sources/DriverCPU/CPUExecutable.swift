@@ -230,6 +230,20 @@ extension CPUExecutable {
     return nil
   }
 
+  package func scratchBytes(_ arguments: [Int64]) -> Int? {
+    var total = 0
+    for program in scratch {
+      guard
+        let next = try? arguments.withUnsafeBufferPointer({ values throws(Diagnostic) in
+          // Without arguments nobody reads them.
+          try end(of: program, from: total, values.baseAddress ?? UnsafePointer(bitPattern: 8).unsafelyUnwrapped)
+        })
+      else { return nil }
+      total = next
+    }
+    return total
+  }
+
   /// Scratch of all phases is one block, cut in order.
   private func runWithScratch(
     buffers: UnsafePointer<UnsafeMutableRawPointer?>, arguments: UnsafePointer<Int64>, arenaBytes: Int, work: Int

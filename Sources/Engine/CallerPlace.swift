@@ -10,7 +10,7 @@ import Basics
     /// Costs a quarter of a millisecond once, instead of at each failure.
     private static let images = ImageMap.capture()
     /// Frames whose mangled names begin so are the library's own, or Swift's.
-    private static let own = ["$ss", "$s7Tensors", "$s6Engine", "$s7Capture"]
+    private static let own = ["$ss", "$s7Tensors", "$s6Engine", "$s7Capture", "$s11TensorTypes"]
 
     /// The stack as it is now.
     package static func origin() -> Diagnostic.Origin? {

@@ -133,6 +133,30 @@ package final class CompiledGraph: Sendable {
   /// The extents of each output for these arguments.
   package func outputExtents(_ arguments: [Int64]) throws(Diagnostic) -> [[Int]] { try binding(arguments).outputs }
 
+  /// What a run takes from the allocator: for results, those in `given` excepted, and for temporaries and scratch besides.
+  package func footprint(
+    _ given: [Int64], given written: Set<Int>
+  ) throws(Diagnostic) -> (results: Int, working: Int) {
+    let arguments = Array(given.prefix(graph.arguments.count))
+    let binding = try binding(arguments)
+    func bytes(_ count: Int) throws(Diagnostic) -> Int {
+      guard let bytes = Allocator.footprint(count) else {
+        throw Diagnostic(.memory, "\(graph.name): \(count) bytes are more than a machine can address")
+      }
+      return bytes
+    }
+    var results = 0
+    for (i, output) in graph.outputs.enumerated() where !written.contains(i) {
+      results += try bytes(binding.outputs[i].reduce(graph.type(output).dtype.size, *))
+    }
+    var scratch = 0
+    for step in steps {
+      let needed = step.executable.scratchBytes(arguments) ?? 0
+      if needed > 0 { scratch = max(scratch, try bytes(needed)) }
+    }
+    return (results, scratch + (binding.arenaBytes > 0 ? try bytes(binding.arenaBytes) : 0))
+  }
+
   private func binding(_ arguments: [Int64]) throws(Diagnostic) -> Binding {
     if let known = bound.withLock({ $0 }), known.arguments == arguments { return known }
     var places: [Int] = []

@@ -522,6 +522,19 @@ package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
   package var a: Dim
   package var b: Dim
   package var answer: Bool
+  /// Who asked first; two guards that differ in it are one.
+  package var origin: Diagnostic.Origin?
+
+  package static func == (a: DimGuard, b: DimGuard) -> Bool {
+    a.relation == b.relation && a.a.isIdentical(to: b.a) && a.b.isIdentical(to: b.b) && a.answer == b.answer
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine(relation)
+    hasher.combine(a)
+    hasher.combine(b)
+    hasher.combine(answer)
+  }
 
   package func holds(_ symbols: [Int]) -> Bool {
     guard let x = a.evaluated(symbols), let y = b.evaluated(symbols) else { return false }
@@ -543,8 +556,11 @@ extension Trace: DimObserver {
     if let parent, (a.symbols + b.symbols).allSatisfy({ $0 < outerSymbols }) { return parent.holds(relation, a, b) }
     guard let x = a.evaluated(state.hints), let y = b.evaluated(state.hints) else { return nil }
     let answer = relation.holds(x, y)
-    let asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
-    if !state.isImplied(asked), !state.guards.contains(asked) { state.guards.append(asked) }
+    var asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
+    if !state.isImplied(asked), !state.guards.contains(asked) {
+      asked.origin = CallerPlace.origin()
+      state.guards.append(asked)
+    }
     return answer
   }
 }

@@ -34,6 +34,12 @@ package enum Allocator {
   static let central = CentralMemory()
 
   @inline(__always) package static func allocate(_ byteCount: Int) throws(Diagnostic) -> Block {
+    let block = try take(byteCount)
+    if isMeasuring { measure(footprint(block.sizeClass)) }
+    return block
+  }
+
+  @inline(__always) private static func take(_ byteCount: Int) throws(Diagnostic) -> Block {
     guard let sizeClass = SizeClass(holding: byteCount) else { throw CentralMemory.absurd(byteCount) }
     guard sizeClass.isSmall else { return try central.allocateSpan(sizeClass, byteCount: byteCount) }
     let cache = ThreadCache.current
@@ -44,10 +50,41 @@ package enum Allocator {
   }
 
   @inline(__always) package static func free(_ block: Block) {
+    if isMeasuring { measure(-footprint(block.sizeClass)) }
     guard block.sizeClass.isSmall else { return central.freeSpan(block.address, block.sizeClass) }
     let cache = ThreadCache.current
     if cache.push(block.address, block.sizeClass) { central.drain(cache, block.sizeClass) }
   }
+
+  // MARK: One thread's need
+
+  /// Bytes that a buffer takes: its class, and the page behind a span.
+  package static func footprint(_ byteCount: Int) -> Int? { SizeClass(holding: byteCount).map { footprint($0) } }
+
+  private static func footprint(_ sizeClass: SizeClass) -> Int {
+    sizeClass.isSmall ? sizeClass.capacity : sizeClass.capacity + SizeClass.tailPage
+  }
+
+  /// This thread's blocks are counted: then what a block takes depends on nothing but its size, and scratch is not kept.
+  @inline(__always) static var isMeasuring: Bool { azulejo_this_thread().pointee.measures != 0 }
+
+  @inline(never) private static func measure(_ bytes: Int) {
+    let thread = azulejo_this_thread()
+    thread.pointee.measured_bytes += Int64(bytes)
+    thread.pointee.measured_peak = max(thread.pointee.measured_peak, thread.pointee.measured_bytes)
+  }
+
+  /// Runs `body`; `bytes`: the most that this thread had in use beyond what it had before. Not to be nested.
+  package static func peak<T>(of body: () throws -> T) rethrows -> (result: T, bytes: Int) {
+    let thread = azulejo_this_thread()
+    (thread.pointee.measures, thread.pointee.measured_bytes, thread.pointee.measured_peak) = (1, 0, 0)
+    defer { thread.pointee.measures = 0 }
+    let result = try body()
+    return (result, Int(thread.pointee.measured_peak))
+  }
+
+  /// Bytes that may still be taken.
+  package static var available: Int { max(0, limit - central.inUse) }
 
   package static var statistics: Statistics { central.statistics }
 

@@ -154,7 +154,8 @@ final class CentralMemory: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     // The newest of the same class is the warmest; a block up to a quarter larger is better than a fresh mapping.
-    for number in sizeClass.number...min(sizeClass.number + 2, SizeClass.count - 1) {
+    let most = Allocator.isMeasuring ? sizeClass.number : min(sizeClass.number + 2, SizeClass.count - 1)
+    for number in sizeClass.number...most {
       guard let found = spans[number].popLast() else { continue }
       let reused = SizeClass(number: number)
       counts.kept -= Self.mappedBytes(reused)
@@ -261,6 +262,12 @@ final class CentralMemory: @unchecked Sendable {
       .memory,
       "no memory for a buffer of \(byteCount) bytes: \(currentBytes()) of \(limit.load(ordering: .relaxed)) are in use",
       remedy: "use smaller batches or dtypes, or raise AZULEJO_MEMORY if the machine has more")
+  }
+
+  var inUse: Int {
+    lock.lock()
+    defer { lock.unlock() }
+    return currentBytes()
   }
 
   var statistics: Allocator.Statistics {

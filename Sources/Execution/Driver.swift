@@ -34,6 +34,9 @@ extension Driver {
 package protocol Executable: AnyObject, Sendable {
   var image: ExecutableImage { get }
 
+  /// Bytes of scratch that a run takes from the allocator; nil: there is no such size.
+  func scratchBytes(_ arguments: [Int64]) -> Int?
+
   /// The fast path of synchronous drivers: runs at once on raw addresses and returns when done. No allocation, no lock for
   /// small work. Everything that was submitted to the driver before is done already.
   /// - Parameters:
@@ -44,6 +47,10 @@ package protocol Executable: AnyObject, Sendable {
   func run(
     buffers: UnsafePointer<UnsafeMutableRawPointer?>, arguments: UnsafePointer<Int64>, work: Int
   ) throws(Diagnostic) -> Fault?
+}
+
+extension Executable {
+  package func scratchBytes(_ arguments: [Int64]) -> Int? { 0 }
 }
 
 /// A place in memory that a launch uses. Keeps its storage alive.

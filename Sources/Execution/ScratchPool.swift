@@ -20,7 +20,7 @@ package final class ScratchPool: Sendable {
   private let kept = Mutex<[Block]>([])
 
   package func take(_ byteCount: Int) throws(Diagnostic) -> Block {
-    if let block = kept.withLock({ $0.popLast() }) {
+    if !Allocator.isMeasuring, let block = kept.withLock({ $0.popLast() }) {
       if block.byteCount >= byteCount { return block }
       Allocator.free(block.memory)
     }
@@ -29,7 +29,9 @@ package final class ScratchPool: Sendable {
 
   package func give(_ block: Block) {
     let isKept = kept.withLock { kept in
-      guard block.byteCount <= Self.largestKept, kept.count < Self.keptBlocks else { return false }
+      guard !Allocator.isMeasuring, block.byteCount <= Self.largestKept, kept.count < Self.keptBlocks else {
+        return false
+      }
       kept.append(block)
       return true
     }

@@ -4,6 +4,7 @@
 import Basics
 import Capture
 import Engine
+import Execution
 import Targets
 import Tensors
 
@@ -28,6 +29,8 @@ public struct Benchmark: Sendable {
     /// Seconds before the first step could run: of compiled modes the captures, with passes and code or finding them on
     /// disk; of others what the first step took more than the second.
     public var compileSeconds: Double
+    /// The most bytes that a step took from the allocator at once.
+    public var peakBytes: Int?
     /// What the compiled function says about itself; nil of other modes.
     public var explanation: Explanation?
     /// Why it could not run; all else is empty then.
@@ -120,6 +123,7 @@ public struct Benchmark: Sendable {
         outcome.recordings += 1
       }
       outcome.launches = launches
+      outcome.peakBytes = try Allocator.peak { try step() }.bytes
       outcome.explanation = explain?()
     }
 

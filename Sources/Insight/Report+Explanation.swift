@@ -8,7 +8,7 @@ extension Report {
   public func adding(_ explanation: Explanation) -> Report {
     var report = self
     report.guards += explanation.guards.map {
-      Guard($0.condition, cause: explanation.plans > 1 ? "plan \($0.plan)" : "the only plan")
+      Guard($0.condition, cause: explanation.plans > 1 ? "\($0.cause), plan \($0.plan)" : $0.cause, seconds: $0.seconds)
     }
     report.breaks += explanation.breaks.map { stop in
       Break(
@@ -21,6 +21,7 @@ extension Report {
     }
     report.notes += explanation.loops.map { "\($0)".trimmingIndent } + explanation.prints.map { "\($0)".trimmingIndent }
     report.notes += explanation.notes
+    report.plannedPeak = explanation.predictedPeak
     return report
   }
 }

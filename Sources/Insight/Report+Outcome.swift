@@ -15,6 +15,7 @@ extension Report {
     eagerKernels = eager?.kernels
     eagerBytes = eager?.bytes
     seconds = outcome.time?.value
+    measuredPeak = outcome.peakBytes
     compileSeconds = outcome.compileSeconds
     if let explanation = outcome.explanation { self = adding(explanation) }
   }

@@ -11,7 +11,15 @@ extension Report {
     func add(_ title: String, _ entries: [String]) {
       if !entries.isEmpty { lines += ["", title] + entries.map { "  " + $0 } }
     }
-    add("guards", guards.map { "\($0.condition)  (\($0.cause))" })
+    let peaks = [("planned", plannedPeak), ("counted by the allocator", measuredPeak)]
+    add(
+      "peak memory of a call",
+      peaks.compactMap { name, bytes in bytes.map { "\(name): \(Quantity.bytes($0)) (\($0))" } })
+    add(
+      "guards",
+      guards.map { asked in
+        "\(asked.condition)  (\(asked.cause)\(asked.seconds.map { ", \(Quantity.seconds($0)) a check" } ?? ""))"
+      })
     add("breaks", breaks.map { "\($0.place): \($0.reason); \($0.suggestion)" })
     add("recompiles", recompiles.map { "\($0.place): \($0.reason), \(Quantity.seconds($0.seconds))" })
     add("notes", notes)

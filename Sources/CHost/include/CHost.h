@@ -22,6 +22,9 @@ struct azulejo_thread {
   void *_Nullable arena;
   int64_t arena_bytes;
   int64_t pool_depth;
+  int64_t measures;
+  int64_t measured_bytes;
+  int64_t measured_peak;
 };
 extern _Thread_local struct azulejo_thread azulejo_thread_words;
 
