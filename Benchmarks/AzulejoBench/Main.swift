@@ -62,12 +62,47 @@ import Tensors
       Row(
         name: "guards_10", value: "\(number(small, 0)) ns for a call with 10 tensors and no kernel",
         goal: "under 2 us", reached: small < 2000))
+    show(checks("check_10", f.explain(), goal: 2000))
     let model = (0..<270).map { _ in random([4, 4]) }
     let large = try nanoseconds(2000) { try check(f(model)) }
     show(
       Row(
         name: "guards_270", value: "\(number(large, 0)) ns for a call with 270 tensors and no kernel",
         goal: "under 10 us", reached: large < 10_000))
+    show(checks("check_270", f.explain(), goal: 10_000))
+    let layers = Layers(all: (0..<27).map { _ in Layer(members: (0..<10).map { _ in random([4, 4]) }) })
+    let plain = compile { (m: Layers) in m.all[0].members[0] }
+    let argument = try nanoseconds(2000) { try check(plain(layers)) }
+    let updating = compile(updating: Layers.self) { (m: inout Layers) in m.all[0].members[0] }
+    var state = layers
+    let inout270 = try nanoseconds(2000) { try check(updating(&state)) }
+    let sum = compile { (m: [Tensor]) in m.dropFirst().reduce(m[0]) { $0 + $1 } }
+    let whole = try nanoseconds(500) { try check(sum(model)) }
+    for (name, what, time) in [
+      ("module_270", "a module of 27 structs as an argument, no kernel", argument),
+      ("state_270", "the same as state", inout270), ("call_270", "270 tensors that kernels read", whole),
+    ] {
+      let value = "\(number(time, 0)) ns for a call with \(what)"
+      show(Row(name: name, value: value, goal: "under 10 us", reached: time < 10_000))
+    }
+  }
+
+  private struct Layer: Module {
+    var members: [Tensor]
+    mutating func visit(_ v: inout Visitor) { v("members", &members) }
+  }
+
+  private struct Layers: Module {
+    var all: [Layer]
+    mutating func visit(_ v: inout Visitor) { v("all", &all) }
+  }
+
+  /// The guards alone, as the explanation measures them.
+  private static func checks(_ name: String, _ explanation: Explanation, goal: Double) -> Row {
+    let time = explanation.guards.reduce(0) { $0 + $1.seconds } * 1e9
+    return Row(
+      name: name, value: "\(number(time, 0)) ns for the guards alone", goal: "under \(number(goal / 1000, 0)) us",
+      reached: time < goal)
   }
 
   /// The cost of one more kernel: a call of 40 against a call of 4, each a reduction and its repetition.
