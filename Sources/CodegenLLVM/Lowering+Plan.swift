@@ -22,6 +22,8 @@ struct Plan {
   private var guardNumbers: [[Int]: Int] = [:]
   private var residences: [TileValue: Residence] = [:]
   private var roots: [TileValue: Set<TileValue>] = [:]
+  /// Values used through a broadcast: many elements would each compute them again.
+  private var widening: Set<TileValue> = []
   private var position: [TileValue: Int] = [:]
   private var regionOf: [TileValue: Int] = [:]
   private var storesTo: [Int: [TileValue]] = [:]
@@ -148,6 +150,7 @@ struct Plan {
         }
       }
       roots[value] = found
+      if (users[value] ?? []).contains(where: { widens($0) }) { widening.insert(value) }
       if isPointwise(value) { residences[value] = decided(value, found) }
     }
   }
@@ -171,7 +174,7 @@ struct Plan {
     let isUsedInside = (users[value] ?? []).contains { regionOf[$0] != home } && !isCheap(value)
     if isUsedInside { return .memory }
     guard isCostly(value) else { return .virtual }
-    if widens(value) { return .memory }
+    if widening.contains(value) { return .memory }
     guard found.count > 1 else { return .virtual }
     let first = found.min { (position[$0] ?? 0) < (position[$1] ?? 0) }
     // Its first root must walk all of it, in this region.
@@ -185,23 +188,27 @@ struct Plan {
 
   /// Whether `root` uses `value` element for element.
   private func reachesPlainly(_ root: TileValue, _ value: TileValue) -> Bool {
-    if root == value { return true }
-    switch kernel[root].operation {
-    case .map(_, let operands): return operands.contains { reachesPlainly($0, value) }
-    case .convert(let a), .bitcast(let a): return reachesPlainly(a, value)
-    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return false
+    var seen: Set<TileValue> = []
+    var stack = [root]
+    while let next = stack.popLast() {
+      if next == value { return true }
+      // Operands come before their users: nothing before the value leads to it.
+      guard next.id > value.id, seen.insert(next).inserted else { continue }
+      switch kernel[next].operation {
+      case .map(_, let operands): stack += operands
+      case .convert(let a), .bitcast(let a): stack.append(a)
+      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .broadcast,
+        .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+        break
+      }
     }
+    return false
   }
 
-  /// Used through a broadcast: many elements would each compute it again.
-  private func widens(_ value: TileValue) -> Bool {
-    (users[value] ?? []).contains { user in
-      guard isPointwise(user) else { return false }
-      if case .broadcast = kernel[user].operation { return true }
-      return residence(of: user) == .virtual && widens(user)
-    }
+  private func widens(_ user: TileValue) -> Bool {
+    guard isPointwise(user) else { return false }
+    if case .broadcast = kernel[user].operation { return true }
+    return residence(of: user) == .virtual && widening.contains(user)
   }
 
   /// No arithmetic: as well loaded again.

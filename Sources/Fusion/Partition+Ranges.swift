@@ -65,17 +65,19 @@ extension Partition {
     var isFree = true
     let target: MemoryView
     if let view = memory[base], mayOverwrite(view, value, base) {
-      let conflicts = versions[view.source, default: [base]].map { overwriteConflict($0, value, box) }
+      let forms = forms(of: base, view.source)
+      let conflicts = versions[view.source, default: forms].map { overwriteConflict($0, value, box, forms) }
       if conflicts.contains(.later) {
-        target = copy(base, value)
+        (target, isFree) = (copy(base, value), false)
       } else {
         target = view
         isFree = !conflicts.contains(.earlier)
       }
     } else {
-      target = copy(base, value)
+      // The nest that copies comes last: one that has the update already would write it too early.
+      (target, isFree) = (copy(base, value), false)
     }
-    if versions[target.source] == nil { versions[target.source] = [base] }
+    if versions[target.source] == nil { versions[target.source] = forms(of: base, target.source) }
     versions[target.source]?.append(value)
     let part = target.window(starts, steps, shape(update))
     let writer = writeRange(update, part, box, isFree: isFree && newest(base) < places[update].nest)
@@ -95,15 +97,33 @@ extension Partition {
     }
   }
 
+  /// The base, and what it is the memory of under another shape or order.
+  private func forms(of base: Value, _ source: Schedule.BufferSource) -> [Value] {
+    var made = [base]
+    while case .reindex = lowering(made[made.count - 1]), let operand = graph[made[made.count - 1]].operands.first,
+      memory[operand]?.source == source
+    {
+      made.append(operand)
+    }
+    return made
+  }
+
   private enum Conflict { case none, earlier, later }
 
   /// Whether `version` of the memory is read where `value` writes: not at all, by nests already there, or later.
-  private func overwriteConflict(_ version: Value, _ value: Value, _ box: ElementBox) -> Conflict {
+  private func overwriteConflict(
+    _ version: Value, _ value: Value, _ box: ElementBox, _ forms: [Value]
+  ) -> Conflict {
     var result = Conflict.none
     if ranges.outputs.contains(version) { return .later }
     for id in users[version] {
       let user = Value(Int(id))
-      if user == value { continue }
+      if forms.contains(user) { continue }
+      if user == value {
+        // The base as its own update, elsewhere: it is read while it is written.
+        if graph[value].operands[1] == version { return .later }
+        continue
+      }
       if case .assign = graph[user].primitive, graph[user].operands[0] == version, graph[user].operands[1] != version,
         memory[user]?.source == memory[version]?.source
       {
@@ -260,15 +280,15 @@ extension Partition {
       isWritten[donation.output] = true
       if next != nil, overwrite(value, target, donation.parameter) { continue }
       refuse(value, .readAfterWrite)
-      if memory[value] == nil || memory[value]?.source == target.source {
+      if memory[value] == nil { materialise(value) }
+      if case .parameter? = memory[value]?.source {
+        // What is only a view of a parameter goes before any of them is overwritten.
         let kept = temporary(graph.type(value))
         appendPointwise(value, kept)
-        copies.append((value, target))
         memory[value] = kept
         made[value] = nests.count - 1
-      } else {
-        copies.append((value, target))
       }
+      copies.append((value, target))
     }
     for copy in copies { appendPointwise(copy.value, copy.target) }
   }

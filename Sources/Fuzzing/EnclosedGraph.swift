@@ -10,6 +10,8 @@ package struct EnclosedTensor: Sendable {
   package var reference: ReferenceTensor
   /// One for each element.
   package var enclosures: [Enclosure]
+  /// Of a product of half floats: its sums before they were rounded.
+  fileprivate var sums: [Enclosure] = []
 
   init(exactly reference: ReferenceTensor) {
     self.reference = reference
@@ -18,6 +20,11 @@ package struct EnclosedTensor: Sendable {
   init(_ reference: ReferenceTensor, _ enclosures: [Enclosure]) {
     self.reference = reference
     self.enclosures = enclosures
+  }
+
+  /// The elements may as well be in `others`.
+  fileprivate mutating func allow(_ others: [Enclosure]) {
+    for (i, other) in others.enumerated() { enclosures[i] = enclosures[i].joined(other) }
   }
 }
 
@@ -39,7 +46,10 @@ package struct EnclosedGraph {
         let element = ScalarReference.value(bits: arguments[argument], node.type.dtype)
         made = EnclosedTensor(exactly: ReferenceTensor(node.type.dtype, [], [element]))
       case _:
-        let operands = node.operands.map { values[Int($0.id)] }
+        var operands = node.operands.map { values[Int($0.id)] }
+        if case .contraction = node.primitive.definition.lowering {
+          for (i, operand) in node.operands.enumerated() { operands[i].allow(wider(operand, values)) }
+        }
         made = try EnclosedNode(node, operands, symbols).enclosed()
         for (element, enclosure) in zip(made.reference.elements, made.enclosures) where !enclosure.contains(element) {
           throw Diagnostic(
@@ -49,6 +59,15 @@ package struct EnclosedGraph {
       values.append(made)
     }
     return graph.outputs.map { values[Int($0.id)] }
+  }
+
+  /// An operand of a product before it was rounded to a half float: attention does not round its weights.
+  private func wider(_ value: Value, _ values: [EnclosedTensor]) -> [Enclosure] {
+    let node = graph[value]
+    guard case .convert(let dtype) = node.primitive, dtype != dtype.computeDType,
+      graph.type(node.operands[0]).dtype == dtype.computeDType
+    else { return [] }
+    return values[Int(node.operands[0].id)].enclosures
   }
 }
 
@@ -81,7 +100,21 @@ private struct EnclosedNode {
   }
 
   func enclosed() throws(Diagnostic) -> EnclosedTensor {
-    EnclosedTensor(reference, try enclosures())
+    var made = EnclosedTensor(reference, try enclosures())
+    switch node.primitive.definition.lowering {
+    // Attention keeps its scores wide: a sum that is converted at once may not have been rounded in between.
+    case .pointwise where isWidening: made.allow(operands[0].sums)
+    case .contraction where dtype != dtype.computeDType: made.sums = contracted(dtype.computeDType)
+    case .leaf, .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather,
+      .scatter, .assign, .call:
+      break
+    }
+    return made
+  }
+
+  private var isWidening: Bool {
+    guard case .convert(let dtype) = node.primitive else { return false }
+    return dtype == operands[0].reference.dtype.computeDType
   }
 
   private func enclosures() throws(Diagnostic) -> [Enclosure] {
@@ -100,7 +133,7 @@ private struct EnclosedNode {
     case .argReduction(let monoid): return winners(monoid)
     case .argScan(let monoid): return scannedWinners(monoid)
     case .sort: return sorted()
-    case .contraction: return contracted()
+    case .contraction: return contracted(dtype)
     case .call: throw Diagnostic(.compiler, "a call in a graph whose calls were written out")
     }
   }
@@ -221,7 +254,7 @@ private struct EnclosedNode {
     }
   }
 
-  private func contracted() -> [Enclosure] {
+  private func contracted(_ dtype: DType) -> [Enclosure] {
     guard case .contraction(let axes) = node.primitive else { return [] }
     let (left, right) = (operands[0], operands[1])
     func offsets(_ tensor: EnclosedTensor, _ axes: [Int]) -> [Int] {
