@@ -63,28 +63,43 @@ extension Lowering {
 
   /// Carried tiles that evaluating `value` would read.
   private func carriedBelow(_ value: TileValue, _ carried: Set<TileValue>) -> Set<TileValue> {
-    if carried.contains(value) { return [value] }
-    if homes[value] != nil { return [] }
-    switch kernel[value].operation {
-    case .load, .splat, .splatArgument, .coordinates, .map, .convert, .bitcast, .broadcast, .transpose, .dot:
-      return kernel[value].operation.operands.reduce(into: []) { $0.formUnion(carriedBelow($1, carried)) }
-    case .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce, .scan, .argScan, .sortOrder, .loop,
-      .result, .regionArgument:
-      return []
+    var found: Set<TileValue> = []
+    var seen: Set<TileValue> = []
+    var stack = [value]
+    while let next = stack.popLast() {
+      guard seen.insert(next).inserted else { continue }
+      if carried.contains(next) {
+        found.insert(next)
+        continue
+      }
+      if homes[next] != nil { continue }
+      switch kernel[next].operation {
+      case .load, .splat, .splatArgument, .coordinates, .map, .convert, .bitcast, .broadcast, .transpose, .dot:
+        stack += kernel[next].operation.operands
+      case .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce, .scan, .argScan, .sortOrder, .loop,
+        .result, .regionArgument:
+        break
+      }
     }
+    return found
   }
 
   /// Whether `value` reads the tile that it replaces elsewhere than at its own place.
   private func readsAcross(_ value: TileValue, _ own: TileValue) -> Bool {
-    if value == own || homes[value] != nil { return false }
+    var seen: Set<TileValue> = []
+    return readsAcross(value, own, &seen)
+  }
+
+  private func readsAcross(_ value: TileValue, _ own: TileValue, _ seen: inout Set<TileValue>) -> Bool {
+    if value == own || homes[value] != nil || !seen.insert(value).inserted { return false }
     switch kernel[value].operation {
-    case .map(_, let operands): return operands.contains { readsAcross($0, own) }
-    case .convert(let a), .bitcast(let a): return readsAcross(a, own)
+    case .map(_, let operands): return operands.contains { readsAcross($0, own, &seen) }
+    case .convert(let a), .bitcast(let a): return readsAcross(a, own, &seen)
     case .broadcast(let a): return carriedBelow(a, [own]).contains(own)
     case .transpose(let a, _): return carriedBelow(a, [own]).contains(own)
     case .load: return carriedBelow(value, [own]).contains(own)
     case .dot(let accumulator, let a, let b):
-      return readsAcross(accumulator, own) || carriedBelow(a, [own]).contains(own)
+      return readsAcross(accumulator, own, &seen) || carriedBelow(a, [own]).contains(own)
         || carriedBelow(b, [own]).contains(own)
     case .splat, .splatArgument, .coordinates, .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce,
       .scan, .argScan, .sortOrder, .loop, .result, .regionArgument:

@@ -102,7 +102,9 @@ extension Lowering {
   /// A value in memory is there for one stage only: the next row's takes its place.
   private func findPassing(_ stages: inout Stages) -> Bool {
     var uses: [TileValue: Set<Int>] = [:]
+    var seen: [Set<TileValue>] = Array(repeating: [], count: stages.last + 1)
     func visit(_ value: TileValue, _ stage: Int) {
+      guard seen[stage].insert(value).inserted else { return }
       if plan.residence(of: value) == .inPassing { uses[value, default: []].insert(stage) }
       if plan.isPointwise(value) {
         for operand in kernel[value].operation.operands where kernel[operand].dtype != nil { visit(operand, stage) }

@@ -43,7 +43,9 @@ extension Lowering {
   /// Pending values that this walk will compute completely; others are computed now.
   private func pendingBelow(_ operand: TileValue, walkedBy guards: [Int]) -> Set<TileValue> {
     var found: Set<TileValue> = []
+    var seen: Set<TileValue> = []
     func visit(_ value: TileValue) {
+      guard seen.insert(value).inserted else { return }
       guard homes[value] == nil || pending.contains(value) else { return }
       if pending.contains(value) { found.insert(value) }
       switch kernel[value].operation {
@@ -190,18 +192,25 @@ struct Reduction {
     self.monoid = monoid
     self.dtype = dtype
     let mayFuse = monoid == .sum && dtype.isFloating && dtype.size >= 4 && lowering.e.target.hasFusedMultiplyAdd
-    terms = mayFuse ? Self.terms(operand, lowering) : [.plain(operand)]
+    var budget = Self.mostSums
+    let terms = mayFuse ? Self.terms(operand, lowering, &budget) : [.plain(operand)]
+    self.terms = budget > 0 ? terms : [.plain(operand)]
   }
 
-  private static func terms(_ value: TileValue, _ lowering: Lowering) -> [Term] {
-    guard lowering.homes[value] == nil, case .map(let instruction, let operands) = lowering.kernel[value].operation
+  /// More additions are not taken apart: sums of sums of one value have terms without number.
+  private static let mostSums = 64
+
+  private static func terms(_ value: TileValue, _ lowering: Lowering, _ budget: inout Int) -> [Term] {
+    guard budget > 0, lowering.homes[value] == nil,
+      case .map(let instruction, let operands) = lowering.kernel[value].operation
     else {
       return [.plain(value)]
     }
+    budget -= 1
     switch instruction {
-    case .add: return operands.flatMap { terms($0, lowering) }
+    case .add: return operands.flatMap { terms($0, lowering, &budget) }
     case .multiply: return [.product(operands[0], operands[1])]
-    case .multiplyAdd: return [.product(operands[0], operands[1])] + terms(operands[2], lowering)
+    case .multiplyAdd: return [.product(operands[0], operands[1])] + terms(operands[2], lowering, &budget)
     case .subtract, .divide, .remainder, .negate, .absolute, .minimum, .maximum, .floor, .ceil, .truncate, .roundEven,
       .squareRoot, .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power, .and, .or, .xor, .not, .shiftLeft, .shiftRight,
       .shiftRightLogical, .equal, .notEqual, .less, .lessOrEqual, .select:

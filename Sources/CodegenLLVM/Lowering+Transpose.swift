@@ -20,11 +20,12 @@ extension Lowering {
     let shape = kernel[value].shape
     var loads: [TileValue] = []
     var read: Int?
+    var seen: Set<TileValue> = []
     func visit(_ value: TileValue) -> Bool {
+      guard seen.insert(value).inserted else { return true }
       guard homes[value] == nil else { return false }
       switch kernel[value].operation {
       case .load(let access, _):
-        if loads.contains(value) { return true }
         guard let axis = readAxis(access, kernel[value].shape), axis != written, read == nil || read == axis else {
           return false
         }

@@ -77,7 +77,10 @@ extension Partition {
       // The nest that copies comes last: one that has the update already would write it too early.
       (target, isFree) = (copy(base, value), false)
     }
-    if versions[target.source] == nil { versions[target.source] = forms(of: base, target.source) }
+    // Where the base was copied from nobody writes.
+    if versions[target.source] == nil {
+      versions[target.source] = memory[base]?.source == target.source ? forms(of: base, target.source) : []
+    }
     versions[target.source]?.append(value)
     let part = target.window(starts, steps, shape(update))
     let writer = writeRange(update, part, box, isFree: isFree && newest(base) < places[update].nest)
@@ -143,6 +146,7 @@ extension Partition {
   /// New memory with the base's elements.
   private mutating func copy(_ base: Value, _ value: Value) -> MemoryView {
     refuse(base, .readAfterWrite)
+    if case .output(let earlier)? = memory[base]?.source, ranges.output[value] == earlier { withdraw(earlier) }
     let target: MemoryView
     if let output = ranges.output[value], !isWritten[output], outputView(output).isRowMajor,
       !context.donations.contains(where: { $0.output == output })
@@ -154,6 +158,21 @@ extension Partition {
     }
     appendPointwise(base, target)
     return target
+  }
+
+  /// An earlier version has an output's memory, and must stay: it moves to memory of its own.
+  private mutating func withdraw(_ output: Int) {
+    let old = Schedule.BufferSource.output(output)
+    let new = temporary(graph.type(graph.outputs[output])).source
+    for i in nests.indices {
+      for r in nests[i].roots.indices where nests[i].roots[r].target.source == old {
+        nests[i].roots[r].target.source = new
+      }
+    }
+    for i in memory.indices where memory[i]?.source == old { memory[i]?.source = new }
+    versions[new] = versions.removeValue(forKey: old)
+    written[new] = written.removeValue(forKey: old)
+    isWritten[output] = false
   }
 
   /// Writes `update` in the nest that has it, if that is not too early, or in one of its own.

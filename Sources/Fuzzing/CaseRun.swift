@@ -74,7 +74,7 @@ package struct CaseRun {
         if let finding = try launch.finding(way, wanted) { return finding }
       }
       return nil
-    case .captured, .eager, .reference: return nil
+    case .reference: return nil
     }
   }
 }

@@ -175,7 +175,7 @@ private struct EnclosedNode {
       lists[target].append(updates.enclosures[place])
     }
     // Nothing happens to elements that no index names.
-    return lists.map { $0.count == 1 ? $0[0] : monoid.enclosure($0, dtype) }
+    return lists.map { $0.count == 1 ? $0[0] : monoid.enclosure($0, dtype, roundsEach: true) }
   }
 
   // MARK: Lines

@@ -5,19 +5,33 @@
 import Scalars
 import TensorTypes
 
-extension DType {
-  /// Half a unit in the last place of 1, in the dtype that sums are kept in.
-  fileprivate var roundoff: Double { computeDType == .f64 ? 0x1p-53 : 0x1p-24 }
-  fileprivate var largest: Double {
-    computeDType == .f64 ? .greatestFiniteMagnitude : Double(Float.greatestFiniteMagnitude)
+/// How partial results of a sum or product are kept.
+struct Accumulation {
+  /// Half a unit in the last place of 1.
+  let roundoff: Double
+  let largest: Double
+  let leastNormal: Double
+  let leastNumber: Double
+
+  /// Partial results in `dtype` itself, each rounded to it, as scatters keep them.
+  init(in dtype: DType) {
+    switch dtype {
+    case .f16: (roundoff, largest, leastNormal, leastNumber) = (0x1p-11, 65504, 0x1p-14, 0x1p-24)
+    case .bf16: (roundoff, largest, leastNormal, leastNumber) = (0x1p-8, 0x1.fep127, 0x1p-126, 0x1p-133)
+    case .f64: (roundoff, largest, leastNormal, leastNumber) = (0x1p-53, .greatestFiniteMagnitude, 0x1p-1022, 0x1p-1074)
+    case .f32, .bool, .u8, .i8, .i16, .i32, .i64:
+      (roundoff, largest, leastNormal, leastNumber) = (
+        0x1p-24, Double(Float.greatestFiniteMagnitude), 0x1p-126, 0x1p-149
+      )
+    }
   }
-  fileprivate var leastNormal: Double { computeDType == .f64 ? 0x1p-1022 : 0x1p-126 }
-  fileprivate var leastNumber: Double { computeDType == .f64 ? 0x1p-1074 : 0x1p-149 }
 }
 
 extension Monoid {
-  /// What `elements` combine to, in any order, in elements of `dtype`.
-  func enclosure(_ elements: [Enclosure], _ dtype: DType) -> Enclosure {
+  /// What `elements` combine to, in any order, in elements of `dtype`; partial results are kept in the compute dtype, or
+  /// where `roundsEach` in `dtype`.
+  func enclosure(_ elements: [Enclosure], _ dtype: DType, roundsEach: Bool = false) -> Enclosure {
+    let kept = Accumulation(in: roundsEach ? dtype : dtype.computeDType)
     guard dtype.isFloating else {
       var total = identity(dtype).value
       for element in elements {
@@ -27,8 +41,8 @@ extension Monoid {
       return Enclosure(total)
     }
     switch self {
-    case .sum: return Enclosure.sum(elements, dtype)
-    case .product: return Enclosure.product(elements, dtype)
+    case .sum: return Enclosure.sum(elements, dtype, kept)
+    case .product: return Enclosure.product(elements, dtype, kept)
     case .minimum, .maximum:
       var total = Enclosure(identity(dtype).value)
       for element in elements { total = instruction.enclosure([total, element], dtype) }
@@ -39,8 +53,8 @@ extension Monoid {
 }
 
 extension Enclosure {
-  /// Sum of `elements` (of `dtype`, or products of two) in the compute dtype, rounded to `dtype`.
-  static func sum(_ elements: [Enclosure], _ dtype: DType) -> Enclosure {
+  /// Sum of `elements` (of `dtype`, or products of two), rounded to `dtype`.
+  static func sum(_ elements: [Enclosure], _ dtype: DType, _ kept: Accumulation) -> Enclosure {
     var (low, high, magnitude) = (0.0, 0.0, 0.0)
     var infinities: Set<Double> = []
     var quantum = Double.infinity
@@ -61,11 +75,11 @@ extension Enclosure {
     }
     if elements.contains(.nan) || infinities.count > 1 { return .nan }
     // Where a partial result may overflow, the order decides.
-    if !(magnitude < dtype.largest / 2) { return .unknown }
+    if !(magnitude < kept.largest / 2) { return .unknown }
     if let infinity = infinities.first { return .float(low: infinity, high: infinity, mayBeNaN: mayBeNaN) }
-    isExact = isExact && magnitude <= quantum / (2 * dtype.roundoff) && quantum >= dtype.leastNumber
+    isExact = isExact && magnitude <= quantum / (2 * kept.roundoff) && quantum >= kept.leastNumber
     let count = Double(elements.count + 1)
-    let error = isExact ? 0 : 1.01 * count * ((dtype.roundoff + 0x1p-53) * magnitude + dtype.leastNumber)
+    let error = isExact ? 0 : 1.01 * count * ((kept.roundoff + 0x1p-53) * magnitude + kept.leastNumber)
     return rounded(low - error, high + error, mayBeNaN, dtype)
   }
 
@@ -77,7 +91,7 @@ extension Enclosure {
     return Enclosure.float(low: narrowed(low), high: narrowed(high), mayBeNaN: mayBeNaN).withUnsignedZero
   }
 
-  static func product(_ elements: [Enclosure], _ dtype: DType) -> Enclosure {
+  static func product(_ elements: [Enclosure], _ dtype: DType, _ kept: Accumulation) -> Enclosure {
     var total = Enclosure.float(low: 1, high: 1, mayBeNaN: false)
     var (most, least) = (1.0, 1.0)
     var (isWhole, hasZero, mayBeNaN) = (true, false, false)
@@ -95,12 +109,12 @@ extension Enclosure {
     }
     if elements.contains(.nan) { return .nan }
     // Where a partial result may overflow or lose digits, the order decides.
-    guard most < dtype.largest, least > dtype.leastNormal else { return .unknown }
+    guard most < kept.largest, least > kept.leastNormal else { return .unknown }
     if hasZero { return .float(low: -0.0, high: 0.0, mayBeNaN: mayBeNaN) }
     guard case .float(let low, let high, let unsure) = total else { return .unknown }
-    let isExact = isWhole && most <= 0.5 / dtype.roundoff
+    let isExact = isWhole && most <= 0.5 / kept.roundoff
     let magnitude = max(low.magnitude, high.magnitude)
-    let error = isExact ? 0 : 1.01 * Double(elements.count + 1) * (dtype.roundoff + 0x1p-53) * magnitude
+    let error = isExact ? 0 : 1.01 * Double(elements.count + 1) * (kept.roundoff + 0x1p-53) * magnitude
     return rounded(low - error, high + error, mayBeNaN || unsure, dtype)
   }
 
@@ -110,7 +124,7 @@ extension Enclosure {
     let wide = ScalarInstruction.multiply.enclosure([a, b], .f64)
     // What overflows the compute dtype overflows or not, depending on whether it is rounded before it is added.
     if case .float(let low, let high, _) = wide, low.isFinite, high.isFinite,
-      max(low.magnitude, high.magnitude) >= dtype.largest
+      max(low.magnitude, high.magnitude) >= Accumulation(in: dtype.computeDType).largest
     {
       return .unknown
     }

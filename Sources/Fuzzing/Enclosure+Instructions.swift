@@ -63,7 +63,9 @@ extension ScalarInstruction {
       guard let corners = operand.corners else { return .unknown }
       lists.append(corners)
     }
-    if self == .sin || self == .cos, operands[0].exceeds(Self.longestAngle) { return .float(low: -1, high: 1, mayBeNaN: false) }
+    if self == .sin || self == .cos, operands[0].exceeds(Self.longestAngle) {
+      return .float(low: -1, high: 1, mayBeNaN: false)
+    }
     if !operands.allSatisfy(\.isExact), let wide = wide(operands, dtype) { return wide }
     var results: [ScalarValue] = []
     for a in lists[0] {
@@ -113,7 +115,9 @@ extension ScalarInstruction {
         .widened(freedom(dtype), dtype)
     case .sin, .cos:
       // Of slope at most 1.
-      guard let range = ranges[0], max(-range.lowerBound, range.upperBound) <= Self.longestAngle else { return .unknown }
+      guard let range = ranges[0], max(-range.lowerBound, range.upperBound) <= Self.longestAngle else {
+        return .unknown
+      }
       let (middle, width) = (range.lowerBound, range.upperBound - range.lowerBound)
       let value = ScalarReference.evaluate(self, .f64, middle)
       let rounded = Enclosure.hull([

@@ -8,10 +8,6 @@ package enum Way: String, CaseIterable, Sendable {
   case compiled
   /// The same driver, a kernel for each operation.
   case separate
-  /// A function of the same operations, captured by `compile`.
-  case captured
-  /// The operations one after the other on tensors.
-  case eager
   /// The reference itself, against its own error model.
   case reference
 }

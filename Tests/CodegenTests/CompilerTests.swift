@@ -95,3 +95,17 @@ func objects_call_nothing(_ target: TargetDescription) throws {
   #expect(TargetDescription.host.runsOnHost)
   #expect(!TargetDescription.host.cacheKey.isEmpty)
 }
+
+/// A value that is reached along two to the power of `depth` paths.
+private func manyPaths(_ depth: Int, sums: Bool) throws -> Kernel {
+  wholeTile("paths", [1, 8], [.f32]) { b, inputs in
+    var x = b.map(.exp, [inputs[0]])
+    for _ in 0..<depth { x = b.map(sums ? .add : .maximum, [x, x]) }
+    return [b.reduce(.sum, [1], x), b.transpose(x, [1, 0])]
+  }.kernel
+}
+
+@Test(arguments: [true, false]) func values_reached_along_very_many_paths_are_compiled_at_once(sums: Bool) throws {
+  // Walked path by path it would not end.
+  _ = try LLVMCompiler.compile(manyPaths(60, sums: sums), for: .host)
+}

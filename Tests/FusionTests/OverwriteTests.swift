@@ -81,3 +81,27 @@ func rows_of_a_donated_parameter_are_kept_until_all_of_them_are_read(_ operation
     }
     """)
 }
+
+@Test func a_version_that_is_copied_on_the_way_leaves_the_output_to_the_last_one() throws {
+  try check(
+    """
+    graph g(%0 x: f32[3, 3], %1 y: f32[2, 1]) {
+      %2: f32[3, 3] = assign starts=[1, 2] steps=[1, 1] %0, %1
+      %3: f32[3, 3] = negate %2
+      %4: f32[3, 3] = assign starts=[0, 2] steps=[1, -1] %2, %3
+      %5: f32[1, 3] = slice starts=[1, 0] counts=[1, 3] steps=[1, 1] %2
+      return %4, %5
+    }
+    """)
+}
+
+@Test func a_base_that_is_an_output_itself_is_no_version_of_its_copy() throws {
+  try check(
+    """
+    graph g(%0 x: f32[4], %1 y: f32[2]) {
+      %2: f32[4] = assign starts=[0] steps=[1] %0, %0
+      %3: f32[4] = assign starts=[1] steps=[-1] %2, %1
+      return %3, %0
+    }
+    """)
+}
