@@ -213,7 +213,7 @@ extension Lowering {
       ?? (passes[value, default: []].count == 2 && passes[value, default: []].contains(pass))
     guard options.prefetch, isInTime, box.mask == nil, let axis = box.vectorAxis,
       e.constantIndex(map.steps[axis]) == map.dtype.size,
-      map.panel == nil, map.indirect.isEmpty, facts.constant(kernel[value].shape[axis]) == nil
+      map.panel == nil, map.indirect.isEmpty, isLong(kernel[value].shape[axis])
     else { return }
     var bytes: IR?
     let strides = strides(of: kernel.buffers[access.buffer])

@@ -34,6 +34,9 @@ extension Lowering {
 
   // MARK: Whether
 
+  /// An extent that is walked by a loop, not written out as a few vectors.
+  func isLong(_ extent: Extent) -> Bool { facts.constant(extent).map { $0 >= 8 * Self.pipelineWidth * lanes } ?? true }
+
   /// nil: some operation does not fit.
   func stages(of region: Region) -> Stages? {
     guard options.streamingStores, options.prefetch, walkCanMask else { return nil }
@@ -76,7 +79,7 @@ extension Lowering {
     }
     let shape = kernel[first.content].shape
     let walked = shape.indices.filter { shape[$0] != .constant(1) }
-    guard walked.count == 1, let axis = walked.first, facts.constant(shape[axis]) == nil else { return nil }
+    guard walked.count == 1, let axis = walked.first, isLong(shape[axis]) else { return nil }
     var stages = Stages(
       axis: axis, shape: shape, reductions: [[TileValue]](repeating: [], count: last + 1), level: level)
     for root in reduced {

@@ -137,7 +137,7 @@ public final class Ceilings: Sendable {
   public func calibrated(budget: Double) throws -> MachineCard {
     let cache = target.cache
     // Short enough to fall between what else the machine does, and beyond what the caches hold.
-    let bytes = 3 * cache.level3
+    let bytes = max(3 * cache.level3, 256 << 20)
     var loads = [
       try memory(.init(read: 1, written: 0), bytes: bytes),
       try memory(.init(read: 1, written: 1), bytes: bytes, pastCaches: false),

@@ -79,6 +79,10 @@ extension TargetDescription {
       }
     }
 
+    /// Bytes of a cache that a processor counts on. A virtual machine is shown the last cache of a whole server, most of
+    /// which belongs to strangers.
+    private static let mostShare = 16 << 20
+
     private static func caches() -> Caches? {
       let isAMD = identity(0)[2] == 0x444d_4163
       let leaf: UInt32 = isAMD ? 0x8000_001d : 4
@@ -92,7 +96,8 @@ extension TargetDescription {
         let ways = Int(words[1] >> 22) + 1
         let partitions = Int(words[1] >> 12 & 1023) + 1
         let line = Int(words[1] & 4095) + 1
-        sizes[level] = ways * partitions * line * (Int(words[2]) + 1)
+        let sharers = Int(words[0] >> 14 & 4095) + 1
+        sizes[level] = min(ways * partitions * line * (Int(words[2]) + 1), mostShare * sharers)
       }
       guard sizes[1] > 0, sizes[2] > 0 else { return nil }
       return Caches(level1: sizes[1], level2: sizes[2], level3: max(sizes[3], sizes[2]))
