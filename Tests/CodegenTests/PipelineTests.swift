@@ -11,10 +11,12 @@ private enum RowKernel: String, CaseIterable {
   case softmax, norm, twoResults
 }
 
-/// [batch, m, n]: rows along the last axis; row numbers have two program IDs.
-private func rows(_ which: RowKernel) -> Kernel {
+/// [batch, m, n]: rows along the last axis; row numbers have two program IDs. `length`: n as a number.
+private func rows(_ which: RowKernel, length: Int? = nil) -> Kernel {
   var b = KernelBuilder(name: which.rawValue)
-  let (batch, m, n) = (b.argument("batch"), b.argument("m"), b.argument("n"))
+  let (batch, m) = (b.argument("batch"), b.argument("m"))
+  let argument = b.argument("n")
+  let n = length.map { b.index($0) } ?? argument
   let x = b.contiguous("x", .f32, [batch, m, n], role: .input)
   let w = b.contiguous("w", .f32, [n], role: .input)
   let y = b.contiguous("y", .f32, [batch, m, n], role: .output)
@@ -22,7 +24,7 @@ private func rows(_ which: RowKernel) -> Kernel {
   let s = b.contiguous("s", .f32, [batch, m], role: .output)
   b.phase([m, batch]) { b, id in
     let zero = b.index(0)
-    let shape: [Extent] = [.constant(1), .constant(1), .value(n)]
+    let shape: [Extent] = [.constant(1), .constant(1), length.map { .constant($0) } ?? .value(n)]
     let at = [AxisMap(id[1]), AxisMap(id[0]), AxisMap(zero, tileAxis: 2)]
     let u = b.load(Access(x, at), shape)
     let v = b.load(Access(w, [AxisMap(zero, tileAxis: 2)]), shape)
@@ -78,5 +80,40 @@ func rows_in_a_pipeline_have_the_bytes_of_rows_one_by_one(_ target: TargetDescri
         #expect(try run(chunk: chunk) == single, "\(which) \(target.name) n \(n) offset \(offset) chunk \(chunk)")
       }
     }
+  }
+}
+
+@Test(arguments: runnableTargets)
+func rows_of_a_known_length_have_the_bytes_of_rows_of_any_length(_ target: TargetDescription) throws {
+  var options = CodegenOptions()
+  options.streamingBytes = 0
+  let (batch, m, n) = (2, 15, 1024)
+  for which in RowKernel.allCases {
+    var numbers = Numbers(6)
+    let x = numbers.floats(batch * m * n)
+    let w = numbers.floats(n)
+    func run(_ length: Int?, chunk: Int) throws -> [[Float]] {
+      let kernel = try LoadedKernel(rows(which, length: length), target, options)
+      let zeros = [Float](repeating: 0, count: batch * m * n)
+      let buffers = [
+        TestBuffer(x), TestBuffer(w), TestBuffer(zeros), TestBuffer(zeros),
+        TestBuffer([Float](repeating: 0, count: batch * m)),
+      ]
+      try kernel.run(buffers, [batch, m, n], chunk: chunk)
+      return buffers[2...].map { $0.array() }
+    }
+    let expected = try run(nil, chunk: 1)
+    #expect(expected[0].contains { $0 != 0 })
+    for chunk in [1, Int.max] { #expect(try run(n, chunk: chunk) == expected, "\(which) \(target.name) chunk \(chunk)") }
+  }
+}
+
+@Test func a_known_length_is_streamed_and_pipelined_as_any_length() throws {
+  for length in [nil, 1024] {
+    let text = try LLVMCompiler.llvmIR(rows(.softmax, length: length), for: .x86Version4)
+    // The next row is asked for while this one is worked on, and what is written is not kept.
+    #expect(text.contains("llvm.prefetch"), "length \(String(describing: length))")
+    #expect(text.contains("!nontemporal"), "length \(String(describing: length))")
+    #expect(text.contains("fence"), "length \(String(describing: length))")
   }
 }
