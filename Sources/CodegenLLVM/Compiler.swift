@@ -19,7 +19,7 @@ package enum LLVMCompiler {
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse,dce)"
 
   /// Changes whenever the code made from a kernel may: part of every cache key.
-  package static let version = "llvm19 lowering 14"
+  package static let version = "llvm19 lowering 15"
 
   /// - Parameter code: LLVM IR that defines the kernel's functions, instead of what the lowering makes.
   package static func compile(

@@ -432,6 +432,10 @@ extension Lowering {
         let isMasked = predicate.lanes != nil || box.mask != nil
         if isContiguous, !isMasked || canMask(map.dtype) {
           storeVector(map, point, box, predicate, values[i], mode)
+        } else if let panel = map.panel, panel.tileAxis == axis, panel.width >= lanes, mode == .plain,
+          map.indirect.isEmpty, canMask(map.dtype)
+        {
+          storeAcrossPanels(map, panel, point, box, predicate, values[i])
         } else {
           storeLanes(map, point, box, predicate, values[i], mode)
         }
@@ -458,6 +462,31 @@ extension Lowering {
       } else {
         let made = e.store(value, map.dtype, address)
         if mode == .streaming, isStreaming { markNonTemporal(made, map.dtype) }
+      }
+    }
+    if let whole = predicate.whole { e.when(whole, write) } else { write() }
+  }
+
+  /// A vector along the columns of panels ends in one panel or in the next.
+  private func storeAcrossPanels(
+    _ map: PointerMap, _ panel: PointerMap.Panel, _ point: [Int], _ box: Box, _ predicate: Predicate, _ value: IR
+  ) {
+    guard let axis = panel.tileAxis else { return }
+    let column = e.indexAdd(panel.start, position(box, axis, point[axis]))
+    let inside = e.binary(LLVMURem, column, e.index(panel.width))
+    let left = e.indexSubtract(e.index(panel.width), inside)
+    let here = pointer(map, point, box)
+    var mask = box.mask
+    if let lanes = predicate.lanes { mask = e.and(mask, lanes) }
+    func write() {
+      let isFirst = firstLanes(left)
+      e.maskedStore(value, map.dtype, here, e.and(mask, isFirst))
+      e.when(e.compare(LLVMIntSLT, left, e.index(lanes))) {
+        // Lane 0 would be as many elements before the next panel as this one takes.
+        let taken = e.indexMultiply(left, e.index(panel.elementSize))
+        let back = e.indexMultiply(inside, e.index(panel.elementSize))
+        let next = e.offset(here, bytes: e.indexSubtract(panel.panelBytes, e.indexAdd(back, taken)))
+        e.maskedStore(value, map.dtype, next, e.and(mask, e.not(isFirst)))
       }
     }
     if let whole = predicate.whole { e.when(whole, write) } else { write() }

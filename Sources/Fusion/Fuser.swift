@@ -14,25 +14,26 @@ package enum Fuser {
     schedule.temporaries = partition.temporaries
     schedule.refusals = partition.refusals
     let order = LaunchOrder(partition, context)
+    let nests = partition.nests.map { $0.withMergedAxes(graph) }
     var known: [StableHash: Kernel] = [:]
-    let isSingle = partition.nests.count == 1
+    let isSingle = nests.count == 1
     for group in order.groups {
-      let key = group.key(partition.nests, graph, context)
+      let key = group.key(nests, graph, context)
       let name =
         isSingle
-        ? graph.name : "\(group.label(partition.nests, graph))_\(key.description.prefix(8))"
+        ? graph.name : "\(group.label(nests, graph))_\(key.description.prefix(8))"
       let kernel: Kernel
       if let made = known[key] {
         kernel = made
       } else {
-        kernel = try tiled(group, partition.nests, graph, context, name: name, hasOwnName: isSingle)
+        kernel = try tiled(group, nests, graph, context, name: name, hasOwnName: isSingle)
         known[key] = kernel
       }
-      let buffers = group.buffers(partition.nests, graph).map(\.view)
+      let buffers = group.buffers(nests, graph).map(\.view)
       schedule.steps.append(
         Schedule.Step(
           nests: group.nests.map { number in
-            var nest = partition.nests[number]
+            var nest = nests[number]
             nest.name = name
             return nest
           }, kernel: kernel, buffers: buffers.map(\.source), offsets: buffers.map(\.byteOffset)))

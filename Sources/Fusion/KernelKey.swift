@@ -56,6 +56,8 @@ extension NestGroup {
         hash.combine(graph.type(value))
       }
       nest.form.combine(into: &hash, places)
+      let flags = (nest.merged.rightColumns ? 1 : 0) + (nest.merged.leftInner ? 2 : 0)
+      hash.combine([nest.merged.columns, flags])
       for axis in nest.axes {
         hash.combine(axis.extent)
         hash.combine(byte: axis.reduced ? 1 : 0)

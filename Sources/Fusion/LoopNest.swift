@@ -35,6 +35,8 @@ package struct LoopNest: Sendable {
   package var roots: [Root]
   /// Values that this nest reads from memory.
   package var inputs: [Value: MemoryView]
+  /// Axes of a product that are walked as one.
+  var merged = MergedAxes()
 
   /// The nest as loops around the graph's own statements.
   package func text(_ graph: Graph) -> String {

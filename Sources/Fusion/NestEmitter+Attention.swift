@@ -32,10 +32,10 @@ extension NestEmitter {
     let sizes = tiles(tiling.scoreDType)
     let panels = BufferLayout.panels(width: sizes.panel, pad: 0)
     let packedKeys = try pack(
-      "keys", tiling.keys, outer: tiling.keyOuter, line: tiling.scoreKey, tiling.scorePlan, tiling.scoreDType,
+      "keys", tiling.keys, outer: tiling.keyOuter, lines: [tiling.scoreKey], tiling.scorePlan, tiling.scoreDType,
       layout: panels, lineFirst: false, tiling.keyPosition)
     let packedValues = try pack(
-      "values", tiling.values, outer: tiling.mixPlan.batch, line: tiling.out, tiling.mixPlan, tiling.compute,
+      "values", tiling.values, outer: tiling.mixPlan.batch, lines: [tiling.out], tiling.mixPlan, tiling.compute,
       layout: panels, lineFirst: false, tiling.valuePosition)
 
     let rows = tiling.shape[tiling.pattern.rowAxis ?? 0]

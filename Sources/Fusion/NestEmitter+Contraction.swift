@@ -149,19 +149,22 @@ extension NestEmitter {
     let node = graph[value]
     let compute = node.type.dtype.computeDType
     let sizes = tiles(compute)
-    let (m, n) = (plan.rows[plan.rows.count - 1], plan.columns[plan.columns.count - 1])
-    let (outerM, outerN) = (plan.rows.dropLast(), plan.columns.dropLast())
+    let m = plan.rows[plan.rows.count - 1]
+    let (outerM, outerN) = (plan.rows.dropLast(), plan.columns.dropLast(nest.merged.columns))
+    let run = Array(plan.columns.suffix(nest.merged.columns))
+    var n = run[run.count - 1]
+    n.extent = run.map(\.extent).reduce(1, *)
     let depth = index(plan.innerExtent)
 
     let packedB = try pack(
-      "right", node.operands[1], outer: plan.batch + outerN, line: n, plan, compute,
+      "right", node.operands[1], outer: plan.batch + outerN, lines: nest.merged.rightColumns ? [n] : run, plan, compute,
       layout: .panels(width: sizes.panel, pad: 0),
       lineFirst: false
     ) { $0.right }
     var packedA: Int?
     if !readsRowsDirectly(node.operands[0], plan, compute) {
       packedA = try pack(
-        "left", node.operands[0], outer: plan.batch + outerM, line: m, plan, compute, layout: .rowMajor(pad: 16),
+        "left", node.operands[0], outer: plan.batch + outerM, lines: [m], plan, compute, layout: .rowMajor(pad: 16),
         lineFirst: true
       ) { $0.left }
     }
@@ -197,7 +200,7 @@ extension NestEmitter {
       var at = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(node.operands[0]).shape.rank)
       for axis in plan.batch + outerM { if let slot = axis.left { at[slot] = Coordinate(start: place(axis)) } }
       if let slot = m.left { at[slot] = Coordinate(start: m0, tileAxis: 0, guarded: true) }
-      if let slot = plan.inner[0].left { at[slot] = Coordinate(start: k0, tileAxis: 1) }
+      if let slot = plan.inner.last?.left { at[slot] = Coordinate(start: k0, tileAxis: 1) }
       let whole = tile
       tile = [whole[0], count]
       let loaded = try emit(node.operands[0], at)
@@ -221,19 +224,23 @@ extension NestEmitter {
     forget()
   }
 
-  /// The left operand can be read as it is: f32 or f64 in memory, one inner axis, contiguous along it.
+  /// The left operand can be read as it is: f32 or f64 in memory, one inner axis or as one, contiguous along it.
   private func readsRowsDirectly(_ value: Value, _ plan: ContractionPlan, _ compute: DType) -> Bool {
-    guard plan.inner.count == 1, let view = nest.inputs[value], view.type.dtype == compute else { return false }
-    return plan.inner[0].left.map { view.strides[$0].isKnown(1) } ?? false
+    guard plan.inner.count == 1 || nest.merged.leftInner, let view = nest.inputs[value], view.type.dtype == compute
+    else { return false }
+    return plan.inner.last?.left.map { view.strides[$0].isKnown(1) } ?? false
   }
 
-  /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line], all inner axes made one.
+  /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line]; all inner axes are made one, and
+  /// all of `lines`.
   mutating func pack(
-    _ name: String, _ value: Value, outer: [ContractionPlan.Axis], line: ContractionPlan.Axis, _ plan: ContractionPlan,
-    _ compute: DType, layout: BufferLayout, lineFirst: Bool, _ position: (ContractionPlan.Axis) -> Int?
+    _ name: String, _ value: Value, outer: [ContractionPlan.Axis], lines run: [ContractionPlan.Axis],
+    _ plan: ContractionPlan, _ compute: DType, layout: BufferLayout, lineFirst: Bool,
+    _ position: (ContractionPlan.Axis) -> Int?
   ) throws(Diagnostic) -> Int {
     let depth = index(plan.innerExtent)
-    let lineExtent = index(line.extent)
+    let line = run[run.count - 1]
+    let lineExtent = index(run.map(\.extent).reduce(1, *))
     let shape = outer.map { index($0.extent) } + (lineFirst ? [lineExtent, depth] : [depth, lineExtent])
     let scratch = builder.scratch(name, compute, shape, layout)
     let innermost = plan.inner[plan.inner.count - 1]
@@ -243,7 +250,7 @@ extension NestEmitter {
     let joinedAxis = joined.flatMap { joined in slow.firstIndex { position($0) == joined.axis } }
     let inner = plan.inner
     if let joinedAxis { slow.remove(at: joinedAxis) }
-    let ordered = outer + slow + (lineFirst ? [line, innermost] : [innermost, line])
+    let ordered = outer + slow + run.dropLast() + (lineFirst ? [line, innermost] : [innermost, line])
     let last = ordered.count - 1
     // One panel at a time where that is much: its columns are then whole registers at known places. Short inner axes
     // (windows) are packed for many columns at once.
@@ -277,7 +284,14 @@ extension NestEmitter {
           }
         }
         let along = coordinates[lineFirst ? last - 1 : last]
-        let lineMap = AxisMap(along.start, tileAxis: along.tileAxis)
+        var start = zero
+        for (i, axis) in run.enumerated() {
+          let extent = emitter.index(axis.extent)
+          start = emitter.builder.index(.multiply, start, extent)
+          let place = i == run.count - 1 ? along : coordinates[outer.count + slow.count + i]
+          start = emitter.builder.index(.add, start, place.start)
+        }
+        let lineMap = AxisMap(start, tileAxis: along.tileAxis)
         let innerMap = AxisMap(flat, tileAxis: innermostTileAxis)
         let lead = outer.indices.map { AxisMap(coordinates[$0].start) }
         emitter.builder.store(Access(scratch, lead + (lineFirst ? [lineMap, innerMap] : [innerMap, lineMap])), whole)

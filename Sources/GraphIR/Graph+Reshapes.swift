@@ -31,7 +31,7 @@ extension Graph {
 }
 
 /// Runs of axes of two shapes that hold the same elements, in order.
-private struct AxisGroups {
+struct AxisGroups {
   var old: [Range<Int>] = []
   var new: [Range<Int>] = []
 
@@ -105,7 +105,7 @@ extension GraphBuilder {
   }
 
   /// The value that a chain of reshapes starts from.
-  fileprivate func unreshaped(_ value: Value) -> Value {
+  func unreshaped(_ value: Value) -> Value {
     var value = value
     while case .reshape = graph[value].primitive { value = graph[value].operands[0] }
     return value

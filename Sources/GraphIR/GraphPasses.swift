@@ -20,6 +20,8 @@ package struct GraphPass: Sendable {
     GraphPass(name: "reduce again") { graph throws(Diagnostic) in try graph.reduced() },
     // Epilogues see the axes of their products.
     GraphPass(name: "late reshapes") { graph throws(Diagnostic) in try graph.withLateReshapes().reduced() },
+    // Nothing decoded goes to memory just to be multiplied.
+    GraphPass(name: "decoded products") { graph throws(Diagnostic) in try graph.withProductsOfDecoded() },
     // A write into a part of a part is one write into the whole.
     GraphPass(name: "ranges") { graph throws(Diagnostic) in try graph.withWholeRanges().reduced() },
   ]
