@@ -15,8 +15,6 @@ struct LaunchOrder {
 
   /// More nests than this in one kernel make its code too long to be worth a launch.
   private static let mostNests = 12
-  /// Bytes below which a nest is not worth a launch of its own.
-  private static let smallBytes = 64 << 10
 
   init(_ partition: borrowing Partition, _ context: SchedulingContext) {
     let nests = partition.nests
@@ -118,6 +116,7 @@ struct LaunchOrder {
       guard let extents = root.target.shape.knownExtents else { return false }
       bytes += extents.reduce(root.target.type.dtype.size, *)
     }
-    return bytes <= smallBytes
+    // A launch of its own would cost more than it moves.
+    return bytes <= FusionCost.launchBytes
   }
 }

@@ -155,7 +155,9 @@ extension MemoryView {
   fileprivate func merging(_ places: [Int?]) -> MemoryView? {
     let axes = places.compactMap { $0 }
     guard axes.count == places.count, let last = axes.last else { return nil }
-    for (outer, inner) in zip(axes, axes.dropFirst()) where strides[outer] != strides[inner] * shape[inner] { return nil }
+    for (outer, inner) in zip(axes, axes.dropFirst()) where strides[outer] != strides[inner] * shape[inner] {
+      return nil
+    }
     var dims = shape.dims
     for axis in axes.dropLast() {
       dims[last] = dims[axis] * dims[last]

@@ -46,6 +46,14 @@ struct ContractionPlan {
 
   var innerExtent: Dim { inner.map(\.extent).reduce(1, *) }
   func isVector(_ axes: [Axis]) -> Bool { axes.allSatisfy { $0.extent.isKnown(1) } }
+
+  /// Whether the left side (true) or the right one is at most `most` rows beside the other's many; nil: neither.
+  func narrowSideIsLeft(atMost most: Int) -> Bool? {
+    func count(_ axes: [Axis]) -> Int { axes.map(\.extent).reduce(1, *).knownValue ?? .max }
+    let (rows, columns) = (count(rows), count(columns))
+    guard min(rows, columns) <= most, max(rows, columns) / 4 >= min(rows, columns) else { return nil }
+    return rows <= columns
+  }
 }
 
 /// Columns of one instance of a product with a vector: a page of f32, so that the columns of a row are read as a stream.
@@ -60,7 +68,9 @@ extension NestEmitter {
     let plan = ContractionPlan(graph, value, axes)
     let isFloat = node.type.dtype.isFloating
     // Without an axis to sum over (an outer product) there is nothing to pack.
-    if !isFloat || plan.inner.isEmpty || plan.isVector(plan.rows) || plan.isVector(plan.columns) {
+    if !isFloat || plan.inner.isEmpty || plan.isVector(plan.rows) || plan.isVector(plan.columns)
+      || isNarrow(value, plan)
+    {
       try tileVectorProduct(value, plan)
     } else {
       try tileMatrixProduct(value, plan)
@@ -69,22 +79,48 @@ extension NestEmitter {
 
   // MARK: Vector products
 
+  /// One side has so few rows that they fit one register box: packing the other, to read it once, would move it three
+  /// times. It must be memory that runs along the axis that is summed over.
+  private func isNarrow(_ value: Value, _ plan: ContractionPlan) -> Bool {
+    guard let isLeft = plan.narrowSideIsLeft(atMost: context.target.registerBox.rows),
+      !plan.isVector(isLeft ? plan.rows : plan.columns)
+    else { return false }
+    let large = graph[value].operands[isLeft ? 1 : 0]
+    guard isMemory(large) else { return false }
+    let unit = unitStrideAxis(large)
+    return plan.inner.contains { (isLeft ? $0.right : $0.left) == unit }
+  }
+
+  private func isMemory(_ value: Value) -> Bool {
+    if nest.inputs[value] != nil { return true }
+    if case .convert = graph[value].primitive { return isMemory(graph[value].operands[0]) }
+    return false
+  }
+
   /// Multiply and sum, over the axes of the larger operand in the order of its memory.
   private mutating func tileVectorProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
     let node = graph[value]
     let compute = node.type.dtype.computeDType
-    let largeIsRight = plan.isVector(plan.rows) || !plan.isVector(plan.columns)
+    let narrow = isNarrow(value, plan) ? plan.narrowSideIsLeft(atMost: context.target.registerBox.rows) : nil
+    let largeIsRight = narrow ?? (plan.isVector(plan.rows) || !plan.isVector(plan.columns))
     let large = node.operands[largeIsRight ? 1 : 0]
     let unit = unitStrideAxis(large)
     let innerIsLast = plan.inner.contains { (largeIsRight ? $0.right : $0.left) == unit } || plan.inner.isEmpty
     // Kept axes first, or last where the large operand is contiguous along one of them.
-    let kept = plan.batch + plan.rows + plan.columns
+    // A few rows are whole in every tile.
+    let few: [ContractionPlan.Axis] = narrow == nil ? [] : largeIsRight ? plan.rows : plan.columns
+    var kept = plan.batch
+    if narrow == nil { kept += plan.rows }
+    kept += largeIsRight || narrow == nil ? plan.columns : plan.rows
+    kept += few
     var order = innerIsLast ? kept + plan.inner : plan.inner + kept
     if !innerIsLast, let position = order.firstIndex(where: { (largeIsRight ? $0.right : $0.left) == unit }) {
       order.append(order.remove(at: position))
     }
-    let blocks = order.enumerated().map { position, axis in
-      Block(extent: axis.extent, size: axis.out == nil ? nil : position == order.count - 1 ? vectorColumns : 1)
+    let whole = Set(few.map(\.out))
+    let blocks = order.enumerated().map { position, axis -> Block in
+      if axis.out == nil || whole.contains(axis.out) { return Block(extent: axis.extent, size: nil) }
+      return Block(extent: axis.extent, size: position == order.count - 1 ? vectorColumns : 1)
     }
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
       let zero = emitter.builder.index(0)

@@ -39,6 +39,7 @@ struct Partition {
   let users: [[Int32]]
   let live: [Bool]
   let attentions: AttentionFinder
+  let cost: FusionCost
   /// Outputs that have their memory.
   var isWritten: [Bool]
   /// The output that each value is, if one can be written as soon as the value is made.
@@ -73,13 +74,16 @@ struct Partition {
     attentions = AttentionFinder(graph, live: context.fuses ? live : live.map { _ in false })
     refusals = attentions.refusals
     ranges = RangeWrites(graph, context, users)
+    cost = FusionCost(graph, context, users)
     findOutputs()
     for index in graph.nodes.indices where live[index] {
       let value = Value(index)
       try place(value)
       if forced.contains(value), memory[index] == nil {
-        refuse(value, .sharedByNests)
+        refuse(value, .notAsked)
         materialise(value)
+      } else if context.fuses {
+        storeIfCheaper(value)
       }
     }
     placeOutputs()
@@ -150,36 +154,34 @@ struct Partition {
     }
   }
 
-  /// Every row of a product with a vector would compute the vector again: what is more than a read goes to memory first.
+  /// Every row of a product with a vector, or with a few rows, would compute them again: asks what that costs.
   private mutating func keepVector(_ node: GraphNode) {
     guard case .contraction(let axes) = node.primitive else { return }
-    let (left, right) = (shape(node.operands[0]), shape(node.operands[1]))
-    let isLeft = axes.leftFree(rank: left.rank).allSatisfy { left[$0].isKnown(1) }
-    let isRight = axes.rightFree(rank: right.rank).allSatisfy { right[$0].isKnown(1) }
-    guard isLeft != isRight else { return }
+    let plan = ContractionPlan(axes, left: shape(node.operands[0]), right: shape(node.operands[1]))
+    guard let isLeft = plan.narrowSideIsLeft(atMost: context.target.registerBox.rows) else { return }
     let vector = node.operands[isLeft ? 0 : 1]
-    guard memory[vector] == nil, !places[vector].isInterior, addressed(vector) == nil, isCostly(vector) else { return }
-    refuse(vector, .sharedByNests)
+    guard memory[vector] == nil, !places[vector].isInterior, addressed(vector) == nil else { return }
+    // Where the other side is packed, the few rows are read once.
+    guard plan.isVector(isLeft ? plan.rows : plan.columns) || isMemory(node.operands[isLeft ? 1 : 0]) else { return }
+    let rows = (isLeft ? plan.columns : plan.rows).map(\.extent).reduce(1, *)
+    guard let choice = cost.vector(vector, rows: rows, { memory[$0] }), choice.storesIt else { return }
+    refuse(vector, .cheaperStored(choice))
     materialise(vector)
   }
 
-  /// Computing the value takes an instruction that is worth a table of its own.
-  private func isCostly(_ value: Value) -> Bool {
-    var stack = [value]
-    var steps = 0
-    while let value = stack.popLast(), steps < 64 {
-      steps += 1
-      guard memory[value] == nil else { continue }
-      let node = graph[value]
-      if case .pointwise = lowering(value),
-        let program = node.primitive.scalarProgram(operandDTypes: node.operands.map { graph.type($0).dtype }),
-        program.flops > 2
-      {
-        return true
-      }
-      stack += node.operands
-    }
-    return steps >= 64
+  private func isMemory(_ value: Value) -> Bool {
+    if memory[value] != nil { return true }
+    if case .convert = graph[value].primitive { return isMemory(graph[value].operands[0]) }
+    return false
+  }
+
+  /// What several kernels would each compute from memory goes to memory, if that moves less.
+  private mutating func storeIfCheaper(_ value: Value) {
+    guard case .pointwise = lowering(value), users[value].count > 1, memory[value] == nil, places[value].nest < 0,
+      !places[value].isInterior, let choice = cost.sharing(value, { memory[$0] }), choice.storesIt
+    else { return }
+    refuse(value, .cheaperStored(choice))
+    materialise(value)
   }
 
   /// A new nest that has `value` in registers.

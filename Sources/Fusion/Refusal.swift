@@ -10,8 +10,10 @@ package struct Refusal: Sendable, Hashable, CustomStringConvertible {
     case reorderedConsumer
     /// It is read at computed positions.
     case needsAddress
-    /// Recomputing it in every consumer would cost more.
-    case sharedByNests
+    /// Fusion is off: every operation is a kernel of its own.
+    case notAsked
+    /// Computing it in every kernel that needs it would cost more than storing it.
+    case cheaperStored(FusionChoice)
     /// Its old value is still read when it would be overwritten.
     case readAfterWrite
     /// Its computation is too long for one kernel.
@@ -34,7 +36,9 @@ package struct Refusal: Sendable, Hashable, CustomStringConvertible {
     case .otherDomain: "is computed over other axes than its consumer"
     case .reorderedConsumer: "is read in another order by its consumer"
     case .needsAddress: "is read at computed positions"
-    case .sharedByNests: "is needed by several kernels and costs more to compute again"
+    case .notAsked: "is stored because fusion is off"
+    case .cheaperStored(let choice):
+      "is cheaper stored (\(choice.stored) bytes) than computed again where it is needed (\(choice.recomputed) bytes)"
     case .readAfterWrite: "is still read after it would be overwritten: it is copied"
     case .tooLong: "ends a computation that is too long for one kernel"
     case .notAttention(let reason): "is no attention in one kernel: \(reason)"

@@ -45,7 +45,8 @@ extension Graph {
           switch nodes[user].primitive.definition.lowering {
           case .pointwise: stack.append(user)
           case .reindex: isSummed = isSummed && isSummedOver(user, axis, users)
-          case .leaf, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
+          case .leaf, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
+            .call:
             isSummed = false
           }
         }

@@ -323,3 +323,34 @@ func products_of_transposed_operands(left: Bool, right: Bool) throws {
       ], [m, n, k], tolerance: 1e-5)
   }
 }
+
+/// Rows of `width` columns put end to end into panels, then read back panel by panel.
+@Test(arguments: runnableTargets)
+func rows_that_end_in_the_next_panel_are_stored_whole(_ target: TargetDescription) throws {
+  for (rows, width) in [(9, 7), (5, 13), (4, 33), (3, 100)] {
+    var b = KernelBuilder(name: "panels")
+    let (depth, total) = (3, rows * width)
+    let x = b.contiguous("x", .f32, [b.index(depth), b.index(rows), b.index(width)], role: .input)
+    let y = b.contiguous("y", .f32, [b.index(depth), b.index(total)], role: .output)
+    let panels = b.scratch("panels", .f32, [b.index(depth), b.index(total)], .panels(width: 32, pad: 0))
+    b.phase([b.index(rows)]) { b, id in
+      let zero = b.index(0)
+      let start = b.index(.multiply, id[0], width)
+      let tile = b.load(
+        Access(x, [AxisMap(zero, tileAxis: 0), AxisMap(id[0]), AxisMap(zero, tileAxis: 1)]),
+        [.constant(depth), .constant(width)])
+      b.store(Access(panels, [AxisMap(zero, tileAxis: 0), AxisMap(start, tileAxis: 1)]), tile)
+    }
+    b.phase([b.index(1)]) { b, _ in
+      let zero = b.index(0)
+      let at = [AxisMap(zero, tileAxis: 0), AxisMap(zero, tileAxis: 1)]
+      b.store(Access(y, at), b.load(Access(panels, at), [.constant(depth), .constant(total)]))
+    }
+    let kernel = try LoadedKernel(b.finish(), target)
+    var numbers = Numbers(7)
+    let input = numbers.floats(depth * total)
+    let output = TestBuffer([Float](repeating: 0, count: depth * total))
+    try kernel.run([TestBuffer(input), output])
+    #expect(output.array(of: Float.self) == input, "\(target.name) \(rows) rows of \(width)")
+  }
+}

@@ -104,7 +104,9 @@ func rows_of_a_known_length_have_the_bytes_of_rows_of_any_length(_ target: Targe
     }
     let expected = try run(nil, chunk: 1)
     #expect(expected[0].contains { $0 != 0 })
-    for chunk in [1, Int.max] { #expect(try run(n, chunk: chunk) == expected, "\(which) \(target.name) chunk \(chunk)") }
+    for chunk in [1, Int.max] {
+      #expect(try run(n, chunk: chunk) == expected, "\(which) \(target.name) chunk \(chunk)")
+    }
   }
 }
 

@@ -149,12 +149,71 @@ private let once = 2 * 6 * 8 * 4
 @Test func the_vector_of_a_product_is_computed_once() throws {
   var builder = GraphBuilder(name: "gated")
   let x = builder.parameter("x", TensorType(.f32, [64]))
-  let w = builder.parameter("w", TensorType(.f32, [32, 64]))
+  let w = builder.parameter("w", TensorType(.f32, [4096, 64]))
   let gated = try builder.append(.multiply, x, builder.append(.sigmoid, x))
   let y = try builder.append(.contraction(ContractionAxes(contracted: [.init(0, 1)])), gated, w)
   let schedule = try scheduled(builder.finish([y]))
-  #expect(schedule.refusals.map(\.reason) == [.sharedByNests])
-  #expect(schedule.steps.count == 1)
+  #expect(schedule.refusals.count == 1 && schedule.steps.count == 1)
+  guard case .cheaperStored(let choice)? = schedule.refusals.first?.reason else {
+    Issue.record("\(schedule.refusals)")
+    return
+  }
+  // Written and read once, against an exponential and a division for every row.
+  #expect(choice.stored < choice.recomputed && choice.stored > 2 * 64 * 4)
+}
+
+/// Sums over the rows, over the columns, and over the rows of another part of a + b + c + d.
+private func sums(_ rows: Int, of terms: Int, kernels: Int = 3) throws -> Schedule {
+  var builder = GraphBuilder(name: "sums")
+  let shape: Shape = [Dim(rows), 512]
+  var total = builder.parameter("x", TensorType(.f32, shape))
+  for i in 1..<terms {
+    total = try builder.append(.add, total, builder.parameter("x\(i)", TensorType(.f32, shape)))
+  }
+  let first = try builder.append(.reduce(.sum, axes: [0]), total)
+  let second = try builder.append(.reduce(.maximum, axes: [1]), total)
+  let third = try builder.append(.reduce(.sum, axes: [0, 1]), total)
+  return try scheduled(builder.finish(Array([first, second, third].prefix(kernels))))
+}
+
+@Test func what_three_kernels_would_compute_is_stored_where_that_moves_less() throws {
+  // Four terms for three: 3 x 4 reads against 4 + 1 + 3. Two for two: 2 x 2 against 2 + 1 + 2.
+  let stored = try sums(4096, of: 4)
+  #expect(stored.temporaries.count == 1)
+  let choice = stored.refusals.compactMap { refusal in
+    if case .cheaperStored(let choice) = refusal.reason { choice } else { nil }
+  }.first
+  let bytes = 4096 * 512 * 4
+  #expect(try #require(choice).recomputed >= 12 * bytes && #require(choice).stored >= 8 * bytes)
+  #expect(try sums(4096, of: 2, kernels: 2).temporaries.isEmpty)
+  // A launch costs more than what is saved here.
+  #expect(try sums(4, of: 4).temporaries.isEmpty)
+}
+
+@Test func an_optimizer_step_over_many_parameters_is_few_kernels() throws {
+  var builder = GraphBuilder(name: "adam")
+  var outputs: [Value] = []
+  var donations: [Donation] = []
+  for number in 0..<30 {
+    let type = TensorType(.f32, number % 3 == 0 ? [Dim(64 + number)] : [Dim(8 + number), 96])
+    let places = ["p", "m", "v", "g"].map { builder.parameter("\($0)\(number)", type) }
+    func filled(_ x: Double) throws -> Value { try builder.filled(ScalarConstant(.f32, x), type.shape) }
+    func mixed(_ old: Value, _ new: Value, _ share: Double) throws -> Value {
+      try builder.append(
+        .add, builder.append(.multiply, old, filled(share)), builder.append(.multiply, new, filled(1 - share)))
+    }
+    let m = try mixed(places[1], places[3], 0.9)
+    let v = try mixed(places[2], builder.append(.multiply, places[3], places[3]), 0.999)
+    let root = try builder.append(.add, builder.append(.squareRoot, v), filled(1e-8))
+    let step = try builder.append(.divide, builder.append(.multiply, m, filled(1e-3)), root)
+    for (i, value) in [try builder.append(.subtract, places[0], step), m, v].enumerated() {
+      donations.append(Donation(output: outputs.count, parameter: 4 * number + i))
+      outputs.append(value)
+    }
+  }
+  let schedule = try scheduled(builder.finish(outputs), donations)
+  #expect(schedule.temporaries.isEmpty && schedule.refusals.isEmpty)
+  #expect(schedule.steps.count <= 3, "\(schedule.steps.map { $0.nests.count })")
 }
 
 @Test func an_outer_product_has_nothing_to_pack() throws {

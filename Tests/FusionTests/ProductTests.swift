@@ -1,0 +1,116 @@
+// How products read their operands: axes walked as one, decoders inside, few rows without packing. What they compute, and
+// that nothing goes to memory for it.
+import Basics
+import GraphIR
+import Scalars
+import TensorTypes
+import Testing
+
+@testable import Fusion
+
+private func values(_ graph: Graph) throws -> [Memory] {
+  try graph.parameters.enumerated().map { number, parameter in
+    let count = try #require(parameter.type.shape.elementCount.knownValue)
+    let elements = (0..<count).map { i -> ScalarValue in
+      let x = (i * 37 + number * 11) % 23 - 11
+      return parameter.type.dtype.isFloating ? .float(Double(x) / 16) : .integer(Int64((i * 29 + 3) & 255))
+    }
+    return Memory(ReferenceTensor(parameter.type.dtype, [count], elements).bytes)
+  }
+}
+
+private func scheduled(_ graph: Graph) throws -> Schedule {
+  try Fuser.schedule(graph, SchedulingContext(target: .x86Version4))
+}
+
+/// relu(w · windows(x) + bias) + residual over images [2, channels, height, width].
+private func convolution(
+  window: Int, height: Int, width: Int, biasOf shape: Shape, outputs: Int = 17
+) throws -> Graph {
+  var builder = GraphBuilder(name: "convolution")
+  let channels = 3
+  let x = builder.parameter(
+    "x", TensorType(.f32, [2, Dim(channels), Dim(height + window - 1), Dim(width + window - 1)]))
+  let w = builder.parameter("w", TensorType(.f32, [Dim(outputs), Dim(channels), Dim(window), Dim(window)]))
+  let bias = builder.parameter("bias", TensorType(.f32, shape))
+  let whole: Shape = [2, Dim(outputs), Dim(height), Dim(width)]
+  let residual = builder.parameter("residual", TensorType(.f32, whole))
+  let rows = try builder.append(.windows(axis: 2, size: window, step: 1, dilation: 1), x)
+  let both = try builder.append(.windows(axis: 3, size: window, step: 1, dilation: 1), rows)
+  // [n, c, h, w, kh, kw] -> [n, h, w, c, kh, kw]
+  let patches = try builder.append(.permute([0, 2, 3, 1, 4, 5]), both)
+  let axes = ContractionAxes(contracted: [.init(1, 3), .init(2, 4), .init(3, 5)])
+  let product = try builder.append(.contraction(axes), w, patches)
+  let images = try builder.append(.permute([1, 0, 2, 3]), product)
+  let shifted = try builder.append(.add, images, builder.broadcast(bias, whole))
+  let zero = try builder.filled(ScalarConstant(.f32, 0), whole)
+  let y = try builder.append(.add, builder.append(.maximum, shifted, zero), residual)
+  return try builder.finish([y]).verified()
+}
+
+@Test(arguments: [(1, 7, 7), (3, 7, 7), (3, 5, 9), (2, 4, 40), (3, 1, 6)])
+func pixels_of_an_image_are_one_axis_of_its_product(_ sizes: (window: Int, height: Int, width: Int)) throws {
+  let graph = try convolution(
+    window: sizes.window, height: sizes.height, width: sizes.width, biasOf: [17, 1, 1])
+  let schedule = try scheduled(graph)
+  #expect(schedule.steps.count == 1)
+  // A height of 1 leaves nothing to merge.
+  #expect(schedule.steps[0].nests[0].merged.columns == (sizes.height > 1 ? 2 : 1))
+  let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
+  #expect(difference == nil)
+}
+
+@Test func a_bias_along_the_width_keeps_the_axes_apart() throws {
+  let graph = try convolution(window: 3, height: 4, width: 5, biasOf: [5])
+  #expect(try scheduled(graph).steps[0].nests[0].merged.columns == 1)
+  let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
+  #expect(difference == nil)
+}
+
+/// x · decode(w): a byte holds elements j and j + 16 of a group of 32; `rows` of x.
+private func packedProduct(rows: Int) throws -> Graph {
+  var builder = GraphBuilder(name: "packed")
+  let (out, groups) = (6, 3)
+  let x = builder.parameter("x", TensorType(.f32, [Dim(rows), Dim(32 * groups)]))
+  let codes: Shape = [Dim(out), Dim(groups), 16]
+  let w = builder.parameter("w", TensorType(.u8, codes))
+  let scales = builder.parameter("scales", TensorType(.f32, [Dim(out), Dim(groups), 1]))
+  let low = try builder.append(.and, w, builder.filled(ScalarConstant(.u8, 15), codes))
+  let high = try builder.append(.shiftRight, w, builder.filled(ScalarConstant(.u8, 4), codes))
+  let whole: Shape = [Dim(out), Dim(groups), 32]
+  let joined = try builder.append(.convert(.f32), builder.append(.concatenate(axis: 2), low, high))
+  let moved = try builder.append(.subtract, joined, builder.filled(ScalarConstant(.f32, 8), whole))
+  let decoded = try builder.append(.multiply, moved, builder.broadcast(scales, whole))
+  let weight = try builder.append(.reshape([Dim(out), Dim(32 * groups)]), decoded)
+  let y = try builder.append(.contraction(ContractionAxes(contracted: [.init(1, 1)])), x, weight)
+  return try builder.finish([y]).verified()
+}
+
+@Test(arguments: [1, 5])
+func a_packed_weight_is_decoded_inside_its_product(_ rows: Int) throws {
+  let graph = try packedProduct(rows: rows)
+  let optimized = try graph.optimized().verified()
+  let schedule = try scheduled(optimized)
+  #expect(schedule.steps.count == 1 && schedule.temporaries.isEmpty)
+  let sample = AgreementCase(graph: optimized, parameters: try values(graph), arguments: [])
+  let difference = try sample.disagreement(
+    with: AgreementCase(graph: graph, parameters: sample.parameters, arguments: []).reference())
+  #expect(difference == nil)
+}
+
+@Test(arguments: [(5, 40), (40, 5), (14, 57), (2, 8)])
+func a_few_rows_read_the_other_side_as_it_is(_ sizes: (rows: Int, columns: Int)) throws {
+  var builder = GraphBuilder(name: "narrow")
+  let x = builder.parameter("x", TensorType(.f32, [Dim(sizes.rows), 96]))
+  let w = builder.parameter("w", TensorType(.bf16, [Dim(sizes.columns), 96]))
+  let bias = builder.parameter("bias", TensorType(.f32, [Dim(sizes.columns)]))
+  let wide = try builder.append(.convert(.f32), w)
+  let product = try builder.append(.contraction(ContractionAxes(contracted: [.init(1, 1)])), x, wide)
+  let y = try builder.append(.add, product, builder.broadcast(bias, builder.shape(product)))
+  let graph = try builder.finish([y]).verified()
+  let schedule = try scheduled(graph)
+  #expect(schedule.steps.count == 1)
+  #expect(!schedule.steps[0].kernel.buffers.contains { $0.role == .scratch })
+  let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
+  #expect(difference == nil)
+}
