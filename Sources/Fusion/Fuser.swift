@@ -14,7 +14,7 @@ package enum Fuser {
     schedule.temporaries = partition.temporaries
     schedule.refusals = partition.refusals
     let order = LaunchOrder(partition, context)
-    let nests = partition.nests.map { $0.withMergedAxes(graph) }
+    let nests = partition.nests.map { $0.withMergedAxes(graph, context.target) }
     var known: [StableHash: Kernel] = [:]
     let isSingle = nests.count == 1
     for group in order.groups {

@@ -156,3 +156,21 @@ struct FusionCost {
     }
   }
 }
+
+extension FusionCost {
+  /// Whether a product walks the columns `run` as one although memory has gaps between them: each result is then written
+  /// and copied, against register boxes that the last of the columns alone leaves half empty.
+  static func paysToStage(
+    _ plan: ContractionPlan, _ run: [ContractionPlan.Axis], results: Int, _ type: TensorType,
+    _ target: TargetDescription
+  ) -> Bool {
+    guard let columns = run.last?.extent.knownValue, let all = run.map(\.extent).reduce(1, *).knownValue,
+      let elements = type.shape.elementCount.knownValue, let depth = plan.innerExtent.knownValue
+    else { return false }
+    let panel = target.registerBox.columns
+    // Whole panels are computed, and bringing the left operand to a block costs about one more.
+    func boxes(_ columns: Int) -> Double { Double((columns + panel - 1) / panel * panel + panel) / Double(columns) }
+    let spared = 2 * Double(elements) * Double(depth) * (boxes(columns) - boxes(all))
+    return spared / Double(target.operationsPerByte) > Double(2 * results * elements * type.dtype.size)
+  }
+}

@@ -57,7 +57,7 @@ extension NestGroup {
       }
       nest.form.combine(into: &hash, places)
       let flags = (nest.merged.rightColumns ? 1 : 0) + (nest.merged.leftInner ? 2 : 0)
-      hash.combine([nest.merged.columns, flags])
+      hash.combine([nest.merged.columns, flags] + nest.merged.staged)
       for axis in nest.axes {
         hash.combine(axis.extent)
         hash.combine(byte: axis.reduced ? 1 : 0)

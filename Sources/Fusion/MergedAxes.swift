@@ -3,6 +3,7 @@
 // Not a change of the graph. Surprise: only views change: the last axis of a run has the run's extent, those before it have
 // extent 1, and the coordinate of the whole run stands in the last one.
 import GraphIR
+import Targets
 import TensorTypes
 
 /// Axes of a product's plan that are walked as one.
@@ -11,35 +12,48 @@ struct MergedAxes: Sendable, Hashable {
   var columns = 1
   /// The right operand has these columns as one, too.
   var rightColumns = false
+  /// Roots whose memory has gaps between these columns: they are written as one first, and copied to their places.
+  var staged: [Int] = []
   /// The left operand has all axes that are summed over as one.
   var leftInner = false
 }
 
 extension LoopNest {
   /// The same nest, with as many axes of its product walked as one as memory allows.
-  func withMergedAxes(_ graph: Graph) -> LoopNest {
+  func withMergedAxes(_ graph: Graph, _ target: TargetDescription) -> LoopNest {
     guard case .contraction(let value) = form, case .contraction(let axes) = graph[value].primitive else { return self }
     let plan = ContractionPlan(graph, value, axes)
     guard !plan.isVector(plan.rows), !plan.isVector(plan.columns) else { return self }
     var nest = self
     for count in stride(from: plan.columns.count, to: 1, by: -1) {
-      if nest.mergeColumns(Array(plan.columns.suffix(count)), of: value, graph) { break }
+      if nest.mergeColumns(plan, count, of: value, graph, target) { break }
     }
     nest.mergeInner(plan.inner, of: value, graph)
     return nest
   }
 
-  private mutating func mergeColumns(_ run: [ContractionPlan.Axis], of product: Value, _ graph: Graph) -> Bool {
+  private mutating func mergeColumns(
+    _ plan: ContractionPlan, _ count: Int, of product: Value, _ graph: Graph, _ target: TargetDescription
+  ) -> Bool {
+    let run = Array(plan.columns.suffix(count))
     let domain = run.compactMap(\.out)
     guard run.allSatisfy({ !$0.extent.isKnown(1) }) else { return false }
     var views: [Value: MemoryView] = [:]
     var changed = roots
+    var staged: [Int] = []
     for (i, root) in roots.enumerated() {
       let places = domain.map { axis in root.axes.firstIndex(of: axis) }
-      guard let target = root.target.merging(places), merge(root.value, places, product, domain, graph, &views) else {
+      guard !places.contains(nil), merge(root.value, places, product, domain, graph, &views) else { return false }
+      if let target = root.target.merging(places) {
+        changed[i].target = target
+      } else if domain.dropLast().contains(root.axes[root.axes.count - 1]) {
         return false
+      } else {
+        staged.append(i)
       }
-      changed[i].target = target
+    }
+    if !staged.isEmpty, !FusionCost.paysToStage(plan, run, results: staged.count, graph.type(product), target) {
+      return false
     }
     // What the product itself reads keeps its axes.
     let operands = graph[product].operands
@@ -54,6 +68,7 @@ extension LoopNest {
     roots = changed
     inputs.merge(views) { $1 }
     merged.columns = run.count
+    merged.staged = staged
     return true
   }
 

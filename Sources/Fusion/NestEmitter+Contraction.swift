@@ -211,6 +211,7 @@ extension NestEmitter {
       [builder.index(.ceilDivide, nTotal, sizes.columns), builder.index(.ceilDivide, mTotal, sizes.rows)]
       + outer.map { index($0.extent) }
     let slices = builder.index(.ceilDivide, depth, sizes.slice)
+    let staged = stagingScratch(outer + [m, n])
     let ids = builder.openPhase(grid)
     forget()
     tile = [.constant(sizes.rows), .constant(sizes.columns)]
@@ -255,9 +256,67 @@ extension NestEmitter {
     for axis in outer { if let slot = axis.out { out[slot] = Coordinate(start: place(axis)) } }
     if let slot = m.out { out[slot] = Coordinate(start: m0, tileAxis: 0, guarded: true) }
     if let slot = n.out { out[slot] = Coordinate(start: n0, tileAxis: 1, guarded: true) }
-    try storeRoots(out)
+    let around = outer.map { AxisMap(place($0)) }
+    try storeRoots(
+      out, staging: staged,
+      at: around + [AxisMap(m0, tileAxis: 0, guarded: true), AxisMap(n0, tileAxis: 1, guarded: true)])
     builder.closePhase(grid)
     forget()
+    for (root, scratch) in staged.sorted(by: { $0.key < $1.key }) {
+      try unstage(nest.roots[root], from: scratch, outer + [m], run)
+    }
+  }
+
+  /// Scratch for every staged root, by its number: [axes..].
+  private mutating func stagingScratch(_ axes: [ContractionPlan.Axis]) -> [Int: Int] {
+    var scratch: [Int: Int] = [:]
+    for root in nest.merged.staged {
+      let shape = axes.map { index($0.extent) }
+      let dtype = graph.type(nest.roots[root].value).dtype
+      scratch[root] = builder.scratch("result\(root)", dtype, shape, .rowMajor(pad: 0))
+    }
+    return scratch
+  }
+
+  /// Stores the roots; those in `staged` to scratch, in which the tile is at `maps`.
+  private mutating func storeRoots(
+    _ out: [Coordinate], staging staged: [Int: Int], at maps: [AxisMap]
+  ) throws(Diagnostic) {
+    for (i, root) in nest.roots.enumerated() {
+      let at = place(root, out)
+      // A number fills its whole target.
+      let value = try emit(root.value, graph.type(root.value).shape.rank == 0 ? [] : at)
+      if let scratch = staged[i] {
+        let whole = repeating(value, tile)
+        builder.store(Access(scratch, maps), whole)
+      } else {
+        store(root, value, at)
+      }
+    }
+  }
+
+  /// A phase that copies a staged root, [lines.., run as one], to its place.
+  private mutating func unstage(
+    _ root: LoopNest.Root, from scratch: Int, _ lines: [ContractionPlan.Axis], _ run: [ContractionPlan.Axis]
+  ) throws(Diagnostic) {
+    let plan = blocks(graph.type(root.value).shape.dims, rows: 1, columns: 4096)
+    try phase(plan) { emitter, coordinates throws(Diagnostic) in
+      let zero = emitter.builder.index(0)
+      func at(_ axis: ContractionPlan.Axis) -> Coordinate {
+        root.axes.firstIndex { $0 == axis.out }.map { coordinates[$0] } ?? Coordinate(start: zero)
+      }
+      var flat = zero
+      for axis in run {
+        let extent = emitter.index(axis.extent)
+        flat = emitter.builder.index(.multiply, flat, extent)
+        flat = emitter.builder.index(.add, flat, at(axis).start)
+      }
+      var maps: [AxisMap] = []
+      for axis in lines { maps.append(AxisMap(at(axis).start, tileAxis: at(axis).tileAxis)) }
+      maps.append(AxisMap(flat, tileAxis: run.last.flatMap { at($0).tileAxis }))
+      let loaded = emitter.builder.load(Access(scratch, maps), emitter.naturalShape(coordinates))
+      emitter.store(root, loaded, coordinates)
+    }
   }
 
   /// The left operand can be read as it is: f32 or f64 in memory, one inner axis or as one, contiguous along it.

@@ -150,8 +150,8 @@ extension DType {
     if self == other { return true }
     switch self {
     case .bool: return true
-    case .u8: return other.size > 1 && other != .bf16
-    case .i8: return other.size > 1 && other != .bf16
+    // bf16 has eight significant bits.
+    case .u8, .i8: return other.size > 1
     case .i16: return other == .i32 || other == .i64 || other == .f32 || other == .f64
     case .i32: return other == .i64 || other == .f64
     case .i64, .f64: return false

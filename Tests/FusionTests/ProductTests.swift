@@ -67,6 +67,26 @@ func pixels_of_an_image_are_one_axis_of_its_product(_ sizes: (window: Int, heigh
   #expect(difference == nil)
 }
 
+@Test func pixels_are_one_axis_although_the_result_is_padded() throws {
+  var builder = GraphBuilder(name: "padded")
+  let x = builder.parameter("x", TensorType(.f32, [2, 64, 5, 7]))
+  let w = builder.parameter("w", TensorType(.f32, [17, 64]))
+  let pixels = try builder.append(.permute([0, 2, 3, 1]), x)
+  let product = try builder.append(.contraction(ContractionAxes(contracted: [.init(1, 3)])), w, pixels)
+  let images = try builder.append(.permute([1, 0, 2, 3]), product)
+  let zero = try builder.append(.constant(ScalarConstant(.f32, 0)))
+  let border: [Dim] = [0, 0, 1, 1]
+  let padded = try builder.append(.pad(low: border, high: border), builder.append(.exp, images), zero)
+  let rows = try builder.append(.windows(axis: 2, size: 3, step: 1, dilation: 1), padded)
+  let y = try builder.append(.reduce(.maximum, axes: [4]), rows)
+  let graph = try builder.finish([y]).verified()
+  let schedule = try scheduled(graph)
+  let merged = schedule.steps.flatMap(\.nests).map(\.merged)
+  #expect(merged.contains { $0.columns == 2 && $0.staged == [0] })
+  let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
+  #expect(difference == nil)
+}
+
 /// x · decode(w): a byte holds elements j and j + 16 of a group of 32; `rows` of x.
 private func packedProduct(rows: Int) throws -> Graph {
   var builder = GraphBuilder(name: "packed")

@@ -34,6 +34,18 @@ private func canonical(_ text: String) throws -> String {
     #expect(try once.canonicalized() == once)
   }
 
+  @Test func small_integers_pass_through_bf16_unchanged() throws {
+    // Nothing in the half of a float that bf16 drops.
+    #expect((-128...255).allSatisfy { Float($0).bitPattern & 0xffff == 0 })
+    for dtype in [DType.u8, .i8] {
+      var builder = GraphBuilder(name: "codes")
+      let x = builder.parameter("x", TensorType(dtype, [4]))
+      let y = try builder.append(.convert(.f32), builder.append(.convert(.bf16), x))
+      let graph = try builder.finish([y]).canonicalized()
+      #expect(graph.nodes.map(\.primitive) == [.parameter(0), .convert(.f32)])
+    }
+  }
+
   @Test func rewriting_with_keep_is_the_identity() throws {
     for seed in 0..<20 {
       let graph = RandomGraph.make(seed: seed).graph
