@@ -9,11 +9,11 @@ extension Segment {
   /// Bytes that stay until the call ends, and the most at once; nil: it depends on values.
   func need(_ arguments: [Int64], isLast: Bool) throws(Diagnostic) -> (held: Int, peak: Int)? {
     guard before.isEmpty else { return nil }
-    if graph.outputs.isEmpty { return (0, 0) }
+    if compiled.outputs.isEmpty { return (0, 0) }
     let (results, working) = try compiled.footprint(arguments, given: Set(donations.map(\.output)))
     var held = results
     for donation in donations where !isLast || donation.mayBeHalfWritten {
-      let bytes = try donation.byteCount(graph.type(graph.outputs[donation.output]).dtype.size, arguments)
+      let bytes = try donation.byteCount(compiled.outputs[donation.output].dtype.size, arguments)
       held += Allocator.footprint(bytes) ?? 0
     }
     return (held, held + working)

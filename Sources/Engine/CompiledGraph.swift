@@ -137,17 +137,17 @@ package final class CompiledGraph: Sendable {
   package func footprint(
     _ given: [Int64], given written: Set<Int>
   ) throws(Diagnostic) -> (results: Int, working: Int) {
-    let arguments = Array(given.prefix(graph.arguments.count))
+    let arguments = Array(given.prefix(argumentCount))
     let binding = try binding(arguments)
     func bytes(_ count: Int) throws(Diagnostic) -> Int {
       guard let bytes = Allocator.footprint(count) else {
-        throw Diagnostic(.memory, "\(graph.name): \(count) bytes are more than a machine can address")
+        throw Diagnostic(.memory, "\(name): \(count) bytes are more than a machine can address")
       }
       return bytes
     }
     var results = 0
-    for (i, output) in graph.outputs.enumerated() where !written.contains(i) {
-      results += try bytes(binding.outputs[i].reduce(graph.type(output).dtype.size, *))
+    for (i, output) in outputs.enumerated() where !written.contains(i) {
+      results += try bytes(binding.outputs[i].reduce(output.dtype.size, *))
     }
     var scratch = 0
     for step in steps {
