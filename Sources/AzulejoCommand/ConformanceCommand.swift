@@ -28,12 +28,13 @@ struct ConformanceCommand: ParsableCommand {
   }
 
   enum ModeName: String, CaseIterable, ExpressibleByArgument {
-    case eager, compiled
+    case eager, compiled, dynamic
 
     var mode: ConformanceMode {
       switch self {
       case .eager: .eager
       case .compiled: .compiled
+      case .dynamic: .dynamic
       }
     }
   }
@@ -44,7 +45,9 @@ struct ConformanceCommand: ParsableCommand {
   var tier: TierName = .core
   @Option(help: ArgumentHelp("Only this operator, by PyTorch's name.", valueName: "name"))
   var op: String?
-  @Option(help: ArgumentHelp("How operations run: eager or compiled.", valueName: "mode"))
+  @Option(
+    help: ArgumentHelp(
+      "How operations run: eager, compiled, or dynamic (compiled with every extent a symbol).", valueName: "mode"))
   var mode: ModeName = .eager
   @OptionGroup var device: DeviceOptions
   @OptionGroup var output: OutputOptions
@@ -58,13 +61,18 @@ struct ConformanceCommand: ParsableCommand {
     let report = runner.run(tier: tier.tier, op: op, mode: mode.mode) { line in
       let name = "\(line.conformanceCase.op) #\(line.conformanceCase.number)"
       switch line.outcome {
-      case .passed: Console.progress(name)
+      case .passed:
+        Console.progress(name)
+        if case .fixed(let reasons)? = line.sizes {
+          Console.note("fixed        \(name): \(reasons.joined(separator: "; "))")
+        }
       case .failed(let reason): Console.note("failed       \(name): \(reason)")
       case .unsupported: Console.note("unsupported  \(name)")
       }
     }
     let total = report.total
     Console.note("\(total.passed) passed, \(total.failed) failed, \(total.unsupported) unsupported")
+    if mode == .dynamic { Console.note("\(report.symbolic) symbolic, \(report.fixed) fixed, \(total.failed) failed") }
     if case .object(let members) = report.json { output.finish(members.map { ($0.key, $0.value) }) }
   }
 }

@@ -10,8 +10,6 @@ import GraphIR
 enum CaptureVerdict: UInt8 {
   /// The same graph at other sizes.
   case same = 1
-  /// The same graph at the same sizes, another at others: every size has a plan of its own.
-  case needsSizes = 2
 
   /// What was found for `key` earlier.
   init?(stored key: String) {

@@ -12,6 +12,8 @@ public enum DynamicShapes: Sendable, Hashable {
   /// As `automatic`, and the named axes are symbols from the first call (0 and 1 excepted): by the path of a member of
   /// the state ("layers.0.keys"), or the place of an argument ("0", "1.weight").
   case axes([String: [Int]])
+  /// Every axis of every tensor is a symbol from the first call (0 and 1 excepted). PyTorch: `dynamic=True`.
+  case all
 }
 
 /// A function whose operations are captured once and then replayed as fused kernels.
@@ -143,6 +145,17 @@ struct CompileOptions: Sendable {
   var line: UInt
 
   var place: Diagnostic.Location { .init(file: "\(file)", line: line) }
+  /// What to do about a plan too many.
+  func remedy(for reason: String) -> String {
+    let raise = "raise maxRecompiles"
+    if reason.contains("it is a number in a plan") { return "change that operation, pad to a few sizes, or \(raise)" }
+    if reason.hasPrefix("axis ") {
+      return "name the axis in dynamic:, so that it is a symbol from the first call, or \(raise)"
+    }
+    if reason.contains("plain value") { return "pass what changes as a tensor or a Dim, or \(raise)" }
+    return "give all calls arguments of one kind, or \(raise)"
+  }
+
   /// The graph's name in dumps.
   var name: String {
     let file = "\(file)".split(separator: "/").last.map(String.init) ?? "function"

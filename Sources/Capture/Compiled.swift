@@ -17,7 +17,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   private let call: Call
   private let readOutput: @Sendable (Output, inout Visitor) -> Void
   private let fill: @Sendable (Output, inout Visitor) -> Output
-  private let segments: SegmentCache
+  let segments: SegmentCache
   private let plans = Mutex<[Plan]>([])
   /// Leaves of the last call that was captured.
   private let lastCount = Atomic<Int>(0)
@@ -70,6 +70,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     let stateCount = visitor.leaves.count
     readInput(input, &visitor)
     var leaves = CallLeaves(taking: &visitor)
+    if Trace.current != nil {
+      // Inside another capture the function is part of that one's graph.
+      var inlining = Visitor(.replace)
+      inlining.leaves = leaves.all
+      leaves.removeAll()
+      return try call(&state, input, &inlining)
+    }
     for plan in plans.withLock({ $0 }) {
       if let values = try plan.accepts(leaves) {
         plan.noteUse()
@@ -120,7 +127,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       switch node.next {
       case .end(let ending):
         if Retracing.isOn, let captured = ending.captured {
-          let again = try trace(plan.signature, values, frame, state, input, known: passed, compiles: false)
+          let again = try trace(plan.signature, values, frame, state, input, known: passed)
           if !captured.isSame(as: again.piece) {
             throw Session.differs(options.place, CaptureDifference(captured, again.piece))
           }
@@ -170,6 +177,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     // What segments behind the break wrote in place before, they write in place again.
     frame.take(plan.writtenLeaves, from: &state)
     let run = try trace(plan.signature, values, frame, state, input, known: passed, isOpen: node == nil)
+      .compiled(segments)
     if let node, run.breaks.count >= passed.count, let bits = passed.last?.bits {
       node.add(bits, try run.path(from: passed.count))
     }
@@ -187,31 +195,33 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     var naming = Visitor(.name)
     state.read(&naming)
     readInput(input, &naming)
+    if var mistake = hiddenTensor(state, input, leaves.all) {
+      mistake.location = options.place
+      throw mistake
+    }
+    if var mistake = options.dynamic.mistake(naming.names, leaves.all) {
+      mistake.location = options.place
+      throw mistake
+    }
     let (reasons, dynamic) = changes(leaves, naming.names)
     let known = plans.withLock { $0.count }
     guard known <= options.maxRecompiles else {
       throw Diagnostic(
         .compiler,
-        "\(options.name) would be compiled a \(known + 1)th time, and maxRecompiles is \(options.maxRecompiles): "
-          + (reasons.last ?? "the arguments changed"),
-        remedy: "pass what changes as a tensor or a Dim, or raise maxRecompiles", location: options.place)
+        "\(options.name) has \(known) plan\(known == 1 ? "" : "s") and needs one more, but maxRecompiles is "
+          + "\(options.maxRecompiles): " + (reasons.first ?? "the arguments changed"),
+        remedy: options.remedy(for: reasons.first ?? ""), location: options.place)
     }
     let started = ContinuousClock.now
-    var signature = try CallSignature(leaves, dynamic: dynamic)
-    var values = try signature.values(leaves)
     // A frame that takes no state: what breaks need now is computed on copies.
     var copy = leaves
     let frame = CallFrame(taking: &copy, stateCount: stateCount, history)
-    var run = try trace(signature, values, frame, state, input)
-    var remarks: [Trace.Remark] = []
-    if try verdict(signature, values, frame, state, input, run) == .needsSizes {
-      remarks = [.init("an operation needs the sizes as numbers: every size has its own plan")]
-      signature = try CallSignature(leaves, dynamic: [])
-      values = try signature.values(leaves)
-      run = try trace(signature, values, frame, state, input)
+    let sized = try sizedCapture(leaves, naming.names, dynamic) { signature, values, known, isReal in
+      try trace(signature, values, frame, state, input, known: known, isReal: isReal)
     }
+    let run = sized.run
     Engine.notePreparation(ContinuousClock.now - started)
-    let plan = Plan(signature, names: naming.names, run.guards, try run.path(from: 0), remarks + run.remarks)
+    let plan = Plan(sized, names: naming.names, try run.path(from: 0))
     plan.noteWritten(run.writtenLeaves)
     plans.withLock { $0.insert(plan, at: 0) }
     history.notePlan(
@@ -219,85 +229,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     return (plan, run.breaks)
   }
 
-  /// The second capture: with other sizes where there are symbols, to see that the graph does not depend on them. Left
-  /// out where another process of this build had the same capture and did it.
-  private func verdict(
-    _ signature: CallSignature, _ values: [Int], _ frame: CallFrame, _ state: State, _ input: Input, _ run: TracedRun
-  ) throws -> CaptureVerdict {
-    let key = run.verdictKey(options, signature)
-    if let key, let known = CaptureVerdict(stored: key) { return known }
-    let other = otherSizes(values, signature, run)
-    let again = try dryTrace(signature, other ?? values, frame, state, input, run)
-    var verdict = CaptureVerdict.same
-    if !run.isSame(as: again) {
-      let same = other == nil ? again : try dryTrace(signature, values, frame, state, input, run)
-      guard run.isSame(as: same) else { throw Session.differs(options.place, CaptureDifference(run.piece, same.piece)) }
-      verdict = .needsSizes
-    }
-    if let key { verdict.store(key) }
-    return verdict
-  }
-
-  /// Which extents differ from a plan that fits otherwise, and why no plan fits.
-  private func changes(_ leaves: CallLeaves, _ names: [String]) -> ([String], Set<DynamicExtent>) {
-    var reasons: [String] = []
-    var dynamic: Set<DynamicExtent> = []
-    if case .axes(let wanted) = options.dynamic {
-      for (i, name) in names.enumerated() {
-        for axis in wanted[name] ?? [] { dynamic.insert(DynamicExtent(leaf: i, axis: axis)) }
-      }
-    }
-    func name(_ leaf: Int) -> String { names.indices.contains(leaf) ? "'\(names[leaf])'" : "\(leaf)" }
-    for plan in plans.withLock({ $0 }) {
-      switch plan.signature.mismatch(leaves) {
-      case .structure?: reasons.append("the structure of the arguments changed")
-      case .dtype(let leaf)?: reasons.append("\(name(leaf)) has another dtype")
-      case .value(let leaf)?: reasons.append("the plain value \(name(leaf)) changed to \(leaves[leaf].text)")
-      case .extent?, nil:
-        if options.dynamic == .fixed {
-          reasons.append("an extent changed")
-          continue
-        }
-        for (leaf, axis) in plan.signature.changedExtents(leaves) {
-          reasons.append("axis \(axis) of \(name(leaf)) changed")
-          dynamic.insert(DynamicExtent(leaf: leaf, axis: axis))
-        }
-        if case nil = plan.signature.mismatch(leaves) { reasons.append("a guard does not hold") }
-        // What was a symbol stays one.
-        for case .extent(let leaf, let axis) in plan.signature.symbols {
-          dynamic.insert(DynamicExtent(leaf: leaf, axis: axis))
-        }
-      }
-    }
-    return (reasons, dynamic)
-  }
-
-  /// Sizes for which every guard has the same answer; nil: there are none, or the capture needs real values.
-  private func otherSizes(_ values: [Int], _ signature: CallSignature, _ run: TracedRun) -> [Int]? {
-    guard !values.isEmpty, run.breaks.isEmpty else { return nil }
-    for offset in [3, 5, 1, 2, 7, 16, 64, -1, -2] {
-      let moved = values.indices.map { max(values[$0] + offset * ($0 + 1), 2) }
-      let together = values.map { max($0 + offset, 2) }
-      for candidate in [moved, together] where candidate != values {
-        if run.guards.allSatisfy({ $0.holds(candidate) }) { return candidate }
-      }
-    }
-    return nil
-  }
-
-  private func dryTrace(
-    _ signature: CallSignature, _ values: [Int], _ frame: CallFrame, _ state: State, _ input: Input, _ run: TracedRun
-  ) throws -> TracedRun {
-    try trace(signature, values, frame, state, input, known: run.breaks, compiles: false)
-  }
-
   /// Runs the function on traced leaves.
   private func trace(
     _ signature: CallSignature, _ values: [Int], _ frame: CallFrame, _ given: State, _ input: Input,
-    known: [SessionBreak] = [], isOpen: Bool = false, compiles: Bool = true
+    known: [SessionBreak] = [], isOpen: Bool = false, isReal: Bool = true
   ) throws -> TracedRun {
     let session = Session(
-      frame, values.map { Int64($0) }, options.mode, segments, known: known, isOpen: isOpen)
+      frame, values.map { Int64($0) }, options.mode, segments, known: known, isOpen: isOpen, isReal: isReal)
     let symbols = signature.symbols.enumerated().map { i, source in
       switch source {
       case .extent: (name: "s\(i)", hint: values[i], minimum: 2)
@@ -324,11 +262,11 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     state.read(&after)
     var results = Visitor(.collect)
     readOutput(output, &results)
-    guard after.leaves.count == frame.stateCount else {
+    if let change = changedStructure(given, state) {
       throw Diagnostic(
-        .compiler,
-        "\(options.name): the state has \(after.leaves.count) members after the call, it had \(frame.stateCount)",
-        remedy: "collections in the state keep their counts")
+        .compiler, "the compiled function changes the structure of its state: \(change)",
+        remedy: "keep the counts of collections: write into a tensor that is large enough, as caches do",
+        location: options.place)
     }
     // The plan keeps the result's structure, not its traced tensors: they hold the capture and the arguments of this call.
     var emptying = Visitor(.replace)
@@ -338,7 +276,28 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       })
     return try TracedRun(
       trace, session, signature, traced, state: after.leaves, results: results.leaves,
-      template: Boxed(fill(output, &emptying)), segments: compiles ? segments : nil)
+      template: Boxed(fill(output, &emptying)))
+  }
+}
+
+extension Compiled {
+  /// "'parts' had 1 members, now it has 2"; nil: the trees have the same structure.
+  private func changedStructure(_ before: State, _ after: State) -> String? {
+    func members(_ state: State) -> [(name: String, leaf: Leaf)] {
+      var (names, leaves) = (Visitor(.name), Visitor(.collect))
+      state.read(&names)
+      state.read(&leaves)
+      return Array(zip(names.names, leaves.leaves))
+    }
+    let (old, new) = (members(before), members(after))
+    for (x, y) in zip(old, new) {
+      switch (x.leaf, y.leaf) {
+      case (.count(let a), .count(let b)) where a != b: return "'\(x.name)' had \(a) member(s), now it has \(b)"
+      case (.tensor, .tensor), (.dim, .dim), (.value, .value), (.count, .count): continue
+      default: return "'\(x.name)' was \(x.leaf.text), now it is \(y.leaf.text)"
+      }
+    }
+    return old.count == new.count ? nil : "it had \(old.count) members, now it has \(new.count)"
   }
 }
 

@@ -68,6 +68,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
   /// Calls that a plan served.
   public var replays: Int
   public var segments: [Segment]
+  /// Extents that are symbols, or could not be.
+  public var sizes: [Size]
   public var guards: [Guard]
   public var breaks: [Break]
   public var loops: [Loop]
@@ -92,6 +94,7 @@ public struct Explanation: Sendable, CustomStringConvertible {
       let origin = capture.wasStored ? "plan found on disk" : "plan made"
       lines.append("  capture \(i + 1), \(Self.milliseconds(capture.seconds)), \(origin): \(why)")
     }
+    for size in sizes { lines.append("  size (plan \(size.plan)): \(size.description)") }
     for guarded in guards {
       let cost = "\(Int((guarded.seconds * 1e9).rounded())) ns"
       lines.append("  guard (plan \(guarded.plan)): \(guarded.condition), by \(guarded.cause), \(cost)")
@@ -138,20 +141,18 @@ extension Compiled {
   public func explain() -> Explanation {
     let plans = knownPlans
     var guards: [Explanation.Guard] = []
+    var sizes: [Explanation.Size] = []
     var notes: [String] = []
     var path = PlanWalk()
     for (number, plan) in plans.enumerated() {
       guards += plan.explainedGuards(number + 1)
-      for (i, source) in plan.signature.symbols.enumerated() {
-        switch source {
-        case .extent(let leaf, let axis):
-          notes.append("plan \(number + 1): s\(i) is axis \(axis) of \(plan.name(leaf)), at least 2")
-        case .dim(let leaf): notes.append("plan \(number + 1): s\(i) is the Dim \(plan.name(leaf))")
-        }
+      sizes += plan.symbolNames.enumerated().map { i, name in
+        .init(name: name, symbol: "s\(i)", reason: nil, plan: number + 1)
       }
       for remark in plan.remarks {
         notes.append("plan \(number + 1): " + (remark.location.map { "\($0): " } ?? "") + remark.text)
       }
+      sizes += plan.numbers.map { .init(name: $0.name, symbol: nil, reason: $0.reason, plan: number + 1) }
       path.collect(plan.root)
       notes += Set(plan.root.notes(plan)).sorted()
     }
@@ -159,10 +160,11 @@ extension Compiled {
       let name = plans.first?.name(leaf) ?? "leaf \(leaf)"
       notes.append("state \(name) was copied \(count) time(s) before it was written: somebody else held it too")
     }
+    if let frozen = Self.frozen(knownSegments) { notes.append(frozen) }
     let captures = history.captures
     return Explanation(
       place: options.place, plans: plans.count, replays: plans.reduce(0) { $0 + $1.useCount },
-      segments: knownSegments.map { Explanation.Segment($0) }, guards: guards, breaks: path.breaks,
+      segments: knownSegments.map { Explanation.Segment($0) }, sizes: sizes, guards: guards, breaks: path.breaks,
       loops: path.loops, prints: path.prints,
       captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds, wasStored: $0.wasStored) },
       predictedPeak: plans.max { $0.lastUse < $1.lastUse }?.lastPeak, journaledBytes: history.journaledBytes,

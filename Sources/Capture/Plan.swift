@@ -96,7 +96,11 @@ final class Plan: Sendable {
   let names: [String]
   let guards: [DimGuard]
   let root: PlanNode
-  /// Why extents that varied are numbers here, and what else the capture met.
+  /// What the symbols are: "axis 0 of 'x'".
+  let symbolNames: [String]
+  /// Extents that were to be symbols and are not.
+  let numbers: [SizeAsNumber]
+  /// What else the capture met.
   let remarks: [Trace.Remark]
   private let uses = Atomic<Int>(0)
   /// What the last sizes need.
@@ -104,14 +108,14 @@ final class Plan: Sendable {
   /// Leaves of the state that some segment writes in place.
   private let donors = Mutex<[Int]>([])
 
-  init(
-    _ signature: CallSignature, names: [String], _ guards: [DimGuard], _ root: PlanNode, _ remarks: [Trace.Remark]
-  ) {
-    self.signature = signature
+  init(_ sized: SizedCapture, names: [String], _ root: PlanNode) {
+    signature = sized.signature
+    guards = sized.guards
+    numbers = sized.numbers
+    symbolNames = sized.symbols
+    remarks = sized.run.remarks
     self.names = names
-    self.guards = guards
     self.root = root
-    self.remarks = remarks
   }
 
   var useCount: Int { uses.load(ordering: .relaxed) }

@@ -89,10 +89,12 @@ final class Session: Sendable {
   /// Breaks of this call that ran already: they are matched, not run again.
   private let known: [SessionBreak]
   private let isOpen: Bool
+  /// The sizes of the capture are those of the arguments, so that a segment may run.
+  private let isReal: Bool
 
   init(
     _ frame: CallFrame, _ arguments: [Int64], _ mode: CaptureMode, _ segments: SegmentCache,
-    known: [SessionBreak], isOpen: Bool
+    known: [SessionBreak], isOpen: Bool, isReal: Bool
   ) {
     self.frame = frame
     self.arguments = arguments
@@ -100,6 +102,7 @@ final class Session: Sendable {
     self.segments = segments
     self.known = known
     self.isOpen = isOpen
+    self.isReal = isReal
     state = Mutex(State())
   }
 
@@ -121,8 +124,11 @@ final class Session: Sendable {
     let made: SessionBreak
     if number < known.count {
       made = known[number]
-      let again = try segments.segment(piece)
-      guard again.key == made.segment.key else { throw Self.differs(location) }
+      guard piece.key(.process) == made.segment.key else { throw Self.differs(location) }
+    } else if !isReal {
+      let refusal = Diagnostic(.compiler, "a value leaves the function at sizes that its arguments do not have")
+      trace.note(refusal)
+      throw refusal
     } else {
       let result: Result<SessionBreak, Diagnostic> = Trace.$current.withValue(nil) {
         do throws(Diagnostic) {

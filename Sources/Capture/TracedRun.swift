@@ -14,7 +14,7 @@ struct TracedRun: Sendable {
   let numbers: [Int64]
   let ending: Ending
   let piece: Trace.Piece
-  let segment: Segment?
+  private(set) var segment: Segment?
 
   /// The last segment.
   var last: Segment {
@@ -26,7 +26,7 @@ struct TracedRun: Sendable {
 
   init(
     _ trace: Trace, _ session: Session, _ signature: CallSignature, _ leaves: ContiguousArray<Leaf>,
-    state: ContiguousArray<Leaf>, results: ContiguousArray<Leaf>, template: any Sendable, segments: SegmentCache?
+    state: ContiguousArray<Leaf>, results: ContiguousArray<Leaf>, template: any Sendable
   ) throws(Diagnostic) {
     var values: [Value] = []
     func output(_ tensor: Tensor) throws(Diagnostic) -> ResultSource {
@@ -49,7 +49,7 @@ struct TracedRun: Sendable {
         let source = try output(tensor)
         if case .leaf(i) = source { continue }
         changed[i] = source
-        if case .output(let o) = source, try trace.type(of: values[o]) == signature.type(i) {
+        if case .output(let o) = source, try trace.type(of: values[o]) == signature.type(i).map(trace.renamed) {
           versions[o] = i
         }
       case (.dim(let before), .dim(let dim)):
@@ -101,7 +101,13 @@ struct TracedRun: Sendable {
       captured: Retracing.isOn ? piece : nil)
     self.piece = piece
     remarks = trace.remarks
-    segment = try segments?.segment(piece)
+  }
+
+  /// With code for the last segment.
+  func compiled(_ segments: SegmentCache) throws(Diagnostic) -> TracedRun {
+    var run = self
+    run.segment = try segments.segment(piece)
+    return run
   }
 
   /// Leaves of the state that some segment writes in place.

@@ -12,6 +12,8 @@ public enum ConformanceMode: String, Sendable, CaseIterable {
   case eager
   /// Captured by `compile` and replayed.
   case compiled
+  /// As `compiled`, with every extent a symbol from the first call, and replayed at smaller sizes too.
+  case dynamic
 }
 
 /// What became of one case.
@@ -26,6 +28,8 @@ public struct ConformanceReport: Sendable {
   public struct Line: Sendable {
     public let conformanceCase: ConformanceCase
     public let outcome: ConformanceOutcome
+    /// In `.dynamic` mode; nil: nothing was captured.
+    public var sizes: ConformanceSizes?
   }
   public struct Counts: Sendable, Hashable {
     public var passed = 0
@@ -49,11 +53,19 @@ public struct ConformanceReport: Sendable {
   public private(set) var lines: [Line] = []
   public private(set) var total = Counts()
   public private(set) var byOperation: [String: Counts] = [:]
+  /// Passed cases whose extents are all symbols, and those with extents that had to be numbers.
+  public private(set) var symbolic = 0, fixed = 0
 
   mutating func add(_ line: Line) {
     lines.append(line)
     total.add(line.outcome)
     byOperation[line.conformanceCase.op, default: Counts()].add(line.outcome)
+    guard case .passed = line.outcome else { return }
+    switch line.sizes {
+    case .symbolic?: symbolic += 1
+    case .fixed?: fixed += 1
+    case .some(.none), nil: break
+    }
   }
 
   /// `passed`, `failed`, `unsupported`, `by_op`.
@@ -126,14 +138,18 @@ public struct ConformanceRunner: Sendable {
   ) -> ConformanceReport {
     var report = ConformanceReport()
     for item in cases where (tier == nil || item.tier == tier) && (op == nil || item.op == op) {
-      let line = ConformanceReport.Line(conformanceCase: item, outcome: outcome(of: item, mode: mode))
+      var sizes: ConformanceSizes?
+      let outcome = outcome(of: item, mode: mode, sizes: &sizes)
+      let line = ConformanceReport.Line(conformanceCase: item, outcome: outcome, sizes: sizes)
       report.add(line)
       progress(line)
     }
     return report
   }
 
-  public func outcome(of item: ConformanceCase, mode: ConformanceMode = .eager) -> ConformanceOutcome {
+  private func outcome(
+    of item: ConformanceCase, mode: ConformanceMode, sizes: inout ConformanceSizes?
+  ) -> ConformanceOutcome {
     guard let operation = ConformanceTable.shared.operation(item.op) else { return .unsupported }
     do {
       let arguments = try item.arguments(tensors)
@@ -144,6 +160,7 @@ public struct ConformanceRunner: Sendable {
       case .compiled:
         let f = compile { (arguments: ConformanceArguments) in try operation.run(arguments) }
         result = try f(arguments)
+      case .dynamic: (result, sizes) = try DynamicCase(operation: operation, arguments: arguments).run()
       }
       let expected = try item.expected(tensors)
       if let difference = try Comparison(operation.tolerance).difference(result, expected) {

@@ -115,9 +115,12 @@ package struct ScalarOperand: Sendable {
 package final class SymbolicCount: Sendable {
   let dim: Dim
   let offset: Double
-  package init(_ dim: Dim, offset: Double = 0) {
+  /// How it promotes: as a mean's divisor, or as a position.
+  package let category: DType.Category
+  package init(_ dim: Dim, offset: Double = 0, category: DType.Category = .floating) {
     self.dim = dim
     self.offset = offset
+    self.category = category
   }
 }
 

@@ -25,6 +25,8 @@ extension Trace {
       trace.state.withLock { if $0.stop == nil { $0.stop = stop } }
       throw Diagnostic(.compiler, "a value leaves '\(name)' while it is captured", location: location)
     }
+    let renamed = parent.state.withLock(\.renamed)
+    trace.state.withLock { $0.renamed = renamed }
     var tensors: [TensorView] = []
     for (i, type) in arguments.enumerated() { tensors.append(try trace.parameter(i, "x\(i)", type)) }
     return (trace, tensors, dims.indices.map { Dim.symbol(outer.count + $0) })

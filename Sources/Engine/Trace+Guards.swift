@@ -14,6 +14,15 @@ package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
   /// Who asked first; two guards that differ in it are one.
   package var origin: Diagnostic.Origin?
 
+  init(relation: DimRelation, a: Dim, b: Dim, answer: Bool) {
+    (self.relation, self.a, self.b, self.answer) = (relation, a, b, answer)
+  }
+
+  /// `symbol` is `value`.
+  package init(symbol: Int, is value: Int) {
+    self.init(relation: .equal, a: .symbol(symbol), b: Dim(value), answer: true)
+  }
+
   package static func == (a: DimGuard, b: DimGuard) -> Bool {
     a.relation == b.relation && a.a.isIdentical(to: b.a) && a.b.isIdentical(to: b.b) && a.answer == b.answer
   }
@@ -40,9 +49,15 @@ extension Trace: DimObserver {
     state.withLock { answer(relation, a, b, &$0) }
   }
 
-  func answer(_ relation: DimRelation, _ a: Dim, _ b: Dim, _ state: inout State) -> Bool? {
-    // What does not depend on this closure's own extents is a guard of the whole plan.
-    if let parent, (a.symbols + b.symbols).allSatisfy({ $0 < outerSymbols }) { return parent.holds(relation, a, b) }
+  func answer(
+    _ relation: DimRelation, _ a: Dim, _ b: Dim, _ state: inout State, renames: Bool = true
+  ) -> Bool? {
+    // What does not depend on this closure's own extents is a guard of the whole plan. Its names stay: both captures use
+    // them.
+    if let parent, (a.symbols + b.symbols).allSatisfy({ $0 < outerSymbols }) {
+      return parent.state.withLock { parent.answer(relation, a, b, &$0, renames: false) }
+    }
+    let (a, b) = (state.known(a), state.known(b))
     guard let x = a.evaluated(state.hints), let y = b.evaluated(state.hints) else { return nil }
     let answer = relation.holds(x, y)
     var asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
@@ -50,11 +65,27 @@ extension Trace: DimObserver {
       asked.origin = CallerPlace.origin()
       state.guards.append(asked)
     }
+    if renames, relation == .equal, answer, let (symbol, value) = Dim.solved(a, equals: b) {
+      state.rename(symbol, value)
+    }
     return answer
   }
 }
 
 extension Trace.State {
+  /// The extent by its one name.
+  func known(_ dim: Dim) -> Dim {
+    if renamed.isEmpty || dim.knownValue != nil { return dim }
+    return dim.substituting { renamed[$0] ?? .symbol($0) }
+  }
+
+  /// A guard made `symbol` equal to `value`: one name from now on, in the graph so far too.
+  fileprivate mutating func rename(_ symbol: Int, _ value: Dim) {
+    renamed = renamed.mapValues { $0.substituting { $0 == symbol ? value : .symbol($0) } }
+    renamed[symbol] = value
+    builder.replace(symbol: symbol, by: value)
+  }
+
   /// True for all sizes that the plan serves: no guard is needed.
   func isImplied(_ asked: DimGuard) -> Bool {
     // b - a, whose sign decides.

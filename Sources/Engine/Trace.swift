@@ -56,6 +56,8 @@ package final class Trace: Sendable {
     var stop: Remark?
     var cells: [Cell] = []
     var guards: [DimGuard] = []
+    /// Symbols that guards made equal to something, which is what the graph has now.
+    var renamed: [Int: Dim] = [:]
     /// Values of symbols, by number.
     var hints: [Int]
     /// Smallest values that symbols can have.
@@ -150,7 +152,7 @@ package final class Trace: Sendable {
   private func dims(of view: TracedView, _ state: State) -> [Dim] {
     let cell = state.cells[view.cell.id]
     let start = cell.value.map { state.builder.shape($0).dims } ?? cell.hints.map { Dim($0) }
-    return view.steps.reduce(start) { $1.apply($0) }
+    return view.steps.reduce(start) { $1.apply($0) }.map { state.known($0) }
   }
 
   // MARK: Values
@@ -168,7 +170,7 @@ package final class Trace: Sendable {
   func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
     guard let traced = view.traced else { return try constant(view, &state) }
     var value = try whole(traced.cell, &state)
-    for step in traced.steps { value = try step.apply(value, &state.builder) }
+    for step in traced.steps { value = try step.renamed(state.known).apply(value, &state.builder) }
     return value
   }
 
@@ -213,11 +215,12 @@ package final class Trace: Sendable {
       cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
     }
     var bases: [Value?] = [cell.value]
-    for step in view.steps {
+    let steps = view.steps.map { $0.renamed(state.known) }
+    for step in steps {
       bases.append(try bases[bases.count - 1].map { base throws(Diagnostic) in try step.apply(base, &state.builder) })
     }
     var result = update
-    for (step, base) in zip(view.steps, bases).reversed() {
+    for (step, base) in zip(steps, bases).reversed() {
       if let base {
         result = try step.write(result, into: base, &state.builder)
       } else {
@@ -295,10 +298,15 @@ package final class Trace: Sendable {
   func number(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
     if let count = scalar.count {
       // The last coordinate of a range of that length, and one: a number in the kernel that uses it, and no memory.
-      let range = try state.builder.append(.iota(axis: 0, [count.dim]), [])
-      let last = try state.builder.append(.slice(starts: [count.dim - 1], counts: [1], steps: [1]), range)
+      let length = state.known(count.dim)
+      let range = try state.builder.append(.iota(axis: 0, [length]), [])
+      let last = try state.builder.append(.slice(starts: [length - 1], counts: [1], steps: [1]), range)
       let wide = try state.builder.convert(try state.builder.append(.reshape([]), last), to: scalar.dtype)
-      let rest = try state.builder.append(.constant(ScalarConstant(scalar.dtype, count.offset + 1)), [])
+      let offset =
+        scalar.dtype.isFloating
+        ? ScalarConstant(scalar.dtype, count.offset + 1)
+        : ScalarConstant(scalar.dtype, integer: Int64(count.offset) + 1)
+      let rest = try state.builder.append(.constant(offset), [])
       return try state.builder.append(.add, wide, rest)
     }
     if let parent, parent.hasNumbers { return try captured(parent.number(scalar), &state) }
@@ -326,13 +334,14 @@ package final class Trace: Sendable {
           continue
         }
         if known.isIdentical(to: dim) { continue }
-        // Two expressions, one value: a guard; a number wins.
+        // Two expressions, one value: a guard, which gives them one name if it can; else a number wins.
         guard answer(.equal, known, dim, &state) == true else {
           throw Diagnostic(.shape, "\(program.name): extents \(known) and \(dim) differ")
         }
         if dim.knownValue != nil { extents[label] = dim }
       }
     }
+    extents = extents.mapValues(state.known)
     for (i, operand) in operands.enumerated() {
       guard case .tensor(let view) = operand else { continue }
       let dims = state.builder.shape(values[i]).dims
@@ -368,6 +377,11 @@ package final class Trace: Sendable {
       for view in views {
         let whole = try spread(view, &state)
         values.append(try state.builder.convert(whole, to: dtype))
+        // Extents beside the axis are equal: a guard, which gives them one name.
+        for (place, dim) in state.builder.shape(values[0]).dims.enumerated() where place != axis {
+          let other = state.builder.shape(values[values.count - 1])[place]
+          if !dim.isIdentical(to: other) { _ = answer(.equal, dim, other, &state) }
+        }
       }
       let value = values.count == 1 ? values[0] : try state.builder.append(.concatenate(axis: axis), values)
       return try self.view(value, &state)
@@ -401,6 +415,7 @@ package final class Trace: Sendable {
   ) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
       state.remember(CallerPlace.origin())
+      let dims = dims.map(state.known)
       let count = Shape(dims).elementCount
       let isSingle = count.isKnown(1)
       let line =
@@ -458,13 +473,20 @@ package final class Trace: Sendable {
   package func place(of view: TracedView, _ extents: [Int]) throws(Diagnostic) -> Place? {
     guard view.steps.isEmpty, view.cell.trace.sizes(of: view) == extents else { return nil }
     return try locked { state throws(Diagnostic) in
-      guard case .parameter(let i) = state.builder.primitive(try whole(view.cell, &state)) else { return nil }
+      // Not in one expression: an empty tensor's value is appended here.
+      let value = try whole(view.cell, &state)
+      guard case .parameter(let i) = state.builder.primitive(value) else { return nil }
       return Place(state.sources[i])
     }
   }
 
   package func type(of value: Value) throws(Diagnostic) -> TensorType {
     try locked { state in state.builder.type(value) }
+  }
+
+  /// The type with the extents' names of now.
+  package func renamed(_ type: TensorType) -> TensorType {
+    state.withLock { state in TensorType(type.dtype, Shape(type.shape.dims.map(state.known))) }
   }
 
   /// The graph up to here, with `outputs`; output -> the leaf that gives it its memory.

@@ -60,6 +60,18 @@ extension TracedStep {
     }
   }
 
+  /// With every extent as `known` has it.
+  func renamed(_ known: (Dim) -> Dim) -> TracedStep {
+    switch self {
+    case .permute, .insert, .remove, .windows: self
+    case .slice(let axis, let start, let count, let step):
+      .slice(axis: axis, start: known(start), count: known(count), step: step)
+    case .reshape(let dims): .reshape(dims.map(known))
+    case .broadcast(let dims): .broadcast(dims.map(known))
+    case .diagonal(let a, let b, let count): .diagonal(a, b, count: known(count))
+    }
+  }
+
   /// The extents after the step.
   func apply(_ dims: [Dim]) -> [Dim] {
     var result = dims

@@ -44,34 +44,9 @@ extension GraphBuilder {
         places.append(try inline(reference.graph, moved))
         continue
       }
-      let type = TensorType(node.type.dtype, Shape(node.type.shape.dims.map { $0.bound(bound) }))
-      places.append(appendUnchecked(GraphNode(node.primitive.bound(bound), moved, type)))
+      let type = TensorType(node.type.dtype, Shape(node.type.shape.dims.map { $0.bound { bound[$0] } }))
+      places.append(appendUnchecked(GraphNode(node.primitive.bound { bound[$0] }, moved, type)))
     }
     return places[Int(graph.outputs[0].id)]
-  }
-}
-
-extension Dim {
-  fileprivate func bound(_ dims: [Dim]) -> Dim { knownValue != nil ? self : substituting { dims[$0] } }
-}
-
-extension Primitive {
-  /// With every symbol replaced by its extent.
-  fileprivate func bound(_ dims: [Dim]) -> Primitive {
-    func all(_ list: [Dim]) -> [Dim] { list.map { $0.bound(dims) } }
-    let made: Payload
-    switch payload {
-    case .iota(let axis, let shape): made = .iota(axis: axis, Shape(all(shape.dims)))
-    case .shape(let shape): made = .shape(Shape(all(shape.dims)))
-    case .repeated(let shape): made = .repeated(Shape(all(shape.dims)))
-    case .slice(let starts, let counts, let steps):
-      made = .slice(starts: all(starts), counts: all(counts), steps: steps)
-    case .pad(let low, let high): made = .pad(low: all(low), high: all(high))
-    case .assign(let starts, let steps): made = .assign(starts: all(starts), steps: steps)
-    case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
-      .contraction, .scatter, .graph:
-      return self
-    }
-    return definition.make(made) ?? self
   }
 }

@@ -5,7 +5,7 @@ import Scalars
 import TensorTypes
 
 public struct GraphBuilder: Sendable {
-  public private(set) var graph: Graph
+  public internal(set) var graph: Graph
   /// Where the nodes come from that are appended next; see ``GraphNode``.
   package var origin: Int32 = -1
 

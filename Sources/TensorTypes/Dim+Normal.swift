@@ -75,6 +75,18 @@ struct DimSum {
 }
 
 extension Dim {
+  /// `a == b` solved for the symbol with the highest number that can be solved for.
+  package static func solved(_ a: Dim, equals b: Dim) -> (symbol: Int, value: Dim)? {
+    guard let difference = DimSum(a - b) else { return nil }
+    let candidates = difference.terms.compactMap { term -> (symbol: Int, value: Dim)? in
+      guard abs(term.coefficient) == 1, case .symbol(let id)? = term.factor.expression else { return nil }
+      var rest = difference
+      guard rest.add(term.factor, times: -term.coefficient), !rest.dim.symbols.contains(id) else { return nil }
+      return (id, term.coefficient == 1 ? Dim(0) - rest.dim : rest.dim)
+    }
+    return candidates.max { $0.symbol < $1.symbol }
+  }
+
   /// The expression as written, without a look at its meaning.
   static func written(_ operation: DimOperation, _ a: Dim, _ b: Dim) -> Dim {
     Dim(node: DimNode(.binary(operation, a, b)))

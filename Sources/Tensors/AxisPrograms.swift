@@ -139,7 +139,9 @@ enum AxisPrograms {
   }
 
   private static func extentScalar(_ view: TensorView, _ axis: Int) -> Operand {
-    .scalar(ScalarOperand(ScalarConstant(.i64, integer: Int64(view.extents[axis]))))
+    let dim = view.dims[axis]
+    if dim.knownValue == nil { return .scalar(ScalarOperand(.i64, bits: 0, count: SymbolicCount(dim))) }
+    return .scalar(ScalarOperand(ScalarConstant(.i64, integer: Int64(view.extents[axis]))))
   }
 
   private static func wrapped(_ builder: inout GraphBuilder, _ index: Value, _ extent: Value) throws(Diagnostic)

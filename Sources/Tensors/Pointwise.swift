@@ -11,8 +11,22 @@ import TensorTypes
 package enum PointwiseOperand {
   case tensor(Tensor)
   case scalar(Number)
-  /// A number that follows an extent; only while a function is captured, and only for row operations.
+  /// A number that follows an extent; only while a function is captured.
   case count(SymbolicCount)
+
+  /// How many elements axes of these `extents` have; `dims` are the extents as a capture knows them.
+  init(count dims: [Dim], of extents: [Int]) {
+    let count = Shape(dims).elementCount
+    self =
+      count.knownValue == nil
+      ? .count(SymbolicCount(count)) : .scalar(.floating(extents.reduce(1) { $0 * Double($1) }))
+  }
+
+  /// An extent as an integer.
+  init(extent dim: Dim, _ size: Int) {
+    self =
+      dim.knownValue == nil ? .count(SymbolicCount(dim, category: .integer)) : .scalar(.integer(Int64(size)))
+  }
 }
 
 /// Which dtype a pointwise operation computes in and gives.
@@ -102,7 +116,7 @@ package final class PointwiseOperation: Sendable {
           met = met.map { $0.promoted(with: view.dtype) } ?? view.dtype
         }
       case .scalar(let value): scalarCategory = max(scalarCategory ?? .bool, value.category)
-      case .count: scalarCategory = .floating
+      case .count(let count): scalarCategory = max(scalarCategory ?? .bool, count.category)
       }
     }
     var dtype = met ?? zeroDimensional ?? Self.defaultDType(scalarCategory ?? .floating)
@@ -182,7 +196,7 @@ extension TensorView {
     var view = self
     if let traced {
       let leading = (0..<(target.count - extents.count)).reduce(traced) { path, _ in path.adding(.insert(axis: 0)) }
-      view.traced = dims.map { leading.adding(.broadcast($0)) } ?? leading
+      view.traced = dims.map { leading.adding(.broadcast(meeting($0))) } ?? leading
     }
     var newStrides = [Int](repeating: 0, count: target.count)
     let lead = target.count - extents.count
@@ -193,6 +207,31 @@ extension TensorView {
     view.strides = newStrides
     return view
   }
+
+  /// `target` with the extents that this view has already: that they are the same is a guard.
+  private func meeting(_ target: [Dim]) -> [Dim] {
+    var met = target
+    let lead = target.count - extents.count
+    for (axis, dim) in dims.enumerated() where extents[axis] != 1 && !dim.isKnown(1) {
+      if Dim.asks(.equal, dim, target[lead + axis]) { met[lead + axis] = dim }
+    }
+    return met
+  }
+}
+
+/// The extents that shapes broadcast to, as a capture knows them; that extents are the same is a guard.
+func broadcastDims(_ views: [TensorView], to target: [Int]) -> [Dim] {
+  var result = [Dim](repeating: 1, count: target.count)
+  for view in views {
+    let lead = target.count - view.extents.count
+    for (axis, dim) in view.dims.enumerated() where view.extents[axis] != 1 {
+      let known = result[lead + axis]
+      // An axis that repeats has no extent of its own.
+      let given = dim.isKnown(1) ? Dim(view.extents[axis]) : dim
+      if known.isKnown(1) { result[lead + axis] = given } else { _ = Dim.asks(.equal, known, given) }
+    }
+  }
+  return result
 }
 
 extension ScalarOperand {

@@ -3,6 +3,7 @@
 import Basics
 import Engine
 import GraphIR
+import TensorTypes
 
 private enum Activations {
   static let relu = PointwiseOperation("relu", .promoted) { x in x[0].maximum(0) }
@@ -199,7 +200,11 @@ extension Tensor {
           .shape, "glu: axis \(axis) of \(x.extents) cannot be halved", remedy: "give an axis with an even extent")
       }
       let half = x.extents[place] / 2
-      let halves = [0, half].map { Tensor(x.sliced(place, start: $0, count: half)) }
+      let dim = x.dims[place]
+      _ = Dim.asks(.equal, dim % 2, 0)
+      let halves = [(0, Dim(0)), (half, dim / 2)].map { start, first in
+        Tensor(x.sliced(place, start: start, count: half, dims: (first, dim / 2)))
+      }
       return try Activations.gated([halves[0].operand, halves[1].operand])
     }
   }

@@ -159,7 +159,7 @@ extension Tensor {
         if labelSmoothing > 0 { wanted = wanted * (1 - labelSmoothing) + labelSmoothing / Double(classes) }
         let losses = try summed(ClassLosses.probabilities, [logs.operand, wanted.operand, weights ?? one])
         if reduction != .mean { return losses.reduced(reduction, file, line) }
-        return try Arithmetic.divide([losses.sum().operand, .scalar(.integer(Int64(shape.reduce(1, *))))])
+        return try Arithmetic.divide([losses.sum().operand, PointwiseOperand(count: losses.view.dims, of: shape)])
       }
       let same = try logs.reshaped(to: view.extents)
       let (losses, counted) = try same.likelihood(target, weight, ignoreIndex, "crossEntropy")

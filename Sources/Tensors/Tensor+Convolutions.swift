@@ -253,7 +253,8 @@ extension Tensor {
         throw Diagnostic(
           .argument, "\(name): padding \(padding) cuts more than the extents \(extents)", remedy: "pad less")
       }
-      result = result.sliced(2 + axis, start: padding[axis], count: count)
+      let length = result.dims[2 + axis] - 2 * padding[axis]
+      result = result.sliced(2 + axis, start: padding[axis], count: count, dims: (Dim(padding[axis]), length))
     }
     return Tensor(result)
   }

@@ -278,8 +278,8 @@ private struct AdvancedPlan {
     order = axes + (0..<view.rank).filter { !axes.contains($0) }
     var sum: PointwiseOperand = .scalar(.integer(0))
     for position in positions {
-      let extent = Number.integer(Int64(view.extents[position.axis]))
-      sum = .tensor(try Linear.step([sum, .tensor(position.tensor), .scalar(extent)]))
+      let extent = PointwiseOperand(extent: view.dims[position.axis], view.extents[position.axis])
+      sum = .tensor(try Linear.step([sum, .tensor(position.tensor), extent]))
     }
     guard case .tensor(let linear) = sum else { throw Diagnostic(.index, "no positions") }
     self.linear = Tensor(try linear.view.expanded(to: shape))

@@ -148,13 +148,8 @@ extension Tensor {
           .shape, "split: sizes \(sizes) have the sum \(sizes.reduce(0, +)), axis \(axis) of \(source.extents) differs",
           remedy: "the sizes must add up to the extent")
       }
-      var start = 0
-      var result: [Tensor] = []
-      for size in sizes {
-        result.append(Tensor(source.sliced(place, start: start, count: size)))
-        start += size
-      }
-      return result
+      guard Dim.asks(.equal, source.dims[place], Dim(sizes.reduce(0, +))) else { return [] }
+      return source.pieces(of: sizes, sizes.map { Dim($0) }, place)
     }
   }
 
@@ -166,9 +161,7 @@ extension Tensor {
       guard source.rank > 0, size > 0 else {
         throw Diagnostic(.argument, "split: pieces of \(size) of \(source.extents)", remedy: "give a size of 1 or more")
       }
-      let extent = source.extents[place]
-      let sizes = stride(from: 0, to: Swift.max(extent, 1), by: size).map { Swift.min(size, extent - $0) }
-      return split(sizes: sizes, axis: place, file: file, line: line)
+      return source.pieces(every: size, Dim(size), place)
     }
   }
 
@@ -182,7 +175,7 @@ extension Tensor {
       }
       let size = source.extents[place] == 0 ? 0 : (source.extents[place] - 1) / count + 1
       if size == 0 { return [self] }
-      return split(every: size, axis: place, file: file, line: line)
+      return source.pieces(every: size, (source.dims[place] - 1) / count + 1, place)
     }
   }
 
@@ -195,12 +188,20 @@ extension Tensor {
         throw Diagnostic(.shape, "tensor_split: a 0-d tensor has no axis", remedy: "give rank 1 or more")
       }
       let extent = source.extents[place]
+      let whole = source.dims[place]
       var result: [Tensor] = []
-      var start = 0
+      var (start, first) = (0, Dim(0))
       for position in positions + [extent] {
         let end = Swift.min(Swift.max(position < 0 ? position + extent : position, 0), extent)
-        result.append(Tensor(source.sliced(place, start: Swift.min(start, extent), count: Swift.max(end - start, 0))))
-        start = end
+        let last = position == extent && end == extent ? whole : position < 0 && end > 0 ? whole + position : Dim(end)
+        // Which positions are inside is a guard.
+        _ = Dim.asks(.lessOrEqual, last, whole) && Dim.asks(.lessOrEqual, first, last)
+        result.append(
+          Tensor(
+            source.sliced(
+              place, start: Swift.min(start, extent), count: Swift.max(end - start, 0),
+              dims: (first, end > start ? last - first : 0))))
+        (start, first) = (end, last)
       }
       return result
     }
@@ -215,7 +216,11 @@ extension Tensor {
         throw Diagnostic(.argument, "tensor_split: \(count) pieces of \(source.extents)", remedy: "ask for 1 or more")
       }
       let (size, longer) = source.extents[place].quotientAndRemainder(dividingBy: count)
-      return split(sizes: (0..<count).map { $0 < longer ? size + 1 : size }, axis: place, file: file, line: line)
+      let extent = source.dims[place]
+      _ = Dim.asks(.equal, extent % count, Dim(longer))
+      return source.pieces(
+        of: (0..<count).map { $0 < longer ? size + 1 : size },
+        (0..<count).map { $0 < longer ? extent / count + 1 : extent / count }, place)
     }
   }
 
@@ -227,25 +232,32 @@ extension Tensor {
       guard source.rank > 0 else {
         throw Diagnostic(.shape, "unbind: a 0-d tensor has no axis", remedy: "give rank 1 or more")
       }
+      guard Dim.asks(.equal, source.dims[place], Dim(source.extents[place])) else { return [] }
       return (0..<source.extents[place]).map { Tensor(source.sliced(place, start: $0, count: 1).removing(place)) }
     }
   }
 
   /// `count` slices from `start` along `axis`. A view. PyTorch: `narrow`.
   public func narrowed(
-    _ axis: Int, start: Int, count: Int, file: StaticString = #fileID, line: UInt = #line
+    _ axis: Int, start: some Extent, count: some Extent, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "narrow")
       let extent = source.rank == 0 ? 0 : source.extents[place]
+      var low = start.dim
+      let length = count.dim
+      let (start, count) = (try low.sizeAtHand, try length.sizeAtHand)
       let first = start < 0 ? start + extent : start
       guard source.rank > 0, first >= 0, first <= extent, count >= 0, count <= extent - first else {
         throw Diagnostic(
           .index, "narrow: \(count) from \(start) on axis \(axis) of \(source.extents)",
           remedy: "start and count must stay within 0...\(extent)")
       }
-      return Tensor(source.sliced(place, start: first, count: count))
+      // That the range stays inside is a guard.
+      if start < 0 { low += source.dims[place] }
+      _ = Dim.asks(.lessOrEqual, low + length, source.dims[place])
+      return Tensor(source.sliced(place, start: first, count: count, dims: (low, length)))
     }
   }
 
@@ -318,5 +330,27 @@ extension Tensor {
       }
       return selecting(Tensor(indices), axis: axis, file: file, line: line)
     }
+  }
+}
+
+extension TensorView {
+  /// Neighbours on `axis` with these counts; `dims` are the counts as a capture knows them.
+  fileprivate func pieces(of counts: [Int], _ dims: [Dim], _ axis: Int) -> [Tensor] {
+    var result: [Tensor] = []
+    var (start, place) = (0, Dim(0))
+    for (count, dim) in zip(counts, dims) {
+      result.append(Tensor(sliced(axis, start: start, count: count, dims: (place, dim))))
+      (start, place) = (start + count, place + dim)
+    }
+    return result
+  }
+
+  /// Pieces of `size`, the last what is left. How many there are is a guard.
+  fileprivate func pieces(every size: Int, _ dim: Dim, _ axis: Int) -> [Tensor] {
+    let extent = extents[axis]
+    let sizes = stride(from: 0, to: Swift.max(extent, 1), by: size).map { Swift.min(size, extent - $0) }
+    let (whole, before) = (dims[axis], dim * (sizes.count - 1))
+    _ = Dim.asks(.less, before, whole) && Dim.asks(.lessOrEqual, whole, before + dim)
+    return pieces(of: sizes, sizes.indices.map { $0 < sizes.count - 1 ? dim : whole - before }, axis)
   }
 }

@@ -36,9 +36,12 @@ struct Loss: Sendable {
     for case .tensor(let tensor) in operands {
       domain = try broadcastExtents(domain, try tensor.view.extents, elements.name)
     }
-    let count = reduction == .sum ? 1 : Double(domain.reduce(1, *))
+    var views: [TensorView] = []
+    for case .tensor(let tensor) in operands { views.append(try tensor.view) }
+    let count = PointwiseOperand(count: broadcastDims(views, to: domain), of: domain)
+    let share: PointwiseOperand = reduction == .sum ? .scalar(.floating(1)) : count
     return try total(
-      operands + [.scalar(.floating(divisor ?? count))], domain: domain, axes: Array(domain.indices),
+      operands + [divisor.map { .scalar(.floating($0)) } ?? share], domain: domain, axes: Array(domain.indices),
       compute: dtype.computeDType, [.reduced(dtype)])[0]
   }
 }

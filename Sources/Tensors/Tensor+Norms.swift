@@ -241,7 +241,7 @@ extension Tensor {
         return try normalized(x, runningMean, runningVariance, weight, bias, eps, "instanceNorm").reshaped(to: extents)
       }
       let made = try Norms.moments(
-        [.tensor(Tensor(x)), .scalar(.floating(Double(x.extents[2]))), .scalar(.floating(eps))],
+        [.tensor(Tensor(x)), PointwiseOperand(count: [x.dims[2]], of: [x.extents[2]]), .scalar(.floating(eps))],
         weight: Self.channels(weight, x.extents[1], "instanceNorm") { $0.inserting(1) },
         bias: Self.channels(bias, x.extents[1], "instanceNorm") { $0.inserting(1) }, domain: x.extents, axes: [2],
         dtype: dtype.floatingResult, statistics: 2)
@@ -295,7 +295,10 @@ extension Tensor {
       }
       let count = Double(x.extents[0] * x.extents[2])
       let made = try Norms.batchMoments(
-        [.tensor(Tensor(x)), .scalar(.floating(count)), .scalar(.floating(eps))],
+        [
+          .tensor(Tensor(x)), PointwiseOperand(count: [x.dims[0], x.dims[2]], of: [x.extents[0], x.extents[2]]),
+          .scalar(.floating(eps)),
+        ],
         weight: Self.channels(weight, x.extents[1], "batchNorm") { $0.inserting(1) },
         bias: Self.channels(bias, x.extents[1], "batchNorm") { $0.inserting(1) }, domain: x.extents, axes: [0, 2],
         dtype: dtype.floatingResult, statistics: 3)
@@ -306,8 +309,14 @@ extension Tensor {
       }
       if let runningVariance {
         // Running variances are unbiased.
-        let unbiased = PointwiseOperand.scalar(.floating(count / Swift.max(count - 1, 1)))
-        result.runningVariance = try Norms.running([runningVariance.operand, made[3].operand, rate, unbiased])
+        var variance = made[3]
+        var unbiased = PointwiseOperand.scalar(.floating(count / Swift.max(count - 1, 1)))
+        let symbolic = x.dims[0] * x.dims[2]
+        if symbolic.knownValue == nil, Dim.asks(.less, 1, symbolic) {
+          variance = try Arithmetic.divide([variance.operand, .count(SymbolicCount(symbolic, offset: -1))])
+          unbiased = .count(SymbolicCount(symbolic))
+        }
+        result.runningVariance = try Norms.running([runningVariance.operand, variance.operand, rate, unbiased])
       }
       return result
     }

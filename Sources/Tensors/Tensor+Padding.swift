@@ -61,7 +61,9 @@ extension Tensor {
       for axis in extents.indices where low[axis] < 0 || high[axis] < 0 {
         let cut = Swift.max(-low[axis], 0)
         let count = Swift.max(source.extents[axis] - cut - Swift.max(-high[axis], 0), 0)
-        source = source.sliced(axis, start: count == 0 ? 0 : cut, count: count)
+        let length = count == 0 ? 0 : source.dims[axis] - cut - Swift.max(-high[axis], 0)
+        let first = count == 0 ? 0 : cut
+        source = source.sliced(axis, start: first, count: count, dims: (Dim(first), length))
       }
       return Tensor(
         try trace.pad(

@@ -32,7 +32,7 @@ private struct PoolingPlan {
   var windows: SpatialWindows
   var padding: [Int]
   var counts: [Int] = []
-  /// Elements added after each axis so that the last window is whole; negative where elements are left over.
+  /// Elements added after each axis: as before it, or so that the last window is whole. Negative: some are left over.
   var after: [Int] = []
 
   init(
@@ -59,7 +59,9 @@ private struct PoolingPlan {
           remedy: "take a smaller kernel or dilation")
       }
       counts.append(count)
-      after.append((count - 1) * step[axis] + windows.span(axis) - extents[axis] - self.padding[axis])
+      after.append(
+        ceilMode
+          ? (count - 1) * step[axis] + windows.span(axis) - extents[axis] - self.padding[axis] : self.padding[axis])
     }
   }
 }

@@ -66,9 +66,10 @@ extension Tensor {
     attemptAll(file, line, onFailure: { [$0] }) { () throws(Diagnostic) in
       var shape: [Int] = []
       for tensor in tensors { shape = try broadcastExtents(shape, try tensor.view.extents, "broadcast_tensors") }
-      var result: [Tensor] = []
-      for tensor in tensors { result.append(Tensor(try tensor.view.expanded(to: shape))) }
-      return result
+      var views: [TensorView] = []
+      for tensor in tensors { views.append(try tensor.view) }
+      let dims = broadcastDims(views, to: shape)
+      return views.map { Tensor($0.expanded(to: shape, dims: dims)) }
     }
   }
 
@@ -204,7 +205,11 @@ extension Tensor {
       var result = self
       for axis in try resolvedAxes(axes, rank: source.rank, "flip") where source.rank > 0 {
         let count = source.extents[axis]
-        if count > 1 {
+        if count > 1, source.traced != nil {
+          let extent = source.dims[axis]
+          result = Tensor(
+            try result.view.sliced(axis, start: count - 1, count: count, step: -1, dims: (extent - 1, extent)))
+        } else if count > 1 {
           result = result.selecting(
             .arange(from: count - 1, to: -1, by: -1), axis: axis, file: file, line: line)
         }
@@ -238,10 +243,15 @@ extension Tensor {
         if extent == 0 { continue }
         let cut = ((extent - shift % extent) % extent + extent) % extent
         if cut == 0 { continue }
+        let whole = try result.view
+        // How many times the shift goes round, and whether it ends where it began, are guards.
+        let before = whole.dims[place] * ((cut + shift) / extent) - shift
+        _ = Dim.asks(.less, 0, before) && Dim.asks(.less, before, whole.dims[place])
         result = Tensor.concatenated(
           [
-            Tensor(try result.view.sliced(place, start: cut, count: extent - cut)),
-            Tensor(try result.view.sliced(place, start: 0, count: cut)),
+            Tensor(
+              whole.sliced(place, start: cut, count: extent - cut, dims: (before, whole.dims[place] - before))),
+            Tensor(whole.sliced(place, start: 0, count: cut, dims: (0, before))),
           ], axis: place, file: file, line: line)
       }
       return result
@@ -298,8 +308,9 @@ extension Tensor {
         }
         let count = Swift.max(source.extents[place] - 1, 0)
         if count == 0 { return Tensor(source.sliced(place, start: 0, count: 0)).copied() }
-        let later = Tensor(source.sliced(place, start: 1, count: count))
-        let earlier = Tensor(source.sliced(place, start: 0, count: count))
+        let length = source.dims[place] - 1
+        let later = Tensor(source.sliced(place, start: 1, count: count, dims: (1, length)))
+        let earlier = Tensor(source.sliced(place, start: 0, count: count, dims: (0, length)))
         result = dtype == .bool ? later ^ earlier : later - earlier
       }
       return result
@@ -312,9 +323,11 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let shape = try broadcastExtents(try view.extents, try other.view.extents, "cross")
+      let dims = broadcastDims([try view, try other.view], to: shape)
       let place =
         try axis.map { axis throws(Diagnostic) in try resolvedAxis(axis, rank: shape.count, "cross") }
-        ?? shape.firstIndex(of: 3)
+        // Which axes are not of that extent is a guard.
+        ?? zip(shape, dims).enumerated().first { $1.0 == 3 || Dim.asks(.equal, $1.1, 3) }?.offset
       guard let place, shape[place] == 3 else {
         throw Diagnostic(
           .shape, "cross: shape \(shape) has no axis of extent 3 to use", remedy: "name an axis of extent 3")

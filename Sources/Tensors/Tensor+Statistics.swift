@@ -149,8 +149,10 @@ extension Tensor {
       }
       let count = Swift.max(source.extents[place] - 1, 0)
       let first = Swift.min(1, source.extents[place])
+      let length = source.extents[place] == 0 ? 0 : source.dims[place] - 1
       let sums =
-        Tensor(source.sliced(place, start: first, count: count)) + Tensor(source.sliced(place, start: 0, count: count))
+        Tensor(source.sliced(place, start: first, count: count, dims: (Dim(first), length)))
+        + Tensor(source.sliced(place, start: 0, count: count, dims: (0, length)))
       guard let places else { return sums * (step / 2) }
       return sums * places.differences(axis: places.rank == 1 ? 0 : axis) * 0.5
     }

@@ -101,6 +101,7 @@ extension TensorView {
   package func sliced(
     _ axis: Int, start: Int, count: Int, step: Int = 1, dims: (start: Dim, count: Dim)? = nil
   ) -> TensorView {
+    if start == 0, step == 1, count == extents[axis], dims == nil { return self }
     if traced == nil, let dims, dims.start.knownValue == nil || dims.count.knownValue == nil, let trace = Trace.current
     {
       // A part of a constant whose place or length the capture knows as a symbol only.
@@ -112,6 +113,8 @@ extension TensorView {
       // A repeated axis stays one: its elements are all the same.
       if !traced.dims[axis].isKnown(1) || extents[axis] == 1 {
         let (first, length) = dims ?? (Dim(start), Dim(count))
+        // A number that fits at the sizes at hand need not fit at others: a guard.
+        if dims == nil, count > 0 { _ = Dim.asks(.less, Dim(max(start, start + (count - 1) * step)), self.dims[axis]) }
         view.traced = traced.adding(.slice(axis: axis, start: first, count: length, step: step))
       }
       view.extents[axis] = count
@@ -133,6 +136,7 @@ extension TensorView {
     view.extents.append(size)
     view.strides.append(strides[axis] * dilation)
     if let traced {
+      _ = Dim.asks(.lessOrEqual, Dim(span), dims[axis])
       let whole = traced.dims[axis].isKnown(extents[axis]) ? traced : traced.adding(.broadcast(dims))
       view.traced = whole.adding(.windows(axis: axis, size: size, step: step, dilation: dilation))
     }
@@ -324,8 +328,10 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       var result = try view
       if result.rank == 0 { return self }
-      for axis in try resolvedAxes(axes, rank: result.rank, "squeeze").reversed() where result.extents[axis] == 1 {
-        result = result.removing(axis)
+      for axis in try resolvedAxes(axes, rank: result.rank, "squeeze").reversed() {
+        // Whether an extent is 1 is a guard.
+        let dim = result.dims[axis]
+        if dim.knownValue.map({ $0 == 1 }) ?? Dim.asks(.equal, dim, 1) { result = result.removing(axis) }
       }
       return Tensor(result)
     }

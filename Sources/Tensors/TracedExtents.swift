@@ -56,10 +56,11 @@ enum TracedExtents {
         free.removeAll { $0 == match }
       }
     }
+    func filled(_ dims: [Dim?]) -> [Dim] { dims.enumerated().map { $1 ?? Dim(to[$0]) } }
     let total = Shape(source).elementCount
-    if Shape(result.enumerated().map { $1 ?? Dim(to[$0]) }).elementCount.isIdentical(to: total) {
-      return result.enumerated().map { $1 ?? Dim(to[$0]) }
-    }
+    if Shape(filled(result)).elementCount.isIdentical(to: total) { return filled(result) }
+    let split = factored(free.map { source[$0] }, result, to)
+    if Shape(filled(split)).elementCount.isIdentical(to: total) { return filled(split) }
     // The extent that makes the counts equal, if there is one.
     for k in result.indices where wanted[k] == nil {
       let others = result.indices.filter { $0 != k }.map { result[$0] ?? Dim(to[$0]) }
@@ -68,6 +69,30 @@ enum TracedExtents {
         return result.enumerated().map { $0 == k ? quotient : $1 ?? Dim(to[$0]) }
       }
     }
-    return result.enumerated().map { $1 ?? Dim(to[$0]) }
+    return filled(result)
+  }
+
+  /// Axes that were merged come apart again: each free extent takes the factors whose product is its size.
+  private static func factored(_ sources: [Dim], _ result: [Dim?], _ to: [Int]) -> [Dim?] {
+    var factors = sources.flatMap(\.factors).compactMap { dim in dim.hint.map { (dim: dim, size: $0) } }
+    var result = result
+    // So many factors that trying all of their sets is nothing.
+    guard factors.count <= 8 else { return result }
+    for k in result.indices where result[k] == nil && to[k] > 1 {
+      let sets = (1..<(1 << factors.count)).sorted { ($0.nonzeroBitCount, $0) < ($1.nonzeroBitCount, $1) }
+      func chosen(_ set: Int) -> [Int] { factors.indices.filter { set >> $0 & 1 == 1 } }
+      guard let set = sets.first(where: { chosen($0).reduce(1) { $0 * factors[$1].size } == to[k] }) else { continue }
+      result[k] = Shape(chosen(set).map { factors[$0].dim }).elementCount
+      for i in chosen(set).reversed() { factors.remove(at: i) }
+    }
+    return result
+  }
+}
+
+extension Dim {
+  /// The factors of a product.
+  fileprivate var factors: [Dim] {
+    if case .binary(.multiply, let a, let b)? = expression { return a.factors + b.factors }
+    return [self]
   }
 }

@@ -1,0 +1,349 @@
+// Which extents of a plan are symbols: what varied, what `dynamic:` names, and what an operation needs as a number.
+// Not guards on answers: those come from what the function asks. Surprise: whether a size became a number is found out by
+// capturing once more with other sizes and comparing; nothing is run for that.
+import Basics
+import Engine
+import GraphIR
+import Tensors
+import TensorTypes
+
+/// An extent that was to be a symbol and is a number, because an operation needs it.
+struct SizeAsNumber: Sendable {
+  /// A `Dim` argument has no axis.
+  var axis: Int?
+  var leaf: Int
+  /// "axis 0 of 'x'".
+  var name: String
+  /// The operation or the mistake at other sizes, and where it is.
+  var reason: String
+}
+
+extension Explanation {
+  /// An extent that one plan serves in all sizes, or that was to be so and is a number.
+  public struct Size: Sendable {
+    /// "axis 0 of 'x'".
+    public var name: String
+    /// "s0"; nil for a number.
+    public var symbol: String?
+    /// Why it is a number: the operation that needs it, and where.
+    public var reason: String?
+    /// The plan that has it, counted from the newest.
+    public var plan: Int
+
+    var description: String {
+      if let symbol { return "\(symbol) is \(name)" }
+      return "\(name) is a number and every size has its own plan, because \(reason ?? "of an operation")"
+    }
+  }
+}
+
+/// A capture whose symbols hold for other sizes too.
+struct SizedCapture {
+  var signature: CallSignature
+  var run: TracedRun
+  /// What the function asked, and the `Dim`s that are numbers here.
+  var guards: [DimGuard]
+  var numbers: [SizeAsNumber]
+  /// What the symbols are.
+  var symbols: [String]
+}
+
+extension Compiled {
+  /// Which extents differ from a plan that fits otherwise, and why no plan fits.
+  func changes(_ leaves: CallLeaves, _ names: [String]) -> ([String], Set<DynamicExtent>) {
+    var reasons: [String] = []
+    var dynamic = options.dynamic.extents(names, leaves.all)
+    var numbers: Set<DynamicExtent> = []
+    func name(_ leaf: Int) -> String { names.indices.contains(leaf) ? "'\(names[leaf])'" : "\(leaf)" }
+    for plan in knownPlans {
+      switch plan.signature.mismatch(leaves) {
+      case .structure?: reasons.append("the structure of the arguments changed")
+      case .dtype(let leaf)?: reasons.append("\(name(leaf)) has another dtype")
+      case .value(let leaf)?: reasons.append("the plain value \(name(leaf)) changed to \(leaves[leaf].text)")
+      case .extent?, nil:
+        if options.dynamic == .fixed {
+          reasons.append("an extent changed")
+          continue
+        }
+        for (leaf, axis) in plan.signature.changedExtents(leaves) {
+          let number = plan.numbers.first { $0.leaf == leaf && $0.axis == axis }
+          let why = number.map { "; it is a number in a plan, because \($0.reason)" } ?? ""
+          reasons.append("axis \(axis) of \(name(leaf)) changed\(why)")
+          dynamic.insert(DynamicExtent(leaf: leaf, axis: axis))
+        }
+        if case nil = plan.signature.mismatch(leaves) { reasons.append("a guard does not hold") }
+        // What was a symbol stays one, what could not be one is not tried again.
+        for number in plan.numbers {
+          if let axis = number.axis { numbers.insert(DynamicExtent(leaf: number.leaf, axis: axis)) }
+        }
+        for case .extent(let leaf, let axis) in plan.signature.symbols {
+          dynamic.insert(DynamicExtent(leaf: leaf, axis: axis))
+        }
+      }
+    }
+    return (reasons, dynamic.subtracting(numbers))
+  }
+
+  /// Captures with `values` for the symbols of a signature.
+  typealias TraceAt = (CallSignature, [Int], [SessionBreak], _ isReal: Bool) throws -> TracedRun
+
+  /// Captures with the extents in `wanted` as symbols, as far as the function lets them be symbols.
+  func sizedCapture(
+    _ leaves: CallLeaves, _ names: [String], _ wanted: Set<DynamicExtent>,
+    _ trace: TraceAt
+  ) throws -> SizedCapture {
+    var wanted = wanted
+    var pinned: [DimGuard] = []
+    var numbers: [SizeAsNumber] = []
+    while true {
+      let signature = try CallSignature(leaves, dynamic: wanted)
+      let values = try signature.values(leaves)
+      var (sizes, run): ([Int], TracedRun)
+      do {
+        (sizes, run) =
+          try typicalCapture(signature, values, trace) ?? (values, trace(signature, values, [], true))
+        run = try run.compiled(segments)
+      } catch {
+        guard !wanted.isEmpty, let mistake = error as? Diagnostic else { throw error }
+        // The mistake may be ours, with symbols only: with numbers it is the caller's.
+        let names = signature.symbols.compactMap { source -> SizeAsNumber? in
+          guard case .extent(let leaf, let axis) = source else { return nil }
+          return SizeAsNumber(
+            axis: axis, leaf: leaf, name: source.text(names), reason: "with symbols: \(mistake.message)")
+        }
+        numbers += names
+        wanted = []
+        continue
+      }
+      // Left out where another process of this build had the same capture and compared.
+      let key = run.verdictKey(options, signature)
+      let isKnown = key.flatMap { CaptureVerdict(stored: $0) } == .same
+      let found: (symbols: [Int], reason: String)? = try withoutActuallyEscaping(trace) { trace in
+        if isKnown { return nil }
+        let comparison = SizeComparison(signature, sizes, run, pinned) { [run] sizes in
+          try trace(signature, sizes, run.breaks, sizes == values)
+        }
+        let culprits = try comparison.sizesAsNumbers()
+        // Not the sizes: the function itself does different things.
+        if culprits != nil || !comparison.hasOthers { try comparison.requireSame(options.place) }
+        return culprits
+      }
+      guard let culprits = found else {
+        if let key, !isKnown { CaptureVerdict.same.store(key) }
+        return SizedCapture(
+          signature: signature, run: run, guards: run.guards + pinned, numbers: numbers,
+          symbols: signature.symbols.map { $0.text(names) })
+      }
+      for symbol in culprits.symbols {
+        let source = signature.symbols[symbol]
+        switch source {
+        case .extent(let leaf, let axis):
+          wanted.remove(DynamicExtent(leaf: leaf, axis: axis))
+          numbers.append(.init(axis: axis, leaf: leaf, name: source.text(names), reason: culprits.reason))
+        case .dim(let leaf):
+          pinned.append(DimGuard(symbol: symbol, is: values[symbol]))
+          numbers.append(.init(axis: nil, leaf: leaf, name: source.text(names), reason: culprits.reason))
+        }
+      }
+      // Symbols are counted anew.
+      pinned = renumbered(pinned, from: signature, to: try CallSignature(leaves, dynamic: wanted))
+    }
+  }
+
+  /// A capture at larger sizes, if it serves `values` too. An extent of 1 repeats, and axes of extent 1 are left out; sizes
+  /// like `length + 1` at the length 0 must not be taken for that. nil: there is nothing small, or it does not serve.
+  private func typicalCapture(_ signature: CallSignature, _ values: [Int], _ trace: TraceAt) -> (
+    sizes: [Int], run: TracedRun
+  )? {
+    let typical = values.map { $0 < 4 ? $0 + 9 : $0 }
+    guard typical != values, let run = try? trace(signature, typical, [], false) else { return nil }
+    return run.guards.allSatisfy { $0.holds(values) } ? (typical, run) : nil
+  }
+
+  private func renumbered(_ guards: [DimGuard], from old: CallSignature, to new: CallSignature) -> [DimGuard] {
+    guards.map { asked in
+      var moved = asked
+      moved.a = asked.a.substituting { id in .symbol(new.symbols.firstIndex(of: old.symbols[id]) ?? id) }
+      return moved
+    }
+  }
+}
+
+/// One capture against captures of the same function at other sizes.
+private struct SizeComparison {
+  let signature: CallSignature
+  let values: [Int]
+  let run: TracedRun
+  let pinned: [DimGuard]
+  /// A capture at other sizes; nothing is compiled or run.
+  let dry: ([Int]) throws -> TracedRun
+
+  init(
+    _ signature: CallSignature, _ values: [Int], _ run: TracedRun, _ pinned: [DimGuard],
+    _ dry: @escaping ([Int]) throws -> TracedRun
+  ) {
+    self.signature = signature
+    self.values = values
+    self.run = run
+    self.pinned = pinned
+    self.dry = dry
+  }
+
+  /// A capture at other sizes shows as well that the function does one thing.
+  var hasOthers: Bool { otherSizes(free) != nil }
+
+  /// Symbols that are not known to be numbers.
+  private var free: [Int] { values.indices.filter { i in !pinned.contains { $0.a.symbols.contains(i) } } }
+
+  /// At the sizes of the capture itself the function must do the same again.
+  func requireSame(_ place: Diagnostic.Location) throws {
+    let again = try dry(values)
+    if !run.isSame(as: again) { throw Session.differs(place, CaptureDifference(run.piece, again.piece)) }
+  }
+
+  /// nil: there are none. Sizes that are tied by guards are one. What cannot be compared counts as a number.
+  func sizesAsNumbers() throws -> (symbols: [Int], reason: String)? {
+    let all = free
+    if all.isEmpty || !isComparable { return nil }
+    var whole: String?
+    if let sizes = otherSizes(all) {
+      guard let reason = difference(at: sizes) else { return nil }
+      whole = reason
+    }
+    var culprits: [Int] = []
+    var reasons: [String] = []
+    for group in groups() where whole == nil || group.count < all.count {
+      let reason = otherSizes(group).map { difference(at: $0) } ?? "the function asks for its value"
+      guard let reason else { continue }
+      culprits += group
+      reasons.append(reason)
+    }
+    if let whole, culprits.isEmpty { return (all, whole) }
+    return culprits.isEmpty ? nil : (culprits.sorted(), reasons[0])
+  }
+
+  /// The elements of an array are those of the sizes at hand: a function that reads them runs anew on each call.
+  private var isComparable: Bool { run.breaks.allSatisfy { $0.site.kind == .item } }
+
+  /// Why the graph at `sizes` is another; nil: it is the same.
+  private func difference(at sizes: [Int]) -> String? {
+    let other: TracedRun
+    do { other = try dry(sizes) } catch {
+      guard let mistake = error as? Diagnostic else { return "the function throws at other sizes" }
+      return "at other sizes" + (mistake.place.map { " \($0)" } ?? "") + " says: \(mistake.message)"
+    }
+    if run.isSame(as: other) { return nil }
+    guard let difference = CaptureDifference(run.piece, other.piece) else {
+      return "the function asks other things at other sizes"
+    }
+    return "it is in the graph: at one size \(difference.text)"
+  }
+
+  /// Sizes that differ in `moving` only, for which every guard has the same answer.
+  private func otherSizes(_ moving: [Int]) -> [Int]? {
+    guard !moving.isEmpty, isComparable else { return nil }
+    func least(_ i: Int) -> Int { if case .dim = signature.symbols[i] { 0 } else { 2 } }
+    for offset in [3, 5, 1, 2, 7, 16, 64, -1, -2] {
+      var (apart, together) = (values, values)
+      for (k, i) in moving.enumerated() {
+        apart[i] = max(values[i] + offset * (k + 1), least(i))
+        together[i] = max(values[i] + offset, least(i))
+      }
+      for candidate in [apart, together] where candidate != values {
+        if (run.guards + pinned).allSatisfy({ $0.holds(candidate) }) { return candidate }
+      }
+    }
+    return nil
+  }
+
+  /// Symbols that guards make equal, together.
+  private func groups() -> [[Int]] {
+    var group = Array(values.indices)
+    for asked in run.guards where asked.relation == .equal && asked.answer {
+      let tied = Set(asked.a.symbols + asked.b.symbols).map { group[$0] }
+      guard let first = tied.min() else { continue }
+      for i in group.indices where tied.contains(group[i]) { group[i] = first }
+    }
+    return Dictionary(grouping: free) { group[$0] }.sorted { $0.key < $1.key }.map(\.value)
+  }
+}
+
+extension CallSignature.SymbolSource {
+  func text(_ names: [String]) -> String {
+    switch self {
+    case .extent(let leaf, let axis): "axis \(axis) of '\(names[leaf])'"
+    case .dim(let leaf): "the Dim '\(names[leaf])'"
+    }
+  }
+}
+
+extension DynamicShapes {
+  /// The extents that are symbols from the first call.
+  func extents(_ names: [String], _ leaves: ContiguousArray<Leaf>) -> Set<DynamicExtent> {
+    var extents: Set<DynamicExtent> = []
+    for (i, leaf) in leaves.enumerated() {
+      guard case .tensor(let tensor) = leaf else { continue }
+      let axes: [Int] =
+        switch self {
+        case .automatic, .fixed: []
+        case .axes(let wanted): wanted[names[i]] ?? []
+        case .all: Array(0..<tensor.rank)
+        }
+      for axis in axes { extents.insert(DynamicExtent(leaf: i, axis: axis < 0 ? axis + tensor.rank : axis)) }
+    }
+    return extents
+  }
+
+  /// What is wrong with the axes that the caller named.
+  func mistake(_ names: [String], _ leaves: ContiguousArray<Leaf>) -> Diagnostic? {
+    guard case .axes(let wanted) = self else { return nil }
+    for (name, axes) in wanted.sorted(by: { $0.key < $1.key }) {
+      guard let leaf = names.indices.first(where: { names[$0] == name && !leaves[$0].isCount }) else {
+        if isAbsent(name, names, leaves) { continue }
+        let tensors = names.indices.compactMap { i in if case .tensor = leaves[i] { "'\(names[i])'" } else { nil } }
+        let list = tensors.prefix(8).joined(separator: ", ") + (tensors.count > 8 ? ", ..." : "")
+        return Diagnostic(
+          .argument, "dynamic: there is no tensor '\(name)' among the arguments and the state",
+          remedy: tensors.isEmpty ? "remove the name: there are no tensors" : "name one of \(list)")
+      }
+      guard case .tensor(let tensor) = leaves[leaf] else {
+        return Diagnostic(
+          .argument, "dynamic: '\(name)' is \(leaves[leaf].kind), which has no axes",
+          remedy: leaves[leaf].isDim ? "remove the name: a Dim is always a symbol" : "name tensors only")
+      }
+      for axis in axes where !(-tensor.rank..<tensor.rank).contains(axis) {
+        return Diagnostic(
+          .index,
+          "dynamic: axis \(axis) is outside the rank \(tensor.rank) of '\(name)', which is \(leaves[leaf].text)",
+          remedy: "axes are -\(tensor.rank)..<\(tensor.rank)")
+      }
+    }
+    return nil
+  }
+
+  /// A member of an optional that is nil here, or of an array that is shorter here.
+  private func isAbsent(_ name: String, _ names: [String], _ leaves: ContiguousArray<Leaf>) -> Bool {
+    names.indices.contains { i in
+      guard case .count(let count) = leaves[i] else { return false }
+      if count == 0, name == names[i] { return true }
+      let prefix = names[i].isEmpty ? "" : names[i] + "."
+      guard name.hasPrefix(prefix) else { return false }
+      let position = Int(name.dropFirst(prefix.count).prefix { $0 != "." })
+      return count == 0 || (position.map { $0 >= count } ?? false)
+    }
+  }
+}
+
+extension Leaf {
+  fileprivate var isCount: Bool { if case .count = self { true } else { false } }
+  fileprivate var isDim: Bool { if case .dim = self { true } else { false } }
+  /// For messages.
+  fileprivate var kind: String {
+    switch self {
+    case .tensor: "a tensor"
+    case .dim: "a Dim"
+    case .value: "the plain value \(text)"
+    case .count: "a collection"
+    }
+  }
+}

@@ -1,0 +1,57 @@
+// Symbols replaced by other extents, in all types and payloads. Not a simplification: nodes that became trivial stay.
+// Surprise: a called graph has symbols of its own, which are left alone.
+import Scalars
+import TensorTypes
+
+extension GraphBuilder {
+  /// From here and back to the first node, `symbol` is `dim`.
+  package mutating func replace(symbol: Int, by dim: Dim) {
+    graph = graph.bound { $0 == symbol ? dim : .symbol($0) }
+  }
+}
+
+extension Graph {
+  fileprivate func bound(_ dims: (Int) -> Dim) -> Graph {
+    var result = self
+    for i in parameters.indices {
+      result.parameters[i].type = parameters[i].type.bound(dims)
+      result.parameters[i].strides = parameters[i].strides.map { $0.bound(dims) }
+    }
+    for i in nodes.indices {
+      result.nodes[i] = GraphNode(nodes[i].primitive.bound(dims), nodes[i].operands, nodes[i].type.bound(dims))
+      result.nodes[i].origin = nodes[i].origin
+    }
+    return result
+  }
+}
+
+extension TensorType {
+  fileprivate func bound(_ dims: (Int) -> Dim) -> TensorType {
+    TensorType(dtype, Shape(shape.dims.map { $0.bound(dims) }))
+  }
+}
+
+extension Dim {
+  func bound(_ dims: (Int) -> Dim) -> Dim { knownValue != nil ? self : substituting(dims) }
+}
+
+extension Primitive {
+  /// With every symbol replaced by its extent.
+  func bound(_ dims: (Int) -> Dim) -> Primitive {
+    func all(_ list: [Dim]) -> [Dim] { list.map { $0.bound(dims) } }
+    let made: Payload
+    switch payload {
+    case .iota(let axis, let shape): made = .iota(axis: axis, Shape(all(shape.dims)))
+    case .shape(let shape): made = .shape(Shape(all(shape.dims)))
+    case .repeated(let shape): made = .repeated(Shape(all(shape.dims)))
+    case .slice(let starts, let counts, let steps):
+      made = .slice(starts: all(starts), counts: all(counts), steps: steps)
+    case .pad(let low, let high): made = .pad(low: all(low), high: all(high))
+    case .assign(let starts, let steps): made = .assign(starts: all(starts), steps: steps)
+    case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
+      .contraction, .scatter, .graph:
+      return self
+    }
+    return definition.make(made) ?? self
+  }
+}
