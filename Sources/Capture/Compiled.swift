@@ -19,6 +19,8 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   private let fill: @Sendable (Output, inout Visitor) -> Output
   let segments: SegmentCache
   private let plans = Mutex<[Plan]>([])
+  /// Held while a plan is made.
+  private let turn = Mutex<Void>(())
   /// Leaves of the last call that was captured.
   private let lastCount = Atomic<Int>(0)
 
@@ -63,6 +65,13 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     }
   }
 
+  /// A plan for a call, and what ran while it was captured.
+  private struct Made {
+    var plan: Plan
+    var values: [Int]
+    var known: [SessionBreak]
+  }
+
   private func invoke(_ state: inout State, _ input: Input) throws -> Output {
     var visitor = Visitor(.collect)
     visitor.reserve(lastCount.load(ordering: .relaxed))
@@ -83,19 +92,20 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         return try replay(plan, values, CallFrame(taking: &leaves, stateCount: stateCount, history), &state, input)
       }
     }
-    for case .tensor(let tensor) in leaves.all where try tensor.view.traced != nil {
-      // Called while another function is captured: it becomes part of that one.
-      var v = Visitor(.replace)
-      v.leaves = leaves.all
-      return try call(&state, input, &v)
-    }
     lastCount.store(leaves.all.count, ordering: .relaxed)
-    let made = try capture(leaves, stateCount, state, input)
-    guard let values = try made.plan.accepts(leaves) else {
-      throw Diagnostic(.compiler, "\(options.name): a new plan does not fit the call that it was made from")
+    // One capture at a time: whoever waited may find its plan made.
+    let made = try turn.withLock { _ in
+      for plan in plans.withLock({ $0 }) {
+        if let values = try plan.accepts(leaves) { return Made(plan: plan, values: values, known: []) }
+      }
+      let made = try capture(leaves, stateCount, state, input)
+      guard let values = try made.plan.accepts(leaves) else {
+        throw Diagnostic(.compiler, "\(options.name): a new plan does not fit the call that it was made from")
+      }
+      return Made(plan: made.plan, values: values, known: made.known)
     }
     let frame = CallFrame(taking: &leaves, stateCount: stateCount, history)
-    return try replay(made.plan, values, frame, &state, input, known: made.known)
+    return try replay(made.plan, made.values, frame, &state, input, known: made.known)
   }
 
   // MARK: Replay

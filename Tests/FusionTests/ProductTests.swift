@@ -82,7 +82,8 @@ func pixels_of_an_image_are_one_axis_of_its_product(_ sizes: (window: Int, heigh
   let graph = try builder.finish([y]).verified()
   let schedule = try scheduled(graph)
   let merged = schedule.steps.flatMap(\.nests).map(\.merged)
-  #expect(merged.contains { $0.columns == 2 && $0.staged == [0] })
+  // The pixels of all images even: the copies into the padding go image by image.
+  #expect(merged.contains { $0.columns > 1 && $0.staged == [0] })
   let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
   #expect(difference == nil)
 }
