@@ -78,7 +78,11 @@ extension LoopNest {
 
   private mutating func mergeInner(_ run: [ContractionPlan.Axis], of product: Value, _ graph: Graph) {
     let left = graph[product].operands[0]
-    guard run.count > 1, let view = inputs[left]?.merging(run.map(\.left)) else { return }
+    let rank = graph.type(left).shape.rank
+    // The last axes in order: what stands behind a merged axis is looked for at its old number.
+    guard run.count > 1, run.map(\.left) == Array(rank - run.count..<rank),
+      let view = inputs[left]?.merging(run.map(\.left))
+    else { return }
     guard !below(graph[product].operands[1], graph).contains(left), !isReadBehind(product, left, graph) else { return }
     inputs[left] = view
     merged.leftInner = true

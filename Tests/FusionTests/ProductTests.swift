@@ -135,3 +135,14 @@ func a_few_rows_read_the_other_side_as_it_is(_ sizes: (rows: Int, columns: Int))
   let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
   #expect(difference == nil)
 }
+
+/// Found by `azulejo fuzz --seed 1 --start 1028 --count 1`.
+@Test func summed_axes_in_front_of_the_rows_are_kept_apart() throws {
+  var builder = GraphBuilder(name: "front")
+  let x = builder.parameter("x", TensorType(.f32, [2, 3, 4]))
+  let w = builder.parameter("w", TensorType(.f32, [2, 3, 5, 7]))
+  let y = try builder.append(.contraction(ContractionAxes(contracted: [.init(0, 0), .init(1, 1)])), x, w)
+  let graph = try builder.finish([y]).verified()
+  let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
+  #expect(difference == nil)
+}
