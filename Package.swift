@@ -31,9 +31,9 @@ let package = Package(
   ],
   targets: [
     // 0
-    layer("Basics", [logging]),
     .target(name: "CLLVM"),  // C declarations of the LLVM-C API, resolved by dlopen at the first compile
-    .target(name: "CHost"),  // C declarations of what Swift cannot say: pause hint, cpuid, memory hints
+    .target(name: "CHost"),  // C declarations of what Swift cannot say: pause hint, cpuid, memory hints, callers
+    layer("Basics", ["CHost", logging]),
     // 1
     layer("TensorTypes", ["Basics"]),
     layer("Scalars", ["TensorTypes", numerics]),

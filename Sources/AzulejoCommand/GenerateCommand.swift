@@ -16,7 +16,7 @@ struct GenerateCommand: ParsableCommand {
         azulejo generate --model model.gguf --prompt "What is the capital of France?"
         azulejo generate --model model.gguf --prompt "Write a poem." --temperature 0.8 --top-p 0.9 --seed 7
         azulejo generate --model model.gguf --prompt "Once upon a time" --raw --max-tokens 100 --json
-        azulejo generate --model model.gguf --prompt "Write a novel." --max-tokens 2000 --mode compiled
+        azulejo generate --model model.gguf --prompt "Hello" --max-tokens 1 --mode eager
       """)
 
   // Negative numbers and texts that begin with a dash are values too, hence `.unconditional`.
@@ -56,8 +56,9 @@ struct GenerateCommand: ParsableCommand {
     }
   }
   // Eager starts at once; a capture takes about 0.1 s for each of two plans, which 100 tokens pay back.
-  @Option(help: ArgumentHelp("How the model runs: eager, or compiled (for long answers).", valueName: "mode"))
-  var mode: ModeName = .eager
+  @Option(
+    help: ArgumentHelp("How the model runs: compiled (a second of preparation, once), or eager.", valueName: "mode"))
+  var mode: ModeName = .compiled
   @Flag(help: "Send the prompt as it is, without a chat template.")
   var raw = false
   @Flag(name: .customLong("no-fusion"), help: "Every operation of the compiled model is a kernel of its own.")

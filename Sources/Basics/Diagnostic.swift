@@ -28,17 +28,8 @@ public struct Diagnostic: Error, Sendable, Hashable, CustomStringConvertible {
   /// Where the location is found when asked for; of operators, which have none to give.
   package var origin: Origin?
 
-  /// A place that is worked out only when somebody wants it. Equal to any other: it does not distinguish diagnostics.
-  package final class Origin: Sendable, Hashable {
-    fileprivate let resolve: @Sendable () -> Location?
-    package init(_ resolve: @escaping @Sendable () -> Location?) { self.resolve = resolve }
-    package var place: Location? { resolve() }
-    package static func == (a: Origin, b: Origin) -> Bool { true }
-    package func hash(into hasher: inout Hasher) {}
-  }
-
   /// The caller's place, if it is known or can be found.
-  public var place: Location? { location ?? origin?.resolve() }
+  public var place: Location? { location ?? origin?.place }
 
   public init(_ kind: Kind, _ message: String, remedy: String? = nil, location: Location? = nil) {
     self.kind = kind

@@ -4,6 +4,7 @@
 #endif
 #include "CHost.h"
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -46,4 +47,38 @@ const void *azulejo_image(const void *address, const char **path) {
   if (dladdr(address, &image) == 0) return NULL;
   *path = image.dli_fname;
   return image.dli_fbase;
+}
+
+static uintptr_t stack_end(void) {
+#if defined(__linux__)
+  void *start = NULL;
+  size_t bytes = 0;
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+  int failure = pthread_attr_getstack(&attributes, &start, &bytes);
+  pthread_attr_destroy(&attributes);
+  return failure ? 0 : (uintptr_t)start + bytes;
+#elif defined(__APPLE__)
+  return (uintptr_t)pthread_get_stackaddr_np(pthread_self());
+#else
+  return 0;
+#endif
+}
+
+int azulejo_callers(uintptr_t *addresses, int limit) {
+  static _Thread_local uintptr_t end;
+  if (end == 0) end = stack_end();
+  // Swift marks the frames of asynchronous functions with bit 60 of the pointer they save.
+  const uintptr_t mark = ~((uintptr_t)1 << 60);
+  uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+  int count = 0;
+  while (count < limit && frame % sizeof(void *) == 0 && frame + 2 * sizeof(void *) <= end) {
+    const uintptr_t *words = (const uintptr_t *)frame;
+    if (words[1] == 0) break;
+    addresses[count++] = words[1];
+    uintptr_t next = words[0] & mark;
+    if (next <= frame) break;
+    frame = next;
+  }
+  return count;
 }

@@ -18,20 +18,21 @@ extension Plan {
     var guards = [
       Explanation.Guard(
         condition: "\(members) member(s) are there, \(tensors) tensor(s) of them with their dtypes and extents",
-        cause: members == 1 ? "argument \(name(0))" : "the arguments",
-        seconds: Self.seconds { signature.fits(leaves) }, plan: number)
+        seconds: Self.seconds { signature.fits(leaves) }, plan: number,
+        asker: .argument(members == 1 ? "argument \(name(0))" : "the arguments"))
     ]
     for (i, leaf) in signature.leaves.enumerated() {
       guard case .value(let value) = leaf else { continue }
       guards.append(
         .init(
-          condition: "\(name(i)) is \(value)", cause: "argument \(name(i))",
-          seconds: Self.seconds { signature.hasValue(i, leaves) }, plan: number))
+          condition: "\(name(i)) is \(value)", seconds: Self.seconds { signature.hasValue(i, leaves) }, plan: number,
+          asker: .argument("argument \(name(i))")))
     }
     for asked in self.guards {
-      let place = asked.origin?.place.map { "\($0)" } ?? "an unknown place"
       guards.append(
-        .init(condition: "\(asked)", cause: place, seconds: Self.seconds { asked.holds(values) }, plan: number))
+        .init(
+          condition: "\(asked)", seconds: Self.seconds { asked.holds(values) }, plan: number,
+          asker: .code(asked.origin)))
     }
     return guards
   }

@@ -13,6 +13,9 @@ public struct Explanation: Sendable, CustomStringConvertible {
     public var name: String
     /// The operations inside, in order.
     public var operations: [String]
+    /// The lines that wrote them, each once. Found when asked for, which can take a second in a large debug build.
+    public var places: [Diagnostic.Location] { Diagnostic.Origin.differentPlaces(of: origins) }
+    var origins: [Diagnostic.Origin]
   }
 
   /// The kernels between two breaks.
@@ -31,12 +34,20 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public struct Guard: Sendable {
     /// "s0 < 512 is true".
     public var condition: String
-    /// The place in the user's code that asked, or the argument.
-    public var cause: String
+    /// The place in the user's code that asked, or the argument. A place is found when asked for, which can take a second
+    /// in a large debug build.
+    public var cause: String {
+      switch asker {
+      case .argument(let text): text
+      case .code(let origin): origin?.place.map { "\($0)" } ?? "an unknown place"
+      }
+    }
     /// Seconds of one check, measured when the explanation was made.
     public var seconds: Double
     /// The plan that has it, counted from the newest.
     public var plan: Int
+    var asker: Asker
+    enum Asker: Sendable { case argument(String), code(Diagnostic.Origin?) }
   }
 
   /// A place where a value left the function.
@@ -86,6 +97,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public var kernelCount: Int { segments.reduce(0) { $0 + $1.kernels.count } }
 
   public var description: String {
+    // Finds all at once.
+    _ = Diagnostic.Origin.places(of: origins)
     var lines = [
       "\(place): \(plans) plan(s), \(replays) replay(s), \(segments.count) segment(s), \(kernelCount) kernel(s)"
     ]
@@ -112,11 +125,18 @@ public struct Explanation: Sendable, CustomStringConvertible {
         "  segment \(segment.name): \(segment.kernels.count) kernel(s), \(segment.temporaries) temporarie(s)")
       for kernel in segment.kernels {
         lines.append("    \(kernel.name): \(Self.counted(kernel.operations))")
+        let places = Diagnostic.Location.text(kernel.places)
+        if !places.isEmpty { lines.append("      from \(places)") }
       }
       for refusal in segment.refusals { lines.append("    not fused: \(refusal)") }
     }
     for note in notes { lines.append("  note: \(note)") }
     return lines.joined(separator: "\n")
+  }
+
+  private var origins: [Diagnostic.Origin] {
+    segments.flatMap(\.kernels).flatMap(\.origins)
+      + guards.compactMap { if case .code(let origin) = $0.asker { origin } else { nil } }
   }
 
   private static func milliseconds(_ seconds: Double) -> String {
@@ -218,7 +238,7 @@ extension Explanation.Segment {
       // The scheduled graph: passes have been over the captured one.
       let schedule = try segment.compiled.accounted().schedule
       let graph = schedule.graph
-      kernels = schedule.steps.map { step in
+      kernels = try schedule.steps.enumerated().map { number, step throws(Diagnostic) in
         let operations = step.nests.flatMap { nest in
           nest.body(graph).compactMap { value -> String? in
             guard nest.inputs[value] == nil else { return nil }
@@ -228,7 +248,8 @@ extension Explanation.Segment {
             }
           }
         }
-        return .init(name: step.kernel.name, operations: operations)
+        return .init(
+          name: step.kernel.name, operations: operations, origins: try segment.compiled.origins(ofStep: number))
       }
       refusals = schedule.refusals.map { "\($0)" }
       temporaries = schedule.temporaries.count

@@ -65,18 +65,21 @@ package final class CompiledGraph: Sendable {
   private let bound = Mutex<Binding?>(nil)
   private let known: Mutex<Account?>
   private let account: @Sendable () throws(Diagnostic) -> Account
+  /// Where the nodes were written; `GraphNode.origin` counts them.
+  private let origins: [Diagnostic.Origin]
 
   /// - Parameters:
   ///   - executables: one for each of the record's kernels.
   ///   - account: makes the account of a graph that was found on disk, when somebody asks.
   init(
-    _ record: PlanRecord, _ executables: [any Executable], _ driver: any Driver, known: Account? = nil,
-    account: @escaping @Sendable () throws(Diagnostic) -> Account
+    _ record: PlanRecord, _ executables: [any Executable], _ driver: any Driver, origins: [Diagnostic.Origin],
+    known: Account? = nil, account: @escaping @Sendable () throws(Diagnostic) -> Account
   ) throws(Diagnostic) {
     name = record.name
     outputs = record.outputs
     self.record = record
     self.driver = driver
+    self.origins = origins
     self.known = Mutex(known)
     self.account = account
     plan = record.memoryPlan
@@ -113,6 +116,17 @@ package final class CompiledGraph: Sendable {
     let made = try account()
     known.withLock { $0 = made }
     return made
+  }
+
+  /// Where the operations of step `number` were written, in their order.
+  package func origins(ofStep number: Int) throws(Diagnostic) -> [Diagnostic.Origin] {
+    let account = try accounted()
+    var seen: Set<Int32> = []
+    return account.schedule.steps[number].nests.flatMap { $0.body(account.graph) }.compactMap { value in
+      let origin = account.graph[value].origin
+      guard origins.indices.contains(Int(origin)), seen.insert(origin).inserted else { return nil }
+      return origins[Int(origin)]
+    }
   }
 
   /// The extents of output `index` for these arguments.
@@ -258,11 +272,12 @@ package final class CompiledGraph: Sendable {
       if let fault { throw fault.diagnostic(kernel: step.executable.image.name) }
       guard let account, LaunchLog.isOn else { continue }
       let schedule = account.schedule
-      LaunchLog.add(
-        LaunchRecord(
-          schedule.steps[number].nests, of: schedule.graph, program: name, kernel: step.executable.image.name,
-          arguments: arguments, sources: schedule.steps[number].buffers, buffers: references,
-          refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9))
+      var launched = LaunchRecord(
+        schedule.steps[number].nests, of: schedule.graph, program: name, kernel: step.executable.image.name,
+        arguments: arguments, sources: schedule.steps[number].buffers, buffers: references,
+        refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9)
+      launched.origins = try origins(ofStep: number)
+      LaunchLog.add(launched)
     }
   }
 }
@@ -270,9 +285,9 @@ package final class CompiledGraph: Sendable {
 extension Engine {
   /// Schedules and compiles a graph whose symbols are its launch arguments. `donations`: output -> the parameter whose
   /// memory it is written into.
-  package func compile(_ graph: Graph, donations: [Int: Int] = [:], fuses: Bool = true) throws(Diagnostic)
-    -> CompiledGraph
-  {
+  package func compile(
+    _ graph: Graph, donations: [Int: Int] = [:], fuses: Bool = true, origins: [Diagnostic.Origin] = []
+  ) throws(Diagnostic) -> CompiledGraph {
     let account = try account(of: graph, donations: donations, fuses: fuses)
     // Equal layers have equal kernels: each is looked up once.
     var places: [Kernel: Int] = [:]
@@ -287,7 +302,8 @@ extension Engine {
     let record = PlanRecord(account, donations, keys: steps.map { made[$0].key })
     let executables = record.kernels.compactMap { key in made.first { $0.key == key }?.executable }
     return try CompiledGraph(
-      record, executables, backend.driver, known: account, account: { () throws(Diagnostic) in account })
+      record, executables, backend.driver, origins: origins, known: account,
+      account: { () throws(Diagnostic) in account })
   }
 
   /// The graph after all passes and what Fusion makes of it: the same for the same graph, whenever it is asked.

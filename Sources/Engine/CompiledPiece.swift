@@ -66,7 +66,7 @@ extension Engine {
     var donors = piece.places
     var rest: CompiledGraph
     repeat {
-      rest = try compile(folded.rest, donations: folded.donations(donors), fuses: fuses)
+      rest = try compile(folded.rest, donations: folded.donations(donors), fuses: fuses, origins: piece.origins)
       let risky = rest.outputsBeforeFaults.subtracting(ranged).filter { donors[$0] != nil }
       if risky.isEmpty { break }
       for output in risky { donors[output] = nil }
@@ -106,13 +106,13 @@ extension Engine {
         throw Diagnostic(.cache, "it has other results")
       }
       let frozen = try record.frozen.map { record throws(Diagnostic) in
-        try loaded(record) { () throws(Diagnostic) in
+        try loaded(record, piece.origins) { () throws(Diagnostic) in
           let folded = FoldedPiece(piece)
           return try self.account(of: folded.frozen ?? folded.rest, donations: [:], fuses: true)
         }
       }
       let donors = piece.places.filter { record.donated.contains($0.key) }
-      let rest = try loaded(record.rest) { () throws(Diagnostic) in
+      let rest = try loaded(record.rest, piece.origins) { () throws(Diagnostic) in
         let folded = FoldedPiece(piece)
         return try self.account(of: folded.rest, donations: folded.donations(donors), fuses: fuses)
       }
@@ -124,7 +124,8 @@ extension Engine {
   }
 
   private func loaded(
-    _ record: PlanRecord, _ account: @escaping @Sendable () throws(Diagnostic) -> CompiledGraph.Account
+    _ record: PlanRecord, _ origins: [Diagnostic.Origin],
+    _ account: @escaping @Sendable () throws(Diagnostic) -> CompiledGraph.Account
   ) throws(Diagnostic) -> CompiledGraph {
     var executables: [any Executable] = []
     for key in record.kernels {
@@ -133,7 +134,7 @@ extension Engine {
       }
       executables.append(found)
     }
-    return try CompiledGraph(record, executables, backend.driver, account: account)
+    return try CompiledGraph(record, executables, backend.driver, origins: origins, account: account)
   }
 
   /// Runs what depends on constants alone.

@@ -1,6 +1,7 @@
 // What was launched while somebody looked: names, cost, time. For benchmarks, reports and tests.
 // Not a trace for people (AZULEJO_LOG=launch is). Surprise: a recording holds the launches of its own thread only, and
 // while one runs, tiny operations take the general way.
+import Basics
 import Execution
 import Fusion
 import GraphIR
@@ -37,6 +38,8 @@ package struct LaunchRecord: Sendable {
   package var operations: [String]
   /// Values it writes to memory that a perfect program would not: what, why, bytes.
   package var refusals: [RefusedFusion]
+  /// Where the operations were written; empty if nothing was captured.
+  package var origins: [Diagnostic.Origin] = []
   /// Storages that were read and written.
   package var reads: [UInt]
   package var writes: [UInt]

@@ -295,8 +295,7 @@ extension Trace {
 
 extension Trace.State {
   /// Nodes that are appended from here come from `origin`.
-  mutating func remember(_ origin: Diagnostic.Origin?) {
-    guard let origin else { return }
+  mutating func remember(_ origin: Diagnostic.Origin) {
     builder.origin = Int32(origins.count)
     origins.append(origin)
   }

@@ -62,7 +62,7 @@ extension Trace: DimObserver {
     let answer = relation.holds(x, y)
     var asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
     if !state.isImplied(asked), !state.guards.contains(asked) {
-      asked.origin = CallerPlace.origin()
+      asked.origin = Diagnostic.Origin()
       state.guards.append(asked)
     }
     if renames, relation == .equal, answer, let (symbol, value) = Dim.solved(a, equals: b) {

@@ -263,7 +263,7 @@ package final class Trace: Sendable {
     _ program: Program, _ operands: [Operand], _ destinations: [Destination]
   ) throws(Diagnostic) -> [TensorView] {
     try locked { state throws(Diagnostic) in
-      state.remember(CallerPlace.origin())
+      state.remember(Diagnostic.Origin())
       var values: [Value] = []
       for operand in operands {
         switch operand {
@@ -372,7 +372,7 @@ package final class Trace: Sendable {
   /// The joined view of `views` along `axis`.
   package func concatenate(_ views: [TensorView], axis: Int, dtype: DType) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
-      state.remember(CallerPlace.origin())
+      state.remember(Diagnostic.Origin())
       var values: [Value] = []
       for view in views {
         let whole = try spread(view, &state)
@@ -401,7 +401,7 @@ package final class Trace: Sendable {
     _ view: TensorView, low: [Int], high: [Int], fill: ScalarConstant
   ) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
-      state.remember(CallerPlace.origin())
+      state.remember(Diagnostic.Origin())
       let value = try spread(view, &state)
       let number = try state.builder.append(.constant(fill), [])
       return try self.view(
@@ -414,7 +414,7 @@ package final class Trace: Sendable {
     _ program: Program, _ dtype: DType, _ dims: [Dim], _ scalars: [ScalarOperand]
   ) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
-      state.remember(CallerPlace.origin())
+      state.remember(Diagnostic.Origin())
       let dims = dims.map(state.known)
       let count = Shape(dims).elementCount
       let isSingle = count.isKnown(1)

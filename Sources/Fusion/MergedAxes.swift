@@ -23,7 +23,7 @@ extension LoopNest {
   func withMergedAxes(_ graph: Graph, _ target: TargetDescription) -> LoopNest {
     guard case .contraction(let value) = form, case .contraction(let axes) = graph[value].primitive else { return self }
     let plan = ContractionPlan(graph, value, axes)
-    guard !plan.isVector(plan.rows), !plan.isVector(plan.columns) else { return self }
+    guard !isVectorProduct(value, plan, graph, target) else { return self }
     var nest = self
     for count in stride(from: plan.columns.count, to: 1, by: -1) {
       if nest.mergeColumns(plan, count, of: value, graph, target) { break }

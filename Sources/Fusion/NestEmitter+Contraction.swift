@@ -8,6 +8,7 @@
 import Basics
 import GraphIR
 import Scalars
+import Targets
 import TensorTypes
 import TileIR
 
@@ -56,6 +57,52 @@ struct ContractionPlan {
   }
 }
 
+extension LoopNest {
+  /// Whether a product is rows of a reduction, walked axis by axis; else it is packed and its axes may be merged.
+  func isVectorProduct(
+    _ value: Value, _ plan: ContractionPlan, _ graph: Graph, _ target: TargetDescription
+  ) -> Bool {
+    // Without an axis to sum over (an outer product) there is nothing to pack.
+    !graph.type(value).dtype.isFloating || plan.inner.isEmpty || plan.isVector(plan.rows)
+      || plan.isVector(plan.columns) || narrowSideIsLeft(value, plan, graph, target) != nil
+  }
+
+  /// One side has so few rows that they fit one register box: packing the other, to read it once, would move it three
+  /// times. It must be memory that runs along the axis that is summed over.
+  fileprivate func narrowSideIsLeft(
+    _ value: Value, _ plan: ContractionPlan, _ graph: Graph, _ target: TargetDescription
+  ) -> Bool? {
+    guard let isLeft = plan.narrowSideIsLeft(atMost: target.registerBox.rows),
+      !plan.isVector(isLeft ? plan.rows : plan.columns)
+    else { return nil }
+    let large = graph[value].operands[isLeft ? 1 : 0]
+    guard isMemory(large, graph) else { return nil }
+    let unit = unitStrideAxis(large, graph)
+    return plan.inner.contains { (isLeft ? $0.right : $0.left) == unit } ? isLeft : nil
+  }
+
+  private func isMemory(_ value: Value, _ graph: Graph) -> Bool {
+    if inputs[value] != nil { return true }
+    if case .convert = graph[value].primitive { return isMemory(graph[value].operands[0], graph) }
+    return false
+  }
+
+  /// The axis along which a value's neighbours are neighbours in memory; computed values are walked along their last.
+  fileprivate func unitStrideAxis(_ value: Value, _ graph: Graph) -> Int? {
+    let rank = graph.type(value).shape.rank
+    if let view = inputs[value], let unit = view.strides.firstIndex(where: { $0.isKnown(1) }) { return unit }
+    if case .permute(let order) = graph[value].primitive, inputs[value] == nil,
+      let inner = unitStrideAxis(graph[value].operands[0], graph)
+    {
+      return order.firstIndex(of: inner)
+    }
+    if case .convert = graph[value].primitive, inputs[value] == nil {
+      return unitStrideAxis(graph[value].operands[0], graph)
+    }
+    return rank == 0 ? nil : rank - 1
+  }
+}
+
 /// Columns of one instance of a product with a vector: a page of f32, so that the columns of a row are read as a stream.
 private let vectorColumns = 1024
 
@@ -66,11 +113,7 @@ extension NestEmitter {
       throw Diagnostic(.compiler, "fusion: \(node.primitive.definition.name) is no contraction")
     }
     let plan = ContractionPlan(graph, value, axes)
-    let isFloat = node.type.dtype.isFloating
-    // Without an axis to sum over (an outer product) there is nothing to pack.
-    if !isFloat || plan.inner.isEmpty || plan.isVector(plan.rows) || plan.isVector(plan.columns)
-      || isNarrow(value, plan)
-    {
+    if nest.isVectorProduct(value, plan, graph, context.target) {
       try tileVectorProduct(value, plan)
     } else {
       try tileMatrixProduct(value, plan)
@@ -79,32 +122,14 @@ extension NestEmitter {
 
   // MARK: Vector products
 
-  /// One side has so few rows that they fit one register box: packing the other, to read it once, would move it three
-  /// times. It must be memory that runs along the axis that is summed over.
-  private func isNarrow(_ value: Value, _ plan: ContractionPlan) -> Bool {
-    guard let isLeft = plan.narrowSideIsLeft(atMost: context.target.registerBox.rows),
-      !plan.isVector(isLeft ? plan.rows : plan.columns)
-    else { return false }
-    let large = graph[value].operands[isLeft ? 1 : 0]
-    guard isMemory(large) else { return false }
-    let unit = unitStrideAxis(large)
-    return plan.inner.contains { (isLeft ? $0.right : $0.left) == unit }
-  }
-
-  private func isMemory(_ value: Value) -> Bool {
-    if nest.inputs[value] != nil { return true }
-    if case .convert = graph[value].primitive { return isMemory(graph[value].operands[0]) }
-    return false
-  }
-
   /// Multiply and sum, over the axes of the larger operand in the order of its memory.
   private mutating func tileVectorProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
     let node = graph[value]
     let compute = node.type.dtype.computeDType
-    let narrow = isNarrow(value, plan) ? plan.narrowSideIsLeft(atMost: context.target.registerBox.rows) : nil
+    let narrow = nest.narrowSideIsLeft(value, plan, graph, context.target)
     let largeIsRight = narrow ?? (plan.isVector(plan.rows) || !plan.isVector(plan.columns))
     let large = node.operands[largeIsRight ? 1 : 0]
-    let unit = unitStrideAxis(large)
+    let unit = nest.unitStrideAxis(large, graph)
     let innerIsLast = plan.inner.contains { (largeIsRight ? $0.right : $0.left) == unit } || plan.inner.isEmpty
     // Kept axes first, or last where the large operand is contiguous along one of them.
     // A few rows are whole in every tile.
@@ -148,21 +173,6 @@ extension NestEmitter {
       emitter.bound[value] = emitter.builder.convert(result, to: node.type.dtype)
       try emitter.storeRoots(at(node.type.shape.rank) { $0.out })
     }
-  }
-
-  /// The axis along which a value's neighbours are neighbours in memory; computed values are walked along their last.
-  private func unitStrideAxis(_ value: Value) -> Int? {
-    let rank = graph.type(value).shape.rank
-    if let view = nest.inputs[value], let unit = view.strides.firstIndex(where: { $0.isKnown(1) }) { return unit }
-    if case .permute(let order) = graph[value].primitive, nest.inputs[value] == nil,
-      let inner = unitStrideAxis(graph[value].operands[0])
-    {
-      return order.firstIndex(of: inner)
-    }
-    if case .convert = graph[value].primitive, nest.inputs[value] == nil {
-      return unitStrideAxis(graph[value].operands[0])
-    }
-    return rank == 0 ? nil : rank - 1
   }
 
   // MARK: Matrix products

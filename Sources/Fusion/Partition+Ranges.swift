@@ -316,6 +316,8 @@ extension Partition {
   private mutating func overwrite(_ value: Value, _ target: MemoryView, _ p: Int) -> Bool {
     guard graph.parameters[p].type == graph.type(value) else { return false }
     if let view = memory[value] {
+      // Its own elements at other places.
+      if view.source == .parameter(p) { return false }
       if writesAgain(value, target, p) { return true }
       guard case .temporary(let t) = view.source, view.isRowMajor, target.isRowMajor, renamed[t] == nil,
         view.offset.isKnown(0), temporaries[t] == graph.type(value), made[value] >= 0,

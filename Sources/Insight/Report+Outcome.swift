@@ -1,5 +1,6 @@
 // The report of a workload that was run: its launches as kernels, arrows by who wrote what is read.
 // Surprise: arrows follow memory, so a buffer that was reused connects only its last writer to its readers.
+import Basics
 import Engine
 import Targets
 
@@ -21,6 +22,8 @@ extension Report {
   }
 
   static func kernels(_ launches: [LaunchRecord], _ peak: Workload.Peak) -> [Kernel] {
+    // Finds all at once.
+    _ = Diagnostic.Origin.places(of: launches.flatMap(\.origins))
     var writers: [UInt: Int] = [:]
     return launches.enumerated().map { number, launch in
       let sources = Set(launch.reads.compactMap { writers[$0] }).sorted()
@@ -30,7 +33,9 @@ extension Report {
         refusals: Self.together(launch.refusals),
         flops: launch.cost.flops, read: launch.cost.read,
         written: launch.cost.written, seconds: launch.seconds,
-        peak: launch.operations.contains("contraction") ? peak : .f32, sources: sources)
+        peak: launch.operations.contains("contraction") ? peak : .f32, sources: sources,
+        place: launch.origins.isEmpty
+          ? nil : Diagnostic.Location.text(Diagnostic.Origin.differentPlaces(of: launch.origins)))
     }
   }
 

@@ -38,7 +38,7 @@ public struct Report: Sendable, Hashable {
     public var peak: Workload.Peak
     /// Kernels of the same segment whose results it reads.
     public var sources: [Int]
-    /// The line of the user's code that made its first operation.
+    /// The lines of the user's code that its operations come from.
     public var place: String?
 
     public init(

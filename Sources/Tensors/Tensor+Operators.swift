@@ -216,7 +216,7 @@ extension Tensor {
   @inline(never)
   static func failedOperator(_ error: Diagnostic) -> Tensor {
     var located = error
-    if located.location == nil, located.origin == nil { located.origin = CallerPlace.origin() }
+    if located.location == nil, located.origin == nil { located.origin = Diagnostic.Origin() }
     return Tensor(failure: located)
   }
 }

@@ -13,7 +13,7 @@ extension Tensor: CustomStringConvertible {
     if body.view.traced != nil {
       if let trace = Trace.current {
         var skipped = Diagnostic(.compiler, "")
-        skipped.origin = CallerPlace.origin()
+        skipped.origin = Diagnostic.Origin()
         trace.remark(
           "the text of a tensor is made without its elements: t.print(label) prints on each run", skipped.place)
       }

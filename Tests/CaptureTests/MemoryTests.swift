@@ -99,6 +99,20 @@ private struct Rows: Tree {
   #expect(f.explain().description.contains("< 512 is true, by CaptureTests/MemoryTests.swift:\(line), "))
 }
 
+@Test func kernels_are_told_with_the_lines_they_come_from() throws {
+  let f = compile { (x: Tensor) -> Tensor in
+    let y = x * 2
+    let z = y + 1
+    return y.sum(1) * z.sum(0)
+  }
+  let line = UInt(#line - 4)
+  _ = try f(floats([3, 3]))
+  let kernels = f.explain().segments.flatMap(\.kernels)
+  #expect(Set(kernels.flatMap(\.places).map(\.line)) == [line, line + 1, line + 2])
+  #expect(kernels.allSatisfy { $0.places.allSatisfy { $0.file == "CaptureTests/MemoryTests.swift" } })
+  #expect(f.explain().description.contains("from CaptureTests/MemoryTests.swift:\(line)"))
+}
+
 @Test func tasks_with_states_of_their_own_share_one_plan() async throws {
   let f = compile(updating: Rows.self) { (s: inout Rows, x: Tensor) -> Tensor in
     s.rows = s.rows * 0.5 + x
