@@ -33,14 +33,12 @@ extension Diagnostic {
 
     package static func places(of origins: [Origin]) -> [Location?] {
       known.withLock { known in
-        let new = Set(origins.flatMap(\.callers)).subtracting(known.keys)
-        if !new.isEmpty { known.merge(frames(Array(new))) { $1 } }
-        return origins.map { origin in
-          for address in origin.callers {
-            if case .user(let place)? = known[address] { return place }
-          }
-          return nil
-        }
+        let unnamed = Set(origins.flatMap(\.callers)).subtracting(known.isUser.keys)
+        if !unnamed.isEmpty { known.isUser.merge(whetherUsers(Array(unnamed))) { $1 } }
+        let callers = origins.map { $0.callers.first { known.isUser[$0] == true } }
+        let new = Set(callers.compactMap { $0 }).subtracting(known.places.keys)
+        if !new.isEmpty { known.places.merge(locations(Array(new))) { $1 } }
+        return callers.map { $0.flatMap { known.places[$0] } }
       }
     }
 
@@ -50,10 +48,12 @@ extension Diagnostic {
       return places(of: origins).compactMap { $0 }.filter { seen.insert($0).inserted }
     }
 
-    private enum Frame: Sendable {
-      case own, user(Location)
+    private struct Known: Sendable {
+      /// Whether the code at an address is the user's.
+      var isUser: [UInt: Bool] = [:]
+      var places: [UInt: Location] = [:]
     }
-    private static let known = Mutex<[UInt: Frame]>([:])
+    private static let known = Mutex(Known())
   }
 }
 
@@ -76,23 +76,35 @@ extension Diagnostic.Origin {
     /// Frames whose mangled names begin so are the library's own, or Swift's.
     private static let own = ["$ss", "$s6Basics", "$s7Tensors", "$s6Engine", "$s7Capture", "$s11TensorTypes"]
 
-    private static func frames(_ addresses: [UInt]) -> [UInt: Frame] {
-      var found: [UInt: Frame] = [:]
-      for address in addresses { found[address] = .own }
-      let options: Backtrace.SymbolicationOptions = [.showInlineFrames, .showSourceLocations]
-      guard let symbols = backtrace(addresses)?.symbolicated(with: images, options: options) else { return found }
-      // Inlined frames of an address come first.
-      for frame in symbols.frames {
+    private static func isOwn(_ name: String) -> Bool {
+      own.contains { name.hasPrefix($0) } || name.contains("7Tensors6TensorV1")
+    }
+
+    /// Names alone are found quickly.
+    private static func whetherUsers(_ addresses: [UInt]) -> [UInt: Bool] {
+      var found: [UInt: Bool] = [:]
+      for address in addresses { found[address] = false }
+      for frame in backtrace(addresses)?.symbolicated(with: images, options: [])?.frames ?? [] {
         guard let symbol = frame.symbol, let address = UInt(frame.captured.originalProgramCounter) else { continue }
-        if case .user? = found[address] { continue }
-        let name = symbol.rawName
-        if own.contains(where: { name.hasPrefix($0) }) || name.contains("7Tensors6TensorV1") { continue }
+        found[address] = !isOwn(symbol.rawName)
+      }
+      return found
+    }
+
+    private static func locations(_ addresses: [UInt]) -> [UInt: Diagnostic.Location] {
+      var found: [UInt: Diagnostic.Location] = [:]
+      let options: Backtrace.SymbolicationOptions = [.showInlineFrames, .showSourceLocations]
+      // Inlined frames of an address come first.
+      for frame in backtrace(addresses)?.symbolicated(with: images, options: options)?.frames ?? [] {
+        guard let symbol = frame.symbol, let address = UInt(frame.captured.originalProgramCounter),
+          found[address] == nil, !isOwn(symbol.rawName)
+        else { continue }
         if let place = symbol.sourceLocation, !place.path.isEmpty, place.line > 0 {
           // As #fileID: the last folder and the file.
           let parts = place.path.split(separator: "/").suffix(2)
-          found[address] = .user(.init(file: parts.joined(separator: "/"), line: UInt(place.line)))
+          found[address] = .init(file: parts.joined(separator: "/"), line: UInt(place.line))
         } else {
-          found[address] = .user(.init(file: "in \(symbol.name)", line: 0))
+          found[address] = .init(file: "in \(symbol.name)", line: 0)
         }
       }
       return found
@@ -118,6 +130,7 @@ extension Diagnostic.Origin {
     }
   #else
     /// Without Swift's backtraces an operation has no place.
-    private static func frames(_ addresses: [UInt]) -> [UInt: Frame] { [:] }
+    private static func whetherUsers(_ addresses: [UInt]) -> [UInt: Bool] { [:] }
+    private static func locations(_ addresses: [UInt]) -> [UInt: Diagnostic.Location] { [:] }
   #endif
 }
