@@ -60,7 +60,7 @@ let package = Package(
     layer("Formats", ["Tensors", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
     layer("Conformance", ["Capture", "Formats"]),  // runs recorded cases of another system
-    layer("Capture", ["Tensors"]),
+    layer("Capture", ["Tensors", collections]),
     // 8
     layer("LanguageModels", ["Capture", "Formats", "Tokenizers"]),
     layer("Insight", ["Capture"]),  // roofline, machine card, benchmark statistics, reports

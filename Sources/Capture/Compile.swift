@@ -30,17 +30,19 @@ public enum DynamicShapes: Sendable, Hashable {
 /// - Parameters:
 ///   - mode: `.whole` makes every value that leaves `f` (``Tensor/item(as:file:line:)``) an error.
 ///   - dynamic: which extents may vary within one plan.
-///   - maxRecompiles: how many plans there may be beyond the first; one more throws.
+///   - maxRecompiles: how many plans may be made after the first; one more throws.
+///   - maxPlans: how many are kept, at least 1; one more takes the place of the one whose last use is longest ago.
 ///   - fuses: false makes every operation a kernel of its own, to see what fusion is worth.
 public func compile<each A: Tree, R: Tree>(
-  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8, maxPlans: Int = 32,
   fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (repeat each A) throws -> R
 ) -> Compiled<Stateless, (repeat each A), R> {
   Compiled(
     options: CompileOptions(
-      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -53,16 +55,17 @@ public func compile<each A: Tree, R: Tree>(
     readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
 }
 
-/// As ``compile(mode:dynamic:maxRecompiles:fuses:file:line:_:)-(_)`` for functions that give a tuple, or nothing.
+/// As ``compile(mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_)`` for functions that give a tuple, or nothing.
 public func compile<each A: Tree, each R: Tree>(
-  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8, maxPlans: Int = 32,
   fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (repeat each A) throws -> (repeat each R)
 ) -> Compiled<Stateless, (repeat each A), (repeat each R)> {
   Compiled(
     options: CompileOptions(
-      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -84,13 +87,15 @@ public func compile<each A: Tree, each R: Tree>(
 /// Tensors of the state are taken out during a call and written where they are, if nobody else holds them.
 public func compile<S: Tree, each A: Tree, R: Tree>(
   updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  maxPlans: Int = 32,
   fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (inout S, repeat each A) throws -> R
 ) -> Compiled<S, (repeat each A), R> {
   Compiled(
     options: CompileOptions(
-      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -104,16 +109,18 @@ public func compile<S: Tree, each A: Tree, R: Tree>(
     readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
 }
 
-/// As ``compile(updating:mode:dynamic:maxRecompiles:fuses:file:line:_:)-(_,_)`` for functions that give a tuple, or nothing.
+/// As ``compile(updating:mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_,_)`` for functions that give a tuple, or nothing.
 public func compile<S: Tree, each A: Tree, each R: Tree>(
   updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  maxPlans: Int = 32,
   fuses: Bool = true,
   file: StaticString = #fileID, line: UInt = #line,
   _ f: @escaping @Sendable (inout S, repeat each A) throws -> (repeat each R)
 ) -> Compiled<S, (repeat each A), (repeat each R)> {
   Compiled(
     options: CompileOptions(
-      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, fuses: fuses, file: file, line: line),
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
     readInput: { input, v in
       var place = 0
       repeat v.argument(&place, each input)
@@ -140,6 +147,7 @@ struct CompileOptions: Sendable {
   var mode: CaptureMode
   var dynamic: DynamicShapes
   var maxRecompiles: Int
+  var maxPlans: Int
   var fuses: Bool
   var file: StaticString
   var line: UInt

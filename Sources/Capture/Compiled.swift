@@ -8,7 +8,7 @@ import Synchronization
 import Tensors
 import TensorTypes
 
-/// A function made by ``compile(mode:dynamic:maxRecompiles:fuses:file:line:_:)-(_)``. Call it like the function.
+/// A function made by ``compile(mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_)``. Call it like the function.
 public final class Compiled<State: Tree, Input, Output>: Sendable {
   typealias Call = @Sendable (inout State, Input, inout Visitor) throws -> Output
   let options: CompileOptions
@@ -214,11 +214,11 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       throw mistake
     }
     let (reasons, dynamic) = changes(leaves, naming.names)
-    let known = plans.withLock { $0.count }
-    guard known <= options.maxRecompiles else {
+    let made = history.captures.count
+    guard made <= options.maxRecompiles else {
       throw Diagnostic(
         .compiler,
-        "\(options.name) has \(known) plan\(known == 1 ? "" : "s") and needs one more, but maxRecompiles is "
+        "\(options.name) has had \(made) plan\(made == 1 ? "" : "s") and needs one more, but maxRecompiles is "
           + "\(options.maxRecompiles): " + (reasons.first ?? "the arguments changed"),
         remedy: options.remedy(for: reasons.first ?? ""), location: options.place)
     }
@@ -233,10 +233,24 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     Engine.notePreparation(ContinuousClock.now - started)
     let plan = Plan(sized, names: naming.names, try run.path(from: 0))
     plan.noteWritten(run.writtenLeaves)
-    plans.withLock { $0.insert(plan, at: 0) }
+    keep(plan)
     history.notePlan(
       options, reasons, run.breaks.map(\.site), ContinuousClock.now - started, wasStored: run.wasStored)
     return (plan, run.breaks)
+  }
+
+  /// Among the plans; the one whose last use is longest ago goes if they are too many.
+  private func keep(_ plan: Plan) {
+    let rest = plans.withLock { plans -> [Plan]? in
+      let isFull = plans.count >= max(options.maxPlans, 1)
+      if isFull, let oldest = plans.indices.min(by: { plans[$0].lastUse < plans[$1].lastUse }) {
+        plans.remove(at: oldest)
+      }
+      plans.insert(plan, at: 0)
+      return isFull ? plans : nil
+    }
+    guard let rest else { return }
+    history.noteEviction(segments: segments.keep(rest.flatMap(\.root.segments)))
   }
 
   /// Runs the function on traced leaves.

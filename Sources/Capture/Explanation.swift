@@ -91,6 +91,9 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public var predictedPeak: Int?
   /// Bytes of state that were kept because a call might still fail behind the range write that overwrites them.
   public var journaledBytes: Int
+  /// Plans that made room for others (``Compiled/planCount`` is bounded by `maxPlans`), and segments that went with them.
+  public var evictedPlans: Int
+  public var evictedSegments: Int
   /// Anything else worth a line.
   public var notes: [String]
 
@@ -106,6 +109,10 @@ public struct Explanation: Sendable, CustomStringConvertible {
       let why = capture.reasons.isEmpty ? "first call" : capture.reasons.joined(separator: "; ")
       let origin = capture.wasStored ? "plan found on disk" : "plan made"
       lines.append("  capture \(i + 1), \(Self.milliseconds(capture.seconds)), \(origin): \(why)")
+    }
+    if evictedPlans > 0 {
+      lines.append(
+        "  evicted: \(evictedPlans) plan(s), \(evictedSegments) segment(s), to keep \(plans); raise maxPlans")
     }
     for size in sizes { lines.append("  size (plan \(size.plan)): \(size.description)") }
     for guarded in guards {
@@ -188,7 +195,7 @@ extension Compiled {
       loops: path.loops, prints: path.prints,
       captures: captures.map { .init(reasons: $0.reasons, seconds: $0.seconds, wasStored: $0.wasStored) },
       predictedPeak: plans.max { $0.lastUse < $1.lastUse }?.lastPeak, journaledBytes: history.journaledBytes,
-      notes: notes)
+      evictedPlans: history.evictions.plans, evictedSegments: history.evictions.segments, notes: notes)
   }
 }
 

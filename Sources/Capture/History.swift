@@ -38,5 +38,16 @@ final class CompileHistory: Sendable {
 
   func noteJournal(_ bytes: Int) { journaled.add(bytes, ordering: .relaxed) }
 
+  /// Plans that made room for others, and the segments that went with them.
+  var evictions: (plans: Int, segments: Int) { evicted.withLock { $0 } }
+  private let evicted = Mutex((plans: 0, segments: 0))
+
+  func noteEviction(segments: Int) {
+    evicted.withLock { evicted in
+      evicted.plans += 1
+      evicted.segments += segments
+    }
+  }
+
   func notePath(_ options: CompileOptions, _ breaks: [BreakSite]) { paths.withLock { $0 += 1 } }
 }

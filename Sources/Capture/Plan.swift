@@ -75,6 +75,9 @@ final class PlanNode: Sendable {
     state.withLock { state in state.order.compactMap { bits in state.children[bits].map { (bits, $0) } } }
   }
 
+  /// Those of all paths from here.
+  var segments: [Segment] { [segment] + values.flatMap(\.node.segments) }
+
   /// Values that have a path, here and behind.
   var pathCount: Int { values.reduce(0) { $0 + 1 + $1.node.pathCount } }
 

@@ -2,6 +2,7 @@
 // Not traced code any more. Surprise: segments are found by the hash of their graph, so a function that runs anew after
 // an open break finds its compiled pieces again.
 import Basics
+import Collections
 import Engine
 import GraphIR
 import Synchronization
@@ -76,6 +77,9 @@ final class Segment: Sendable {
       }
     }
   }
+
+  /// It and all that it consists of.
+  var whole: [Segment] { [self] + before.flatMap(\.segments).flatMap(\.whole) }
 
   /// Leaves of the state that are written in place.
   var writtenLeaves: [Int] {
@@ -207,16 +211,26 @@ extension Trace.Source {
 
 /// Segments by the hash of what they compute.
 final class SegmentCache: Sendable {
+  private static let most = 1024
   private let fuses: Bool
   init(fuses: Bool) { self.fuses = fuses }
 
-  private let known = Mutex<[String: Segment]>([:])
-  private let order = Mutex<[Segment]>([])
+  private let known = Mutex<OrderedDictionary<String, Segment>>([:])
 
   /// In the order they were made.
-  var all: [Segment] { order.withLock { $0 } }
+  var all: [Segment] { known.withLock { Array($0.values) } }
 
   var count: Int { known.withLock { $0.count } }
+
+  /// Forgets all but these and what they consist of. How many went.
+  func keep(_ segments: [Segment]) -> Int {
+    let kept = Set(segments.flatMap(\.whole).map(ObjectIdentifier.init))
+    return known.withLock { known in
+      let before = known.count
+      known.removeAll { !kept.contains(ObjectIdentifier($0.value)) }
+      return before - known.count
+    }
+  }
 
   func segment(_ piece: Trace.Piece) throws(Diagnostic) -> Segment {
     let name = piece.key(.process).description
@@ -233,8 +247,11 @@ final class SegmentCache: Sendable {
     let made = try Engine.current.compile(
       piece, fuses: fuses, ranged: Set(donated.filter { !piece.ranges(of: $0).isEmpty }))
     let segment = Segment(piece, made, before: before)
-    known.withLock { $0[name] = segment }
-    order.withLock { $0.append(segment) }
+    known.withLock { known in
+      // Open breaks can lead anywhere. Plans keep what they need themselves.
+      if known.count >= Self.most { known.removeFirst() }
+      known[name] = segment
+    }
     return segment
   }
 }

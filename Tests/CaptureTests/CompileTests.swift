@@ -95,6 +95,25 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
   #expect(error?.message.contains("plain value") == true)
 }
 
+@Test func plans_that_are_too_many_make_room_and_are_counted() throws {
+  let runs = Atomic<Int>(0)
+  let f = compile(maxRecompiles: 10, maxPlans: 2) { (x: Tensor, n: Int) -> Tensor in
+    runs.add(1, ordering: .relaxed)
+    return x * Double(n)
+  }
+  let x = Tensor([1, 2, 3] as [Float], shape: [3])
+  for n in [1, 2, 1, 3, 1] { #expect(try f(x, n).array(as: Float.self) == [1, 2, 3].map { $0 * Float(n) }) }
+  let before = runs.load(ordering: .relaxed)
+  // The plan for 1 was used last, so that for 2 has gone.
+  _ = try f(x, 1)
+  #expect(runs.load(ordering: .relaxed) == before)
+  _ = try f(x, 2)
+  #expect(runs.load(ordering: .relaxed) > before)
+  let told = f.explain()
+  #expect((told.plans, told.evictedPlans, told.evictedSegments, f.segmentCount) == (2, 2, 2, 2))
+  #expect(told.description.contains("evicted: 2 plan(s)"))
+}
+
 @Test func a_shape_error_names_the_operation_and_the_line() throws {
   let f = compile { (a: Tensor, b: Tensor) in a.matmul(b) }
   let line: UInt = #line - 1
