@@ -327,7 +327,7 @@ package final class Trace: Sendable {
       guard case .tensor(let view) = operand else { continue }
       for (axis, dim) in state.builder.shape(values[i]).dims.enumerated() {
         let label = program.label(i, axis)
-        hints[label] = max(hints[label] ?? 1, view.extents[axis])
+        if view.extents[axis] != 1 { hints[label] = view.extents[axis] }
         if dim.isKnown(1) { continue }
         guard let known = extents[label] else {
           extents[label] = dim

@@ -2,11 +2,13 @@
 // Not isolated: a crash or a hang of a kernel is this process's. Surprise: buffers are poisoned and stand between canaries,
 // so that a kernel which forgets an element or writes one too many is seen even where the values would agree.
 import Basics
+import Capture
 import Engine
 import Execution
 import GraphIR
 import RandomGraphs
 import Scalars
+import Tensors
 import TensorTypes
 
 package struct CaseRun {
@@ -20,7 +22,7 @@ package struct CaseRun {
   }
 
   /// The first finding of any way.
-  package func outcome(_ ways: [Way] = [.compiled, .separate]) -> Outcome {
+  package func outcome(_ ways: [Way] = Way.allCases) -> Outcome {
     let expected: [Int: [EnclosedTensor]]
     var refusal = "no calls"
     do throws(Diagnostic) {
@@ -74,8 +76,36 @@ package struct CaseRun {
         if let finding = try launch.finding(way, wanted) { return finding }
       }
       return nil
+    case .eager, .captured: return try onTensors(way, expected)
     case .reference: return nil
     }
+  }
+
+  /// Extents are numbers here, so that one call says as much as all.
+  private func onTensors(_ way: Way, _ expected: [Int: [EnclosedTensor]]) throws(Diagnostic) -> Finding? {
+    guard let number = expected.keys.min(), let wanted = expected[number], let function = TensorGraph(sample, number)
+    else { return nil }
+    let launch = try GraphLaunch(self, number, donates: false)
+    let inputs = launch.parameters.map { Tensor($0.view) }
+    let results: [Tensor]
+    do {
+      switch way {
+      case .captured:
+        let compiled = compile(mode: .whole, dynamic: .fixed) { (tensors: [Tensor]) in try function(tensors) }
+        results = try compiled(inputs)
+      case .eager, .compiled, .separate, .reference: results = try function(inputs)
+      }
+      for (i, result) in zip(function.outputs, results) {
+        let view = try result.contiguousCopy().view
+        let bytes = UnsafeRawBufferPointer(start: view.base, count: view.elementCount * view.dtype.size)
+        let actual = try ReferenceTensor(
+          view.dtype, view.extents, bytes: Array(bytes), strides: view.strides, offset: 0)
+        if let finding = difference(way, call: sample.calls[number], output: i, actual, wanted[i]) { return finding }
+      }
+    } catch let mistake as Diagnostic { throw mistake } catch {
+      throw Diagnostic(.compiler, "\(error)")
+    }
+    return try launch.finding(way, [])
   }
 }
 

@@ -123,12 +123,18 @@ extension Enclosure {
     guard dtype.isFloating else { return ScalarInstruction.multiply.enclosure([a, b], dtype) }
     let wide = ScalarInstruction.multiply.enclosure([a, b], .f64)
     // What overflows the compute dtype overflows or not, depending on whether it is rounded before it is added.
-    if case .float(let low, let high, _) = wide, low.isFinite, high.isFinite,
-      max(low.magnitude, high.magnitude) >= Accumulation(in: dtype.computeDType).largest
+    if a.isFinite, b.isFinite, case .float(let low, let high, _) = wide,
+      !(max(low.magnitude, high.magnitude) < Accumulation(in: dtype.computeDType).largest)
     {
       return .unknown
     }
     return wide
+  }
+}
+
+extension Enclosure {
+  fileprivate var isFinite: Bool {
+    if case .float(let low, let high, _) = self { low.isFinite && high.isFinite } else { false }
   }
 }
 

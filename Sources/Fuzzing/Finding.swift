@@ -8,6 +8,10 @@ package enum Way: String, CaseIterable, Sendable {
   case compiled
   /// The same driver, a kernel for each operation.
   case separate
+  /// On tensors, as a user calls operations.
+  case eager
+  /// The same function given to `compile`.
+  case captured
   /// The reference itself, against its own error model.
   case reference
 }

@@ -11,6 +11,9 @@ extension GraphBuilder {
 }
 
 extension Graph {
+  /// The graph for these launch arguments: all extents are numbers.
+  package func with(extents: [Int]) -> Graph { bound { Dim(extents[$0]) } }
+
   fileprivate func bound(_ dims: (Int) -> Dim) -> Graph {
     var result = self
     for i in parameters.indices {
