@@ -231,10 +231,14 @@ extension Emitter {
     guard dtype == .f32, target.hasScaling, lanes(x) == target.lanes else {
       return emit(isNeverPositive ? .exponentialOfNonPositive : .instruction(.exp), [x], dtype)
     }
-    let mantissa = emit(.exponentialMantissa(isNeverPositive: isNeverPositive), [x], dtype)
-    let exponent = emit(.exponentialExponent(isNeverPositive: isNeverPositive), [x], dtype)
     let all: IR = LLVMConstInt(i16, 0xffff, 0)
-    // All lanes; 4: the current rounding.
+    // All lanes; 2: the smaller magnitude, with the sign of the first, and the limit where that is NaN; 4: the current rounding.
+    let remainder = emit(.exponentialRemainder, [x], dtype)
+    let limit = constant(ScalarConstant(dtype, ScalarMath.exponentialRemainderLimit), target.lanes)
+    let bounded = call(
+      "llvm.x86.avx512.mask.range.ps.512", [], [remainder, limit, word(2), remainder, all, word(4)])
+    let mantissa = emit(.exponentialMantissa, [bounded], dtype)
+    let exponent = emit(.exponentialExponent, [x], dtype)
     return call("llvm.x86.avx512.mask.scalef.ps.512", [], [mantissa, exponent, mantissa, all, word(4)])
   }
 

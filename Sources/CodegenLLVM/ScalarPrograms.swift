@@ -9,8 +9,7 @@ enum ScalarPrograms {
   enum Formula: Hashable {
     case instruction(ScalarInstruction)
     case exponentialOfNonPositive
-    case exponentialMantissa(isNeverPositive: Bool)
-    case exponentialExponent(isNeverPositive: Bool)
+    case exponentialRemainder, exponentialMantissa, exponentialExponent
   }
   private struct Key: Hashable {
     var formula: Formula
@@ -28,10 +27,9 @@ enum ScalarPrograms {
       operands = instruction.operandCount
       expression = ScalarMath.expansion(of: instruction, dtype: dtype)
     case .exponentialOfNonPositive: expression = ScalarMath.exponentialOfNonPositive(dtype: dtype)
-    case .exponentialMantissa(let isNeverPositive):
-      expression = ScalarMath.exponentialParts(dtype: dtype, isNeverPositive: isNeverPositive)?.mantissa
-    case .exponentialExponent(let isNeverPositive):
-      expression = ScalarMath.exponentialParts(dtype: dtype, isNeverPositive: isNeverPositive)?.exponent
+    case .exponentialRemainder: expression = ScalarMath.exponentialParts(dtype: dtype)?.remainder
+    case .exponentialMantissa: expression = ScalarMath.exponentialParts(dtype: dtype)?.mantissa
+    case .exponentialExponent: expression = ScalarMath.exponentialParts(dtype: dtype)?.exponent
     }
     guard let expression, let program = ScalarProgram(expression, inputs: [DType](repeating: dtype, count: operands))
     else { return nil }

@@ -95,16 +95,19 @@ extension ScalarMath {
     BinaryFormat(dtype).map { exp(.input(0), $0, isNeverPositive: true) }
   }
 
-  /// e^x of `.input(0)` as mantissa * 2^exponent, the exponent an integral float: for processors that scale by a power
-  /// of two in one instruction, rounding once. The product has the bits of `exp`.
-  public static func exponentialParts(dtype: DType, isNeverPositive: Bool)
-    -> (mantissa: ScalarExpr, exponent: ScalarExpr)?
-  {
+  /// e^x of `.input(0)` in parts, for processors that scale by a power of two in one instruction, rounding once:
+  /// `mantissa`, of the remainder of x as its `.input(0)`, * 2^exponent, the exponent an integral float. The product has the
+  /// bits of `exp` if the mantissa is told some number within ``exponentialRemainderLimit`` where the remainder is larger
+  /// or NaN: there the exponent alone decides (0, infinity, NaN), and nothing else needs a clamp.
+  public static func exponentialParts(dtype: DType) -> (
+    remainder: ScalarExpr, mantissa: ScalarExpr, exponent: ScalarExpr
+  )? {
     guard let format = BinaryFormat(dtype) else { return nil }
-    let bounded = boundedExponent(.input(0), format, isNeverPositive: isNeverPositive)
-    let (_, n, r) = reduced(bounded, format, offset: 0)
-    return (exponential(of: r, format), n)
+    let (_, n, r) = reduced(.input(0), format, offset: 0)
+    return (r, exponential(of: .input(0), format), n)
   }
+  /// A little more than ln 2 / 2, the most that the remainder can be where it matters.
+  public static let exponentialRemainderLimit = 0.5
 
   /// e^(x + tail) for a tail far below x, as a product to twice the precision needs it.
   static func exp(_ x: ScalarExpr, tail: ScalarExpr, _ format: BinaryFormat) -> ScalarExpr {

@@ -62,8 +62,11 @@ public struct TargetDescription: Sendable, Hashable {
   /// f32 elements in a vector register.
   public var lanes: Int { vectorBits / 32 }
 
-  /// A vector of floats times powers of two in one instruction that rounds once (x86: scalef).
-  public var hasScaling: Bool { vectorBits == 512 && features.contains("+avx512f") }
+  /// A vector of floats times powers of two in one instruction that rounds once, and the number of smaller magnitude in
+  /// one (x86: scalef, range).
+  public var hasScaling: Bool {
+    vectorBits == 512 && features.contains("+avx512f") && features.contains("+avx512dq")
+  }
 
   /// Everything that decides the code, in one line; two targets with equal keys may share objects.
   public var cacheKey: String {

@@ -129,6 +129,10 @@ package struct Term {
   package func tanh() -> Term { apply(.tanh) }
   package func sigmoid() -> Term { apply(.sigmoid) }
   package func squared() -> Term { self * self }
+  /// self * factor + term, rounded once.
+  package func multiplied(by factor: Double, adding term: Double) -> Term {
+    Self.apply(.multiplyAdd, [self, constant(factor), constant(term)])
+  }
   package func power(_ other: Term) -> Term { apply(.power, other) }
   package func minimum(_ other: Term) -> Term { apply(.minimum, other) }
   package func maximum(_ other: Term) -> Term { apply(.maximum, other) }

@@ -12,9 +12,10 @@ private enum Activations {
     x[0] * 0.5 * (1 + (x[0] * 0.5.squareRoot()).apply(.erf))
   }
   static let geluTanh = PointwiseOperation("gelu tanh", .floating) { x in
-    let inner = (2 / Double.pi).squareRoot() * (x[0] + 0.044715 * x[0].squared() * x[0])
-    // (1 + tanh u) / 2 = 1 / (1 + e^-2u): an exp and a division instead of a tanh.
-    return x[0] / (1 + (inner * -2).exp())
+    // (1 + tanh u) / 2 = 1 / (1 + e^-2u): an exp and a division instead of a tanh; -2u = x (a + b x²).
+    let a = -(8 / Double.pi).squareRoot()
+    let exponent = x[0] * x[0].squared().multiplied(by: 0.044715 * a, adding: a)
+    return x[0] / (1 + exponent.exp())
   }
   static let silu = PointwiseOperation("silu", .floating) { x in x[0] * x[0].sigmoid() }
   static let mish = PointwiseOperation("mish", .floating) { x in x[0] * softplus(x[0]).tanh() }
