@@ -102,7 +102,9 @@ extension Emitter {
       return cast(LLVMTrunc, select(isNaN, lit(0x7fc0), near), i16)
     }
     if target.hasHalfConversion {
-      return LLVMBuildCast(builder, LLVMBitCast, cast(LLVMFPTrunc, value, f16), vector(i16, lanes), "")
+      // Without the fence LLVM would choose and compare in f16, and, in machine code, call fminf for it.
+      let fenced = call("llvm.arithmetic.fence", value)
+      return LLVMBuildCast(builder, LLVMBitCast, cast(LLVMFPTrunc, fenced, f16), vector(i16, lanes), "")
     }
     // Scaling up and down again overflows what f16 cannot hold; adding a power of two rounds at f16's last place.
     let magnitude = call("llvm.fabs", value)

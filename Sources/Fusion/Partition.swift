@@ -245,7 +245,9 @@ struct Partition {
       }
       result = merged
     }
-    return result
+    // A row's value along the rows is that of another row.
+    let walked = (result ?? []).filter { $0 >= 0 }
+    return Set(walked).count == walked.count ? result : nil
   }
 
   private mutating func placeRow(_ value: Value) {

@@ -48,3 +48,39 @@ import Testing
     }
     """)
 }
+
+@Test func a_smaller_half_float_needs_no_library() throws {
+  try expectAgreement(
+    """
+    case seed=171506760 values=whole calls=[]
+    graph random171506760(%0 p1: f32[1, 1], v16_3: bool[1]) {
+      %1: i64[1] = argreduce monoid=argmax axis=1 %0
+      %2: bool[1] = parameter n=1
+      %3: f16[1] = convert dtype=f16 %1
+      %4: f16[1] = sigmoid %3
+      %5: f16[1] = convert dtype=f16 %2
+      %6: f16[1] = reciprocal %5
+      %7: f16[1] = minimum %6, %4
+      return %7
+    }
+    """)
+}
+
+@Test func what_rows_give_is_not_read_across_them_in_their_kernel() throws {
+  try expectAgreement(
+    """
+    case seed=926404267 values=whole calls=[]
+    graph random926404267(%0 p1: i8[2, 2]) {
+      %1: i64[2] = argreduce monoid=argmin axis=1 %0
+      %2: i8[2] = reduce monoid=or axes=[1] %0
+      %3: i8[2, 1] = reshape shape=[2, 1] %2
+      %4: i8[2, 2] = broadcast shape=[2, 2] %3
+      %5: f64[2, 2] = convert dtype=f64 %4
+      %6: u8[2, 2] = convert dtype=u8 %5
+      %7: u8[2] = convert dtype=u8 %1
+      %8: u8[2, 2] = broadcast shape=[2, 2] %7
+      %9: u8[2, 2] = xor %6, %8
+      return %9
+    }
+    """)
+}
