@@ -1,6 +1,7 @@
-// `azulejo cache`: the compiled kernels and plans on disk: how many, and away with them.
+// `azulejo cache`: the compiled kernels and plans on disk: how many, whether they are of use here, and away with them.
 import ArgumentParser
 import Basics
+import Engine
 import Execution
 
 #if canImport(Glibc)
@@ -15,10 +16,11 @@ struct CacheCommand: ParsableCommand {
     discussion: """
       Examples:
         azulejo cache
+        azulejo cache check
         azulejo cache clear
         AZULEJO_CACHE=/tmp/kernels azulejo cache size --json
       """,
-    subcommands: [Size.self, Clear.self], defaultSubcommand: Size.self)
+    subcommands: [Size.self, Check.self, Clear.self], defaultSubcommand: Size.self)
 
   struct Size: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Where the cache is and what it holds (the default).")
@@ -37,6 +39,33 @@ struct CacheCommand: ParsableCommand {
         ("plans", .integer(statistics.plans)), ("captures", .integer(statistics.captures)),
         ("bytes", .integer(statistics.bytes)),
       ])
+    }
+  }
+
+  struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Read every entry; fail if one is damaged, or a plan is another processor's or version's.",
+      discussion: """
+        Programs never fail for such entries: they make what they need again. This says that it happens.
+        """)
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+      let directory = try checkedDirectory()
+      let engine = try Engine.current
+      let unusable = ObjectCache.shared.unusable { engine.objection(to: $0, $1) }
+      for (path, reason) in unusable { Console.note("\(path): \(reason)") }
+      let count = ObjectCache.shared.statistics.entries
+      if let first = unusable.first {
+        throw Diagnostic(
+          .cache,
+          "\(unusable.count) of \(count) entries in \(directory ?? "") are of no use here; the first: \(first.path): "
+            + first.reason,
+          remedy: "`azulejo cache clear`, or set AZULEJO_CACHE to a directory of this machine and version")
+      }
+      let line = directory.map { "\($0): all \(count) entries are whole" } ?? "the cache is switched off"
+      if output.json { Console.note(line) } else { Console.print(line) }
+      output.finish([("entries", .integer(count)), ("unusable", .integer(0))])
     }
   }
 

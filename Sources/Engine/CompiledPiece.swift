@@ -81,6 +81,19 @@ extension Engine {
   /// Plans are made for one build and one kind of processor.
   var origin: String { "\(BuildIdentity.current) \(backend.key)" }
 
+  /// Why an entry of the cache is of no use here; nil: it is of use, or nothing is known against it. Plans name their maker;
+  /// kernels are named after the processor they are for, so that those of others only lie there.
+  package func objection(to kind: ObjectCache.Kind, _ bytes: [UInt8]) -> String? {
+    do throws(Diagnostic) {
+      switch kind {
+      case .kernel: _ = try ExecutableImage(serialised: bytes)
+      case .plan: try PieceRecord.requireMaker(origin, of: bytes)
+      case .capture: break
+      }
+      return nil
+    } catch { return error.message }
+  }
+
   /// Whoever wants to see the passes gets them run.
   private var keepsPlans: Bool { backend.isWorthCaching && !Log.isOn(.graph) && !Log.isOn(.fusion) }
 

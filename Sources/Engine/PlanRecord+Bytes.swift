@@ -91,13 +91,24 @@ extension PieceRecord {
     return writer.bytes
   }
 
+  /// - Throws: `Diagnostic(.cache)` if the bytes do not begin as a record of this version made by `origin`.
+  static func requireMaker(_ origin: String, of bytes: [UInt8]) throws(Diagnostic) {
+    var reader = EntryReader(bytes, of: "a plan")
+    _ = try maker(origin, &reader)
+  }
+
+  private static func maker(_ wanted: String, _ reader: inout EntryReader) throws(Diagnostic) -> String {
+    let version = try reader.word()
+    guard version == Self.version else { throw reader.broken("version \(version)") }
+    let maker = try reader.text()
+    guard maker == wanted else { throw reader.broken("another maker, \(maker), than \(wanted)") }
+    return maker
+  }
+
   /// - Throws: `Diagnostic(.cache)` if the bytes are not a whole record of this version made by `origin`.
   init(serialised bytes: [UInt8], origin: String, name: String, sourceCount: Int) throws(Diagnostic) {
     var reader = EntryReader(bytes, of: "a plan")
-    let version = try reader.word()
-    guard version == Self.version else { throw reader.broken("version \(version)") }
-    self.origin = try reader.text()
-    guard self.origin == origin else { throw reader.broken("another maker: \(self.origin)") }
+    self.origin = try Self.maker(origin, &reader)
     switch try reader.byte() {
     case 0: break
     case 1: frozen = try PlanRecord(&reader, name: "\(name) constants")

@@ -261,6 +261,27 @@ package final class ObjectCache: Sendable {
     state.withLock { $0.bytes = 0 }
   }
 
+  /// Entries that cannot be used, with their files and what is wrong: damaged ones, and what `judge` says of the others.
+  /// Nothing is removed.
+  package func unusable(_ judge: (Kind, [UInt8]) -> String?) -> [(path: String, reason: String)] {
+    var found: [(path: String, reason: String)] = []
+    for entry in entries() {
+      guard let kind = entry.kind, let name = entry.path.split(separator: "/").last else { continue }
+      let file = open(entry.path, O_RDONLY | O_CLOEXEC)
+      guard file >= 0 else {
+        if errno != ENOENT { found.append((entry.path, String(cString: strerror(errno)))) }
+        continue
+      }
+      defer { close(file) }
+      if let payload = Self.payload(file, entry.bytes, key: String(name.dropLast(kind.suffix.utf8.count))) {
+        if let reason = judge(kind, payload) { found.append((entry.path, reason)) }
+      } else {
+        found.append((entry.path, "damaged"))
+      }
+    }
+    return found.sorted { $0.path < $1.path }
+  }
+
   private struct Entry {
     var path: String
     var bytes: Int

@@ -170,6 +170,19 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
     #expect(try engine(cache).compile(try model(), fuses: true).wasStored)
   }
 
+  @Test func a_plan_of_another_processor_is_told_when_the_cache_is_checked() throws {
+    let scratch = try Scratch()
+    let cache = ObjectCache(directory: scratch.path)
+    _ = try engine(cache, key: "another processor").compile(model(), fuses: true)
+    let here = try engine(cache)
+    let unusable = cache.unusable { here.objection(to: $0, $1) }
+    let plan = try #require(try scratch.files(".plan").first)
+    #expect(unusable.map(\.path) == ["\(scratch.path)/\(plan)"])
+    #expect(unusable.first?.reason.contains("another processor") == true)
+    let other = try engine(cache, key: "another processor")
+    #expect(cache.unusable { other.objection(to: $0, $1) }.isEmpty)
+  }
+
   @Test func a_cache_that_cannot_be_written_changes_nothing() throws {
     let scratch = try Scratch()
     try scratch.replace("file", [1])

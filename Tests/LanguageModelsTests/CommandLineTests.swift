@@ -140,6 +140,18 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
     #expect(try azulejo(["cache", "clear", "--json"], environment).json()["removed_entries"]?.int == 0)
   }
 
+  @Test func a_cache_is_checked_without_being_changed() throws {
+    let scratch = try ScratchFolder()
+    let environment = ["AZULEJO_CACHE": scratch.path("kernels")]
+    #expect(try azulejo(["cache", "check", "--json"], environment).json()["unusable"]?.int == 0)
+    let entry = "0123456789abcdef.kernel"
+    try FileManager.default.createDirectory(atPath: scratch.path("kernels"), withIntermediateDirectories: true)
+    _ = try scratch.write([1, 2, 3], "kernels/\(entry)")
+    for _ in 0..<2 {
+      try azulejo(["cache", "check"], environment).expectRefusal(1, entry, "damaged", "azulejo cache clear")
+    }
+  }
+
   @Test func a_cache_that_is_no_directory_is_an_error_for_cache_and_doctor() throws {
     let scratch = try ScratchFolder()
     let environment = ["AZULEJO_CACHE": try scratch.write([], "file")]
