@@ -36,9 +36,10 @@ private struct PoolingPlan {
   var after: [Int] = []
 
   init(
-    _ name: String, _ extents: [Int], kernel: PerAxis, stride: PerAxis?, padding: PerAxis, dilation: PerAxis,
+    _ name: String, _ planes: TensorView, kernel: PerAxis, stride: PerAxis?, padding: PerAxis, dilation: PerAxis,
     ceilMode: Bool
   ) throws(Diagnostic) {
+    let extents = Array(planes.extents[1...])
     let spatial = extents.count
     let size = try kernel.spread(spatial, name, "a kernel")
     let step = (stride?.values.isEmpty ?? true) ? size : try stride?.spread(spatial, name, "strides") ?? size
@@ -49,6 +50,8 @@ private struct PoolingPlan {
         throw Diagnostic(
           .argument, "\(name): padding \(self.padding) for a kernel \(size)", remedy: "pad at most half a kernel")
       }
+      // What is added behind is a number: it belongs to this extent.
+      if ceilMode, step[axis] > 1 { _ = Dim.asks(.equal, planes.dims[1 + axis], Dim(extents[axis])) }
       let room = extents[axis] + 2 * self.padding[axis] - windows.span(axis) + (ceilMode ? step[axis] - 1 : 0)
       var count = room < 0 ? 0 : room / step[axis] + 1
       // The last window must start inside the elements or the padding before them.
@@ -106,7 +109,7 @@ extension Tensor {
     let (planes, lead) = try planes(spatial, name)
     let extents = try planes.view.extents
     let plan = try PoolingPlan(
-      name, Array(extents[1...]), kernel: kernel, stride: stride, padding: padding, dilation: dilation,
+      name, try planes.view, kernel: kernel, stride: stride, padding: padding, dilation: dilation,
       ceilMode: ceilMode)
     let (low, high) = ([0] + plan.padding, [0] + plan.after.map { Swift.max($0, 0) })
     let padded = try planes.padded(low: low, high: high, with: Self.lowest(dtype)).view
@@ -236,7 +239,7 @@ extension Tensor {
       let (planes, lead) = try planes(spatial, name)
       let extents = Array(try planes.view.extents[1...])
       let plan = try PoolingPlan(
-        name, extents, kernel: kernel, stride: stride, padding: padding, dilation: 1, ceilMode: ceilMode)
+        name, try planes.view, kernel: kernel, stride: stride, padding: padding, dilation: 1, ceilMode: ceilMode)
       guard divisor != 0 else { throw Diagnostic(.argument, "\(name): the divisor is 0", remedy: "give another one") }
       let padded = try planes.padded(
         low: [0] + plan.padding, high: [0] + plan.after.map { Swift.max($0, 0) }, with: .integer(0))

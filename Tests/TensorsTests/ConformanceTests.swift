@@ -12,4 +12,12 @@ import Testing
     #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number): \($0.outcome)" } == [])
     #expect(report.total.passed >= 1022)
   }
+
+  /// A sample: `azulejo conformance --mode dynamic` runs all of them.
+  @Test func cases_compiled_for_any_extent_agree_with_the_record() throws {
+    let report = try ConformanceRunner(path: Self.path).run(tier: .core, mode: .dynamic, every: 9)
+    let failed = report.lines.filter { if case .failed = $0.outcome { true } else { false } }
+    #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number)" } == [])
+    #expect(report.lines.count { if case .symbolic? = $0.sizes { true } else { false } } >= 55)
+  }
 }
