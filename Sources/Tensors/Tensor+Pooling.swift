@@ -78,7 +78,20 @@ extension Tensor {
         .shape, "\(name): a tensor \(extents)", remedy: "give [batch, channels, \(spatial) spatial axes] or one sample")
     }
     let lead = Array(extents[..<(extents.count - spatial)])
-    return (try reshaped(to: [lead.reduce(1, *)] + extents[lead.count...]), lead)
+    let dims = try view.dims
+    let planes = dims[..<lead.count].reduce(1, *)
+    return (
+      try reshaped(to: [lead.reduce(1, *)] + extents[lead.count...], dims: [planes] + dims[lead.count...]), lead
+    )
+  }
+
+  /// The result of windows, [planes, counts..], in the axes of `self` before the spatial ones. Its counts follow from this
+  /// tensor's extents as a capture knows them.
+  private func withLead(_ result: Tensor, _ spatial: Int) throws(Diagnostic) -> Tensor {
+    let (own, made) = (try view, try result.view)
+    let lead = own.rank - spatial
+    return try result.reshaped(
+      to: Array(own.extents[..<lead]) + made.extents[1...], dims: Array(own.dims[..<lead]) + made.dims[1...])
   }
 
   /// Windows of [planes, spatial..] in the order that kernels like: the windows' own axes before the last
@@ -119,7 +132,10 @@ extension Tensor {
       let numbers = try Self.positions(Array(extents[1...])).padded(low: low, high: high, with: .integer(.max)).view
       places = Self.arranged(numbers, plan.windows, plan.counts).view
     }
-    return try Self.pooled(elements, places, reduced, lead + plan.counts)
+    // Positions count elements of these extents.
+    if positions { return try Self.pooled(elements, places, reduced, lead + plan.counts) }
+    let made = try Self.pooled(elements, nil, reduced, nil)[0]
+    return [try withLead(made, spatial)]
   }
 
   /// The row-major number of each element of a plane, as [1, spatial..].
@@ -129,7 +145,7 @@ extension Tensor {
   }
 
   private static func pooled(
-    _ elements: TensorView, _ places: TensorView?, _ reduced: [Int], _ shape: [Int]
+    _ elements: TensorView, _ places: TensorView?, _ reduced: [Int], _ shape: [Int]?
   ) throws(Diagnostic) -> [Tensor] {
     let dtype = elements.dtype
     var made: [Tensor]
@@ -141,7 +157,7 @@ extension Tensor {
       made = try Pooling.largest(
         [.tensor(Tensor(elements))], domain: elements.extents, axes: reduced, compute: nil, [.reduced(dtype)])
     }
-    for i in made.indices { made[i] = try made[i].reshaped(to: shape) }
+    if let shape { for i in made.indices { made[i] = try made[i].reshaped(to: shape) } }
     return made
   }
 
@@ -251,13 +267,17 @@ extension Tensor {
           return Swift.min(end, extents[axis] + plan.padding[axis]) - (countsPadding ? start : Swift.max(start, 0))
         }
       }
-      return try Self.mean(padded.view, plan.windows, counted, divisor, lead)
+      // Counts of elements that differ from window to window are numbers.
+      let isAnySize = divisor != nil || !ceilMode && (countsPadding || plan.padding.allSatisfy { $0 == 0 })
+      let made = try Self.mean(padded.view, plan.windows, counted, divisor, isAnySize ? nil : lead)
+      return isAnySize ? try withLead(made, spatial) : made
     }
   }
 
-  /// The sums of windows divided by `divisor`, or by the products of `counted`.
+  /// The sums of windows divided by `divisor`, or by the products of `counted`, in the axes `lead` and those of the counts;
+  /// nil: [planes, counts..], where all windows count alike.
   private static func mean(
-    _ x: TensorView, _ windows: SpatialWindows, _ counted: [[Int]], _ divisor: Int?, _ lead: [Int]
+    _ x: TensorView, _ windows: SpatialWindows, _ counted: [[Int]], _ divisor: Int?, _ lead: [Int]?
   ) throws(Diagnostic) -> Tensor {
     let counts = counted.map(\.count)
     let result = x.dtype.floatingResult
@@ -267,6 +287,7 @@ extension Tensor {
     let means = try Pooling.mean(
       [.tensor(Tensor(elements)), .scalar(.floating(Double(common)))], domain: elements.extents, axes: reduced,
       compute: result.computeDType, [.reduced(result)])[0]
+    guard let lead else { return means }
     let shape = lead + counts
     if divisor != nil || isUniform { return try means.reshaped(to: shape) }
     let products = counted.reduce([1.0]) { products, axis in products.flatMap { p in axis.map { p * Double($0) } } }

@@ -182,7 +182,7 @@ extension TensorView {
     let target = extents[..<axis] + [outer, inner] + extents[(axis + 1)...]
     if traced != nil {
       var dims: [Dim?] = self.dims
-      dims.replaceSubrange(axis...axis, with: [Dim(outer), nil])
+      dims.replaceSubrange(axis...axis, with: [Dim(outer), self.dims[axis].knownValue == nil ? nil : Dim(inner)])
       return reshapedView(Array(target), dims: dims) ?? self
     }
     var view = self
