@@ -94,16 +94,16 @@ extension Diagnostic.Origin {
     private static func locations(_ addresses: [UInt]) -> [UInt: Diagnostic.Location] {
       var found: [UInt: Diagnostic.Location] = [:]
       let options: Backtrace.SymbolicationOptions = [.showInlineFrames, .showSourceLocations]
-      // Inlined frames of an address come first.
+      // Inlined frames of an address come first; a name without a line is better than nothing.
       for frame in backtrace(addresses)?.symbolicated(with: images, options: options)?.frames ?? [] {
         guard let symbol = frame.symbol, let address = UInt(frame.captured.originalProgramCounter),
-          found[address] == nil, !isOwn(symbol.rawName)
+          (found[address]?.line ?? 0) == 0, !isOwn(symbol.rawName)
         else { continue }
         if let place = symbol.sourceLocation, !place.path.isEmpty, place.line > 0 {
           // As #fileID: the last folder and the file.
           let parts = place.path.split(separator: "/").suffix(2)
           found[address] = .init(file: parts.joined(separator: "/"), line: UInt(place.line))
-        } else {
+        } else if found[address] == nil {
           found[address] = .init(file: "in \(symbol.name)", line: 0)
         }
       }

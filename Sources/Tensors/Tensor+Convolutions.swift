@@ -90,7 +90,8 @@ extension Tensor {
       Factor(view: w, labels: [group, filter, channel] + kernel), factor,
       out: [batch, group, filter] + places, name, addend: addend)
     let dims = try product.view.dims
-    return try product.reshaped(to: [source.extents[0], out] + counts, dims: [dims[0], dims[1] * dims[2]] + dims[3...])
+    return try product.reshaped(
+      to: [source.extents[0], out] + counts, dims: [dims[0], dims[1] * dims[2]] + dims[3...])
   }
 
   private func convolution(
