@@ -70,14 +70,14 @@ extension Graph {
   }
 }
 
-extension GraphNode {
-  /// A fault on integers where a divisor is 0.
-  var mayFault: Bool {
-    type.dtype.isInteger && [.divide, .floorDivide, .remainder, .truncatedRemainder].contains(primitive)
-  }
-}
-
 extension Graph {
+  /// A fault on integers where a divisor is 0.
+  func mayFault(_ value: Value) -> Bool {
+    let node = self[value]
+    return node.type.dtype.isInteger
+      && node.primitive.dividesIntegers(operandDTypes: node.operands.map { type($0).dtype })
+  }
+
   /// Values that some operation computes: neither given nor the same elements elsewhere.
   func computedValues() -> Set<Value> {
     var computed: Set<Value> = []

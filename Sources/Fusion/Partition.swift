@@ -214,7 +214,7 @@ struct Partition {
     }
     var made = Place(nest: home, axes: axes, newest: table.map { newest($0) } ?? -1, size: 1)
     for operand in operands { inherit(operand, &made) }
-    if graph[value].mayFault { made.mayFault = true }
+    if graph.mayFault(value) { made.mayFault = true }
     places[value] = made
     if made.size > Self.longest {
       refuse(value, .tooLong)

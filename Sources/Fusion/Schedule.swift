@@ -55,7 +55,7 @@ extension LoopNest {
       switch graph[value].primitive.definition.lowering {
       case .gather, .scatter: return true
       case .leaf, .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .assign, .call:
-        return graph[value].mayFault
+        return graph.mayFault(value)
       }
     }
   }

@@ -90,12 +90,12 @@ private struct Simplifier {
       return constant.doubleValue
     }
     let isInteger = node.type.dtype.isInteger
-    switch node.primitive.name {
-    case "multiply": return number(operands[1]) == 1 ? operands[0] : number(operands[0]) == 1 ? operands[1] : nil
-    case "divide": return number(operands[1]) == 1 ? operands[0] : nil
-    case "add" where isInteger:
+    switch node.primitive {
+    case .multiply: return number(operands[1]) == 1 ? operands[0] : number(operands[0]) == 1 ? operands[1] : nil
+    case .divide: return number(operands[1]) == 1 ? operands[0] : nil
+    case .add where isInteger:
       return number(operands[1]) == 0 ? operands[0] : number(operands[0]) == 0 ? operands[1] : nil
-    case "subtract" where isInteger: return number(operands[1]) == 0 ? operands[0] : nil
+    case .subtract where isInteger: return number(operands[1]) == 0 ? operands[0] : nil
     case _: return nil
     }
   }
