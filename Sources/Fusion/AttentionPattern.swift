@@ -15,7 +15,8 @@ package struct AttentionPattern: Sendable {
   package var scores: Value
   /// What softmax is taken of: elementwise from the scores.
   package var logits: Value
-  package var maximum: Value
+  /// What the logits are shifted by; nil: their exponentials are taken as they are.
+  package var maximum: Value?
   /// The sum of exponentials, if the weights are divided by it.
   package var sum: Value?
   /// Weights times values: the anchor of the nest.
@@ -32,7 +33,7 @@ package struct AttentionPattern: Sendable {
   package var hiddenRowsAreNaN: Bool
 
   /// Reductions and products that are computed on the way to `mix`.
-  package var interior: [Value] { [scores, maximum] + (sum.map { [$0] } ?? []) }
+  package var interior: [Value] { [scores] + [maximum, sum].compactMap { $0 } }
 }
 
 /// All attentions of a graph, by their anchor, and near misses with the reason.
@@ -85,10 +86,12 @@ struct AttentionFinder {
     guard axes.contracted.count == 1 else { return nil }
     let keyAxis = weightsAreLeft ? axes.contracted[0].left : axes.contracted[0].right
     guard let exponentials = exponentials(weights, keyAxis, &factors) else { return nil }
-    let argument = graph[graph[exponentials].operands[0]]
-    guard argument.primitive == .subtract else { return nil }
-    let (logits, shift) = (argument.operands[0], argument.operands[1])
-    guard let (maximum, isPlain) = peak(shift, of: logits, keyAxis) else { return nil }
+    var logits = graph[exponentials].operands[0]
+    var shift: (maximum: Value, isPlain: Bool)?
+    if graph[logits].primitive == .subtract {
+      shift = peak(graph[logits].operands[1], of: graph[logits].operands[0], keyAxis)
+      if shift != nil { logits = graph[logits].operands[0] }
+    }
     let found = products(below: logits)
     guard let scores = found.first else { return nil }
     // From here on it looks like attention: what does not fit is a reason.
@@ -102,8 +105,9 @@ struct AttentionFinder {
     let sum = sums(of: exponentials, keyAxis)
     guard sum.count <= 1 else { throw Mismatch("its exponentials are summed more than once") }
     var pattern = AttentionPattern(
-      scores: scores, logits: logits, maximum: maximum, sum: sum.first, mix: mix, factors: factors.reversed(),
-      keyAxis: keyAxis, rowAxis: nil, queriesAreLeft: true, weightsAreLeft: weightsAreLeft, hiddenRowsAreNaN: isPlain)
+      scores: scores, logits: logits, maximum: shift?.maximum, sum: sum.first, mix: mix, factors: factors.reversed(),
+      keyAxis: keyAxis, rowAxis: nil, queriesAreLeft: true, weightsAreLeft: weightsAreLeft,
+      hiddenRowsAreNaN: shift?.isPlain ?? false)
     try checkUses(pattern, weights)
     try arrange(&pattern, scoreAxes, axes)
     return pattern
@@ -131,7 +135,8 @@ struct AttentionFinder {
     return value
   }
 
-  /// The maximum that the logits are shifted by, and whether it is used as it is (a row of -infinity then gives NaN).
+  /// The maximum that the logits are shifted by, and whether it is used as it is (a row of -infinity then gives NaN)
+  /// or as 0 where it is -infinity, or where it is not finite.
   private func peak(_ shift: Value, of logits: Value, _ axis: Int) -> (maximum: Value, isPlain: Bool)? {
     func isMaximum(_ value: Value) -> Bool {
       guard case .reduce(.maximum, let axes) = graph[value].primitive else { return false }
@@ -141,6 +146,10 @@ struct AttentionFinder {
     if isMaximum(value) { return (value, true) }
     let node = graph[value]
     guard node.primitive == .select else { return nil }
+    if isMaximum(unrepeated(node.operands[1])), constant(node.operands[2]) == 0 {
+      let (test, peak) = (graph[unrepeated(node.operands[0])], unrepeated(node.operands[1]))
+      return test.primitive == .isFinite && unrepeated(test.operands[0]) == peak ? (peak, false) : nil
+    }
     let (test, zero, peak) = (graph[unrepeated(node.operands[0])], node.operands[1], unrepeated(node.operands[2]))
     guard isMaximum(peak), constant(zero) == 0, test.primitive == .equal else { return nil }
     let compared = test.operands.map { constant($0) }

@@ -60,24 +60,9 @@ extension Graph {
       preconditionFailure("\(primitive.definition.name) is no row operation")
     }
   }
-
-  /// A reindexing that leaves every axis where it is or inserts, drops or repeats axes of extent 1:
-  /// the operand's tile is the result's tile.
-  func isAxisPreserving(_ value: Value) -> Bool {
-    if case .broadcast = self[value].primitive { return true }
-    guard case .reshape(let shape) = self[value].primitive else { return false }
-    return type(self[value].operands[0]).shape.dims.filter { !$0.isKnown(1) } == shape.dims.filter { !$0.isKnown(1) }
-  }
 }
 
 extension Graph {
-  /// A fault on integers where a divisor is 0.
-  func mayFault(_ value: Value) -> Bool {
-    let node = self[value]
-    return node.type.dtype.isInteger
-      && node.primitive.dividesIntegers(operandDTypes: node.operands.map { type($0).dtype })
-  }
-
   /// Values that some operation computes: neither given nor the same elements elsewhere.
   func computedValues() -> Set<Value> {
     var computed: Set<Value> = []

@@ -124,7 +124,8 @@ extension LoopNest.Form {
       hash.combine(places[value] ?? -1)
     case .attention(let pattern):
       hash.combine(byte: 3)
-      hash.combine([pattern.mix, pattern.scores, pattern.logits, pattern.maximum].map { places[$0] ?? -1 })
+      hash.combine([pattern.mix, pattern.scores, pattern.logits].map { places[$0] ?? -1 })
+      hash.combine(pattern.maximum.map { places[$0] ?? -1 } ?? -2)
       hash.combine(pattern.sum.map { places[$0] ?? -1 } ?? -2)
       for factor in pattern.factors { hash.combine([places[factor.value] ?? -1, factor.divides ? 1 : 0]) }
     case .scatter(let value):

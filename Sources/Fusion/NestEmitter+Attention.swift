@@ -58,7 +58,8 @@ extension NestEmitter {
       tiling.queries, tiling.operandCoordinates(tiling.queries, at, tiling.queryPosition, inner: 1, zero, graph))
     let queries = repeating(builder.convert(q, to: tiling.scoreDType), tile)
     let start = [
-      builder.splat(ScalarConstant(tiling.compute, -.infinity), [high, .constant(1)]),
+      builder.splat(
+        ScalarConstant(tiling.compute, tiling.pattern.maximum == nil ? 0 : -.infinity), [high, .constant(1)]),
       builder.splat(ScalarConstant(tiling.compute, 0), [high, .constant(1)]),
       builder.splat(ScalarConstant(tiling.compute, 0), [high, width]),
     ]
@@ -196,8 +197,15 @@ extension NestEmitter {
   private mutating func softmaxPart(
     _ tiling: AttentionTiling, _ x: TileValue, axis: Int, before: TileValue?
   ) -> SoftmaxPart {
-    var maximum = builder.reduce(.maximum, [axis], x)
-    if let before { maximum = map(.maximum, [before, maximum]) }
+    var maximum: TileValue
+    if tiling.pattern.maximum == nil {
+      var shape = builder.shape(x)
+      shape[axis] = .constant(1)
+      maximum = builder.splat(ScalarConstant(tiling.compute, 0), shape)
+    } else {
+      maximum = builder.reduce(.maximum, [axis], x)
+      if let before { maximum = map(.maximum, [before, maximum]) }
+    }
     let shift = seen(maximum, tiling.compute)
     let weights = map(.exp, [map(.subtract, [x, shift])])
     return SoftmaxPart(
@@ -245,7 +253,7 @@ extension NestEmitter {
       let isHidden = map(.equal, [maximum, builder.splat(ScalarConstant(tiling.compute, -.infinity), shape)])
       total = map(.select, [isHidden, builder.splat(ScalarConstant(tiling.compute, .nan), shape), sum])
     }
-    bound[pattern.maximum] = builder.convert(maximum, to: graph.type(pattern.maximum).dtype)
+    if let value = pattern.maximum { bound[value] = builder.convert(maximum, to: graph.type(value).dtype) }
     if let value = pattern.sum { bound[value] = builder.convert(total, to: graph.type(value).dtype) }
     var row = at
     row[pattern.keyAxis] = Coordinate(start: zero)
@@ -316,7 +324,7 @@ struct AttentionTiling {
     }
     let made = graph.type(pattern.scores).dtype
     scoreDType = made.computeDType
-    compute = graph.type(pattern.maximum).dtype.computeDType
+    compute = graph.type(pattern.logits).dtype.computeDType
     let wide = scoreDType
     let users = graph.nodes.indices.filter { graph.nodes[$0].operands.contains(pattern.scores) }.map { Value($0) }
     let isWidened = users.allSatisfy { user in graph[user].primitive == .convert(wide) }

@@ -68,7 +68,7 @@ struct AxisGroups {
 
 extension GraphBuilder {
   /// The value under another shape, if that moves nothing that is in registers.
-  fileprivate mutating func recast(_ value: Value, to shape: Shape, _ groups: AxisGroups) throws(Diagnostic) -> Value? {
+  mutating func recast(_ value: Value, to shape: Shape, _ groups: AxisGroups) throws(Diagnostic) -> Value? {
     let node = graph[value]
     switch node.primitive {
     case .reshape where self.shape(unreshaped(value)) == shape: return unreshaped(value)

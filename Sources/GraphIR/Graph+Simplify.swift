@@ -100,9 +100,22 @@ private struct Simplifier {
     }
   }
 
+  /// Every element of the result is one of the operand's.
+  private func repeatsElements(_ payload: Payload) -> Bool {
+    switch payload {
+    case .shape, .permutation, .slice, .repeated: true
+    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
+      .assign, .graph, .pad, .axis, .windows:
+      false
+    }
+  }
+
   private func reindexed(_ payload: Payload, _ builder: inout GraphBuilder) throws(Diagnostic) -> Value? {
     let operand = operands[0]
     let inner = source(operand, builder)
+    if case .broadcast = inner.primitive, builder.shape(inner.operands[0]).rank == 0, repeatsElements(payload) {
+      return try builder.broadcast(inner.operands[0], node.type.shape)
+    }
     switch payload {
     case .shape(let shape):
       if builder.shape(operand) == shape { return operand }
@@ -126,7 +139,11 @@ private struct Simplifier {
       return try builder.append(
         .slice(starts: moved, counts: counts, steps: zip(steps, strides).map { $0 * $1 }), inner.operands)
     case .pad(let low, let high): return (low + high).allSatisfy { $0.isKnown(0) } ? operand : nil
-    case .axis: return operands.count == 1 ? operand : nil
+    case .axis(let axis):
+      if operands.count == 1 { return operand }
+      // One slice, several times, is that slice repeated.
+      guard builder.shape(operand)[axis].isKnown(1), operands.allSatisfy({ $0 == operand }) else { return nil }
+      return try builder.broadcast(operand, node.type.shape)
     case .windows(_, let size, let step, _):
       // A window of one element is the element.
       return size == 1 && step == 1 ? try builder.append(.reshape(node.type.shape), operand) : nil

@@ -18,8 +18,18 @@ package struct GraphPass: Sendable {
     GraphPass(name: "squeeze") { graph throws(Diagnostic) in try graph.withoutUnitAxes() },
     // What squeezing made equal or superfluous.
     GraphPass(name: "reduce again") { graph throws(Diagnostic) in try graph.reduced() },
+    // Weights are exponentials over their sum, so that attention has one form.
+    GraphPass(name: "softmax") { graph throws(Diagnostic) in try graph.withPlainSoftmax().reduced() },
+    // Elementwise work on few elements, not on all that they are picked from.
+    GraphPass(name: "early gathers") { graph throws(Diagnostic) in try graph.withEarlyGathers().reduced() },
     // Epilogues see the axes of their products.
     GraphPass(name: "late reshapes") { graph throws(Diagnostic) in try graph.withLateReshapes().reduced() },
+    // What a reshape makes one axis stays several where only a copy could be one.
+    GraphPass(name: "split axes") { graph throws(Diagnostic) in
+      try graph.withSplitAxes().reduced().withLateReshapes().reduced()
+    },
+    // Products read what their operands are made of, not a rearranged copy.
+    GraphPass(name: "product axes") { graph throws(Diagnostic) in try graph.withPlainProductAxes().reduced() },
     // Nothing decoded goes to memory just to be multiplied.
     GraphPass(name: "decoded products") { graph throws(Diagnostic) in try graph.withProductsOfDecoded() },
     // A write into a part of a part is one write into the whole.

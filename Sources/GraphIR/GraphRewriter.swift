@@ -95,3 +95,39 @@ extension Graph {
     return graph
   }
 }
+
+// MARK: Questions
+
+extension Graph {
+  /// How many operands and outputs each value is.
+  func useCounts() -> [Int] {
+    var counts = [Int](repeating: 0, count: nodes.count)
+    for node in nodes { for operand in node.operands { counts[Int(operand.id)] += 1 } }
+    for output in outputs { counts[Int(output.id)] += 1 }
+    return counts
+  }
+
+  /// The nodes that have each value as an operand.
+  func userLists() -> [[Int]] {
+    var users = [[Int]](repeating: [], count: nodes.count)
+    for (index, node) in nodes.enumerated() {
+      for operand in node.operands where users[Int(operand.id)].last != index { users[Int(operand.id)].append(index) }
+    }
+    return users
+  }
+
+  /// A reindexing that leaves every axis where it is or inserts, drops or repeats axes of extent 1:
+  /// the operand's tile is the result's tile.
+  package func isAxisPreserving(_ value: Value) -> Bool {
+    if case .broadcast = self[value].primitive { return true }
+    guard case .reshape(let shape) = self[value].primitive else { return false }
+    return type(self[value].operands[0]).shape.dims.filter { !$0.isKnown(1) } == shape.dims.filter { !$0.isKnown(1) }
+  }
+
+  /// A fault on integers where a divisor is 0.
+  package func mayFault(_ value: Value) -> Bool {
+    let node = self[value]
+    return node.type.dtype.isInteger
+      && node.primitive.dividesIntegers(operandDTypes: node.operands.map { type($0).dtype })
+  }
+}
