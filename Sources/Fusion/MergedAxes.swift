@@ -28,7 +28,7 @@ extension LoopNest {
     for count in stride(from: plan.columns.count, to: 1, by: -1) {
       if nest.mergeColumns(plan, count, of: value, graph, target) { break }
     }
-    nest.mergeInner(plan.inner, of: value, graph)
+    nest.mergeInner(plan, of: value, graph)
     return nest
   }
 
@@ -76,8 +76,11 @@ extension LoopNest {
     views.filter { inputs[$0.key] != $0.value }.map(\.key)
   }
 
-  private mutating func mergeInner(_ run: [ContractionPlan.Axis], of product: Value, _ graph: Graph) {
+  private mutating func mergeInner(_ plan: ContractionPlan, of product: Value, _ graph: Graph) {
+    let run = plan.inner
     let left = graph[product].operands[0]
+    // Packing walks all axes.
+    guard hasRows(left, plan, graph.type(product).dtype.computeDType) else { return }
     let rank = graph.type(left).shape.rank
     // The last axes in order: what stands behind a merged axis is looked for at its old number.
     guard run.count > 1, run.map(\.left) == Array(rank - run.count..<rank),

@@ -81,6 +81,13 @@ extension LoopNest {
     return plan.inner.contains { (isLeft ? $0.right : $0.left) == unit } ? isLeft : nil
   }
 
+  /// The left operand is f32 or f64 in memory, contiguous along the last axis that is summed over: it needs no packing if that
+  /// is the only one, or all are walked as one.
+  func hasRows(_ left: Value, _ plan: ContractionPlan, _ compute: DType) -> Bool {
+    guard let view = inputs[left], view.type.dtype == compute, let last = plan.inner.last?.left else { return false }
+    return view.strides[last].isKnown(1)
+  }
+
   private func isMemory(_ value: Value, _ graph: Graph) -> Bool {
     if inputs[value] != nil { return true }
     if case .convert = graph[value].primitive { return isMemory(graph[value].operands[0], graph) }
@@ -208,7 +215,8 @@ extension NestEmitter {
       lineFirst: false
     ) { $0.right }
     var packedA: Int?
-    if !readsRowsDirectly(node.operands[0], plan, compute) {
+    let isOneAxis = plan.inner.count == 1 || nest.merged.leftInner
+    if !isOneAxis || !nest.hasRows(node.operands[0], plan, compute) {
       packedA = try pack(
         "left", node.operands[0], outer: plan.batch + outerM, lines: [m], plan, compute, layout: .rowMajor(pad: 16),
         lineFirst: true
@@ -327,13 +335,6 @@ extension NestEmitter {
       let loaded = emitter.builder.load(Access(scratch, maps), emitter.naturalShape(coordinates))
       emitter.store(root, loaded, coordinates)
     }
-  }
-
-  /// The left operand can be read as it is: f32 or f64 in memory, one inner axis or as one, contiguous along it.
-  private func readsRowsDirectly(_ value: Value, _ plan: ContractionPlan, _ compute: DType) -> Bool {
-    guard plan.inner.count == 1 || nest.merged.leftInner, let view = nest.inputs[value], view.type.dtype == compute
-    else { return false }
-    return plan.inner.last?.left.map { view.strides[$0].isKnown(1) } ?? false
   }
 
   /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line]; all inner axes are made one, and

@@ -84,3 +84,14 @@ import Testing
     }
     """)
 }
+
+@Test func half_floats_summed_over_two_axes_agree() throws {
+  try expectAgreement(
+    """
+    case seed=1535195831 values=whole calls=[]
+    graph random1535195831(%0 p2: bf16[2, 2, 2, 2], %1 v17_15: bf16[2, 2, 2, 2]) {
+      %2: bf16[2, 2, 2, 2] = contraction batch=[] contracted=[2:0, 3:1] %0, %1
+      return %2
+    }
+    """)
+}
