@@ -62,6 +62,13 @@ struct AttentionMask {
       for operand in node.operands { require(operand, wanted, axes) }
       return
     }
+    if case .convert(.bool) = node.primitive { return require(node.operands[0], isZero: !wanted, axes) }
+    if node.primitive == .equal || node.primitive == .notEqual {
+      for (side, other) in [(0, 1), (1, 0)] where number(node.operands[other]) == 0 {
+        require(node.operands[side], isZero: (node.primitive == .equal) == wanted, axes)
+      }
+      return
+    }
     guard node.primitive == .less || node.primitive == .lessOrEqual,
       let a = position(node.operands[0], axes), let b = position(node.operands[1], axes)
     else { return }
@@ -70,6 +77,19 @@ struct AttentionMask {
     var difference = low.combined(high, times: -1)
     if (node.primitive == .less) == wanted { difference.offset = difference.offset + 1 }
     conditions.append(difference)
+  }
+
+  /// Notes what follows from a number being 0, or not: triangles of ones are masks, too.
+  private mutating func require(_ value: Value, isZero: Bool, _ axes: [Int?]) {
+    let node = graph[value]
+    if let moved = source(node, axes) { return require(node.operands[0], isZero: isZero, moved) }
+    if case .convert = node.primitive, graph.type(node.operands[0]).dtype == .bool {
+      return require(node.operands[0], !isZero, axes)
+    }
+    guard node.primitive == .select, let whenTrue = number(node.operands[1]), let whenFalse = number(node.operands[2]),
+      (whenTrue == 0) != (whenFalse == 0)
+    else { return }
+    require(node.operands[0], (whenTrue == 0) == isZero, axes)
   }
 
   /// An integer that is linear in the coordinates.
@@ -123,11 +143,14 @@ struct AttentionMask {
     return inner.dims.map { $0.isKnown(1) ? nil : rest.removeFirst() }
   }
 
-  private func isHidden(_ value: Value) -> Bool {
+  private func isHidden(_ value: Value) -> Bool { number(value) == -.infinity }
+
+  /// A float's or an integer's constant, repeated.
+  private func number(_ value: Value) -> Double? {
     var value = value
     while graph.isAxisPreserving(value) { value = graph[value].operands[0] }
-    guard case .constant(let constant) = graph[value].primitive else { return false }
-    return constant.dtype.isFloating && constant.doubleValue == -.infinity
+    guard case .constant(let constant) = graph[value].primitive else { return nil }
+    return constant.doubleValue
   }
 }
 

@@ -1,0 +1,91 @@
+// What single passes make of small graphs, before and behind. Not what the kernels gain: that is in the spelling tests.
+import Basics
+import TensorTypes
+import Testing
+
+@testable import GraphIR
+
+
+private func primitives(_ graph: Graph) -> [String] {
+  graph.nodes.compactMap { node in
+    switch node.primitive {
+    case .parameter, .constant: nil
+    case let primitive: "\(primitive.name)\(node.type.shape)"
+    }
+  }
+}
+
+@Suite struct PassTests {
+  @Test func heads_that_are_repeated_stay_apart_from_their_groups() throws {
+    var b = GraphBuilder(name: "grouped")
+    let q = b.parameter("q", TensorType(.f32, [4, 20, 8]))
+    let k = b.parameter("k", TensorType(.f32, [2, 1, 24, 8]))
+    let wide = try b.append(.reshape([4, 24, 8]), b.append(.broadcast([2, 2, 24, 8]), k))
+    let heads = ContractionAxes(batch: [.init(0, 0)], contracted: [.init(2, 2)])
+    let scores = try b.append(.contraction(heads), q, wide)
+    let graph = b.finish([try b.append(.exp, scores)])
+    let apart = try graph.withSplitAxes().reduced().verified()
+    #expect(
+      primitives(apart) == [
+        "reshape[2, 2, 20, 8]", "broadcast[2, 2, 24, 8]", "contraction[2, 2, 20, 24]", "exp[2, 2, 20, 24]",
+        "reshape[4, 20, 24]",
+      ])
+    // A group is rows of its key head.
+    let plain = try apart.withPlainProductAxes().reduced().verified()
+    #expect(
+      primitives(plain) == [
+        "reshape[2, 2, 20, 8]", "reshape[2, 24, 8]", "contraction[2, 2, 20, 24]", "exp[2, 2, 20, 24]",
+        "reshape[4, 20, 24]",
+      ])
+  }
+
+  @Test func rows_and_columns_of_products_are_never_taken_apart() throws {
+    var b = GraphBuilder(name: "rows")
+    let x = b.parameter("x", TensorType(.f32, [3, 5, 8]))
+    let w = b.parameter("w", TensorType(.f32, [8, 7]))
+    let rows = try b.append(.reshape([15, 8]), b.append(.permute([1, 0, 2]), x))
+    let graph = b.finish([try b.append(.contraction(ContractionAxes(contracted: [.init(1, 0)])), rows, w)])
+    #expect(try graph.withSplitAxes() == graph)
+  }
+
+  @Test func a_gather_of_log_probabilities_reads_one_score() throws {
+    var b = GraphBuilder(name: "picked")
+    let x = b.parameter("x", TensorType(.f32, [12, 64]))
+    let i = b.parameter("i", TensorType(.i64, [12, 1]))
+    let sum = try b.append(.log, b.append(.reduce(.sum, axes: [1]), b.append(.exp, x)))
+    let all = try b.append(.subtract, x, b.restoring(sum, [1], [12, 64]))
+    let picked = try b.append(.gather(axis: 1), all, i)
+    let graph = try b.finish([picked]).withEarlyGathers().reduced().verified()
+    #expect(
+      primitives(graph) == ["exp[12, 64]", "reduce[12]", "log[12]", "reshape[12, 1]", "gather[12, 1]", "subtract[12, 1]"])
+    // What somebody else needs, too, is made once.
+    let shared = b.finish([picked, all])
+    #expect(primitives(try shared.withEarlyGathers().reduced()).contains("gather[12, 1]"))
+  }
+
+  @Test func a_logarithm_in_an_exponent_is_a_division() throws {
+    var b = GraphBuilder(name: "softmax")
+    let x = b.parameter("x", TensorType(.f32, [6, 9]))
+    let top = try b.restoring(b.append(.reduce(.maximum, axes: [1]), x), [1], [6, 9])
+    let shifted = try b.append(.subtract, x, top)
+    let sum = try b.append(.log, b.append(.reduce(.sum, axes: [1]), b.append(.exp, shifted)))
+    let p = try b.append(.exp, b.append(.subtract, shifted, b.restoring(sum, [1], [6, 9])))
+    let graph = try b.finish([p]).withPlainSoftmax().reduced().verified()
+    #expect(graph.nodes.filter { $0.primitive == .exp }.count == 1)
+    #expect(graph[graph.outputs[0]].primitive == .divide)
+  }
+
+  @Test func the_sum_of_other_rows_divides_nothing() throws {
+    // Square, so that shapes alone do not tell the axes apart.
+    var b = GraphBuilder(name: "columns")
+    let x = b.parameter("x", TensorType(.f32, [6, 6]))
+    let v = b.parameter("v", TensorType(.f32, [6, 6]))
+    let e = try b.append(.exp, x)
+    let sum = try b.append(.reduce(.sum, axes: [1]), e)
+    let mix = try b.append(.contraction(ContractionAxes(contracted: [.init(1, 0)])), e, v)
+    let across = try b.append(.divide, mix, b.broadcast(sum, [6, 6]))
+    let exponent = try b.append(.exp, b.append(.subtract, x, b.broadcast(b.append(.log, sum), [6, 6])))
+    let graph = try b.finish([across, exponent]).reduced()
+    #expect(try graph.withPlainSoftmax() == graph)
+  }
+}
