@@ -180,8 +180,8 @@ extension Tensor {
       guard source.rank >= 2 else {
         throw Diagnostic(.shape, "\(name): shape \(source.extents) is no matrix", remedy: "give rank 2 or more")
       }
-      let rows = try Tensor.arange(source.extents[source.rank - 2]).reshaped(to: [-1, 1])
-      let columns = Tensor.arange(source.extents[source.rank - 1])
+      let rows = Tensor.arange(source.dims[source.rank - 2]).unsqueezed(-1)
+      let columns = Tensor.arange(source.dims[source.rank - 1])
       return Tensor.select(mask(rows, columns), self, try Self.filled(.integer(0), [], dtype))
     }
   }
