@@ -5,7 +5,6 @@ import Testing
 
 @testable import GraphIR
 
-
 private func primitives(_ graph: Graph) -> [String] {
   graph.nodes.compactMap { node in
     switch node.primitive {
@@ -57,7 +56,9 @@ private func primitives(_ graph: Graph) -> [String] {
     let picked = try b.append(.gather(axis: 1), all, i)
     let graph = try b.finish([picked]).withEarlyGathers().reduced().verified()
     #expect(
-      primitives(graph) == ["exp[12, 64]", "reduce[12]", "log[12]", "reshape[12, 1]", "gather[12, 1]", "subtract[12, 1]"])
+      primitives(graph) == [
+        "exp[12, 64]", "reduce[12]", "log[12]", "reshape[12, 1]", "gather[12, 1]", "subtract[12, 1]",
+      ])
     // What somebody else needs, too, is made once.
     let shared = b.finish([picked, all])
     #expect(primitives(try shared.withEarlyGathers().reduced()).contains("gather[12, 1]"))
