@@ -8,7 +8,9 @@ import TensorTypes
 /// An attention over [key heads, query heads of one, queries, keys] and what surrounds it.
 package struct AttentionSample: Sendable {
   package enum Mask: CaseIterable, Sendable { case none, causal, boolean, added, slopes }
-  package enum Softmax: CaseIterable, Sendable { case plain, reciprocal, hiddenRowsAreZero }
+  package enum Softmax: CaseIterable, Sendable {
+    case plain, reciprocal, hiddenRowsAreZero, shiftedWhereFinite, unshifted
+  }
   package var heads = 2
   package var shared = 1
   package var queries = 5
@@ -104,18 +106,26 @@ package struct AttentionSample: Sendable {
       x = try b.append(
         .multiplyAdd, b.append(.convert(.f32), far), b.broadcast(slope, shape), x)
     }
-    let top = try b.append(.reduce(.maximum, axes: [3]), x)
-    var shift = top
-    if softmax == .hiddenRowsAreZero {
+    var shifted = x
+    if softmax != .unshifted {
+      let top = try b.append(.reduce(.maximum, axes: [3]), x)
       let kept: Shape = [n, g, t]
-      let isHidden = try b.append(.equal, top, b.filled(ScalarConstant(.f32, -.infinity), kept))
-      shift = try b.append(.select, isHidden, b.filled(ScalarConstant(.f32, 0), kept), top)
+      let zero = try b.filled(ScalarConstant(.f32, 0), kept)
+      var shift = top
+      if softmax == .hiddenRowsAreZero {
+        let isHidden = try b.append(.equal, top, b.filled(ScalarConstant(.f32, -.infinity), kept))
+        shift = try b.append(.select, isHidden, zero, top)
+      } else if softmax == .shiftedWhereFinite {
+        shift = try b.append(.select, b.append(.isFinite, top), top, zero)
+      }
+      shifted = try b.append(.subtract, x, b.restoring(shift, [3], shape))
     }
-    let exponentials = try b.append(.exp, b.append(.subtract, x, b.restoring(shift, [3], shape)))
+    let exponentials = try b.append(.exp, shifted)
     var sum = try b.append(.reduce(.sum, axes: [3]), exponentials)
     let weights: Value
     switch softmax {
-    case .plain: weights = try b.append(.divide, exponentials, b.restoring(sum, [3], shape))
+    case .plain, .shiftedWhereFinite, .unshifted:
+      weights = try b.append(.divide, exponentials, b.restoring(sum, [3], shape))
     case .reciprocal:
       let inverse = try b.append(.reciprocal, sum)
       weights = try b.append(.multiply, exponentials, b.restoring(inverse, [3], shape))

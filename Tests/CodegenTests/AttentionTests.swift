@@ -32,9 +32,11 @@ import Testing
     for (i, softmax) in AttentionSample.Softmax.allCases.enumerated() {
       try check(
         AttentionSample(
-          heads: 2, shared: [1, 3, 2][i], queries: queries, keys: [7, 131, 140][i], width: [64, 8, 33][i],
-          outWidth: [64, 7, 20][i], dtype: [.f32, .bf16, .f16][i], mask: mask, softmax: softmax,
-          start: [0, 11, 40][i], isCached: i != 1, isSymbolic: i != 2, hidden: softmax == .plain ? nil : queries / 2),
+          heads: 2, shared: [1, 3, 2, 2, 1][i], queries: queries, keys: [7, 131, 140, 9, 133][i],
+          width: [64, 8, 33, 8, 16][i],
+          outWidth: [64, 7, 20, 8, 16][i], dtype: [.f32, .bf16, .f16, .f32, .f32][i], mask: mask, softmax: softmax,
+          start: [0, 11, 40, 2, 40][i], isCached: i != 1, isSymbolic: i != 2,
+          hidden: softmax == .plain ? nil : queries / 2),
         seed: i + queries)
     }
   }
