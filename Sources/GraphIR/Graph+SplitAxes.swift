@@ -151,19 +151,22 @@ private struct AxisClasses {
       guard case .reshape = graph[value].primitive, !graph.isAxisPreserving(value) else { continue }
       let source = graph[value].operands[0]
       for group in groups(value) {
-        // Heads that are repeated, or moved together: nothing but a copy has them as one axis.
-        if group.new.count == 1, group.old.count > 1, isScattered(source, group.old) {
-          wish(number(value, group.new.lowerBound), group.old.map { shape(source)[$0] }, batch: true)
+        // Heads that are repeated, moved together or computed: nothing but a copy has them as one axis. The innermost
+        // axis is what tiles are wide along: it stays long.
+        if group.new.count == 1, group.old.count > 1 {
+          let isRows = isElementwise(source) && group.new.upperBound < shape(value).rank
+          if isRows || isElementwise(source) || isScattered(source, group.old) {
+            wish(number(value, group.new.lowerBound), group.old.map { shape(source)[$0] }, batch: !isRows)
+          }
         }
-        // Rows that elementwise work then sees with other axes.
-        if group.new.count > 1, isRowWork(source),
-          users[index].contains(where: { isElementwise(Value($0)) })
-        {
+        // Rows, or batches of products, that elementwise work then sees with other axes.
+        if group.new.count > 1, users[index].contains(where: { isElementwise(Value($0)) }) {
+          let isRows = isRowWork(source)
           guard let parts = Self.refinement(group.old.map { shape(source)[$0] }, coarse(value, group.new, users)) else {
             continue
           }
           for (axis, dims) in zip(group.old, parts) where dims.count > 1 {
-            wish(number(source, axis), dims, batch: false)
+            wish(number(source, axis), dims, batch: !isRows)
           }
         }
       }

@@ -233,7 +233,54 @@ private let groupedQueries: [Spelling] = [
   },
 ]
 
+private let models: [Spelling] = [
+  Spelling("three parts of one projection", [[2, 20, 72]]) { x in
+    let parts = x[0].split(into: 3, axis: -1)
+    let (q, k, v) = (split(parts[0]), split(parts[1]), split(parts[2]))
+    return (q.matmul(k.transposed()) * 0.35).softmax().matmul(v).transposed(1, 2).reshaped([2, x[0].shape[1], 24])
+  },
+  Spelling("an axis for three parts", [[2, 20, 72]]) { x in
+    let parts = x[0].reshaped([2, x[0].shape[1], 3, 3, 8]).permuted([2, 0, 3, 1, 4])
+    return (parts[0].matmul(parts[1].transposed()) * 0.35).softmax().matmul(parts[2])
+  },
+  Spelling("positions first, batch and heads as one axis", [[20, 2, 24], [22, 2, 24], [22, 2, 24]]) { x in
+    func flat(_ t: Tensor) -> Tensor { t.reshaped([t.shape[0], 6, 8]).transposed(0, 1) }
+    let p = (flat(x[0]) * 0.35).matmul(flat(x[1]).transposed()).softmax()
+    return p.matmul(flat(x[2])).transposed(0, 1).reshaped([x[0].shape[0], 2, 24])
+  },
+  Spelling("windows with masks of their own", [[8, 3, 16, 8], [8, 3, 16, 8], [8, 3, 16, 8], [4, 16, 16]]) { x in
+    let s = (x[0] * 0.35).matmul(x[1].transposed())
+    let masked = s.reshaped(2, 4, 3, 16, 16) + x[3].unsqueezed(1).unsqueezed(0)
+    return masked.reshaped(8, 3, 16, 16).softmax().matmul(x[2])
+  },
+  Spelling(
+    "bias from a table of positions", [[2, 3, 20, 8], [2, 3, 20, 8], [2, 3, 20, 8], [39, 3]], kernels: 2, temporaries: 2
+  ) { x in
+    let at = Tensor.arange(20) - Tensor.arange(20).unsqueezed(-1) + 19
+    let bias = x[3].gathering(at).permuted([2, 0, 1])
+    return (x[0].matmul(x[1].transposed()) * 0.35 + bias).softmax().matmul(x[2])
+  },
+  Spelling("padding mask of each sample", [[2, 3, 20, 8], [2, 3, 20, 8], [2, 3, 20, 8], [2, 20]]) { x in
+    let hidden = (1 - (x[3] > -0.8).converted(to: .f32)) * -1e4
+    return (x[0].matmul(x[1].transposed()) / 2.8284 + hidden.unsqueezed(1).unsqueezed(2)).softmax().matmul(x[2])
+  },
+  Spelling("normalised queries and keys", [[2, 3, 20, 8], [2, 3, 20, 8], [2, 3, 20, 8]], kernels: 3, temporaries: 2) {
+    x in
+    func unit(_ t: Tensor) -> Tensor { t / ((t * t).sum(-1, keepDims: true) + 1e-6).sqrt() }
+    return (unit(x[0]).matmul(unit(x[1]).transposed()) * 10).softmax().matmul(x[2])
+  },
+  Spelling("a window of keys", [[2, 3, 20, 8], [2, 3, 20, 8], [2, 3, 20, 8]]) { x in
+    let (i, j) = (Tensor.arange(20).unsqueezed(-1), Tensor.arange(20))
+    let seen = (j <= i) & (j > i - 6)
+    let s = x[0].matmul(x[1].transposed()) * 0.35
+    return s.filled(where: ~seen, with: -Double.infinity).softmax().matmul(x[2])
+  },
+]
+
 @Suite struct AttentionSpellingTests {
+  @Test(arguments: models, [DynamicShapes.fixed, .all])
+  func as_models_have_it(_ spelling: Spelling, _ dynamic: DynamicShapes) throws { try spelling.check(dynamic) }
+
   @Test(arguments: masks, [DynamicShapes.fixed, .all])
   func masked(_ spelling: Spelling, _ dynamic: DynamicShapes) throws { try spelling.check(dynamic) }
 
