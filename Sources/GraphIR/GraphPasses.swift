@@ -9,6 +9,16 @@ package struct GraphPass: Sendable {
   package var name: String
   package var run: @Sendable (Graph) throws(Diagnostic) -> Graph
 
+  /// A pass behind which the graph is reduced if anything changed: most find nothing to do in most graphs.
+  private static func changing(
+    _ name: String, _ change: @escaping @Sendable (Graph) throws(Diagnostic) -> Graph
+  ) -> GraphPass {
+    GraphPass(name: name) { graph throws(Diagnostic) in
+      let next = try change(graph)
+      return next == graph ? graph : try next.reduced()
+    }
+  }
+
   package static let all: [GraphPass] = [
     // Calls written out: no pass behind this one sees a call.
     GraphPass(name: "inline") { graph throws(Diagnostic) in try graph.inlined() },
@@ -19,21 +29,22 @@ package struct GraphPass: Sendable {
     // What squeezing made equal or superfluous.
     GraphPass(name: "reduce again") { graph throws(Diagnostic) in try graph.reduced() },
     // Weights are exponentials over their sum, so that attention has one form.
-    GraphPass(name: "softmax") { graph throws(Diagnostic) in try graph.withPlainSoftmax().reduced() },
+    .changing("softmax") { graph throws(Diagnostic) in try graph.withPlainSoftmax() },
     // Elementwise work on few elements, not on all that they are picked from.
-    GraphPass(name: "early gathers") { graph throws(Diagnostic) in try graph.withEarlyGathers().reduced() },
+    .changing("early gathers") { graph throws(Diagnostic) in try graph.withEarlyGathers() },
     // Epilogues see the axes of their products.
-    GraphPass(name: "late reshapes") { graph throws(Diagnostic) in try graph.withLateReshapes().reduced() },
+    .changing("late reshapes") { graph throws(Diagnostic) in try graph.withLateReshapes() },
     // What a reshape makes one axis stays several where only a copy could be one.
-    GraphPass(name: "split axes") { graph throws(Diagnostic) in
-      try graph.withSplitAxes().reduced().withLateReshapes().reduced()
+    .changing("split axes") { graph throws(Diagnostic) in
+      let split = try graph.withSplitAxes()
+      return split == graph ? graph : try split.reduced().withLateReshapes()
     },
     // Products read what their operands are made of, not a rearranged copy.
-    GraphPass(name: "product axes") { graph throws(Diagnostic) in try graph.withPlainProductAxes().reduced() },
+    .changing("product axes") { graph throws(Diagnostic) in try graph.withPlainProductAxes() },
     // Nothing decoded goes to memory just to be multiplied.
     GraphPass(name: "decoded products") { graph throws(Diagnostic) in try graph.withProductsOfDecoded() },
     // A write into a part of a part is one write into the whole.
-    GraphPass(name: "ranges") { graph throws(Diagnostic) in try graph.withWholeRanges().reduced() },
+    .changing("ranges") { graph throws(Diagnostic) in try graph.withWholeRanges() },
   ]
 }
 
