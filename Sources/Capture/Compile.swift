@@ -151,6 +151,18 @@ struct CompileOptions: Sendable {
   var fuses: Bool
   var file: StaticString
   var line: UInt
+  /// The graph's name in dumps. Every call has it at hand.
+  let name: String
+
+  init(
+    mode: CaptureMode, dynamic: DynamicShapes, maxRecompiles: Int, maxPlans: Int, fuses: Bool, file: StaticString,
+    line: UInt
+  ) {
+    (self.mode, self.dynamic, self.maxRecompiles, self.maxPlans) = (mode, dynamic, maxRecompiles, maxPlans)
+    (self.fuses, self.file, self.line) = (fuses, file, line)
+    let source = "\(file)".split(separator: "/").last.map(String.init) ?? "function"
+    name = "\(source.replacingOccurrences(".swift", "")):\(line)"
+  }
 
   var place: Diagnostic.Location { .init(file: "\(file)", line: line) }
   /// What to do about a plan too many.
@@ -162,12 +174,6 @@ struct CompileOptions: Sendable {
     }
     if reason.contains("plain value") { return "pass what changes as a tensor or a Dim, or \(raise)" }
     return "give all calls arguments of one kind, or \(raise)"
-  }
-
-  /// The graph's name in dumps.
-  var name: String {
-    let file = "\(file)".split(separator: "/").last.map(String.init) ?? "function"
-    return "\(file.replacingOccurrences(".swift", "")):\(line)"
   }
 }
 
