@@ -223,6 +223,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         remedy: options.remedy(for: reasons.first ?? ""), location: options.place)
     }
     let started = ContinuousClock.now
+    try Engine.current.expectKernels()
     // A frame that takes no state: what breaks need now is computed on copies.
     var copy = leaves
     let frame = CallFrame(taking: &copy, stateCount: stateCount, history)

@@ -1,8 +1,9 @@
 // The way of a kernel through LLVM: lower, verify, optimise, emit. Each stage can be asked for as text.
 // Not a cache: every call compiles. Surprise: a context and a target machine live for one compile of one thread, and LLVM
-// itself is loaded only by the first compile of a process.
+// itself is loaded by the first compile of a process, or beside its first capture where no kernel is kept.
 import Basics
 import CLLVM
+import Dispatch
 import Targets
 import TensorTypes
 import TileIR
@@ -19,7 +20,7 @@ package enum LLVMCompiler {
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse,dce)"
 
   /// Changes whenever the code made from a kernel may: part of every cache key.
-  package static let version = "llvm19 lowering 15"
+  package static let version = "llvm19 lowering 16"
 
   /// - Parameter code: LLVM IR that defines the kernel's functions, instead of what the lowering makes.
   package static func compile(
@@ -90,6 +91,10 @@ package enum LLVMCompiler {
     }
     initialiseTargets
   }
+
+  /// Loads the library beside what goes on, once: a sixtieth of a second that nobody has to wait for.
+  package static func preload() { preloading }
+  private static let preloading: Void = DispatchQueue.global(qos: .userInitiated).async { try? load() }
 
   private static let initialiseTargets: Void = {
     if azulejo_has_LLVMInitializeX86Target() != 0 {

@@ -152,20 +152,26 @@ extension Lowering {
 extension Lowering {
   /// Rows of a column-wise walk are pieces too short for the processor to foresee: asks for those a few rows on.
   private func prefetchRows(_ value: TileValue, _ box: Box, along axis: Int) {
-    guard options.prefetch, box.vectorAxis != nil, box.mask == nil, homes[value] == nil else { return }
-    switch kernel[value].operation {
-    case .load(let access, _):
-      guard access.axes.contains(where: { $0.tileAxis == axis }), access.axes.allSatisfy({ $0.indirect == nil }) else {
-        return
+    guard options.prefetch, box.vectorAxis != nil, box.mask == nil else { return }
+    var seen: Set<TileValue> = []
+    var stack = [value]
+    while let value = stack.popLast() {
+      guard homes[value] == nil, seen.insert(value).inserted else { continue }
+      switch kernel[value].operation {
+      case .load(let access, _):
+        guard access.axes.contains(where: { $0.tileAxis == axis }), access.axes.allSatisfy({ $0.indirect == nil })
+        else {
+          continue
+        }
+        var ahead = box
+        ahead.start[axis] = ahead.start[axis].advanced(by: 8)
+        prefetch(access, kernel[value].shape, ahead, bytesAhead: e.index(0))
+      case .convert(let a), .bitcast(let a): stack.append(a)
+      case .map(_, let operands): stack += operands.reversed()
+      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .broadcast,
+        .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+        continue
       }
-      var ahead = box
-      ahead.start[axis] = ahead.start[axis].advanced(by: 8)
-      prefetch(access, kernel[value].shape, ahead, bytesAhead: e.index(0))
-    case .convert(let a), .bitcast(let a): prefetchRows(a, box, along: axis)
-    case .map(_, let operands): for operand in operands { prefetchRows(operand, box, along: axis) }
-    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return
     }
   }
 }

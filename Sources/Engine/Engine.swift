@@ -60,6 +60,9 @@ package final class Engine: Sendable {
     preparation.add(Int(time / .nanoseconds(1)), ordering: .relaxed)
   }
 
+  /// A capture begins. Where no kernel is kept, making some is certain.
+  package func expectKernels() { if cache.isEmpty { backend.prepare() } }
+
   /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.
   package func allocate(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
     if let trace = Trace.current { return trace.undefined(dtype, extents) }

@@ -211,6 +211,9 @@ extension Partition {
       if var view = memory[value], made[value] < i {
         view.source = named(view.source)
         inputs[value] = view
+      } else if case .parameter(let p) = graph[value].primitive {
+        // The nest that keeps a copy of it.
+        inputs[value] = MemoryView(.parameter(p), graph.type(value), strides: graph.parameters[p].strides)
       } else {
         stack += graph[value].operands
       }

@@ -95,3 +95,38 @@ import Testing
     }
     """)
 }
+
+@Test func two_parameters_change_places() throws {
+  try expectAgreement(
+    """
+    case seed=1566301468 values=whole calls=[] donated=[0:0,1:1]
+    graph random1566301468(%0 p0: f32[1], %1 p1: f32[1]) {
+      return %1, %0
+    }
+    """)
+}
+
+@Test func what_is_asked_for_ahead_is_asked_for_once() throws {
+  try expectAgreement(
+    """
+    case seed=127975118 values=mixed calls=[3]
+    graph random127975118(%0 p0: i16[s0, s0, 17] strides=[(s0 * 17), -17, 1]; s0 n0) {
+      %1: i64[s0, s0] = argreduce monoid=argmax axis=2 %0
+      %2: i16[s0, s0, 17] = power %0, %0
+      %3: i64[s0] = argreduce monoid=argmin axis=1 %1
+      %4: i16[s0, s0] = convert dtype=i16 %1
+      %5: i16[s0, 17] = contraction batch=[0:0] contracted=[1:1] %2, %4
+      %6: f16[s0, s0, 17] = convert dtype=f16 %0
+      %7: f16[s0, s0] = reduce monoid=maximum axes=[2] %6
+      %8: f16[s0, s0, 1] = reshape shape=[s0, s0, 1] %7
+      %9: f16[s0, s0, 17] = broadcast shape=[s0, s0, 17] %8
+      %10: f16[s0, s0, 17] = subtract %6, %9
+      %11: f16[s0, s0, 17] = exp %10
+      %12: f16[s0, s0] = reduce monoid=sum axes=[2] %11
+      %13: f16[s0, s0, 1] = reshape shape=[s0, s0, 1] %12
+      %14: f16[s0, s0, 17] = broadcast shape=[s0, s0, 17] %13
+      %15: f16[s0, s0, 17] = divide %11, %14
+      return %15, %3, %5
+    }
+    """)
+}
