@@ -58,6 +58,16 @@ final class CallFrame: @unchecked Sendable {
     loans.values.reduce(0) { $1.isAlone ? $0 : $0 + $1.original.body.view.elementCount * $1.original.dtype.size }
   }
 
+  /// Leaves that are not row-major, those that are written excepted.
+  func gaps(_ written: [Int]) -> [Int] {
+    var gaps: [Int] = []
+    for (leaf, body) in leaves.bodies.enumerated() {
+      guard let body, body._withUnsafeGuaranteedRef({ $0.contiguousAddress }) == nil else { continue }
+      if !written.contains(leaf) { gaps.append(leaf) }
+    }
+    return gaps
+  }
+
   private func exchanging(_ tensors: [(leaf: Int, tensor: Tensor)]) -> Visitor {
     var v = Visitor(.exchange)
     v.chosen = [Bool](repeating: false, count: stateCount)

@@ -118,7 +118,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     do {
       plan.noteCall()
       frame.take(plan.writtenLeaves, from: &state)
-      try plan.checkMemory(values, copied: frame.copiedBytes, options.name)
+      try plan.checkMemory(values, frame, options.name)
       return try walk(plan, values, frame, &state, input, known)
     } catch {
       frame.rollBack(&state)

@@ -26,37 +26,6 @@ struct Routine: Sendable {
     guards = routine.guards
     donors = routine.piece.donors
   }
-
-  /// Its leaves behind its tensors, from the code around it.
-  func captures(
-    _ leaves: CallLeaves, _ carried: [TensorView]
-  ) throws(Diagnostic) -> ContiguousArray<Leaf> {
-    var views: ContiguousArray<Leaf> = []
-    for source in captured {
-      let view = try source.view(leaves, carried, segment.compiled.name)
-      views.append(.tensor(view.isContiguous ? Tensor(view) : try Tensor(view).contiguousCopy()))
-    }
-    return views
-  }
-
-  /// Runs on `leaves`; gives each result's memory.
-  func run(
-    _ leaves: ContiguousArray<Leaf>, _ arguments: [Int64], into memory: [Int: TensorView] = [:]
-  ) throws(Diagnostic) -> [TensorView] {
-    var carried: [TensorView] = []
-    let outputs = try segment.run(CallLeaves(leaves), &carried, arguments, into: memory)
-    var views: [TensorView] = []
-    for place in results {
-      switch place {
-      case .output(let i): views.append(outputs[i])
-      case .carried(let i): views.append(carried[i])
-      case .leaf(let i):
-        guard case .tensor(let tensor) = leaves[i] else { continue }
-        views.append(try tensor.view)
-      }
-    }
-    return views
-  }
 }
 
 final class Loop: Sendable {
@@ -107,33 +76,38 @@ final class Loop: Sendable {
     return found
   }
 
-  /// What it changes of the state, behind the last trip. `keeper` gets to see what is overwritten.
-  func run(
-    _ leaves: CallLeaves, _ carried: [TensorView], _ given: [Int64], _ keeper: CallFrame?
-  ) throws(Diagnostic) -> [TensorView] {
+  /// What it changes of the state, behind the last trip.
+  func run(_ place: CallSite, _ given: [Int64]) throws(Diagnostic) -> [TensorView] {
+    let (results, trips) = try run(on: place, given)
+    lastTrips.store(trips, ordering: .relaxed)
+    return results
+  }
+
+  /// As above, and how many trips it took.
+  func run<W: Workplace>(on place: W, _ given: [Int64]) throws(Diagnostic) -> (results: [W.Held], trips: Int) {
     var symbols = given.prefix(symbolCount).map { Int($0) }
     for dim in dims { symbols.append(try value(dim.first, symbols)) }
-    var state = LoopState(count: initial.count)
+    var state = LoopState(on: place, count: initial.count)
     for (slot, start) in initial.enumerated() {
       switch start {
       case .source(let source):
-        let view = try source.view(leaves, carried, name)
-        state.views[slot] = view.isContiguous ? view : try Tensor(view).contiguousCopy().view
+        state.members[slot] = try place.held(source)
         state.isOwned[slot] = overwrites.contains(slot)
       case .fresh(let type):
         var extents: [Int] = []
         for dim in type.shape.dims { extents.append(try value(dim, symbols)) }
-        state.views[slot] = try Engine.current.memory(type.dtype, extents)
+        state.members[slot] = try place.memory(type.dtype, extents)
         state.isOwned[slot] = true
       }
     }
-    let captures = try step.captures(leaves, carried)
+    let captures = try place.captures(step)
     var trips = 0
     var goesOn: Bool
     if let test {
       let arguments = symbols.map { Int64($0) }
       try check(test, symbols, trips)
-      goesOn = try test.run(state.leaves + test.captures(leaves, carried), arguments)[0].isTrue()
+      let answer = try place.run(test, state.members, place.captures(test), arguments, into: [:])
+      goesOn = try place.isTrue(answer[0], trips: 0, of: initial.count)
     } else {
       goesOn = try value(count, symbols) > 0
     }
@@ -141,15 +115,23 @@ final class Loop: Sendable {
     while goesOn {
       try check(step, symbols, trips)
       let arguments = symbols.map { Int64($0) }
-      let rest = try state.advance(step, captures, arguments, keeper)
+      let rest = try state.advance(step, captures, arguments)
       var next = Array(symbols.prefix(symbolCount))
       for dim in dims { next.append(try value(dim.next, symbols)) }
       symbols = next
       trips += 1
-      goesOn = if let answer = rest.first { try answer.isTrue() } else { trips < last }
+      goesOn =
+        if let answer = rest.first { try place.isTrue(answer, trips: trips, of: initial.count) } else { trips < last }
     }
-    lastTrips.store(trips, ordering: .relaxed)
-    return try state.handedOver(results)
+    return (try state.handedOver(results), trips)
+  }
+
+  /// Appends its results to the values. Memory that it took is left only if a result is in it.
+  func carry<Held>(_ results: [Held], on carried: inout [Held]) {
+    for (slot, start) in initial.enumerated() where overwrites.contains(slot) {
+      if case .source(.carried(let i)) = start, let n = self.results.firstIndex(of: slot) { carried[i] = results[n] }
+    }
+    carried += results
   }
 
   private func value(_ dim: Dim, _ symbols: [Int]) throws(Diagnostic) -> Int {
@@ -171,66 +153,63 @@ final class Loop: Sendable {
 }
 
 /// The tensors of a loop, and the memory they take turns in.
-private struct LoopState {
-  var views: [TensorView?]
+private struct LoopState<W: Workplace> {
+  let place: W
+  var members: [W.Held?]
   /// Nobody else reads the memory.
   var isOwned: [Bool]
   /// By output of the step.
-  private var spares: [Int: TensorView] = [:]
+  private var spares: [Int: W.Held] = [:]
 
-  init(count: Int) {
-    views = Array(repeating: nil, count: count)
+  init(on place: W, count: Int) {
+    self.place = place
+    members = Array(repeating: nil, count: count)
     isOwned = Array(repeating: false, count: count)
-  }
-
-  var leaves: ContiguousArray<Leaf> {
-    ContiguousArray(views.map { view in view.map { .tensor(Tensor($0)) } ?? .count(0) })
   }
 
   /// One trip; gives the step's results behind the state.
   mutating func advance(
-    _ step: Routine, _ captures: ContiguousArray<Leaf>, _ arguments: [Int64], _ keeper: CallFrame?
-  ) throws(Diagnostic) -> ArraySlice<TensorView> {
+    _ step: Routine, _ captures: W.Captures, _ arguments: [Int64]
+  ) throws(Diagnostic) -> ArraySlice<W.Held> {
     for slot in step.taken where !isOwned[slot] {
-      views[slot] = try views[slot].map { view throws(Diagnostic) in try Tensor(view).contiguousCopy().view }
+      members[slot] = try members[slot].map { member throws(Diagnostic) in try place.copy(member) }
       isOwned[slot] = true
     }
     var memory = spares
-    for (output, slot) in step.donors { memory[output] = views[slot] }
-    if let keeper {
-      for donation in step.segment.donations {
-        if let view = memory[donation.output] { try keeper.keep(view, donation.ranges, arguments) }
-      }
+    for (output, slot) in step.donors { memory[output] = members[slot] }
+    for donation in step.segment.donations {
+      if let old = memory[donation.output] { try place.keep(old, donation.ranges, arguments) }
     }
-    let results = try step.run(leaves + captures, arguments, into: memory)
+    let results = try place.run(step, members, captures, arguments, into: memory)
     spares = [:]
-    let places = step.results.prefix(views.count)
+    let places = step.results.prefix(members.count)
     var owned: [Bool] = []
     for place in places {
       let isAlone = step.results.count(where: { $0 == place }) == 1
       switch place {
       case .output, .carried: owned.append(isAlone)
-      case .leaf(let leaf): owned.append(isAlone && leaf < views.count && isOwned[leaf])
+      case .leaf(let leaf): owned.append(isAlone && leaf < members.count && isOwned[leaf])
       }
     }
     // What a result leaves behind is its place on the next trip.
-    for (slot, place) in places.enumerated() {
-      guard case .output(let output) = place, step.donors[output] == nil, isOwned[slot], !step.taken.contains(slot),
-        !step.results.contains(.leaf(slot)), let old = views[slot], old.extents == results[slot].extents
+    for (slot, result) in places.enumerated() {
+      guard case .output(let output) = result, step.donors[output] == nil, isOwned[slot], !step.taken.contains(slot),
+        !step.results.contains(.leaf(slot)), let old = members[slot],
+        place.extents(old) == place.extents(results[slot])
       else { continue }
       spares[output] = old
     }
-    for slot in views.indices { views[slot] = results[slot] }
+    for slot in members.indices { members[slot] = results[slot] }
     isOwned = owned
-    return results.dropFirst(views.count)
+    return results.dropFirst(members.count)
   }
 
   /// The tensors in `slots`, in memory of their own.
-  func handedOver(_ slots: [Int]) throws(Diagnostic) -> [TensorView] {
-    var result: [TensorView] = []
+  func handedOver(_ slots: [Int]) throws(Diagnostic) -> [W.Held] {
+    var result: [W.Held] = []
     for slot in slots {
-      guard let view = views[slot] else { continue }
-      result.append(isOwned[slot] ? view : try Tensor(view).contiguousCopy().view)
+      guard let member = members[slot] else { continue }
+      result.append(isOwned[slot] ? member : try place.copy(member))
     }
     return result
   }
@@ -255,26 +234,25 @@ final class Branch: Sendable {
     self.routines = routines
   }
 
-  func run(
-    _ leaves: CallLeaves, _ carried: [TensorView], _ given: [Int64]
-  ) throws(Diagnostic) -> [TensorView] {
-    let chosen = routines[try predicate.view(leaves, carried, name).isTrue() ? 0 : 1]
-    let made = try chosen.run(try chosen.captures(leaves, carried), Array(given.prefix(symbolCount)))
+  func run(_ place: CallSite, _ given: [Int64]) throws(Diagnostic) -> [TensorView] {
+    let isTrue = try place.isTrue(try place.held(predicate), trips: 0, of: 0)
+    return try run(routines[isTrue ? 0 : 1], on: place, given)
+  }
+
+  /// Runs one of its routines.
+  func run<W: Workplace>(_ chosen: Routine, on place: W, _ given: [Int64]) throws(Diagnostic) -> [W.Held] {
+    let arguments = Array(given.prefix(symbolCount))
+    let made = try place.run(chosen, [], try place.captures(chosen), arguments, into: [:])
     // What a branch gives as it was belongs to others too.
-    var results: [TensorView] = []
-    for (place, view) in zip(chosen.results, made) {
-      let isAlone = chosen.results.count(where: { $0 == place }) == 1
-      if case .leaf = place {
-        results.append(try Tensor(view).contiguousCopy().view)
+    var results: [W.Held] = []
+    for (result, held) in zip(chosen.results, made) {
+      let isAlone = chosen.results.count(where: { $0 == result }) == 1
+      if case .leaf = result {
+        results.append(try place.copy(held))
       } else {
-        results.append(isAlone ? view : try Tensor(view).contiguousCopy().view)
+        results.append(isAlone ? held : try place.copy(held))
       }
     }
     return results
   }
-}
-
-extension TensorView {
-  /// Whether the only element is not zero.
-  fileprivate func isTrue() throws(Diagnostic) -> Bool { try Tensor(self).item(as: Bool.self) }
 }

@@ -1,82 +1,63 @@
 // What a call will take from the allocator, worked out before it runs: results, temporaries, scratch, kept ranges.
-// Not what it took (Allocator counts that). Surprise: a plan with loops or branches has no prediction, since how often a
-// closure runs is only known from values.
+// Not what it took (Allocator counts that). Surprise: what values decide has two predictions, the least and the most.
 import Basics
 import Engine
 import Execution
-
-extension Segment {
-  /// Bytes that stay until the call ends, and the most at once; nil: it depends on values.
-  func need(_ arguments: [Int64], isLast: Bool) throws(Diagnostic) -> (held: Int, peak: Int)? {
-    guard before.isEmpty else { return nil }
-    if compiled.outputs.isEmpty { return (0, 0) }
-    let (results, working) = try compiled.footprint(arguments, given: Set(donations.map(\.output)))
-    var held = results
-    for donation in donations where !isLast || donation.mayBeHalfWritten {
-      let bytes = try donation.byteCount(compiled.outputs[donation.output].dtype.size, arguments)
-      held += Allocator.footprint(bytes) ?? 0
-    }
-    return (held, held + working)
-  }
-}
-
-extension Segment.Donation {
-  /// Bytes that are kept before they are overwritten.
-  fileprivate func byteCount(_ size: Int, _ arguments: [Int64]) throws(Diagnostic) -> Int {
-    let numbers = arguments.map { Int($0) }
-    return ranges.reduce(0) { sum, range in
-      sum + range.counts.reduce(size) { $0 * ($1.evaluated(numbers) ?? 0) }
-    }
-  }
-}
-
-extension PlanNode {
-  /// The least and the most that a path from here takes, `held` being in use already; nil: it depends on values.
-  func peak(_ arguments: [Int64], held: Int = 0) throws(Diagnostic) -> ClosedRange<Int>? {
-    var isLast = false
-    if case .end = next { isLast = true }
-    guard let need = try segment.need(arguments, isLast: isLast) else { return nil }
-    let here = held + need.peak
-    var (least, most): (Int?, Int) = (nil, here)
-    for (_, node) in values {
-      guard let behind = try node.peak(arguments, held: held + need.held) else { return nil }
-      least = min(least ?? .max, max(here, behind.lowerBound))
-      most = max(most, behind.upperBound)
-    }
-    return (least ?? here)...most
-  }
-}
+import Tensors
 
 extension Plan {
   /// Bytes below which nobody asks whether they are there: the allocator takes as many from the system at once.
   private static let smallNeed = 1 << 20
 
-  /// Throws if the call cannot have the memory that every path of the plan takes. `copied`: bytes of state besides, which
-  /// somebody else holds too.
-  func checkMemory(_ values: [Int], copied: Int, _ name: String) throws(Diagnostic) {
-    guard let least = try peak(values)?.lowerBound, least + copied > Self.smallNeed else { return }
+  /// Throws if the call cannot have the memory that it takes whatever the values are.
+  func checkMemory(_ values: [Int], _ frame: CallFrame, _ name: String) throws(Diagnostic) {
+    let copied = frame.copiedBytes
+    let least = try need(values, gaps: frame.gaps(writtenLeaves), copied: copied).least + copied
+    guard least > Self.smallNeed else { return }
     let available = Allocator.available
-    guard least + copied > available else { return }
+    guard least > available else { return }
     let state = copied > 0 ? ", \(copied) of them for copies of state that somebody else holds too" : ""
     throw Diagnostic(
       .memory,
-      "\(name) needs \(least + copied) bytes\(state), and \(available) of \(Allocator.limit) are left; nothing was run",
+      "\(name) needs \(least) bytes\(state), and \(available) of \(Allocator.limit) are left; nothing was run",
       remedy: "use smaller batches or dtypes, or raise AZULEJO_MEMORY if the machine has more")
   }
 
-  /// What calls with these symbols take; nil: it depends on values.
-  func peak(_ values: [Int]) throws(Diagnostic) -> ClosedRange<Int>? {
+  /// What a call with these symbols takes. `gaps`: leaves that are not row-major.
+  private func need(_ values: [Int], gaps: [Int], copied: Int) throws(Diagnostic) -> Need {
     let paths = root.pathCount
-    if let known = needs.withLock({ $0 }), known.values == values, known.paths == paths { return known.peak }
-    let peak = try root.peak(values.map { Int64($0) })
-    needs.withLock { $0 = Need(values: values, paths: paths, peak: peak) }
-    return peak
+    if let known = needs.withLock({ $0 }), known.values == values, known.paths == paths, known.gaps == gaps,
+      known.copied == copied
+    {
+      return known
+    }
+    let arguments = values.map { Int64($0) }
+    let leaves = signature.leaves.indices.map { i in
+      signature.type(i).map { type in
+        Phantom(type.dtype, type.shape.dims.map { $0.evaluated(values) ?? 0 }, isState: true)
+      }
+    }
+    func peak(_ choice: Rehearsal.Choice) throws(Diagnostic) -> Int {
+      var rehearsal = Rehearsal(choice, leaves, gaps: Set(gaps))
+      return try rehearsal.peak(from: root, arguments)
+    }
+    // Trips that may never come may fail where the call does not.
+    let made = Need(
+      values: values, paths: paths, gaps: gaps, copied: copied, least: try peak(.least), most: try? peak(.most))
+    needs.withLock { $0 = made }
+    return made
   }
 
   /// As a call with some symbols found it.
   struct Need: Sendable {
     var values: [Int]
     var paths: Int
-    var peak: ClosedRange<Int>?
+    var gaps: [Int]
+    /// Bytes of state that somebody else holds too.
+    var copied: Int
+    /// On the path that takes the least.
+    var least: Int
+    /// On the path that takes the most; nil: nobody can tell.
+    var most: Int?
   }
 }

@@ -142,7 +142,7 @@ final class Plan: Sendable {
   private static let clock = Atomic<Int>(0)
 
   /// The most that the last call took, as predicted.
-  var lastPeak: Int? { needs.withLock { $0?.peak?.upperBound } }
+  var lastPeak: Int? { needs.withLock { need in need?.most.map { $0 + (need?.copied ?? 0) } } }
 
   /// The values of the symbols, if everything that the plan relies on holds.
   func accepts(_ leaves: CallLeaves) throws(Diagnostic) -> [Int]? {

@@ -110,13 +110,11 @@ final class Segment: Sendable {
     into results: [Int: TensorView] = [:], keeper: CallFrame? = nil
   ) throws(Diagnostic) -> [TensorView] {
     for section in before {
-      let made =
-        switch section {
-        case .piece(let piece): try piece.run(leaves, &carried, arguments, keeper: keeper)
-        case .loop(let loop): try loop.run(leaves, carried, arguments, keeper)
-        case .branch(let branch): try branch.run(leaves, carried, arguments)
-        }
-      carried += made
+      switch section {
+      case .piece(let piece): carried += try piece.run(leaves, &carried, arguments, keeper: keeper)
+      case .loop(let loop): loop.carry(try loop.run(site(leaves, carried, keeper), arguments), on: &carried)
+      case .branch(let branch): carried += try branch.run(site(leaves, carried, keeper), arguments)
+      }
     }
     if compiled.outputs.isEmpty { return [] }
     let engine = try Engine.current
@@ -145,7 +143,16 @@ final class Segment: Sendable {
       try compiled.run(parameters, arguments, into: outputs)
     }
     for print in prints { Tensor(outputs[print.output]).print(print.label) }
-    return outputs.count > resultCount ? Array(outputs.prefix(resultCount)) : outputs
+    return withoutPrinted(outputs)
+  }
+
+  /// Those that are not only printed.
+  func withoutPrinted<T>(_ outputs: [T]) -> [T] {
+    outputs.count > resultCount ? Array(outputs.prefix(resultCount)) : outputs
+  }
+
+  private func site(_ leaves: CallLeaves, _ carried: [TensorView], _ keeper: CallFrame?) -> CallSite {
+    CallSite(leaves: leaves, carried: carried, name: compiled.name, keeper: keeper)
   }
 
   /// Runs the graph without counting references: the leaves are held by the call.

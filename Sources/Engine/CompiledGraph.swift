@@ -147,28 +147,16 @@ package final class CompiledGraph: Sendable {
   /// The extents of each output for these arguments.
   package func outputExtents(_ arguments: [Int64]) throws(Diagnostic) -> [[Int]] { try binding(arguments).outputs }
 
-  /// What a run takes from the allocator: for results, those in `given` excepted, and for temporaries and scratch besides.
-  package func footprint(
-    _ given: [Int64], given written: Set<Int>
-  ) throws(Diagnostic) -> (results: Int, working: Int) {
+  /// What a run takes from the allocator besides its results: temporaries, and the scratch of its largest kernel.
+  package func workingBytes(_ given: [Int64]) throws(Diagnostic) -> Int {
     let arguments = Array(given.prefix(argumentCount))
-    let binding = try binding(arguments)
-    func bytes(_ count: Int) throws(Diagnostic) -> Int {
-      guard let bytes = Allocator.footprint(count) else {
-        throw Diagnostic(.memory, "\(name): \(count) bytes are more than a machine can address")
-      }
-      return bytes
-    }
-    var results = 0
-    for (i, output) in outputs.enumerated() where !written.contains(i) {
-      results += try bytes(binding.outputs[i].reduce(output.dtype.size, *))
-    }
     var scratch = 0
     for step in steps {
       let needed = step.executable.scratchBytes(arguments) ?? 0
-      if needed > 0 { scratch = max(scratch, try bytes(needed)) }
+      if needed > 0 { scratch = max(scratch, try Allocator.bytes(for: needed)) }
     }
-    return (results, scratch + (binding.arenaBytes > 0 ? try bytes(binding.arenaBytes) : 0))
+    let arena = try binding(arguments).arenaBytes
+    return scratch + (arena > 0 ? try Allocator.bytes(for: arena) : 0)
   }
 
   private func binding(_ arguments: [Int64]) throws(Diagnostic) -> Binding {

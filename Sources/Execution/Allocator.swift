@@ -59,7 +59,10 @@ package enum Allocator {
   // MARK: One thread's need
 
   /// Bytes that a buffer takes: its class, and the page behind a span.
-  package static func footprint(_ byteCount: Int) -> Int? { SizeClass(holding: byteCount).map { footprint($0) } }
+  package static func bytes(for byteCount: Int) throws(Diagnostic) -> Int {
+    guard let sizeClass = SizeClass(holding: byteCount) else { throw CentralMemory.absurd(byteCount) }
+    return footprint(sizeClass)
+  }
 
   private static func footprint(_ sizeClass: SizeClass) -> Int {
     sizeClass.isSmall ? sizeClass.capacity : sizeClass.capacity + SizeClass.tailPage
