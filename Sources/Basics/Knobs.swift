@@ -22,6 +22,8 @@ public struct Knobs: Sendable {
   public var strict = false
   /// Compiled functions are captured again on each call, and throw where that differs from their plan.
   public var retrace = false
+  /// Compiled functions may only use plans that are in the cache, and throw where one is missing.
+  public var requiresPlans = false
   /// Microseconds an idle pool thread waits awake before it sleeps.
   public var spin = 100
   /// Path of libLLVM; nil: the usual names.
@@ -117,6 +119,14 @@ public struct Knobs: Sendable {
     ) {
       guard $0 == "0" || $0 == "1" else { return false }
       $1.retrace = $0 == "1"
+      return true
+    },
+    Knob(
+      "PLANS", "make | require", default: "make",
+      "require: throw where a compiled function has no plan in the cache, or only one of another processor or build"
+    ) {
+      guard $0 == "make" || $0 == "require" else { return false }
+      $1.requiresPlans = $0 == "require"
       return true
     },
     Knob("SPIN", "0...1000000", default: "100", "microseconds an idle pool thread stays awake") {

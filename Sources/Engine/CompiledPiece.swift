@@ -60,7 +60,7 @@ extension Engine {
     _ piece: Trace.Piece, fuses: Bool, ranged: Set<Int> = []
   ) throws(Diagnostic) -> CompiledPiece {
     let key = keepsPlans ? planKey(piece, fuses) : nil
-    if let key, let found = stored(key, piece, fuses) { return found }
+    if let found = try known(key, piece, fuses) { return found }
     let folded = FoldedPiece(piece)
     let frozen = try folded.frozen.map { graph throws(Diagnostic) in try compile(graph) }
     var donors = piece.places
@@ -72,26 +72,15 @@ extension Engine {
       for output in risky { donors[output] = nil }
     } while true
     let record = PieceRecord(
-      origin: origin, frozen: frozen?.record, frozenSources: folded.frozenSources, rest: rest.record,
+      head: head(piece.graph.name), frozen: frozen?.record, frozenSources: folded.frozenSources, rest: rest.record,
       restSources: folded.restSources, donated: donors.keys.sorted())
     if let key { cache.write(key, record.serialised(), .plan) }
     return try finished(piece, record, frozen, rest, key, wasStored: false)
   }
 
   /// Plans are made for one build and one kind of processor.
-  var origin: String { "\(BuildIdentity.current) \(backend.key)" }
-
-  /// Why an entry of the cache is of no use here; nil: it is of use, or nothing is known against it. Plans name their maker;
-  /// kernels are named after the processor they are for, so that those of others only lie there.
-  package func objection(to kind: ObjectCache.Kind, _ bytes: [UInt8]) -> String? {
-    do throws(Diagnostic) {
-      switch kind {
-      case .kernel: _ = try ExecutableImage(serialised: bytes)
-      case .plan: try PieceRecord.requireMaker(origin, of: bytes)
-      case .capture: break
-      }
-      return nil
-    } catch { return error.message }
+  func head(_ name: String) -> PieceRecord.Head {
+    .init(build: BuildIdentity.current, processor: backend.key, name: name)
   }
 
   /// Whoever wants to see the passes gets them run.
@@ -101,39 +90,52 @@ extension Engine {
     var hash = StableHash()
     hash.combine(Int(PieceRecord.version))
     hash.combine(Int(ExecutableImage.version))
-    hash.combine(origin)
+    let head = head(piece.graph.name)
+    hash.combine(head.build)
+    hash.combine(head.processor)
     hash.combine(byte: fuses ? 1 : 0)
     // Kernels are named after it.
-    hash.combine(piece.graph.name)
+    hash.combine(head.name)
     piece.combine(into: &hash)
     return hash.description
   }
 
-  /// From the disk; anything wrong with it only means to make it again.
-  private func stored(_ key: String, _ piece: Trace.Piece, _ fuses: Bool) -> CompiledPiece? {
-    guard let bytes = cache.read(key, .plan) else { return nil }
-    do throws(Diagnostic) {
-      let record = try PieceRecord(
-        serialised: bytes, origin: origin, name: piece.graph.name, sourceCount: piece.sources.count)
-      guard record.rest.outputs.map(\.dtype) == piece.graph.outputs.map({ piece.graph.type($0).dtype }) else {
-        throw Diagnostic(.cache, "it has other results")
-      }
-      let frozen = try record.frozen.map { record throws(Diagnostic) in
-        try loaded(record, piece.origins) { () throws(Diagnostic) in
-          let folded = FoldedPiece(piece)
-          return try self.account(of: folded.frozen ?? folded.rest, donations: [:], fuses: true)
-        }
-      }
-      let donors = piece.places.filter { record.donated.contains($0.key) }
-      let rest = try loaded(record.rest, piece.origins) { () throws(Diagnostic) in
-        let folded = FoldedPiece(piece)
-        return try self.account(of: folded.rest, donations: folded.donations(donors), fuses: fuses)
-      }
-      return try finished(piece, record, frozen, rest, key, wasStored: true)
-    } catch {
-      Log.write(.cache, "plan \(key) of \(piece.graph.name) is made again: \(error.message)")
+  /// The plan on disk, if it is there and whole.
+  /// - Throws: `Diagnostic(.cache)` where it must be there and is not.
+  private func known(_ key: String?, _ piece: Trace.Piece, _ fuses: Bool) throws(Diagnostic) -> CompiledPiece? {
+    let name = piece.graph.name
+    guard let key else {
+      if StoredPlans.areRequired { throw missing(name) }
       return nil
     }
+    do throws(Diagnostic) {
+      if let found = try stored(key, piece, fuses) { return found }
+    } catch {
+      if StoredPlans.areRequired { throw missing(name, "\(cache.file(key, .plan) ?? key): \(error.message)") }
+      Log.write(.cache, "plan \(key) of \(name) is made again: \(error.message)")
+    }
+    if StoredPlans.areRequired { throw missing(name) }
+    return nil
+  }
+
+  private func stored(_ key: String, _ piece: Trace.Piece, _ fuses: Bool) throws(Diagnostic) -> CompiledPiece? {
+    guard let bytes = cache.read(key, .plan) else { return nil }
+    let record = try PieceRecord(serialised: bytes, for: head(piece.graph.name), sourceCount: piece.sources.count)
+    guard record.rest.outputs.map(\.dtype) == piece.graph.outputs.map({ piece.graph.type($0).dtype }) else {
+      throw Diagnostic(.cache, "it has other results")
+    }
+    let frozen = try record.frozen.map { record throws(Diagnostic) in
+      try loaded(record, piece.origins) { () throws(Diagnostic) in
+        let folded = FoldedPiece(piece)
+        return try self.account(of: folded.frozen ?? folded.rest, donations: [:], fuses: true)
+      }
+    }
+    let donors = piece.places.filter { record.donated.contains($0.key) }
+    let rest = try loaded(record.rest, piece.origins) { () throws(Diagnostic) in
+      let folded = FoldedPiece(piece)
+      return try self.account(of: folded.rest, donations: folded.donations(donors), fuses: fuses)
+    }
+    return try finished(piece, record, frozen, rest, key, wasStored: true)
   }
 
   private func loaded(

@@ -61,10 +61,17 @@ extension PlanRecord {
 /// A piece of a capture as it is kept: what is computed once from its constants, and what is run on each call.
 struct PieceRecord: Sendable, Hashable {
   /// Raise it when the layout changes.
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
 
-  /// The build and the processor that it is for.
-  var origin: String
+  /// What a plan is for. Every version of the layout begins with it.
+  struct Head: Sendable, Hashable {
+    var build: String
+    var processor: String
+    /// The graph's name.
+    var name: String
+  }
+
+  var head: Head
   /// Computes from constants alone what `rest` needs of them; nil: nothing to compute.
   var frozen: PlanRecord?
   /// The numbers of the piece's sources that `frozen` reads.
@@ -81,7 +88,9 @@ extension PieceRecord {
   func serialised() -> [UInt8] {
     var writer = EntryWriter()
     writer.append(Self.version)
-    writer.append(origin)
+    writer.append(head.build)
+    writer.append(head.processor)
+    writer.append(head.name)
     writer.append(byte: frozen == nil ? 0 : 1)
     frozen?.write(to: &writer)
     writer.append(frozenSources)
@@ -91,24 +100,24 @@ extension PieceRecord {
     return writer.bytes
   }
 
-  /// - Throws: `Diagnostic(.cache)` if the bytes do not begin as a record of this version made by `origin`.
-  static func requireMaker(_ origin: String, of bytes: [UInt8]) throws(Diagnostic) {
+  /// - Throws: `Diagnostic(.cache)` if the bytes do not begin as a record of this version.
+  static func head(of bytes: [UInt8]) throws(Diagnostic) -> Head {
     var reader = EntryReader(bytes, of: "a plan")
-    _ = try maker(origin, &reader)
+    return try head(&reader)
   }
 
-  private static func maker(_ wanted: String, _ reader: inout EntryReader) throws(Diagnostic) -> String {
+  private static func head(_ reader: inout EntryReader) throws(Diagnostic) -> Head {
     let version = try reader.word()
     guard version == Self.version else { throw reader.broken("version \(version)") }
-    let maker = try reader.text()
-    guard maker == wanted else { throw reader.broken("another maker, \(maker), than \(wanted)") }
-    return maker
+    return Head(build: try reader.text(), processor: try reader.text(), name: try reader.text())
   }
 
-  /// - Throws: `Diagnostic(.cache)` if the bytes are not a whole record of this version made by `origin`.
-  init(serialised bytes: [UInt8], origin: String, name: String, sourceCount: Int) throws(Diagnostic) {
+  /// - Throws: `Diagnostic(.cache)` if the bytes are not a whole record of this version for `wanted`.
+  init(serialised bytes: [UInt8], for wanted: Head, sourceCount: Int) throws(Diagnostic) {
     var reader = EntryReader(bytes, of: "a plan")
-    self.origin = try Self.maker(origin, &reader)
+    head = try Self.head(&reader)
+    if let objection = head.objection(for: wanted) { throw reader.broken(objection) }
+    let name = wanted.name
     switch try reader.byte() {
     case 0: break
     case 1: frozen = try PlanRecord(&reader, name: "\(name) constants")
@@ -122,5 +131,16 @@ extension PieceRecord {
     guard frozenSources.count == frozen?.parameterCount ?? 0,
       restSources.count + (frozen?.outputs.count ?? 0) == rest.parameterCount
     else { throw reader.broken("other numbers of parameters than of their sources") }
+  }
+}
+
+extension PieceRecord.Head {
+  /// Why a plan with this head is of no use where `wanted` is; nil: it is of use.
+  func objection(for wanted: Self) -> String? {
+    if processor != wanted.processor {
+      return "it is for the processor \(processor), and this is \(wanted.processor)"
+    }
+    if build != wanted.build { return "it was made by build \(build) of this library, and this is \(wanted.build)" }
+    return name == wanted.name ? nil : "it is a plan of \(name)"
   }
 }

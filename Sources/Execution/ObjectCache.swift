@@ -98,7 +98,7 @@ package final class ObjectCache: Sendable {
   /// The bytes stored under `key`, or nil. A broken entry is removed.
   /// - Parameter key: hexadecimal digits of a StableHash; letters, digits and "-" only.
   package func read(_ key: String, _ kind: Kind = .kernel) -> [UInt8]? {
-    guard let path = path(key, kind) else { return nil }
+    guard let path = file(key, kind) else { return nil }
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {
       Log.write(.cache, "miss \(kind) \(key)")
@@ -167,7 +167,7 @@ package final class ObjectCache: Sendable {
 
   /// Stores `payload` under `key`. Trouble is logged once and otherwise ignored.
   package func write(_ key: String, _ payload: [UInt8], _ kind: Kind = .kernel) {
-    guard let directory, let path = path(key, kind) else { return }
+    guard let directory, let path = file(key, kind) else { return }
     let serial = state.withLock { state in
       state.serial += 1
       return state.serial
@@ -263,10 +263,14 @@ package final class ObjectCache: Sendable {
 
   /// Entries that cannot be used, with their files and what is wrong: damaged ones, and what `judge` says of the others.
   /// Nothing is removed.
-  package func unusable(_ judge: (Kind, [UInt8]) -> String?) -> [(path: String, reason: String)] {
+  package func unusable(
+    _ kinds: Set<Kind> = Set(Kind.allCases), _ judge: (Kind, [UInt8]) -> String?
+  ) -> [(path: String, reason: String)] {
     var found: [(path: String, reason: String)] = []
     for entry in entries() {
-      guard let kind = entry.kind, let name = entry.path.split(separator: "/").last else { continue }
+      guard let kind = entry.kind, kinds.contains(kind), let name = entry.path.split(separator: "/").last else {
+        continue
+      }
       let file = open(entry.path, O_RDONLY | O_CLOEXEC)
       guard file >= 0 else {
         if errno != ENOENT { found.append((entry.path, String(cString: strerror(errno)))) }
@@ -339,8 +343,8 @@ package final class ObjectCache: Sendable {
 
   // MARK: Names and sums
 
-  /// nil for a key that is no file name, and without a directory.
-  private func path(_ key: String, _ kind: Kind) -> String? {
+  /// The file of an entry; nil for a key that is no file name, and without a directory.
+  package func file(_ key: String, _ kind: Kind) -> String? {
     guard let directory, !key.isEmpty, key.utf8.count <= 128,
       key.utf8.allSatisfy({
         $0 == 0x2d || (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)

@@ -183,6 +183,44 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
     #expect(cache.unusable { other.objection(to: $0, $1) }.isEmpty)
   }
 
+  @Test func a_plan_that_must_be_there_and_is_not_is_an_error_with_its_file() throws {
+    let scratch = try Scratch()
+    let cache = ObjectCache(directory: scratch.path)
+    func required(_ cache: ObjectCache) throws -> CompiledPiece {
+      let (engine, model) = (try engine(cache), try model())
+      return try StoredPlans.$areRequired.withValue(true) { try engine.compile(model, fuses: true) }
+    }
+    let none = #expect(throws: Diagnostic.self) { try required(cache) }
+    #expect(none?.kind == .cache && none?.message.contains("model has no plan in \(scratch.path)") == true)
+    #expect(none?.message.contains("0 plans") == true && none?.remedy?.contains("AZULEJO_PLANS=require") == true)
+    // Of another processor: nothing was made, and the file is named.
+    _ = try engine(cache, key: "another processor").compile(try model(), fuses: true)
+    let files = try scratch.files()
+    let plan = try #require(files.first { $0.hasSuffix(".plan") })
+    let foreign = #expect(throws: Diagnostic.self) { try required(cache) }
+    #expect(foreign?.message.contains("\(scratch.path)/\(plan): it is for the processor another processor") == true)
+    #expect(try scratch.files() == files)
+    // Of another build.
+    var writer = EntryWriter()
+    writer.append(PieceRecord.version)
+    writer.append("another build")
+    writer.append(try engine(cache).head("model").processor)
+    writer.append("model")
+    cache.write(String(plan.dropLast(5)), writer.bytes, .plan)
+    let old = #expect(throws: Diagnostic.self) { try required(cache) }
+    #expect(old?.message.contains("\(plan): it was made by build another build") == true)
+    // Whole, and then without a kernel.
+    _ = try engine(cache).compile(try model(), fuses: true)
+    #expect(try required(cache).wasStored)
+    for kernel in try scratch.files(".kernel") {
+      try FileManager.default.removeItem(atPath: "\(scratch.path)/\(kernel)")
+    }
+    let bare = #expect(throws: Diagnostic.self) { try required(cache) }
+    #expect(bare?.message.contains(".plan: its kernel") == true && bare?.message.contains("is gone") == true)
+    let off = #expect(throws: Diagnostic.self) { try required(ObjectCache(directory: nil)) }
+    #expect(off?.message.contains("the cache is off") == true)
+  }
+
   @Test func a_cache_that_cannot_be_written_changes_nothing() throws {
     let scratch = try Scratch()
     try scratch.replace("file", [1])
@@ -205,20 +243,22 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
     let made = try engine(cache).compile(piece, fuses: true)
     let key = try #require(made.key)
     let bytes = try #require(cache.read(key, .plan))
-    func read(_ bytes: [UInt8], origin: String) -> PieceRecord? {
-      try? PieceRecord(serialised: bytes, origin: origin, name: "m", sourceCount: piece.sources.count)
+    func read(_ bytes: [UInt8], _ head: PieceRecord.Head) -> PieceRecord? {
+      try? PieceRecord(serialised: bytes, for: head, sourceCount: piece.sources.count)
     }
-    let origin = try engine(cache).origin
-    let whole = try #require(read(bytes, origin: origin))
+    let head = try engine(cache).head("model")
+    var otherHead = head
+    otherHead.build += " "
+    let whole = try #require(read(bytes, head))
     #expect(whole.serialised() == bytes)
-    #expect(read(bytes, origin: origin + " ") == nil)
+    #expect(read(bytes, otherHead) == nil)
     var refused = 0
     for position in bytes.indices {
-      #expect(read(Array(bytes[..<position]), origin: origin) == nil)
+      #expect(read(Array(bytes[..<position]), head) == nil)
       for value in [0, 1, 2, 7, 0x7f, 0x80, 0xff] as [UInt8] where bytes[position] != value {
         var damaged = bytes
         damaged[position] = value
-        guard let record = read(damaged, origin: origin) else {
+        guard let record = read(damaged, head) else {
           refused += 1
           continue
         }
@@ -228,7 +268,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
       }
     }
     #expect(refused > bytes.count)
-    #expect(read(bytes + [0], origin: origin) == nil)
+    #expect(read(bytes + [0], head) == nil)
   }
 }
 

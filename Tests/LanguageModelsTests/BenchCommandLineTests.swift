@@ -59,12 +59,14 @@ import Testing
     let scratch = try ScratchFolder()
     let environment = ["AZULEJO_CACHE": scratch.path("cache"), "AZULEJO_LOG": "cache"]
     let arguments = Self.quick + ["--mode", "compiled", "--json"]
+    let required = environment.merging(["AZULEJO_PLANS": "require"]) { $1 }
+    try azulejo(arguments, required).expectRefusal(1, "AZULEJO_PLANS=require", scratch.path("cache"), ".swift:")
     let first = try azulejo(arguments, environment)
     #expect(first.errors.contains("stored plan ") && first.errors.contains("stored capture "))
     let cache = try azulejo(["cache", "--json"], environment).json()
     #expect(cache["plans"]?.int == 1 && cache["captures"]?.int == 1)
     #expect(try azulejo(["cache"], environment).output.contains("1 plans of 1 captures"))
-    let second = try azulejo(arguments, environment)
+    let second = try azulejo(arguments, required)
     #expect(second.errors.contains("hit plan ") && second.errors.contains("hit capture "))
     #expect(!second.errors.contains("stored "))
     #expect(try second.json()["check"] == first.json()["check"])
