@@ -65,6 +65,10 @@ static int resolve(void *library, char *error, size_t size) {
     snprintf(error, size, "LLVM %u.%u.%u was found where LLVM 19 is needed", major, minor, patch);
     return 1;
   }
+  // Emission would reduce addresses in every loop, a third of its time; CodegenLLVM asks for that where it is worth it.
+  // LLVM can only be told so for the process: whoever uses this very library beside us emits without it too.
+  static const char *const options[] = {"azulejo", "-disable-lsr"};
+  pointer_LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, "");
   return 0;
 }
 

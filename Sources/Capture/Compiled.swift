@@ -35,6 +35,8 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     self.readOutput = readOutput
     self.fill = fill
     history = CompileHistory()
+    // What goes wrong with it goes wrong again at the first call, which can throw.
+    try? Engine.current.expectKernels()
     segments = SegmentCache(fuses: options.fuses)
   }
 
@@ -223,7 +225,6 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         remedy: options.remedy(for: reasons.first ?? ""), location: options.place)
     }
     let started = ContinuousClock.now
-    try Engine.current.expectKernels()
     // A frame that takes no state: what breaks need now is computed on copies.
     var copy = leaves
     let frame = CallFrame(taking: &copy, stateCount: stateCount, history)

@@ -60,7 +60,7 @@ package final class Engine: Sendable {
     preparation.add(Int(time / .nanoseconds(1)), ordering: .relaxed)
   }
 
-  /// A capture begins. Where no kernel is kept, making some is certain.
+  /// Something will be compiled. Where no kernel is kept, making some is certain: what that needs is got ready beside what goes on.
   package func expectKernels() { if cache.isEmpty { backend.prepare() } }
 
   /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.

@@ -107,6 +107,7 @@ X(const char *, LLVMGetBufferStart, (LLVMMemoryBufferRef b), (b))
 X(size_t, LLVMGetBufferSize, (LLVMMemoryBufferRef b), (b))
 X(void, LLVMDisposeMemoryBuffer, (LLVMMemoryBufferRef b), (b))
 // Passes
+X(void, LLVMParseCommandLineOptions, (int c, const char *const *v, const char *o), (c, v, o))
 X(LLVMErrorRef, LLVMRunPasses, (LLVMModuleRef m, const char *passes, LLVMTargetMachineRef t, LLVMPassBuilderOptionsRef o), (m, passes, t, o))
 X(LLVMPassBuilderOptionsRef, LLVMCreatePassBuilderOptions, (void), ())
 X(void, LLVMDisposePassBuilderOptions, (LLVMPassBuilderOptionsRef o), (o))
