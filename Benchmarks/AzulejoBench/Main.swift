@@ -23,6 +23,7 @@ import Tensors
     if wanted("nr_layernorm") { try layerNorm(ceiling) }
     for size in [1024, 2048] where wanted("mm_\(size)_f32") { try product(size, ceiling) }
     if wanted("mv_8192") { try vectorProduct(ceiling) }
+    if wanted("few_rows") { for rows in [1, 4, 16, 32, 64, 128, 512] { try fewRows(rows, ceiling) } }
   }
 
   static func random(_ extents: [Int]) -> Tensor {
@@ -200,5 +201,27 @@ import Tensors
     let time = spreads[0].median
     let value = "\(number(time * 1e3, 2)) ms, \(number(Double(bytes) / time * 1e-9)) GB/s, \(number(share)) %"
     show(Row(name: "mv_8192", value: value, goal: "at least 80 % of read bandwidth", reached: share >= 80))
+  }
+
+  /// A few rows by constant weights that no cache holds: between reading the weights once and arithmetic.
+  static func fewRows(_ rows: Int, _ ceiling: Ceilings) throws {
+    let (inner, columns) = (1024, 4096)
+    let weights = (0..<4).map { _ in random([inner, columns]) }
+    let f = compile { (x: Tensor) in weights.map { x.matmul($0) } }
+    let x = random([rows, inner])
+    guard let products = try ceiling.products(.f32) else { return }
+    let bytes = weights.count * inner * columns * 4
+    let reading = try ceiling.memory(.init(read: 1, written: 0), bytes: bytes)
+    let body = { for y in try f(x) { try check(y) } }
+    let spreads = try interleaved(budget: 2, [body, products.run, reading.run])
+    let arithmetic = spreads[1].median * 2 * Double(rows * bytes / 4) / products.amount
+    let memory = spreads[2].median * Double(bytes) / reading.amount
+    let share = max(arithmetic, memory) / spreads[0].median * 100
+    let value =
+      "\(number(spreads[0].median * 1e3, 2)) ms; arithmetic \(number(arithmetic * 1e3, 2)), weights \(number(memory * 1e3, 2))"
+    show(
+      Row(
+        name: "rows_\(rows)", value: value + ", \(number(share)) % of the larger", goal: "at least 60 %",
+        reached: share >= 60))
   }
 }

@@ -61,9 +61,14 @@ extension Lowering {
     }
     columns(columnEnd, vectors, startBox(walk), n, isPadded: right.isPadded) { column in
       var state = e.index(0)
-      let steps = left.isPadded || rowsPerBox == 1 ? [rowsPerBox] : [rowsPerBox, 1]
+      var steps = [rowsPerBox]
+      if !left.isPadded, rowsPerBox > 1 {
+        // The last rows are a smaller box, or one by one where their number is not known.
+        let tail = e.constantIndex(rowEnd).map { $0 % rowsPerBox } ?? 1
+        if tail > 0 { steps.append(tail) }
+      }
       for step in steps {
-        let end = left.isPadded ? rowEnd : step == 1 ? rowEnd : multiple(rowEnd, step)
+        let end = left.isPadded || step != rowsPerBox ? rowEnd : multiple(rowEnd, step)
         e.loop(from: state, to: end, step: step) { row, _ in
           var box = column
           box.start[m] = coordinate(row, multiple: step)

@@ -2,7 +2,8 @@
 // Not the micro-kernel, which is the lowering's. Surprise: packing evaluates whatever the operand is (a decode, a
 // transpose, a convert), so prologues need no special case; the epilogue is the roots' own expression on the finished tile.
 //
-//   phase 0: pack the right operand   Bp[outer.., k, n]  in panels as wide as the register box
+//   phase 0: pack the right operand   Bp[outer.., k, n]  in panels as wide as the register box; not where one block has
+//            all rows: then each element is wanted in one place, and the lowering brings it there
 //   phase 1: pack the left operand    Ap[outer.., m, k]  only if its rows are not contiguous f32
 //   phase 2: for each block of C: acc += Ap . Bp over slices of k; epilogue; store
 import Basics
@@ -113,6 +114,11 @@ extension LoopNest {
 /// Columns of one instance of a product with a vector: a page of f32, so that the columns of a row are read as a stream.
 private let vectorColumns = 1024
 
+extension NestEmitter.ProductTiles {
+  /// No block has rows beyond the last.
+  fileprivate func hasAllRows(_ extent: Dim) -> Bool { extent.isKnown(rows) }
+}
+
 extension NestEmitter {
   mutating func tileContraction(_ value: Value) throws(Diagnostic) {
     let node = graph[value]
@@ -189,6 +195,8 @@ extension NestEmitter {
     var columns: Int
     var slice: Int
     var panel: Int
+    /// One block has all rows.
+    var isOneBlock = false
   }
 
   /// Blocks for a register box: four boxes high, a B panel slice that stays in the nearest cache.
@@ -198,10 +206,26 @@ extension NestEmitter {
     return ProductTiles(rows: box.rows * 4, columns: panel * 16, slice: 1024, panel: panel)
   }
 
+  /// Of all rows at once, if they are few: of a slice of B, a strip of a register box's columns stays in the nearest cache.
+  private func tiles(_ plan: ContractionPlan, _ compute: DType) -> ProductTiles {
+    var sizes = tiles(compute)
+    guard let rows = plan.rows.map(\.extent).reduce(1, *).knownValue, rows > 0,
+      rows <= context.target.registerBox.rows * 10,
+      plan.rows.last?.extent.isKnown(rows) == true, plan.inner.count == 1, plan.columns.count == 1
+    else { return sizes }
+    sizes.isOneBlock = true
+    sizes.rows = rows
+    // Sixteen blocks or more, where the columns allow that.
+    let panels = (plan.columns[0].extent.knownValue ?? .max) / 16 / sizes.panel
+    sizes.columns = sizes.panel * min(max(panels, 2), 8)
+    sizes.slice = max(64, context.target.cache.level1 / 3 / (sizes.panel * compute.size))
+    return sizes
+  }
+
   private mutating func tileMatrixProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
     let node = graph[value]
     let compute = node.type.dtype.computeDType
-    let sizes = tiles(compute)
+    let sizes = tiles(plan, compute)
     let m = plan.rows[plan.rows.count - 1]
     let (outerM, outerN) = (plan.rows.dropLast(), plan.columns.dropLast(nest.merged.columns))
     let run = Array(plan.columns.suffix(nest.merged.columns))
@@ -209,11 +233,14 @@ extension NestEmitter {
     n.extent = run.map(\.extent).reduce(1, *)
     let depth = index(plan.innerExtent)
 
-    let packedB = try pack(
-      "right", node.operands[1], outer: plan.batch + outerN, lines: nest.merged.rightColumns ? [n] : run, plan, compute,
-      layout: .panels(width: sizes.panel, pad: 0),
-      lineFirst: false
-    ) { $0.right }
+    var packedB: Int?
+    if !sizes.isOneBlock {
+      packedB = try pack(
+        "right", node.operands[1], outer: plan.batch + outerN, lines: nest.merged.rightColumns ? [n] : run, plan,
+        compute, layout: .panels(width: sizes.panel, pad: 0),
+        lineFirst: false
+      ) { $0.right }
+    }
     var packedA: Int?
     let isOneAxis = plan.inner.count == 1 || nest.merged.leftInner
     if !isOneAxis || !nest.hasRows(node.operands[0], plan, compute) {
@@ -254,17 +281,22 @@ extension NestEmitter {
     } else {
       var at = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(node.operands[0]).shape.rank)
       for axis in plan.batch + outerM { if let slot = axis.left { at[slot] = Coordinate(start: place(axis)) } }
-      if let slot = m.left { at[slot] = Coordinate(start: m0, tileAxis: 0, guarded: true) }
+      if let slot = m.left { at[slot] = Coordinate(start: m0, tileAxis: 0, guarded: !sizes.hasAllRows(m.extent)) }
       if let slot = plan.inner.last?.left { at[slot] = Coordinate(start: k0, tileAxis: 1) }
-      let whole = tile
-      tile = [whole[0], count]
-      let loaded = try emit(node.operands[0], at)
-      a = repeating(loaded, tile)
-      tile = whole
+      a = try emit(node.operands[0], at, [tile[0], count], as: compute)
     }
-    let lead = (plan.batch + outerN).map { AxisMap(place($0)) }
-    let panelAxes = lead + [AxisMap(k0, tileAxis: 0), AxisMap(n0, tileAxis: 1)]
-    let b = builder.load(Access(packedB, panelAxes), [count, tile[1]])
+    let b: TileValue
+    if let packedB {
+      let lead = (plan.batch + outerN).map { AxisMap(place($0)) }
+      let panelAxes = lead + [AxisMap(k0, tileAxis: 0), AxisMap(n0, tileAxis: 1)]
+      b = builder.load(Access(packedB, panelAxes), [count, tile[1]])
+    } else {
+      var at = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(node.operands[1]).shape.rank)
+      for axis in plan.batch + outerN { if let slot = axis.right { at[slot] = Coordinate(start: place(axis)) } }
+      if let slot = n.right { at[slot] = Coordinate(start: n0, tileAxis: 1, guarded: true) }
+      if let slot = plan.inner.last?.right { at[slot] = Coordinate(start: k0, tileAxis: 0) }
+      b = try emit(node.operands[1], at, [count, tile[1]], as: compute)
+    }
     let next = builder.dot(carried[0], a, b)
     let sums = builder.closeLoop(slices, [start], counter: counter, carried: carried, yields: [next])
 
@@ -272,17 +304,28 @@ extension NestEmitter {
     bound[value] = builder.convert(sums[0], to: node.type.dtype)
     var out = [Coordinate](repeating: Coordinate(start: zero), count: node.type.shape.rank)
     for axis in outer { if let slot = axis.out { out[slot] = Coordinate(start: place(axis)) } }
-    if let slot = m.out { out[slot] = Coordinate(start: m0, tileAxis: 0, guarded: true) }
+    let mayEndEarly = !sizes.hasAllRows(m.extent)
+    if let slot = m.out { out[slot] = Coordinate(start: m0, tileAxis: 0, guarded: mayEndEarly) }
     if let slot = n.out { out[slot] = Coordinate(start: n0, tileAxis: 1, guarded: true) }
     let around = outer.map { AxisMap(place($0)) }
     try storeRoots(
       out, staging: staged,
-      at: around + [AxisMap(m0, tileAxis: 0, guarded: true), AxisMap(n0, tileAxis: 1, guarded: true)])
+      at: around + [AxisMap(m0, tileAxis: 0, guarded: mayEndEarly), AxisMap(n0, tileAxis: 1, guarded: true)])
     builder.closePhase(grid)
     forget()
     for (root, scratch) in staged.sorted(by: { $0.key < $1.key }) {
       try unstage(nest.roots[root], from: scratch, outer + [m], run)
     }
+  }
+
+  /// An operand of a product as a whole tile.
+  private mutating func emit(
+    _ value: Value, _ at: [Coordinate], _ shape: [Extent], as compute: DType
+  ) throws(Diagnostic) -> TileValue {
+    let before = tile
+    tile = shape
+    defer { tile = before }
+    return builder.convert(repeating(try emit(value, at), shape), to: compute)
   }
 
   /// Scratch for every staged root, by its number: [axes..].
