@@ -136,6 +136,28 @@ func a_few_rows_read_the_other_side_as_it_is(_ sizes: (rows: Int, columns: Int))
   #expect(difference == nil)
 }
 
+// Odd tails of rows, columns and slices; a right operand that is memory, and one that is computed.
+@Test(
+  arguments: [(3, 300, 70), (15, 64, 128), (17, 33, 300), (29, 513, 129), (60, 31, 2)],
+  [(DType.f32, false), (.bf16, true), (.f64, false), (.f32, true)])
+func few_rows_write_no_panels(
+  _ sizes: (rows: Int, columns: Int, inner: Int), _ right: (dtype: DType, isComputed: Bool)
+) throws {
+  var builder = GraphBuilder(name: "few")
+  let dtype = right.dtype
+  let x = builder.parameter("x", TensorType(dtype, [Dim(sizes.rows), Dim(sizes.inner)]))
+  let w = builder.parameter("w", TensorType(dtype, [Dim(sizes.inner), Dim(sizes.columns)]))
+  let b = right.isComputed ? try builder.append(.tanh, w) : w
+  let product = try builder.append(.contraction(ContractionAxes(contracted: [.init(1, 0)])), x, b)
+  let y = try builder.append(.multiply, product, product)
+  let graph = try builder.finish([y]).verified()
+  let schedule = try scheduled(graph)
+  #expect(schedule.steps.count == 1)
+  #expect(!schedule.steps[0].kernel.buffers.contains { $0.name.hasPrefix("right") })
+  let difference = try AgreementCase(graph: graph, parameters: values(graph), arguments: []).disagreement()
+  #expect(difference == nil)
+}
+
 /// Found by `azulejo fuzz --seed 1 --start 1028 --count 1`.
 @Test func summed_axes_in_front_of_the_rows_are_kept_apart() throws {
   var builder = GraphBuilder(name: "front")
