@@ -40,6 +40,8 @@ final class Loop: Sendable {
   private let symbolCount: Int
   private let overwrites: Set<Int>
   private let results: [Int]
+  /// Every trip takes as much memory as the others, but for the first.
+  private let isEven: Bool
   private let lastTrips = Atomic<Int>(-1)
 
   init(_ loop: Trace.Loop, _ segments: SegmentCache) throws(Diagnostic) {
@@ -55,6 +57,9 @@ final class Loop: Sendable {
     symbolCount = loop.symbolCount
     overwrites = loop.overwrites
     results = loop.results
+    isEven =
+      step.segment.before.allSatisfy { if case .piece = $0 { true } else { false } }
+      && step.segment.whole.allSatisfy { !$0.compiled.sizesDepend(onSymbolsFrom: loop.symbolCount) }
   }
 
   var mayFail: Bool {
@@ -121,7 +126,11 @@ final class Loop: Sendable {
       symbols = next
       trips += 1
       goesOn =
-        if let answer = rest.first { try place.isTrue(answer, trips: trips, of: initial.count) } else { trips < last }
+        if let answer = rest.first {
+          try place.isTrue(answer, trips: trips, of: initial.count)
+        } else {
+          trips < last && !(isEven && place.isEnough(trips, of: initial.count))
+        }
     }
     return (try state.handedOver(results), trips)
   }

@@ -11,6 +11,8 @@ private final class Meter {
   private(set) var inUse = 0
   /// The most so far.
   var most = 0
+  /// A loop keeps ranges: each trip takes more than the one before.
+  var isGrowing = false
   /// Bytes of ranges that are kept until the call has succeeded.
   var kept = 0 {
     didSet { inUse += kept - oldValue }
@@ -247,9 +249,19 @@ struct Rehearsal: Workplace {
   }
 
   /// Places that members take turns in are settled when each of them could have been in the place of each other.
-  func isTrue(_ held: Phantom, trips: Int, of members: Int) -> Bool { choice == .most && trips < members + 2 }
+  func isTrue(_ held: Phantom, trips: Int, of members: Int) throws(Diagnostic) -> Bool {
+    if choice == .least { return false }
+    if trips >= members + 2, meter.isGrowing {
+      throw Diagnostic(.memory, "what a loop takes depends on how many trips it makes")
+    }
+    return !isEnough(trips, of: members)
+  }
+
+  func isEnough(_ trips: Int, of members: Int) -> Bool { trips >= members + 2 && !meter.isGrowing }
 
   func keep(_ held: Phantom, _ ranges: [RangeWrite], _ arguments: [Int64]) throws(Diagnostic) {
-    if keeps { try note(held, ranges, arguments) }
+    guard keeps, held.isState else { return }
+    meter.isGrowing = true
+    try note(held, ranges, arguments)
   }
 }

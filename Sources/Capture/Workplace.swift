@@ -24,6 +24,8 @@ protocol Workplace {
   ) throws(Diagnostic) -> [Held]
   /// Whether the only element is not zero, behind so many trips of a loop with so many members.
   func isTrue(_ held: Held, trips: Int, of members: Int) throws(Diagnostic) -> Bool
+  /// Whether further trips that are like the last ones need not be made.
+  func isEnough(_ trips: Int, of members: Int) -> Bool
   /// Ranges that are about to be overwritten.
   func keep(_ held: Held, _ ranges: [RangeWrite], _ arguments: [Int64]) throws(Diagnostic)
 }
@@ -77,6 +79,8 @@ struct CallSite: Workplace {
   func isTrue(_ held: TensorView, trips: Int, of members: Int) throws(Diagnostic) -> Bool {
     try Tensor(held).item(as: Bool.self)
   }
+
+  func isEnough(_ trips: Int, of members: Int) -> Bool { false }
 
   func keep(_ held: TensorView, _ ranges: [RangeWrite], _ arguments: [Int64]) throws(Diagnostic) {
     try keeper?.keep(held, ranges, arguments)

@@ -159,6 +159,13 @@ package final class CompiledGraph: Sendable {
     return scratch + (arena > 0 ? try Allocator.bytes(for: arena) : 0)
   }
 
+  /// Symbols from `first` on decide how much a run takes.
+  package func sizesDepend(onSymbolsFrom first: Int) -> Bool {
+    let sizes =
+      plan.blocks.map(\.bytes) + outputs.flatMap(\.shape.dims) + steps.flatMap(\.executable.image.scratch)
+    return sizes.contains { $0.symbols.contains { $0 >= first } }
+  }
+
   private func binding(_ arguments: [Int64]) throws(Diagnostic) -> Binding {
     if let known = bound.withLock({ $0 }), known.arguments == arguments { return known }
     var places: [Int] = []

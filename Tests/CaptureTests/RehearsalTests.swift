@@ -85,6 +85,23 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
   #expect(predicted == counted && counted > 0, "\(name): \(predicted ?? -1) against \(counted)")
 }
 
+// Sizes that move from trip to trip are followed to the last one.
+@Test func a_loop_over_a_growing_range_is_predicted() throws {
+  let f = compile(mode: .whole) { (x: Tensor) in
+    try scan(Cache(rows: Tensor.zeros(200, 64)), over: x) { cache, row in
+      var next = cache
+      next.rows[next.count..<next.count + 1] = row.reshaped(1, 64)
+      next.count += 1
+      let filled = next.rows[0..<next.count]
+      return (next, filled.matmul(filled.transposed()).softmax().sum(0).sum())
+    }.results
+  }
+  for n in [3, 150] {
+    let (predicted, counted) = try peaks(f, floats([n, 64]))
+    #expect(predicted == counted, "\(n) rows")
+  }
+}
+
 @Test func a_loop_that_fills_a_cache_is_predicted_without_copying_it() throws {
   let f = compile(updating: Cache.self, mode: .whole) { (cache: inout Cache, x: Tensor) in
     let made = try scan(cache, over: x) { cache, row in
