@@ -32,18 +32,14 @@ extension Plan {
       return known
     }
     let arguments = values.map { Int64($0) }
-    let leaves = signature.leaves.indices.map { i in
-      signature.type(i).map { type in
-        Phantom(type.dtype, type.shape.dims.map { $0.evaluated(values) ?? 0 }, isState: true)
-      }
-    }
     func peak(_ choice: Rehearsal.Choice) throws(Diagnostic) -> Int {
-      var rehearsal = Rehearsal(choice, leaves, gaps: Set(gaps))
+      var rehearsal = Rehearsal(choice, signature, values, gaps: Set(gaps))
       return try rehearsal.peak(from: root, arguments)
     }
+    let least = try peak(.least)
     // Trips that may never come may fail where the call does not.
-    let made = Need(
-      values: values, paths: paths, gaps: gaps, copied: copied, least: try peak(.least), most: try? peak(.most))
+    let most = paths > 0 || root.segment.hasChoices ? try? peak(.most) : least
+    let made = Need(values: values, paths: paths, gaps: gaps, copied: copied, least: least, most: most)
     needs.withLock { $0 = made }
     return made
   }

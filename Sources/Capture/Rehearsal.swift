@@ -72,21 +72,39 @@ struct Rehearsal: Workplace {
   enum Choice { case least, most }
   private let choice: Choice
   private let meter: Meter
-  /// nil: no tensor.
-  private var leaves: [Phantom?]
+  private var leaves: Leaves
   /// Leaves that are not row-major: kernels get copies.
   private var gaps: Set<Int>
   private var carried: [Phantom] = []
   /// The call can be taken back: what it overwrites is kept.
   private var keeps = false
 
-  init(_ choice: Choice, _ leaves: [Phantom?], gaps: Set<Int>) {
-    (self.choice, self.leaves, self.gaps) = (choice, leaves, gaps)
+  /// A model has hundreds, of which few matter here: they are made when somebody asks.
+  private struct Leaves {
+    /// nil: all are known.
+    var signature: CallSignature?
+    var values: [Int] = []
+    var known: [Int: Phantom] = [:]
+
+    /// nil: no tensor.
+    subscript(_ leaf: Int) -> Phantom? {
+      known[leaf]
+        ?? signature?.type(leaf).map { type in
+          Phantom(type.dtype, type.shape.dims.map { $0.evaluated(values) ?? 0 }, isState: true)
+        }
+    }
+  }
+
+  /// A call of `signature`, whose symbols are `values`.
+  init(_ choice: Choice, _ signature: CallSignature, _ values: [Int], gaps: Set<Int>) {
+    (self.choice, self.gaps) = (choice, gaps)
+    leaves = Leaves(signature: signature, values: values)
     meter = Meter()
   }
 
   private init(inside outer: Rehearsal, _ leaves: [Phantom?]) {
-    (choice, meter, self.leaves, gaps) = (outer.choice, outer.meter, leaves, [])
+    (choice, meter, self.leaves, gaps) = (outer.choice, outer.meter, Leaves(), [])
+    for (i, leaf) in leaves.enumerated() { self.leaves.known[i] = leaf }
   }
 
   // MARK: Paths
@@ -97,7 +115,7 @@ struct Rehearsal: Workplace {
       let written = node.segment.writtenLeaves
       let ranges = node.segment.mayFail ? node.segment.rangesOfLoops : Set(ending.taken)
       for leaf in ending.taken where !written.contains(leaf) && !ranges.contains(leaf) {
-        leaves[leaf] = try leaves[leaf].map { leaf throws(Diagnostic) in try copy(leaf) }
+        leaves.known[leaf] = try leaves[leaf].map { leaf throws(Diagnostic) in try copy(leaf) }
       }
       let results = try run(node.segment, arguments, isLast: true)
       return withExtendedLifetime(results) { meter.most }
@@ -188,8 +206,10 @@ struct Rehearsal: Workplace {
       }
     }
     var copies: [Phantom] = []
-    for case .leaf(let i) in segment.sources where gaps.contains(i) {
-      if let leaf = leaves[i] { copies.append(try copy(leaf)) }
+    if !gaps.isEmpty {
+      for case .leaf(let i) in segment.sources where gaps.contains(i) {
+        if let leaf = leaves[i] { copies.append(try copy(leaf)) }
+      }
     }
     let working = Block(try graph.workingBytes(arguments), meter)
     withExtendedLifetime((copies, working)) {}

@@ -31,6 +31,8 @@ final class Segment: Sendable {
   /// Leaves of the state whose new version gets new memory, so that a fault does not leave it half written.
   let movedLeaves: [Int]
   let before: [Section]
+  /// Values decide what runs in it, or how often.
+  let hasChoices: Bool
   let prints: [Trace.Print]
   private let resultCount: Int
   private let places: [Place]
@@ -67,6 +69,7 @@ final class Segment: Sendable {
     }
     movedLeaves = piece.donors.filter { made.donors[$0.key] == nil }.values.sorted()
     self.before = before
+    hasChoices = before.contains { if case .piece(let piece) = $0 { piece.hasChoices } else { true } }
     prints = piece.prints
     resultCount = piece.resultCount
     places = made.sources.map { source in
