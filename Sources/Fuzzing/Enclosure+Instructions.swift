@@ -103,7 +103,10 @@ extension ScalarInstruction {
     case .multiply, .multiplyAdd:
       // 0 * infinity in between, where neither is an end.
       return (spans(0) && touchesInfinity(1)) || (spans(1) && touchesInfinity(0)) ? .unknown : nil
-    case .divide: return touchesZero(1) && !operands[1].isExact || touchesInfinity(1) ? .unknown : nil
+    case .divide:
+      // Poles and 0 / 0 in between, where neither is an end.
+      let isPlain = !touchesZero(1) || operands[1].isExact && !touchesZero(0)
+      return isPlain && !touchesInfinity(1) ? nil : .unknown
     case .absolute:
       guard spans(0), let range = ranges[0] else { return nil }
       return .float(

@@ -130,3 +130,17 @@ import Testing
     }
     """)
 }
+
+/// Found by `azulejo fuzz --seed 31 --start 4680 --count 1`: 0 / 0 where the dividend is only about 0.
+@Test func about_zero_by_zero_may_be_nan() throws {
+  try expectAgreement(
+    """
+    case seed=1247158839 values=whole calls=[]
+    graph random1247158839(%0 p1: f32[19, 1], %1 v10_4: f32[19, 1]) {
+      %2: f32[19, 1] = exp %1
+      %3: f32[19, 1] = subtract %2, %2
+      %4: f32[19, 1] = floordivide %3, %0
+      return %4
+    }
+    """)
+}
