@@ -61,8 +61,8 @@ final class CallFrame: @unchecked Sendable {
   /// Leaves that are not row-major, those that are written excepted.
   func gaps(_ written: [Int]) -> [Int] {
     var gaps: [Int] = []
-    for (leaf, body) in leaves.bodies.enumerated() {
-      guard let body, body._withUnsafeGuaranteedRef({ $0.contiguousAddress }) == nil else { continue }
+    for leaf in leaves.bodies.indices {
+      guard let body = leaves.bodies[leaf], !body._withUnsafeGuaranteedRef({ $0.isRowMajor }) else { continue }
       if !written.contains(leaf) { gaps.append(leaf) }
     }
     return gaps

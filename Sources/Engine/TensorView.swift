@@ -70,16 +70,21 @@ package struct TensorView: Sendable {
 
   /// Row-major without gaps; axes of extent 1 may have any stride.
   package var isContiguous: Bool {
-    var expected = 1
-    var axis = extents.count - 1
-    while axis >= 0 {
-      if extents[axis] != 1 {
-        if strides[axis] != expected { return false }
-        expected *= extents[axis]
+    // Every new tensor asks.
+    extents.withUnsafeBufferPointer { extents in
+      strides.withUnsafeBufferPointer { strides in
+        var expected = 1
+        var axis = extents.count - 1
+        while axis >= 0 {
+          if extents[axis] != 1 {
+            if strides[axis] != expected { return false }
+            expected *= extents[axis]
+          }
+          axis -= 1
+        }
+        return true
       }
-      axis -= 1
     }
-    return true
   }
 }
 

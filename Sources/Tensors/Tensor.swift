@@ -88,6 +88,8 @@ package final class TensorBody: @unchecked Sendable {
   // Who writes is the only holder, so there is no overlap to look for at run time.
   @exclusivity(unchecked) package fileprivate(set) var view: TensorView
   package let failure: Diagnostic?
+  /// Elements are in row-major order without gaps. Every call of a compiled function asks, so it is worked out once.
+  package let isRowMajor: Bool
   /// Asking `failure` itself would copy it.
   private let isFailed: Bool
   /// A failed tensor's memory: none.
@@ -95,6 +97,7 @@ package final class TensorBody: @unchecked Sendable {
 
   init(_ view: TensorView) {
     self.view = view
+    isRowMajor = view.isContiguous
     failure = nil
     isFailed = false
   }
@@ -102,6 +105,7 @@ package final class TensorBody: @unchecked Sendable {
   init(failure: Diagnostic) {
     self.failure = failure
     isFailed = true
+    isRowMajor = true
     view = TensorView(Self.nothing, .f32, extents: [])
   }
 
@@ -121,8 +125,8 @@ package final class TensorBody: @unchecked Sendable {
     }
   }
 
-  /// Where the elements are, if they are in row-major order without gaps.
-  package var contiguousAddress: UnsafeMutableRawPointer? { view.isContiguous ? view.base : nil }
+  /// Where the elements are, if they are row-major.
+  package var contiguousAddress: UnsafeMutableRawPointer? { isRowMajor ? view.base : nil }
 }
 
 extension Tensor {
