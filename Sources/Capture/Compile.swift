@@ -27,6 +27,9 @@ public enum DynamicShapes: Sendable, Hashable {
 /// ``scan(_:over:file:line:_:)``, ``map(over:file:line:_:)`` and ``cond(_:_:else:file:line:)``;
 /// ``Tensors/Tensor/print(_:file:line:)`` prints on each run. PyTorch: `torch.compile`.
 ///
+/// Plans are kept on disk for one processor and one build of the program; others are made again, unless AZULEJO_PLANS=require
+/// makes that an error, for servers that must not compile.
+///
 /// - Parameters:
 ///   - mode: `.whole` makes every value that leaves `f` (``Tensor/item(as:file:line:)``) an error.
 ///   - dynamic: which extents may vary within one plan.

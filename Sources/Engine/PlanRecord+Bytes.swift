@@ -63,7 +63,7 @@ struct PieceRecord: Sendable, Hashable {
   /// Raise it when the layout changes.
   static let version: UInt32 = 2
 
-  /// What a plan is for. Every version of the layout begins with it.
+  /// What a plan is for. Every version of the layout from the second on begins with it.
   struct Head: Sendable, Hashable {
     var build: String
     var processor: String
@@ -100,22 +100,26 @@ extension PieceRecord {
     return writer.bytes
   }
 
-  /// - Throws: `Diagnostic(.cache)` if the bytes do not begin as a record of this version.
+  /// - Throws: `Diagnostic(.cache)` if the bytes do not begin as a record of any version.
   static func head(of bytes: [UInt8]) throws(Diagnostic) -> Head {
     var reader = EntryReader(bytes, of: "a plan")
-    return try head(&reader)
+    return try versionAndHead(&reader).head
   }
 
-  private static func head(_ reader: inout EntryReader) throws(Diagnostic) -> Head {
+  private static func versionAndHead(
+    _ reader: inout EntryReader
+  ) throws(Diagnostic) -> (version: UInt32, head: Head) {
     let version = try reader.word()
-    guard version == Self.version else { throw reader.broken("version \(version)") }
-    return Head(build: try reader.text(), processor: try reader.text(), name: try reader.text())
+    guard version > 1 else { throw reader.broken("version \(version)") }
+    return (version, Head(build: try reader.text(), processor: try reader.text(), name: try reader.text()))
   }
 
   /// - Throws: `Diagnostic(.cache)` if the bytes are not a whole record of this version for `wanted`.
   init(serialised bytes: [UInt8], for wanted: Head, sourceCount: Int) throws(Diagnostic) {
     var reader = EntryReader(bytes, of: "a plan")
-    head = try Self.head(&reader)
+    let version: UInt32
+    (version, head) = try Self.versionAndHead(&reader)
+    guard version == Self.version else { throw reader.broken("version \(version)") }
     if let objection = head.objection(for: wanted) { throw reader.broken(objection) }
     let name = wanted.name
     switch try reader.byte() {

@@ -200,9 +200,9 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
     let foreign = #expect(throws: Diagnostic.self) { try required(cache) }
     #expect(foreign?.message.contains("\(scratch.path)/\(plan): it is for the processor another processor") == true)
     #expect(try scratch.files() == files)
-    // Of another build.
+    // Of another build, whose plans are laid out otherwise.
     var writer = EntryWriter()
-    writer.append(PieceRecord.version)
+    writer.append(PieceRecord.version + 1)
     writer.append("another build")
     writer.append(try engine(cache).head("model").processor)
     writer.append("model")
