@@ -143,7 +143,13 @@ extension Lowering {
       columns.start[m] = coordinate(k, multiple: 1)
       columns.count[m] = 1
       columns.guards[m] = 0
-      if options.prefetch, right.home == nil, right.isPadded { prefetchNextPanel(right.value, columns, n) }
+      if options.prefetch, right.home == nil {
+        if right.isPadded {
+          prefetchNextPanel(right.value, columns, n)
+        } else {
+          prefetchRowsAhead(right.value, columns, m)
+        }
+      }
       let b = values(right, columns)
       let a = values(left, rows)
       var next = sums
@@ -163,6 +169,19 @@ extension Lowering {
     var next = box
     next.start[axis] = next.start[axis].advanced(by: box.count[axis] * lanes)
     prefetch(access, kernel[value].shape, next, bytesAhead: e.index(0))
+  }
+
+  /// Asks for rows of the right operand that come later: they are far apart, and nothing else sees them coming.
+  private func prefetchRowsAhead(_ value: TileValue, _ box: Box, _ axis: Int) {
+    var source = value
+    while case .convert(let narrow) = kernel[source].operation { source = narrow }
+    guard homes[source] == nil, case .load(let access, _) = kernel[source].operation,
+      access.axes.allSatisfy({ $0.indirect == nil })
+    else { return }
+    var later = box
+    later.start[axis] = later.start[axis].advanced(by: 16)
+    later.mask = nil
+    prefetch(access, kernel[source].shape, later, bytesAhead: e.index(0))
   }
 
   private func multiplyAdd(_ a: IR, _ b: IR, _ c: IR, _ dtype: DType) -> IR {
