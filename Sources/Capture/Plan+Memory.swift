@@ -3,7 +3,6 @@
 import Basics
 import Engine
 import Execution
-import Tensors
 
 extension Plan {
   /// Bytes below which nobody asks whether they are there: the allocator takes as many from the system at once.

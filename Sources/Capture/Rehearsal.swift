@@ -6,6 +6,7 @@ import Engine
 import Execution
 import TensorTypes
 
+/// Counts what is in use.
 private final class Meter {
   /// Bytes.
   private(set) var inUse = 0
@@ -42,29 +43,19 @@ private final class Block {
 struct Phantom {
   let type: DType
   let extents: [Int]
-  /// In memory of the caller's state, which is restored if the call fails.
-  let isState: Bool
+  /// In a leaf's memory. What is written of those is the caller's state, which is restored if the call fails.
+  let isLeaf: Bool
   /// nil: the memory is there before the call.
   private let block: Block?
 
-  init(_ type: DType, _ extents: [Int], isState: Bool = false) {
-    (self.type, self.extents, self.isState, block) = (type, extents, isState, nil)
+  init(_ type: DType, _ extents: [Int], isLeaf: Bool = false) {
+    (self.type, self.extents, self.isLeaf, block) = (type, extents, isLeaf, nil)
   }
 
   fileprivate init(_ type: DType, _ extents: [Int], _ meter: Meter) throws(Diagnostic) {
-    (self.type, self.extents, isState) = (type, extents, false)
-    block = Block(try Allocator.bytes(for: try byteCount(type.size, extents)), meter)
+    (self.type, self.extents, isLeaf) = (type, extents, false)
+    block = Block(try Allocator.bytes(for: try Engine.byteCount(type, extents)), meter)
   }
-}
-
-private func byteCount(_ size: Int, _ extents: [Int]) throws(Diagnostic) -> Int {
-  var bytes = size
-  for extent in extents {
-    let (product, isTooLarge) = bytes.multipliedReportingOverflow(by: extent)
-    if isTooLarge { throw Diagnostic(.memory, "a tensor of \(extents) has more bytes than a machine can address") }
-    bytes = product
-  }
-  return bytes
 }
 
 /// Where a rehearsed segment finds its leaves and earlier values.
@@ -90,7 +81,7 @@ struct Rehearsal: Workplace {
     subscript(_ leaf: Int) -> Phantom? {
       known[leaf]
         ?? signature?.type(leaf).map { type in
-          Phantom(type.dtype, type.shape.dims.map { $0.evaluated(values) ?? 0 }, isState: true)
+          Phantom(type.dtype, type.shape.dims.map { $0.evaluated(values) ?? 0 }, isLeaf: true)
         }
     }
   }
@@ -169,11 +160,11 @@ struct Rehearsal: Workplace {
   }
 
   private func note(_ memory: Phantom, _ ranges: [RangeWrite], _ arguments: [Int64]) throws(Diagnostic) {
-    guard memory.isState else { return }
+    guard memory.isLeaf else { return }
     let numbers = arguments.map { Int($0) }
     var bytes = 0
     for range in ranges {
-      bytes += try byteCount(memory.type.size, range.counts.map { $0.evaluated(numbers) ?? 0 })
+      bytes += try Engine.byteCount(memory.type, range.counts.map { $0.evaluated(numbers) ?? 0 })
     }
     meter.kept += try Allocator.bytes(for: bytes)
     meter.take(0)
@@ -280,7 +271,7 @@ struct Rehearsal: Workplace {
   func isEnough(_ trips: Int, of members: Int) -> Bool { trips >= members + 2 && !meter.isGrowing }
 
   func keep(_ held: Phantom, _ ranges: [RangeWrite], _ arguments: [Int64]) throws(Diagnostic) {
-    guard keeps, held.isState else { return }
+    guard keeps, held.isLeaf else { return }
     meter.isGrowing = true
     try note(held, ranges, arguments)
   }

@@ -2,7 +2,6 @@
 // Not what they do (Loop.swift). Surprise: both run the same code, so that what is predicted is what is taken.
 import Basics
 import Engine
-import Execution
 import Tensors
 import TensorTypes
 

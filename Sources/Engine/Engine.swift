@@ -61,7 +61,11 @@ package final class Engine: Sendable {
   }
 
   /// Something will be compiled. Where no kernel is kept, making some is certain: what that needs is got ready beside what goes on.
-  package func expectKernels() { if cache.isEmpty { backend.prepare() } }
+  package func expectKernels() {
+    if hasAsked.exchange(true, ordering: .relaxed) { return }
+    if cache.isEmpty { backend.prepare() }
+  }
+  private let hasAsked = Atomic<Bool>(false)
 
   /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.
   package func allocate(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
@@ -71,6 +75,12 @@ package final class Engine: Sendable {
 
   /// Memory for the host to fill, also while a function is captured.
   package func memory(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
+    let count = try Self.byteCount(dtype, extents)
+    return TensorView(try backend.driver.allocate(byteCount: count), dtype, extents: extents)
+  }
+
+  /// Bytes of a tensor without gaps.
+  package static func byteCount(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> Int {
     var count = dtype.size
     for extent in extents {
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
@@ -79,7 +89,7 @@ package final class Engine: Sendable {
       }
       count = product
     }
-    return TensorView(try backend.driver.allocate(byteCount: count), dtype, extents: extents)
+    return count
   }
 
   /// Launches `program`. Operands whose axes have one label have one extent there.

@@ -130,7 +130,7 @@ private struct Pair: Tree {
   }
 }
 
-private struct Cache: Tree {
+struct PositionedRows: Tree {
   var rows: Tensor
   var count: Dim = 0
   mutating func visit(_ v: inout Visitor) {
@@ -140,7 +140,7 @@ private struct Cache: Tree {
 }
 
 @Test func a_cache_with_a_moving_position_is_written_where_it_is() throws {
-  @Sendable func body(_ cache: Cache, _ x: Tensor) throws -> Cache {
+  @Sendable func body(_ cache: PositionedRows, _ x: Tensor) throws -> PositionedRows {
     try whileLoop(cache, while: { $0.rows.sum() < 40 }) { cache in
       var next = cache
       next.rows[next.count..<next.count + 1] = (x + next.rows.sum() * 0.1).reshaped(1, 2)
@@ -148,12 +148,12 @@ private struct Cache: Tree {
       return next
     }
   }
-  let f = compile(updating: Cache.self, mode: .whole) { (cache: inout Cache, x: Tensor) in
+  let f = compile(updating: PositionedRows.self, mode: .whole) { (cache: inout PositionedRows, x: Tensor) in
     let filled = try body(cache, x)
     cache.rows = filled.rows
     return filled.rows.sum(1)
   }
-  var cache = Cache(rows: Tensor.zeros(64, 2))
+  var cache = PositionedRows(rows: Tensor.zeros(64, 2))
   let place = cache.rows.memoryAddress
   let x = Tensor([Float(1), 2])
   let eager = try body(cache, x).rows
@@ -167,7 +167,7 @@ private struct Cache: Tree {
 }
 
 @Test func a_snapshot_of_a_state_that_a_loop_writes_stays_as_it_was() throws {
-  let f = compile(updating: Cache.self, mode: .whole) { (cache: inout Cache, x: Tensor) in
+  let f = compile(updating: PositionedRows.self, mode: .whole) { (cache: inout PositionedRows, x: Tensor) in
     cache.rows = try scan(cache.rows, over: x) { rows, row in
       var rows = rows
       rows[0] = rows[0] + row
@@ -175,7 +175,7 @@ private struct Cache: Tree {
     }.state
     return cache.rows.sum()
   }
-  var cache = Cache(rows: Tensor.zeros(2, 3))
+  var cache = PositionedRows(rows: Tensor.zeros(2, 3))
   let x = Tensor([Float](repeating: 1, count: 12), shape: [4, 3])
   #expect(try f(&cache, x).item(as: Float.self) == 12)
   let (snapshot, place) = (cache, cache.rows.memoryAddress)
@@ -188,8 +188,8 @@ private struct Cache: Tree {
 
 @Test func an_extent_behind_a_counted_loop_is_known_and_behind_a_while_loop_is_not() throws {
   let f = compile(mode: .whole, dynamic: .axes(["0": [0]])) { (x: Tensor, start: Dim) in
-    let made = try scan(Cache(rows: Tensor.zeros(2), count: start), over: x) { state, row in
-      (Cache(rows: state.rows + row, count: state.count + 2), state.rows * Tensor(state.count))
+    let made = try scan(PositionedRows(rows: Tensor.zeros(2), count: start), over: x) { state, row in
+      (PositionedRows(rows: state.rows + row, count: state.count + 2), state.rows * Tensor(state.count))
     }
     return (made.state.count, made.results)
   }
@@ -201,7 +201,9 @@ private struct Cache: Tree {
   }
   #expect(f.planCount == 1)
   let g = compile(mode: .whole) { (x: Tensor) in
-    try whileLoop(Cache(rows: x), while: { $0.rows.sum() < 9 }) { Cache(rows: $0.rows + 1, count: $0.count + 1) }.count
+    try whileLoop(PositionedRows(rows: x), while: { $0.rows.sum() < 9 }) {
+      PositionedRows(rows: $0.rows + 1, count: $0.count + 1)
+    }.count
   }
   let error = #expect(throws: Diagnostic.self) { try g(Tensor([Float(1)])) }
   #expect(error?.message.contains("no value behind the loop") == true && error?.remedy?.contains("0-d tensor") == true)

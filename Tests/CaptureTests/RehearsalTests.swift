@@ -12,15 +12,6 @@ private func floats(_ shape: [Int]) -> Tensor {
   Tensor((0..<shape.reduce(1, *)).map { Float($0 % 17) * 0.01 }, shape: shape)
 }
 
-private struct Cache: Tree {
-  var rows: Tensor
-  var count: Dim = 0
-  mutating func visit(_ v: inout Visitor) {
-    v("rows", &rows)
-    v("count", &count)
-  }
-}
-
 /// Predicted and counted bytes of a second call.
 private func peaks(
   _ f: Compiled<Stateless, Tensor, Tensor>, _ x: Tensor
@@ -88,7 +79,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
 // Sizes that move from trip to trip are followed to the last one.
 @Test func a_loop_over_a_growing_range_is_predicted() throws {
   let f = compile(mode: .whole) { (x: Tensor) in
-    try scan(Cache(rows: Tensor.zeros(200, 64)), over: x) { cache, row in
+    try scan(PositionedRows(rows: Tensor.zeros(200, 64)), over: x) { cache, row in
       var next = cache
       next.rows[next.count..<next.count + 1] = row.reshaped(1, 64)
       next.count += 1
@@ -103,7 +94,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
 }
 
 @Test func a_loop_that_fills_a_cache_is_predicted_without_copying_it() throws {
-  let f = compile(updating: Cache.self, mode: .whole) { (cache: inout Cache, x: Tensor) in
+  let f = compile(updating: PositionedRows.self, mode: .whole) { (cache: inout PositionedRows, x: Tensor) in
     let made = try scan(cache, over: x) { cache, row in
       var next = cache
       next.rows[next.count..<next.count + 1] = row.reshaped(1, 100)
@@ -113,7 +104,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
     cache.rows = made.state.rows
     return made.results
   }
-  var cache = Cache(rows: Tensor.zeros(400, 100))
+  var cache = PositionedRows(rows: Tensor.zeros(400, 100))
   let x = floats([50, 100])
   for _ in 0..<2 { _ = try f(&cache, x) }
   let counted = try Allocator.peak { _ = try f(&cache, x) }.bytes
@@ -121,8 +112,28 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
   #expect(counted < 400 * 100 * 4)
 }
 
+// Each trip keeps what it overwrites, and nobody knows how many trips there will be.
+@Test func a_loop_that_keeps_ranges_until_a_value_stops_it_has_no_prediction() throws {
+  let f = compile(updating: PositionedRows.self, mode: .whole) { (cache: inout PositionedRows, x: Tensor) in
+    let filled = try whileLoop(cache, while: { $0.rows.sum() < 40 }) { cache in
+      var next = cache
+      next.rows[next.count..<next.count + 1] = x
+      next.count += 1
+      return next
+    }
+    cache.rows = filled.rows
+    return filled.rows.sum(1)
+  }
+  for _ in 0..<2 {
+    var cache = PositionedRows(rows: Tensor.zeros(64, 2))
+    let sums = try f(&cache, Tensor([Float(1), 2], shape: [1, 2]))
+    #expect(try sums.array(as: Float.self).prefix(15) == [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0])
+    #expect(f.explain().predictedPeak == nil)
+  }
+}
+
 @Test func a_state_that_a_loop_computes_anew_is_predicted_with_its_copy() throws {
-  let f = compile(updating: Cache.self, mode: .whole) { (cache: inout Cache, x: Tensor) in
+  let f = compile(updating: PositionedRows.self, mode: .whole) { (cache: inout PositionedRows, x: Tensor) in
     let swapped: Tensor = Tensor([1, 0])
     cache.rows = try whileLoop(cache.rows, while: { $0.max() < 5 }) { (rows: Tensor) -> Tensor in
       let added: Tensor = x.taking(swapped).sum()
@@ -130,7 +141,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
     }
     return cache.rows.sum()
   }
-  var cache = Cache(rows: Tensor.zeros(100, 100))
+  var cache = PositionedRows(rows: Tensor.zeros(100, 100))
   let x = Tensor([Float(0.5), 0.25])
   for _ in 0..<2 { _ = try f(&cache, x) }
   cache.rows = Tensor.zeros(100, 100)
