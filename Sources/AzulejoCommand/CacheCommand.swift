@@ -14,11 +14,14 @@ struct CacheCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cache", abstract: "Show or empty the cache of compiled kernels and plans.",
     discussion: """
+      The directory and its entries must belong to you, and nobody else may be able to write to them: machine code is run.
+      Where that is not so, programs say it once and go on without a cache.
+
       Examples:
         azulejo cache
         azulejo cache check
         azulejo cache clear
-        AZULEJO_CACHE=/tmp/kernels azulejo cache size --json
+        AZULEJO_CACHE="$HOME/kernels" azulejo cache size --json
       """,
     subcommands: [Size.self, Check.self, Clear.self], defaultSubcommand: Size.self)
 

@@ -98,7 +98,7 @@ public struct Knobs: Sendable {
     },
     Knob(
       "CACHE", "directory | off", default: "$XDG_CACHE_HOME/azulejo or ~/.cache/azulejo",
-      "where compiled kernels are kept"
+      "where compiled kernels are kept; it must be yours alone to write to"
     ) {
       $1.cache = $0 == "off" ? .off : .directory($0)
       return true

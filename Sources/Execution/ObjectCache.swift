@@ -1,5 +1,7 @@
 // Compiled kernels and plans on disk, a file per key, so that a second process compiles nothing.
 // Not a store to rely on: any trouble is a miss, and a directory that cannot be written only costs compile time.
+// Not a place for others either: machine code is run, so a folder or an entry that somebody else owns or may write to is
+// refused by name (PrivateFolder), and the process goes on without it.
 //
 // No locks: an entry is written under a name of its own and renamed, so a reader sees a whole entry or none; two writers of
 // one key write equal bytes. Surprise: the key's text is checked on reading too, as is a checksum over the whole entry: a
@@ -13,12 +15,9 @@ import Synchronization
   import Darwin
 #endif
 
-// At file level, where `read` and `write` are still the system's.
+// At file level, where `write` is still the system's.
 @Sendable private func systemWrite(_ file: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
   write(file, bytes, count)
-}
-private func systemRead(_ file: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
-  read(file, bytes, count)
 }
 
 package final class ObjectCache: Sendable {
@@ -58,6 +57,7 @@ package final class ObjectCache: Sendable {
     package var kernels = 0
     package var plans = 0
     package var captures = 0
+    /// Of the disk: whole blocks.
     package var bytes = 0
     package var entries: Int { kernels + plans + captures }
   }
@@ -70,7 +70,7 @@ package final class ObjectCache: Sendable {
 
   /// - Parameters:
   ///   - directory: made when first written to; nil switches the cache off.
-  ///   - byteLimit: beyond it the entries used longest ago are removed.
+  ///   - byteLimit: of the disk; beyond it the entries used longest ago are removed.
   package init(directory: String?, byteLimit: Int = 1 << 30, writer: Writer? = nil) {
     self.directory = directory
     self.byteLimit = byteLimit
@@ -98,16 +98,18 @@ package final class ObjectCache: Sendable {
   /// The bytes stored under `key`, or nil. A broken entry is removed.
   /// - Parameter key: hexadecimal digits of a StableHash; letters, digits and "-" only.
   package func read(_ key: String, _ kind: Kind = .kernel) -> [UInt8]? {
-    guard let path = file(key, kind) else { return nil }
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else {
+    guard let name = fileName(key, kind), let folder = folder() else { return nil }
+    let (file, information): (Int32, stat)
+    do throws(PrivateFolder.Refusal) {
+      (file, information) = try folder.open(name)
+    } catch {
+      if case .because(let reason) = error { warn("an entry is not used: \(reason)") }
       Log.write(.cache, "miss \(kind) \(key)")
       return nil
     }
     defer { close(file) }
-    var information = stat()
-    guard fstat(file, &information) == 0, let payload = Self.payload(file, Int(information.st_size), key: key) else {
-      unlink(path)
+    guard let payload = Self.payload(file, Int(information.st_size), key: key) else {
+      folder.remove(name)
       Log.write(.cache, "broken \(kind) \(key): removed")
       return nil
     }
@@ -116,36 +118,38 @@ package final class ObjectCache: Sendable {
     return payload
   }
 
+  /// The cache's folder if it can be trusted. It is looked at each time: a few microseconds, and it may have changed.
+  private func folder(isMade: Bool = false) -> PrivateFolder? {
+    guard let directory else { return nil }
+    do throws(PrivateFolder.Refusal) {
+      return try PrivateFolder(directory, isMade: isMade)
+    } catch {
+      if isMade || error != .isAbsent { warn("compiled kernels and plans are not kept: \(error.text)") }
+      return nil
+    }
+  }
+
   private static func payload(_ file: Int32, _ size: Int, key: String) -> [UInt8]? {
     guard size >= headerBytes, size <= largestEntry else { return nil }
     var header = [UInt64](repeating: 0, count: headerBytes / 8)
-    guard header.withUnsafeMutableBytes({ readAll(file, $0) }) else { return nil }
+    guard header.withUnsafeMutableBytes({ PrivateFolder.readAll(file, $0) }) else { return nil }
     let (length, checksum) = (header[2], header[3])
     guard UInt64(littleEndian: header[0]) == magic, UInt64(littleEndian: header[1]) == UInt64(key.utf8.count),
       let count = Int(exactly: UInt64(littleEndian: length)), count <= size,
       count == size - headerBytes - key.utf8.count
     else { return nil }
     var storedKey = [UInt8](repeating: 0, count: key.utf8.count)
-    guard storedKey.withUnsafeMutableBytes({ readAll(file, $0) }), storedKey.elementsEqual(key.utf8) else { return nil }
+    guard storedKey.withUnsafeMutableBytes({ PrivateFolder.readAll(file, $0) }),
+      storedKey.elementsEqual(key.utf8)
+    else { return nil }
     var isWhole = false
     let payload = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-      isWhole = readAll(file, UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+      isWhole = PrivateFolder.readAll(
+        file, UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
       initialized = isWhole ? count : 0
     }
     guard isWhole, Self.checksum(key, payload) == UInt64(littleEndian: checksum) else { return nil }
     return payload
-  }
-
-  private static func readAll(_ file: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Bool {
-    var done = 0
-    while done < buffer.count {
-      guard let base = buffer.baseAddress else { return false }
-      let count = systemRead(file, base + done, buffer.count - done)
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return false }
-      done += count
-    }
-    return true
   }
 
   /// The time of the last use is the modification time, looked after once a day: access times are often switched off.
@@ -167,12 +171,12 @@ package final class ObjectCache: Sendable {
 
   /// Stores `payload` under `key`. Trouble is logged once and otherwise ignored.
   package func write(_ key: String, _ payload: [UInt8], _ kind: Kind = .kernel) {
-    guard let directory, let path = file(key, kind) else { return }
+    guard let name = fileName(key, kind) else { return }
     let serial = state.withLock { state in
       state.serial += 1
       return state.serial
     }
-    let temporary = "\(directory)/\(key).\(getpid()).\(serial)\(Self.temporarySuffix)"
+    let temporary = "\(key).\(getpid()).\(serial)\(Self.temporarySuffix)"
     var entry: [UInt8] = []
     entry.reserveCapacity(Self.headerBytes + key.utf8.count + payload.count)
     for word in [Self.magic, UInt64(key.utf8.count), UInt64(payload.count), Self.checksum(key, payload)] {
@@ -183,19 +187,22 @@ package final class ObjectCache: Sendable {
     // A file beyond the process' limit would be answered by a signal that ends it.
     var fileLimit = rlimit()
     if getrlimit(Self.fileSizeLimit, &fileLimit) == 0, UInt64(fileLimit.rlim_cur) < UInt64(entry.count) {
-      return warn("an entry of \(entry.count) bytes exceeds the file size limit")
+      return warn("an entry of \(entry.count) bytes exceeds the file size limit and is not kept")
     }
-    makeDirectories(directory)
-    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard file >= 0 else { return warn("\(directory): \(String(cString: strerror(errno)))") }
+    guard let folder = folder(isMade: true) else { return }
+    let file: Int32
+    do throws(PrivateFolder.Refusal) {
+      file = try folder.make(temporary)
+    } catch { return warn("compiled kernels and plans are not kept: \(error.text)") }
     let isWritten = writeAll(file, entry)
     let reason = errno
-    guard close(file) == 0, isWritten, rename(temporary, path) == 0 else {
-      unlink(temporary)
-      return warn("\(directory): \(String(cString: strerror(isWritten ? errno : reason)))")
+    guard close(file) == 0, isWritten, folder.rename(temporary, to: name) else {
+      let text = String(cString: strerror(isWritten ? errno : reason))
+      folder.remove(temporary)
+      return warn("compiled kernels and plans are not kept: \(folder.path): \(text)")
     }
     Log.write(.cache, "stored \(kind) \(key): \(payload.count) bytes")
-    keepToLimit(added: entry.count)
+    keepToLimit(added: Self.occupied(entry.count))
   }
 
   #if canImport(Glibc)
@@ -217,23 +224,13 @@ package final class ObjectCache: Sendable {
     }
   }
 
-  private func makeDirectories(_ path: String) {
-    if access(path, F_OK) == 0 { return }
-    var end = path.startIndex
-    while let slash = path[path.index(after: end)...].firstIndex(of: "/") {
-      mkdir(String(path[..<slash]), 0o777)
-      end = slash
-      if path.index(after: end) == path.endIndex { break }
-    }
-    mkdir(path, 0o777)
-  }
-
+  /// Says the first trouble aloud, the others where somebody listens: they tend to be the same.
   private func warn(_ reason: String) {
     let isFirst = state.withLock { state in
       defer { state.hasWarned = true }
       return !state.hasWarned
     }
-    if isFirst { Log.warn(.cache, "compiled kernels and plans are not kept: \(reason)") }
+    if isFirst { Log.warn(.cache, reason) } else { Log.write(.cache, reason) }
   }
 
   // MARK: All entries
@@ -250,7 +247,7 @@ package final class ObjectCache: Sendable {
     }
   }
 
-  /// Removes every entry; other files in the directory stay.
+  /// Removes every entry; other files in the directory stay, and folders that are called like entries.
   /// - Throws: `Diagnostic(.cache)` if one cannot be removed.
   package func clear() throws(Diagnostic) {
     for entry in entries() where unlink(entry.path) != 0 && errno != ENOENT {
@@ -261,33 +258,38 @@ package final class ObjectCache: Sendable {
     state.withLock { $0.bytes = 0 }
   }
 
-  /// Entries that cannot be used, with their files and what is wrong: damaged ones, and what `judge` says of the others.
-  /// Nothing is removed.
+  /// Entries that cannot be used, with their files and what is wrong: damaged ones, those that cannot be trusted, and what
+  /// `judge` says of the others. Nothing is removed.
   package func unusable(
     _ kinds: Set<Kind> = Set(Kind.allCases), _ judge: (Kind, [UInt8]) -> String?
   ) -> [(path: String, reason: String)] {
+    guard let directory else { return [] }
+    let folder: PrivateFolder
+    do throws(PrivateFolder.Refusal) {
+      folder = try PrivateFolder(directory)
+    } catch { return error == .isAbsent ? [] : [(directory, error.text)] }
     var found: [(path: String, reason: String)] = []
     for entry in entries() {
       guard let kind = entry.kind, kinds.contains(kind), let name = entry.path.split(separator: "/").last else {
         continue
       }
-      let file = open(entry.path, O_RDONLY | O_CLOEXEC)
-      guard file >= 0 else {
-        if errno != ENOENT { found.append((entry.path, String(cString: strerror(errno)))) }
-        continue
-      }
-      defer { close(file) }
-      if let payload = Self.payload(file, entry.bytes, key: String(name.dropLast(kind.suffix.utf8.count))) {
-        if let reason = judge(kind, payload) { found.append((entry.path, reason)) }
-      } else {
-        found.append((entry.path, "damaged"))
-      }
+      do throws(PrivateFolder.Refusal) {
+        let (file, information) = try folder.open(String(name))
+        defer { close(file) }
+        let key = String(name.dropLast(kind.suffix.utf8.count))
+        if let payload = Self.payload(file, Int(information.st_size), key: key) {
+          if let reason = judge(kind, payload) { found.append((entry.path, reason)) }
+        } else {
+          found.append((entry.path, "damaged"))
+        }
+      } catch  where error != .isAbsent { found.append((entry.path, error.text)) } catch {}
     }
     return found.sorted { $0.path < $1.path }
   }
 
   private struct Entry {
     var path: String
+    /// What it takes of the disk.
     var bytes: Int
     var modified: Int
     /// nil: half written.
@@ -309,13 +311,16 @@ package final class ObjectCache: Sendable {
       guard kind != nil || name.hasSuffix(Self.temporarySuffix) else { continue }
       var information = stat()
       let path = "\(directory)/\(name)"
-      guard lstat(path, &information) == 0 else { continue }
-      let entry = Entry(
-        path: path, bytes: Int(information.st_size), modified: Self.modified(information), kind: kind)
+      guard lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFDIR else { continue }
+      let bytes = max(Self.occupied(Int(information.st_size)), Int(information.st_blocks) * 512)
+      let entry = Entry(path: path, bytes: bytes, modified: Self.modified(information), kind: kind)
       if counts(entry) { found.append(entry) }
     }
     return found
   }
+
+  /// What a file of that many bytes takes of a disk whose blocks are of the usual size: most entries are smaller than one.
+  private static func occupied(_ bytes: Int) -> Int { (bytes + 4095) / 4096 * 4096 }
 
   /// Looks at the directory on the first write of a process, then counts along; removes to 3/4 when the limit is passed.
   private func keepToLimit(added: Int) {
@@ -345,12 +350,17 @@ package final class ObjectCache: Sendable {
 
   /// The file of an entry; nil for a key that is no file name, and without a directory.
   package func file(_ key: String, _ kind: Kind) -> String? {
-    guard let directory, !key.isEmpty, key.utf8.count <= 128,
+    guard let directory, let name = fileName(key, kind) else { return nil }
+    return "\(directory)/\(name)"
+  }
+
+  private func fileName(_ key: String, _ kind: Kind) -> String? {
+    guard !key.isEmpty, key.utf8.count <= 128,
       key.utf8.allSatisfy({
         $0 == 0x2d || (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
       })
     else { return nil }
-    return "\(directory)/\(key)\(kind.suffix)"
+    return key + kind.suffix
   }
 
   private static func checksum(_ key: String, _ payload: [UInt8]) -> UInt64 {
