@@ -9,7 +9,7 @@ import TileIR
 final class KernelCache: Sendable {
   private let backend: Backend
   private let cache: ObjectCache
-  private let loaded = Mutex<[String: any Executable]>([:])
+  private let loaded = Mutex(LoadedKernels())
 
   init(_ backend: Backend, _ cache: ObjectCache) {
     self.cache = cache
@@ -25,7 +25,7 @@ final class KernelCache: Sendable {
     let key = hash.description
     if let found = known(key, kernel.name) { return (key, found) }
     let made = try fresh(kernel, key)
-    loaded.withLock { $0[key] = made }
+    loaded.withLock { $0.add(made, key) }
     return (key, made)
   }
 
@@ -48,9 +48,9 @@ final class KernelCache: Sendable {
 
   /// What was made for `key` earlier, here or by another process.
   func known(_ key: String, _ name: String) -> (any Executable)? {
-    if let known = loaded.withLock({ $0[key] }) { return known }
+    if let known = loaded.withLock({ $0.executable(key) }) { return known }
     guard let found = stored(key, name) else { return nil }
-    loaded.withLock { $0[key] = found }
+    loaded.withLock { $0.add(found, key) }
     return found
   }
 
