@@ -26,7 +26,8 @@ struct CalibrateCommand: ParsableCommand {
 
   func run() throws {
     let card = try Ceilings().calibrated(budget: seconds)
-    let path = try card.store()
+    // What was measured is told, also where it cannot be kept.
+    let kept = Result { () throws(Diagnostic) in try card.store() }
     var lines = ["\(card.threads) threads, \(TargetDescription.host.name)"]
     func add(_ what: String, _ value: Double?, _ unit: String) {
       let text = value.map { "\(Console.rounded($0 / 1e9, 1)) \(unit)" } ?? "unsupported on this processor"
@@ -42,8 +43,11 @@ struct CalibrateCommand: ParsableCommand {
     add("f32 multiply-adds", card.f32, "GFLOP/s")
     add("bf16 products", card.bf16, "GFLOP/s")
     add("int8 products", card.int8, "GOP/s")
-    lines.append(path.map { "kept in \($0)" } ?? "not kept: the cache is switched off")
+    if case .success(let path) = kept {
+      lines.append(path.map { "kept in \($0)" } ?? "not kept: the cache is switched off")
+    }
     for line in lines { if output.json { Console.note(line) } else { Console.print(line) } }
     if case .object(let members) = card.json { output.finish(members.map { ($0.key, $0.value) }) }
+    _ = try kept.get()
   }
 }

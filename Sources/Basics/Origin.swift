@@ -33,6 +33,8 @@ extension Diagnostic {
 
     package static func places(of origins: [Origin]) -> [Location?] {
       known.withLock { known in
+        // Reading all symbols takes memory; where a process is at its limit, an error without a place beats no error.
+        guard canSymbolise() else { return origins.map { _ in nil } }
         let unnamed = Set(origins.flatMap(\.callers)).subtracting(known.isUser.keys)
         if !unnamed.isEmpty { known.isUser.merge(whetherUsers(Array(unnamed))) { $1 } }
         let callers = origins.map { $0.callers.first { known.isUser[$0] == true } }
@@ -110,6 +112,13 @@ extension Diagnostic.Origin {
       return found
     }
 
+    /// Swift maps the program's symbols and builds tables of them: measured 75 MB for a program of 50 MB.
+    private static func canSymbolise() -> Bool {
+      var information = stat()
+      let size = stat("/proc/self/exe", &information) == 0 ? Int(information.st_size) : 0
+      return MemoryRoom.has((64 << 20) + 2 * size)
+    }
+
     /// Swift's type has no initializer for addresses but can be decoded from its compact format: 2 for 64 bits; 0x2F and
     /// eight bytes, highest first, for each return address; 0.
     private static func backtrace(_ addresses: [UInt]) -> Backtrace? {
@@ -130,6 +139,7 @@ extension Diagnostic.Origin {
     }
   #else
     /// Without Swift's backtraces an operation has no place.
+    private static func canSymbolise() -> Bool { false }
     private static func whetherUsers(_ addresses: [UInt]) -> [UInt: Bool] { [:] }
     private static func locations(_ addresses: [UInt]) -> [UInt: Diagnostic.Location] { [:] }
   #endif

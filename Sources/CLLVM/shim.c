@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #define X(result, name, parameters, arguments) static result(*pointer_##name) parameters;
 #define OPTIONAL X
@@ -72,20 +73,33 @@ static int resolve(void *library, char *error, size_t size) {
   return 0;
 }
 
-int azulejo_llvm_load(const char *path, char *error, size_t size) {
+// Opens the library; keeps why not, unless that is only that there is no such file, which other places may have.
+static void *open_library(const char *path, char *error, size_t size, int *is_there) {
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library) return library;
+  const char *reason = dlerror();
+  if (reason && !*is_there && !strstr(reason, "No such file")) {
+    snprintf(error, size, "libLLVM could not be loaded: %s", reason);
+    *is_there = 1;
+  }
+  return NULL;
+}
+
+int azulejo_llvm_load(const char *path, char *error, size_t size, int *is_there) {
+  *is_there = 0;
   pthread_mutex_lock(&lock);
   int result = 0;
   if (!loaded) {
     void *library = NULL;
     if (path && *path) {
-      library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+      library = open_library(path, error, size, is_there);
     } else {
       for (size_t i = 0; !library && i < sizeof places / sizeof *places; i++)
-        library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
+        library = open_library(places[i], error, size, is_there);
     }
     if (!library) {
-      if (path && *path) snprintf(error, size, "%s cannot be opened as a library", path);
-      else snprintf(error, size, "no libLLVM 19 was found");
+      if (!*is_there && path && *path) snprintf(error, size, "%s cannot be opened as a library", path);
+      else if (!*is_there) snprintf(error, size, "no libLLVM 19 was found");
       result = 1;
     } else {
       result = resolve(library, error, size);

@@ -3,7 +3,6 @@
 // itself is loaded by the first compile of a process, or beside what goes on behind its first `compile`, where no kernel is kept.
 import Basics
 import CLLVM
-import Dispatch
 import Targets
 import TensorTypes
 import TileIR
@@ -12,6 +11,19 @@ import TileIR
   import Glibc
 #else
   import Darwin
+#endif
+
+// At file level: a thread's entry must not be checked for the isolation of whoever starts it.
+#if canImport(Glibc)
+  private func preloadMain(_: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    try? LLVMCompiler.load()
+    return nil
+  }
+#else
+  private func preloadMain(_: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    try? LLVMCompiler.load()
+    return nil
+  }
 #endif
 
 package enum LLVMCompiler {
@@ -86,19 +98,35 @@ package enum LLVMCompiler {
 
   /// Loads libLLVM, or says what to install. `AZULEJO_LLVM` names a library to use instead of the usual places.
   package static func load() throws(Diagnostic) {
-    var message = [CChar](repeating: 0, count: 256)
-    if azulejo_llvm_load(getenv("AZULEJO_LLVM"), &message, message.count) != 0 {
+    var message = [CChar](repeating: 0, count: 512)
+    var isThere: Int32 = 0
+    if azulejo_llvm_load(getenv("AZULEJO_LLVM"), &message, message.count, &isThere) != 0 {
       let text = String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
       throw Diagnostic(
         .compiler, "kernels cannot be compiled: \(text)",
-        remedy: "apt-get install libllvm19 (macOS: brew install llvm@19), or set AZULEJO_LLVM to the library's path")
+        remedy: isThere != 0
+          ? "the library is there: give the process more memory if that is what is missing, or set AZULEJO_LLVM to another "
+            + "libLLVM 19"
+          : "apt-get install libllvm19 (macOS: brew install llvm@19), or set AZULEJO_LLVM to the library's path")
     }
     initialiseTargets
   }
 
   /// Loads the library beside what goes on, once: a sixtieth of a second that nobody has to wait for.
   package static func preload() { preloading }
-  private static let preloading: Void = DispatchQueue.global(qos: .userInitiated).async { try? load() }
+  // Not a dispatch queue: where no thread can be made, that waits for one for ever. Without a thread the first compile loads.
+  private static let preloading: Void = {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    #if canImport(Glibc)
+      var thread = pthread_t()
+    #else
+      var thread: pthread_t?
+    #endif
+    pthread_create(&thread, &attributes, preloadMain, nil)
+    pthread_attr_destroy(&attributes)
+  }()
 
   private static let initialiseTargets: Void = {
     if azulejo_has_LLVMInitializeX86Target() != 0 {

@@ -9,13 +9,12 @@ extension MachineCard {
   /// Changes with the meaning of a member.
   static let version = 1
 
-  /// Where the card of `processor` is kept; nil without a cache directory.
-  static func path(_ processor: String, _ threads: Int, in directory: String?) -> String? {
-    guard let directory else { return nil }
+  /// The file in the cache directory that has the card of `processor`.
+  static func fileName(_ processor: String, _ threads: Int) -> String {
     var hash = StableHash()
     hash.combine(processor)
     hash.combine(threads)
-    return "\(directory)/machine-\(hash).json"
+    return "machine-\(hash).json"
   }
 
   public var json: JSON {
@@ -55,9 +54,9 @@ extension MachineCard {
   package static func stored(
     for target: TargetDescription, threads: Int, in directory: String? = ObjectCache.shared.directory
   ) -> MachineCard? {
-    guard let path = path(target.cacheKey, threads, in: directory),
-      let data = FileManager.default.contents(atPath: path),
-      let json = try? JSON(parsing: data), let card = MachineCard(json: json), card.processor == target.cacheKey,
+    guard let directory, let folder = try? PrivateFolder(directory),
+      let bytes = try? folder.contents(fileName(target.cacheKey, threads), atMost: 1 << 20),
+      let json = try? JSON(parsing: Data(bytes)), let card = MachineCard(json: json), card.processor == target.cacheKey,
       card.threads == threads
     else { return nil }
     return card
@@ -67,14 +66,17 @@ extension MachineCard {
   /// - Throws: a Diagnostic if the directory cannot be written.
   @discardableResult
   package func store(in directory: String? = ObjectCache.shared.directory) throws(Diagnostic) -> String? {
-    guard let directory, let path = Self.path(processor, threads, in: directory) else { return nil }
+    guard let directory else { return nil }
+    let path = "\(directory)/\(Self.fileName(processor, threads))"
     do {
-      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+      // Made as the cache makes it: for this user alone.
+      _ = try PrivateFolder(directory, isMade: true)
       try Data("\(json)\n".utf8).write(to: URL(filePath: path), options: .atomic)
     } catch {
+      let reason = (error as? PrivateFolder.Refusal)?.text ?? error.localizedDescription
       throw Diagnostic(
-        .cache, "the machine card \(path) cannot be written: \(error.localizedDescription)",
-        remedy: "make the directory writable, or set AZULEJO_CACHE to another one")
+        .cache, "the machine card \(path) cannot be written: \(reason)",
+        remedy: "make the directory writable for you alone, make room on the disk, or set AZULEJO_CACHE to another one")
     }
     return path
   }

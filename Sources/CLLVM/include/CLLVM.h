@@ -40,5 +40,6 @@ typedef void (*LLVMDiagnosticHandler)(LLVMDiagnosticInfoRef info, void *data);
 static const LLVMAttributeIndex azulejo_llvm_function_index = (LLVMAttributeIndex)-1;
 
 /// Opens libLLVM 19 and resolves every function above; 0 on success, else `error` says what is missing.
-/// `path`: a library to try first (may be null). Safe to call from many threads; success is remembered.
-int azulejo_llvm_load(const char *path, char *error, size_t size);
+/// `is_there`: whether a library was found that could not be opened. `path`: a library to try instead of the usual (may be
+/// null). Safe to call from many threads; success is remembered.
+int azulejo_llvm_load(const char *path, char *error, size_t size, int *is_there);
