@@ -18,6 +18,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   private let readOutput: @Sendable (Output, inout Visitor) -> Void
   private let fill: @Sendable (Output, inout Visitor) -> Output
   let segments: SegmentCache
+  private let constants = KnownConstants()
   private let plans = Mutex<[Plan]>([])
   /// Held while a plan is made.
   private let turn = Mutex<Void>(())
@@ -268,7 +269,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       case .dim: (name: "s\(i)", hint: values[i], minimum: Int(Int32.min))
       }
     }
-    let trace = Trace(options.name, symbols: symbols, isWhole: options.mode == .whole) {
+    let trace = Trace(options.name, symbols: symbols, isWhole: options.mode == .whole, constants: constants) {
       trace, view, kind, location throws(Diagnostic) in
       try session.handOut(trace, view, kind, location)
     }
@@ -280,7 +281,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     // What changes is told by the leaves that the function leaves behind; the tensors themselves are its own.
     let nothing = Tensor(0)
     for i in traced.indices { if case .tensor = traced[i] { traced[i] = .tensor(nothing) } }
-    let output = try Trace.$current.withValue(trace) {
+    let output = try trace.capturing { () throws in
       try DimObservation.$observer.withValue(trace) { try call(&state, input, &v) }
     }
     if let failure = trace.failure { throw failure }

@@ -144,7 +144,7 @@ struct CapturedLoop<S: Tree> {
     for (extent, dim) in zip(moving, own) where extent.leaf >= 0 { given[extent.leaf] = .dim(dim) }
     let state = try initial.holding(given)
     do {
-      let step = try Trace.$current.withValue(inner) {
+      let step = try inner.capturing { () throws in
         try DimObservation.$observer.withValue(inner) { try body(state, own, inner) }
       }
       if let stop = inner.stop { throw Stopped(remark: stop) }
@@ -332,7 +332,7 @@ struct CapturedChoice {
     let inner = try Trace.closure("\(place.name) branch", inside: trace, []).trace
     defer { inner.close() }
     do {
-      return try Trace.$current.withValue(inner) {
+      return try inner.capturing { () throws in
         try DimObservation.$observer.withValue(inner) {
           let result = try branch()
           var views: [TensorView] = []

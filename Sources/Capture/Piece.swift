@@ -1,6 +1,6 @@
 // What pieces of a capture compute, as a key and as a comparison: equal keys share compiled code, and a second capture
 // must be the same as the first. Not the compiled code. Surprise: the key knows large constants by their place in memory,
-// the comparison by their elements.
+// which a function's captures agree on (KnownConstants.swift).
 import Basics
 import Engine
 import GraphIR
@@ -124,26 +124,10 @@ extension Trace.Routine {
 }
 
 extension TensorView {
-  /// Bytes up to which a constant is known by its content: a function makes small ones anew each time it runs.
-  private static let comparedBytes = 4096
-
   /// Two constants with one identity have the same elements.
   func identify(_ key: inout StableHash) {
-    let count = elementCount * dtype.size
-    guard isContiguous, count <= Self.comparedBytes else {
-      return key.combine("c\(UInt(bitPattern: base))")
-    }
+    guard elementCount * dtype.size <= Self.comparedBytes else { return key.combine("c\(UInt(bitPattern: base))") }
     key.combine("\(dtype)\(extents)")
-    key.combine(UnsafeRawBufferPointer(start: base, count: count))
-  }
-
-  /// The same memory, or equal bytes in it.
-  func hasSameElements(as other: TensorView) -> Bool {
-    guard dtype == other.dtype, extents == other.extents else { return false }
-    if storage === other.storage, offset == other.offset, strides == other.strides { return true }
-    guard isContiguous, other.isContiguous else { return false }
-    let count = elementCount * dtype.size
-    return UnsafeRawBufferPointer(start: base, count: count)
-      .elementsEqual(UnsafeRawBufferPointer(start: other.base, count: count))
+    forEachRun { key.combine($0) }
   }
 }

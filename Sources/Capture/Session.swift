@@ -130,15 +130,11 @@ final class Session: Sendable {
       trace.note(refusal)
       throw refusal
     } else {
-      let result: Result<SessionBreak, Diagnostic> = Trace.$current.withValue(nil) {
-        do throws(Diagnostic) {
-          let segment = try segments.segment(piece)
-          let numbers = self.arguments + trace.numbers
-          let site = BreakSite(kind: kind, location: location)
-          return .success(try SessionBreak(segment, site, frame, carried, numbers))
-        } catch { return .failure(error) }
+      made = try Trace.outside { () throws(Diagnostic) in
+        let segment = try segments.segment(piece)
+        let numbers = self.arguments + trace.numbers
+        return try SessionBreak(segment, BreakSite(kind: kind, location: location), frame, carried, numbers)
       }
-      made = try result.get()
     }
     let first = state.withLock { state in
       state.breaks.append(made)

@@ -78,6 +78,19 @@ extension Engine {
     return try finished(piece, record, frozen, rest, key, wasStored: false)
   }
 
+  /// `piece`, compiled once in this process: captures that follow ask for it again.
+  func once(_ piece: Trace.Piece) throws(Diagnostic) -> CompiledPiece {
+    var key = StableHash()
+    piece.combine(into: &key)
+    if let known = constantPieces.withLock({ $0[key] }) { return known }
+    let made = try compile(piece, fuses: true)
+    constantPieces.withLock { known in
+      if known.count >= 256 { known.removeAll() }
+      known[key] = made
+    }
+    return made
+  }
+
   /// Plans are made for one build and one kind of processor.
   func head(_ name: String) -> PieceRecord.Head {
     .init(build: BuildIdentity.current, processor: backend.key, name: name)

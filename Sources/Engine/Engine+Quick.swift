@@ -10,7 +10,8 @@ extension Engine {
   @inline(__always)
   package func runQuick(_ program: Program, _ a: TensorView, _ b: TensorView) throws(Diagnostic) -> TensorView? {
     guard let prepared = program.quick.load(), prepared.quickDType == a.dtype, a.dtype == b.dtype,
-      a.extents == b.extents, a.isContiguous, b.isContiguous, a.traced == nil, b.traced == nil, !LaunchLog.isOn
+      a.extents == b.extents, a.isContiguous, b.isContiguous, a.traced == nil, b.traced == nil, !LaunchLog.isOn,
+      Trace.current == nil
     else { return nil }
     let count = a.elementCount
     let dtype = prepared.quickResult

@@ -13,6 +13,8 @@ import TileIR
 package final class Engine: Sendable {
   package let backend: Backend
   let kernels: KernelCache
+  /// What constants alone decide and captures asked for.
+  let constantPieces = Mutex<[StableHash: CompiledPiece]>([:])
 
   /// Where kernels and plans are kept.
   let cache: ObjectCache

@@ -228,8 +228,7 @@ extension Trace {
     let before = state.builder.graph
     state.builder = GraphBuilder(name: name)
     for argument in before.arguments { _ = state.builder.extent(argument) }
-    state.sources = []
-    state.constants = [:]
+    state.forgetConstants()
     var parameters: [Value: Value] = [:]
     for cell in alive {
       guard let source = sources[cell.value] else { continue }

@@ -2,14 +2,39 @@
 // Not a plan, and no memory. Surprise: sizes are real numbers here (hints), so that a function's shape logic runs as it
 // does eagerly; only extents that became part of the graph are symbols, and what was asked about them is a guard.
 import Basics
+import Execution
 import GraphIR
 import Scalars
 import Synchronization
 import TensorTypes
 
 package final class Trace: Sendable {
-  /// The capture that runs on this task.
-  @TaskLocal package static var current: Trace?
+  @TaskLocal private static var onTask: Trace?
+  /// Captures in progress in this process: eager operations ask this first, since looking at the task costs more.
+  private static let inProgress = Atomic<Int>(0)
+
+  /// The capture that runs on this task, to which every operation belongs; nil: operations run.
+  @inline(__always)
+  package static var current: Trace? { inProgress.load(ordering: .relaxed) == 0 ? nil : onTask }
+
+  /// Runs `body` as part of this capture.
+  package func capturing<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
+    Self.inProgress.add(1, ordering: .relaxed)
+    defer { Self.inProgress.subtract(1, ordering: .relaxed) }
+    return try Self.on(self, body)
+  }
+
+  /// Runs `body` as if nothing were captured: its operations run at once, on tensors in memory.
+  package static func outside<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
+    current == nil ? try body() : try on(nil, body)
+  }
+
+  private static func on<T, E: Error>(_ trace: Trace?, _ body: () throws(E) -> T) throws(E) -> T {
+    let result: Result<T, E> = $onTask.withValue(trace) {
+      do throws(E) { return .success(try body()) } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
 
   /// Where a parameter of the graph comes from.
   package enum Source: Sendable {
@@ -40,6 +65,10 @@ package final class Trace: Sendable {
     var sources: [Source] = []
     /// The parameter of each constant, which `sources` hold: a model has hundreds.
     var constants: [TensorView.Place: Value] = [:]
+    /// What `constants` knows by its place must keep that place.
+    var held: [Storage] = []
+    /// Elements that were asked for of what constants alone decide.
+    var elements: [Value: TensorView] = [:]
     /// What came before the piece at hand, since the last break.
     var sections: [Section] = []
     /// Values carried so far: the next one's number.
@@ -82,17 +111,20 @@ package final class Trace: Sendable {
   let argumentCount: Int
   /// Values must not leave.
   package let isWhole: Bool
+  /// Those of this and other captures of the function.
+  let constants: KnownConstants
 
   /// - Parameters:
   ///   - symbols: names, values at hand and smallest values of the symbols 0, 1, ...
   package init(
     _ name: String, symbols: [(name: String, hint: Int, minimum: Int)], isWhole: Bool = false,
-    inside parent: Trace? = nil,
+    constants: KnownConstants = KnownConstants(), inside parent: Trace? = nil,
     outerSymbols: Int = 0, argumentCount: Int = 0, onBreak: @escaping BreakHandler
   ) {
     self.name = name
     self.onBreak = onBreak
     self.isWhole = isWhole
+    self.constants = parent?.constants ?? constants
     self.parent = parent
     self.outerSymbols = outerSymbols
     self.argumentCount = argumentCount
@@ -184,29 +216,6 @@ package final class Trace: Sendable {
     return try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
   }
 
-  /// The parameter that holds a tensor from outside. Axes that repeat have the extent 1, as those of traced views.
-  func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
-    var view = given
-    for axis in view.extents.indices where view.strides[axis] == 0 && view.extents[axis] > 1 { view.extents[axis] = 1 }
-    if view.elementCount == 1 {
-      let element = ScalarReference.load(view.base, view.dtype)
-      let number: ScalarConstant =
-        switch element {
-        case .float(let value): ScalarConstant(view.dtype, value)
-        case .integer(let value): ScalarConstant(view.dtype, integer: value)
-        }
-      let value = try state.builder.append(.constant(number), [])
-      return try TracedStep.reshape(view.extents.map { Dim($0) }).apply(value, &state.builder)
-    }
-    let place = TensorView.Place(view)
-    if let known = state.constants[place] { return known }
-    state.sources.append(.constant(view))
-    let type = TensorType(view.dtype, Shape(view.extents))
-    let made = state.builder.parameter("c\(state.sources.count - 1)", type, strides: view.strides.map { Dim($0) })
-    state.constants[place] = made
-    return made
-  }
-
   private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
     guard view.cell.trace === self else { throw Self.writesOutside(name) }
     var cell = state.cells[view.cell.id]
@@ -248,13 +257,14 @@ package final class Trace: Sendable {
 
   // MARK: Operations
 
-  /// The trace that an operation belongs to; nil: it runs.
+  /// The capture that an operation belongs to; nil: it runs. The one place where that is decided: on a task that captures
+  /// every operation is recorded, on constants too.
   @inline(__always)
   static func recording(_ operands: [Operand], _ destinations: [Destination]) -> Trace? {
-    for case .tensor(let view) in operands { if let traced = view.traced { return current ?? traced.cell.trace } }
-    for case .existing(let view) in destinations {
-      if let traced = view.traced { return current ?? traced.cell.trace }
-    }
+    if let current { return current }
+    // A traced tensor outside of its capture: recording it says so.
+    for case .tensor(let view) in operands { if let traced = view.traced { return traced.cell.trace } }
+    for case .existing(let view) in destinations { if let traced = view.traced { return traced.cell.trace } }
     return nil
   }
 
@@ -361,14 +371,6 @@ package final class Trace: Sendable {
     }
   }
 
-  /// A tensor from outside as a value of the graph; the tensor itself where that fails.
-  package func lifted(_ view: TensorView) -> TensorView {
-    let made: Result<TensorView, Diagnostic> = Result { () throws(Diagnostic) in
-      try locked { state throws(Diagnostic) in try self.view(constant(view, &state), &state) }
-    }
-    return (try? made.get()) ?? view
-  }
-
   /// The joined view of `views` along `axis`.
   package func concatenate(_ views: [TensorView], axis: Int, dtype: DType) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
@@ -432,10 +434,12 @@ package final class Trace: Sendable {
 
   // MARK: Breaks and the end
 
-  /// The elements behind `view`, which leave the capture here.
+  /// The elements behind `view`, which leave the capture here. What constants alone decide is no break: it is the same
+  /// in every call.
   package func handOut(
     _ view: TracedView, _ kind: BreakKind, _ location: Diagnostic.Location?
   ) throws(Diagnostic) -> TensorView {
+    if let known = try constantElements(view) { return known }
     // Inside a closure that is captured for itself the enclosing capture must not be cut.
     if let current = Self.current, current !== self, current.isInside(self) {
       return try current.handOut(view, kind, location)
@@ -525,8 +529,7 @@ package final class Trace: Sendable {
       let arguments = Array(state.builder.graph.arguments.prefix(state.hints.count))
       state.builder = GraphBuilder(name: name)
       for argument in arguments { _ = state.builder.extent(argument) }
-      state.sources = []
-      state.constants = [:]
+      state.forgetConstants()
       state.numbers = []
       for (id, source, type) in cells {
         state.sources.append(source)

@@ -47,7 +47,7 @@ extension OutgoingTensor {
   ///
   /// - Throws: The mistake that a failed tensor carries.
   public init(_ name: String, _ tensor: Tensor) throws(Diagnostic) {
-    let view = try Tensor(try tensor.view.read(.array, #fileID, #line)).contiguous().view
+    let view = try tensor.elements()
     self.init(name, view.dtype, view.extents) { sink throws(Diagnostic) in
       try sink(UnsafeRawBufferPointer(start: view.base, count: view.elementCount * view.dtype.size))
     }

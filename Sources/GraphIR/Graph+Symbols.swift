@@ -39,6 +39,21 @@ extension Dim {
 }
 
 extension Primitive {
+  /// No extent or start in it is a symbol.
+  package var hasKnownExtents: Bool {
+    let dims: [Dim] =
+      switch payload {
+      case .iota(_, let shape), .shape(let shape), .repeated(let shape): shape.dims
+      case .slice(let starts, let counts, _): starts + counts
+      case .pad(let low, let high): low + high
+      case .assign(let starts, _): starts
+      case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
+        .contraction, .scatter, .graph:
+        []
+      }
+    return dims.allSatisfy { $0.knownValue != nil }
+  }
+
   /// With every symbol replaced by its extent.
   func bound(_ dims: (Int) -> Dim) -> Primitive {
     func all(_ list: [Dim]) -> [Dim] { list.map { $0.bound(dims) } }

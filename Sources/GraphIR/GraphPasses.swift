@@ -110,7 +110,9 @@ extension Graph {
         continue
       }
       // What only moves or repeats elements is better read than stored.
-      guard !node.operands.isEmpty, node.type.shape.knownExtents != nil else { continue }
+      guard !node.operands.isEmpty, node.type.shape.knownExtents != nil, node.primitive.hasKnownExtents else {
+        continue
+      }
       isConstant[i] =
         node.operands.allSatisfy { isConstant[Int($0.id)] || self[$0].isNumber(in: self) }
         && node.operands.contains { isConstant[Int($0.id)] }

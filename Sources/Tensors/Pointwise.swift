@@ -193,6 +193,7 @@ extension TensorView {
   /// `dims`: the target as a capture knows it; without it whoever reads the view decides how far axes repeat.
   package func expanded(to target: [Int], dims: [Dim]? = nil) -> TensorView {
     if extents == target { return self }
+    if let dims, let lifted = lifted(for: dims) { return lifted.expanded(to: target, dims: dims) }
     var view = self
     if let traced {
       let leading = (0..<(target.count - extents.count)).reduce(traced) { path, _ in path.adding(.insert(axis: 0)) }

@@ -30,8 +30,9 @@ extension Tensor {
   /// and branches) are printed when the piece has run, so a fault in that piece comes before them. A failed tensor prints
   /// its mistake. JAX: `jax.debug.print`.
   public func print(_ label: String = "", file: StaticString = #fileID, line: UInt = #line) {
-    if failure == nil, let traced = body.view.traced {
-      do throws(Diagnostic) { try (Trace.current ?? traced.cell.trace).print(label, body.view) } catch {
+    // Inside `compile` constants are printed on each run as well.
+    if failure == nil, let trace = Trace.current ?? body.view.traced?.cell.trace {
+      do throws(Diagnostic) { try trace.print(label, body.view) } catch {
         // What could not be captured throws at the end of the capture.
         _ = Tensor.failed(error, file, line)
       }

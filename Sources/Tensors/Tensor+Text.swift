@@ -20,7 +20,8 @@ extension Tensor: CustomStringConvertible {
       return "traced tensor \(dtype)\(shape)"
     }
     do throws(Diagnostic) {
-      let layout = try TensorText(view)
+      let source = try view
+      let layout = try Trace.outside { () throws(Diagnostic) in try TensorText(source) }
       var text = "tensor(" + layout.body
       let extents = body.view.extents
       if body.view.elementCount == 0, extents != [0] { text += ", shape: \(extents)" }

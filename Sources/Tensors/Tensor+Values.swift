@@ -104,7 +104,7 @@ extension Tensor {
   public func array<T: Element>(
     as type: T.Type = T.self, file: StaticString = #fileID, line: UInt = #line
   ) throws(Diagnostic) -> [T] {
-    let source = try Tensor(try view.read(.array, file, line)).contiguous(file: file, line: line).view
+    let source = try elements(file, line)
     let count = source.elementCount
     if source.dtype == T.dtype, T.self != Bool.self {
       return [T](unsafeUninitializedCapacity: count) { buffer, initialised in
@@ -116,6 +116,16 @@ extension Tensor {
     }
     let size = source.dtype.size
     return (0..<count).map { T(element: ScalarReference.load(source.base + $0 * size, source.dtype)) }
+  }
+}
+
+extension Tensor {
+  /// All elements, row-major in memory.
+  package func elements(
+    _ file: StaticString = #fileID, _ line: UInt = #line
+  ) throws(Diagnostic) -> TensorView {
+    let found = try view.read(.array, file, line)
+    return try Trace.outside { () throws(Diagnostic) in try Tensor(found).contiguous(file: file, line: line).view }
   }
 }
 

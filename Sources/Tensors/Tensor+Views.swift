@@ -33,6 +33,7 @@ extension TensorView {
 
   /// The view in `extents` (same element count), or nil where strides cannot say it.
   package func reshapedView(_ target: [Int], dims: [Dim?]? = nil) -> TensorView? {
+    if let lifted = lifted(for: dims?.compactMap { $0 } ?? []) { return lifted.reshapedView(target, dims: dims) }
     var view = self
     view.extents = target
     if let traced {
@@ -43,7 +44,7 @@ extension TensorView {
       view.strides = TensorView.contiguousStrides(target)
       return view
     }
-    if isContiguous {
+    if isContiguous || elementCount == 0 {
       view.strides = TensorView.contiguousStrides(target)
       return view
     }
@@ -82,6 +83,14 @@ extension TensorView {
     return view
   }
 
+  /// For views of a constant that depend on extents which the capture knows as symbols only: the constant as a value of
+  /// the capture. nil: none of `dims` is a symbol, or this is such a value.
+  func lifted(for dims: [Dim]) -> TensorView? {
+    guard traced == nil, dims.contains(where: { $0.knownValue == nil }), let trace = Trace.current else { return nil }
+    let constant = trace.lifted(self)
+    return constant.traced == nil ? nil : constant
+  }
+
   package func permuted(_ order: [Int]) -> TensorView {
     var view = self
     view.extents = order.map { extents[$0] }
@@ -102,11 +111,8 @@ extension TensorView {
     _ axis: Int, start: Int, count: Int, step: Int = 1, dims: (start: Dim, count: Dim)? = nil
   ) -> TensorView {
     if start == 0, step == 1, count == extents[axis], dims == nil { return self }
-    if traced == nil, let dims, dims.start.knownValue == nil || dims.count.knownValue == nil, let trace = Trace.current
-    {
-      // A part of a constant whose place or length the capture knows as a symbol only.
-      let constant = trace.lifted(self)
-      if constant.traced != nil { return constant.sliced(axis, start: start, count: count, step: step, dims: dims) }
+    if let dims, let lifted = lifted(for: [dims.start, dims.count]) {
+      return lifted.sliced(axis, start: start, count: count, step: step, dims: dims)
     }
     var view = self
     if let traced {
@@ -249,8 +255,10 @@ extension Tensor {
         remedy: "the extents' product must be \(count)")
     }
     if let reshaped = source.reshapedView(extents, dims: dims) { return Tensor(reshaped) }
-    let copy = try contiguousCopy().view
-    return Tensor(TensorView(copy.storage, offset: copy.offset, copy.dtype, extents: extents))
+    guard let reshaped = try contiguousCopy().view.reshapedView(extents, dims: dims) else {
+      throw Diagnostic(.compiler, "reshape: a copy of \(source.extents) is not row-major")
+    }
+    return Tensor(reshaped)
   }
 
   /// Axis i of the result is axis `order[i]`. A view.

@@ -142,7 +142,8 @@ extension Tensor {
   package var mayBeWritten: Bool {
     mutating get {
       guard body.failure == nil, isKnownUniquelyReferenced(&body), body.holdsStorageAlone() else { return false }
-      return body.view.elementsAreDistinct
+      // Inside `compile` memory is a constant of the plan: what is written is a copy of it.
+      return body.view.elementsAreDistinct && (body.view.traced != nil || Trace.current == nil)
     }
   }
 }

@@ -1,0 +1,150 @@
+// Constants of a capture: tensors that the function captured or made, and what is computed from them alone.
+// Not their folding, which is done when a plan is made (CompiledPiece.swift). Surprise: a value that constants alone decide
+// may leave the capture, which is no break: it is computed at once, and the graph goes on with what computes it.
+import Basics
+import GraphIR
+import Scalars
+import Synchronization
+import TensorTypes
+
+extension Trace {
+  /// The parameter that holds a tensor from outside. Axes that repeat have the extent 1, as those of traced views.
+  func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
+    guard given.traced == nil else { throw Diagnostic(.compiler, "\(name): a traced tensor is no constant") }
+    var view = given
+    for axis in view.extents.indices where view.strides[axis] == 0 && view.extents[axis] > 1 { view.extents[axis] = 1 }
+    if view.elementCount == 1 {
+      let element = ScalarReference.load(view.base, view.dtype)
+      let number: ScalarConstant =
+        switch element {
+        case .float(let value): ScalarConstant(view.dtype, value)
+        case .integer(let value): ScalarConstant(view.dtype, integer: value)
+        }
+      let value = try state.builder.append(.constant(number), [])
+      return try TracedStep.reshape(view.extents.map { Dim($0) }).apply(value, &state.builder)
+    }
+    let place = TensorView.Place(view)
+    if let known = state.constants[place] { return known }
+    view = constants.first(view)
+    state.sources.append(.constant(view))
+    let type = TensorType(view.dtype, Shape(view.extents))
+    let made = state.builder.parameter("c\(state.sources.count - 1)", type, strides: view.strides.map { Dim($0) })
+    if view.storage !== given.storage { state.held.append(given.storage) }
+    state.constants[place] = made
+    return made
+  }
+
+  /// A tensor from outside as a value of the graph; the tensor itself where that fails.
+  package func lifted(_ view: TensorView) -> TensorView {
+    let made: Result<TensorView, Diagnostic> = Result { () throws(Diagnostic) in
+      try locked { state throws(Diagnostic) in
+        var lifted = try self.view(constant(view, &state), &state)
+        // Axes that repeat do so in the view, not in the value.
+        lifted.extents = view.extents
+        return lifted
+      }
+    }
+    return (try? made.get()) ?? view
+  }
+
+  /// The elements of `view` if constants alone decide them, else nil.
+  func constantElements(_ view: TracedView) throws(Diagnostic) -> TensorView? {
+    let found = try locked { state throws(Diagnostic) -> (value: Value, known: TensorView?, copy: ConstantGraph?) in
+      let value = try read(TensorView(traced: view, state.cells[view.cell.id].dtype, extents: []), &state)
+      if let known = state.elements[value] { return (value, known, nil) }
+      var copy = ConstantGraph(name: "\(name) constants")
+      return (value, nil, copy.add(value, of: self, state) ? copy : nil)
+    }
+    if let known = found.known { return known }
+    guard let copy = found.copy else { return nil }
+    let elements = try Self.outside { () throws(Diagnostic) in try copy.elements() }
+    state.withLock { $0.elements[found.value] = elements }
+    return elements
+  }
+}
+
+extension Trace.State {
+  /// A new piece begins, which has read nothing yet.
+  mutating func forgetConstants() {
+    sources = []
+    (constants, held) = ([:], [])
+    elements = [:]
+  }
+}
+
+/// A value of a capture and what it is computed from, as a graph by itself.
+private struct ConstantGraph {
+  private var builder: GraphBuilder
+  private var constants: [TensorView] = []
+  /// Where values of the captures are here.
+  private var places: [ObjectIdentifier: [Value: Value]] = [:]
+  private var output: Value?
+
+  init(name: String) { builder = GraphBuilder(name: name) }
+
+  /// Adds `value` as the result; false: arguments, their sizes or numbers that a call hands over decide it too.
+  mutating func add(_ value: Value, of trace: Trace, _ state: Trace.State) -> Bool {
+    output = copied(value, of: trace, state)
+    return output != nil
+  }
+
+  private mutating func copied(_ value: Value, of trace: Trace, _ state: Trace.State) -> Value? {
+    let graph = state.builder.graph
+    var known = places[ObjectIdentifier(trace)] ?? [:]
+    var needed: Set<Value> = []
+    var stack = [value]
+    while let next = stack.popLast() {
+      guard known[next] == nil, needed.insert(next).inserted else { continue }
+      let node = graph[next]
+      switch node.primitive {
+      case .scalar: return nil
+      case .parameter(let i):
+        switch state.sources[i] {
+        case .constant: break
+        // Of a closure: the place of a value of the capture around it.
+        case .leaf(let leaf): if leaf < trace.argumentCount || trace.parent == nil { return nil }
+        case .carried: return nil
+        }
+      default: guard node.type.shape.knownExtents != nil, node.primitive.hasKnownExtents else { return nil }
+      }
+      stack += node.operands
+    }
+    for next in needed.sorted(by: { $0.id < $1.id }) {
+      let node = graph[next]
+      guard case .parameter(let i) = node.primitive else {
+        builder.append(1) { _ in node.on(node.operands.compactMap { known[$0] }) }
+        known[next] = Value(builder.nodeCount - 1)
+        continue
+      }
+      switch state.sources[i] {
+      case .constant(let view):
+        constants.append(view)
+        known[next] = builder.parameter("c\(constants.count - 1)", node.type, strides: graph.parameters[i].strides)
+      case .leaf(let leaf):
+        guard let parent = trace.parent else { return nil }
+        let outer = state.captures[leaf - trace.argumentCount].outer
+        guard let made = parent.state.withLock({ copied(outer, of: parent, $0) }) else { return nil }
+        known[next] = made
+      case .carried: return nil
+      }
+    }
+    places[ObjectIdentifier(trace)] = known
+    return known[value]
+  }
+
+  /// Runs it.
+  func elements() throws(Diagnostic) -> TensorView {
+    var builder = builder
+    guard let output else { throw Diagnostic(.compiler, "constants without a result") }
+    let graph = builder.finish([output])
+    // Arguments of this graph, so that nothing is folded: it is run once.
+    let piece = Trace.Piece(graph: graph, sources: constants.indices.map { .leaf($0) }, donors: [:])
+    let engine = try Engine.current
+    let made = try engine.once(piece)
+    let type = graph.type(output)
+    let result = try engine.memory(type.dtype, type.shape.knownExtents ?? [])
+    let parameters = made.sources.compactMap { if case .leaf(let i) = $0 { constants[i] } else { nil } }
+    try made.graph.run(parameters, [], into: [result])
+    return result
+  }
+}

@@ -1,0 +1,98 @@
+// Constants inside compile(): tensors that the function captures or makes, views of them, and what is computed of them alone.
+// Not every operation: the recorded cases are run on constants by ConformanceTests.
+import Basics
+import Capture
+import TensorTypes
+import Tensors
+import Testing
+
+private func floats(_ shape: [Int]) -> Tensor {
+  Tensor((0..<shape.reduce(1, *)).map { Float(($0 * 37) % 23) - 7 }, shape: shape)
+}
+
+/// A function of an argument [n] and constants, as users write it; the constants may be made inside.
+private struct ConstantProgram: Sendable, CustomTestStringConvertible {
+  var testDescription: String
+  var function: @Sendable (Tensor) throws -> Tensor
+  init(_ name: String, _ function: @escaping @Sendable (Tensor) throws -> Tensor) {
+    (testDescription, self.function) = (name, function)
+  }
+
+  static let all: [ConstantProgram] = {
+    let k = floats([2, 3])
+    let w = floats([2, 3]).transposed()
+    let wide = floats([4, 6])
+    return [
+      .init("reduced") { (k * 2).sum(0) + $0[0] },
+      .init("broadcast") { $0 + Tensor([10, 20] as [Float], shape: [2, 1]) * 1 },
+      .init("operation then view") { (k + 1).transposed() * $0[0] },
+      .init("operation then part") { (k * 2)[0] + $0[0] },
+      .init("reshaped transposed") { $0[0] + w.reshaped(6) },
+      .init("flattened permuted") { $0[0] + wide.transposed().flattened() },
+      .init("tiled") { $0[0] + w.tiled([2, 3]) },
+      .init("repeated") { $0[0] + w.tiled([1, 2, 1]) },
+      .init("reflected") { $0[0] + w.padded([1, 1], mode: .reflect) },
+      .init("interpolated") { $0[0] + floats([1, 2, 6])[0..., 0..., 1...].interpolated(size: [7]) },
+      .init("expanded reshaped") { $0[0] + Tensor([1, 2, 3] as [Float], shape: [3, 1]).expanded(3, 4).reshaped(12) },
+      .init("strided made inside") {
+        $0[0] + floats([4, 6])[stride(from: 0, to: 4, by: 2), stride(from: 1, to: 6, by: 3)]
+      },
+      .init("product with a literal") { $0[0..<2].matmul(Tensor([[1, 2], [3, 4]] as [[Float]])) },
+      .init("windows made inside") { floats([8]).windows(0, size: 3, step: 2) * $0[0] },
+      .init("index tensors") { x in
+        wide[Tensor([0, 3, 1]), Tensor([5, 0, 2])] + x[0]
+      },
+      .init("index into an argument") { x in x[Tensor([1, 0, 1]) * 1] },
+      .init("written constant") { x in
+        var k = Tensor([1, 2, 3, 4] as [Float])
+        k[0] = x.sum()
+        k[1..<3] = Tensor(9)
+        k += 1
+        return k
+      },
+      .init("captured and written") { x in
+        var own = k
+        own[0, 1] = x[1]
+        own *= 2
+        return own
+      },
+      .init("a number of constants") { x in try x * (k * 2).max().item(as: Float.self) },
+      .init("an array of constants") { x in try x[0] + Tensor((w * 2).transposed().array(as: Float.self)) },
+      .init("an array of a strided constant") { x in try x[0] + Tensor(wide.transposed().array(as: Float.self)) },
+      .init("a choice by constants") { x in try (k - 1).sum().item(as: Float.self) > 0 ? x : -x },
+      .init("nonzero") { x in (k > 0).nonzero().converted(to: .f32) * x[0] },
+      .init("a mask of constants") { x in wide[wide > 3] + x[0] },
+      .init("sorted and unique") { x in wide.sorted(1).values.sum(0) + x[0] + wide.unique().values[0..<6] },
+      .init("einsum") { x in Tensor.einsum("ij,kj->ik", [k, k * 2]) + x[0] },
+      .init("eye and arange") { x in (Tensor.eye(3) * 2).matmul(Tensor.arange(3, dtype: .f32)) + x[0] },
+      .init("random") { x in
+        var random = RandomGenerator(seed: 3)
+        return random.normal([2, 3]).transposed().reshaped(6) + x[0]
+      },
+      .init("nothing of the argument") { _ in (k * 2).sum(0) },
+      .init("a part of a part by a size") { x in (wide * 2)[1, 0..<x.shape[0]] + x },
+      .init("a window by a size") { x in wide.transposed()[0..<x.shape[0], 1] + x },
+      .init("an element by a size") { x in (floats([16]) * 2)[x.shape[0]] + x },
+      .init("expanded by a size") { x in (Tensor(3 as Float) + 1).expanded(x.shape[0]) * x },
+      .init("empty") { x in Tensor([] as [Float], shape: [0, 3]).sum(0) + x[0] },
+    ]
+  }()
+}
+
+@Test(arguments: ConstantProgram.all)
+private func constants_are_what_they_are_eagerly(_ program: ConstantProgram) throws {
+  for mode in [CaptureMode.whole, .partial] {
+    for fuses in [true, false] {
+      let f = compile(mode: mode, fuses: fuses) { (x: Tensor) in try program.function(x) }
+      for n in [2, 4, 3, 5] {
+        let x = floats([n])
+        let (made, eager) = (try? f(x), try? program.function(x))
+        guard let eager, eager.failure == nil else { continue }
+        let result = try made ?? f(x)
+        #expect(result.shape == eager.shape && result.dtype == eager.dtype, "\(n): \(result.shape)")
+        let (a, b) = (try result.array(as: Float.self), try eager.array(as: Float.self))
+        #expect(zip(a, b).allSatisfy { abs($0 - $1) <= 1e-5 * (1 + abs($1)) }, "\(n): \(a) \(b)")
+      }
+    }
+  }
+}
