@@ -270,6 +270,34 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
     #expect(refused > bytes.count)
     #expect(read(bytes + [0], head) == nil)
   }
+
+  /// Processes that are ended at any moment while they fill a cache harm nobody who uses it after them.
+  @Test(arguments: 0..<20) func a_process_ended_at_any_moment_leaves_a_cache_that_is_whole(_ round: Int) async throws {
+    let scratch = try Scratch()
+    // From before the first capture to behind the last entry.
+    let microseconds = 500 + round * round * 1200
+    await #expect(processExitsWith: .signal(SIGALRM)) {
+      [path = scratch.path as String, microseconds = microseconds as Int] in
+      var timer = itimerval()
+      timer.it_value.tv_sec = time_t(microseconds / 1_000_000)
+      timer.it_value.tv_usec = suseconds_t(microseconds % 1_000_000)
+      #if canImport(Glibc)
+        setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil)
+      #else
+        setitimer(ITIMER_REAL, &timer, nil)
+      #endif
+      // Until the alarm: entries again and again, as starts that find each other's.
+      while true {
+        let cache = ObjectCache(directory: path)
+        _ = try run(engine(cache).compile(try model(), fuses: true))
+        try cache.clear()
+      }
+    }
+    let cache = ObjectCache(directory: scratch.path)
+    #expect(cache.unusable { _, _ in nil }.isEmpty)
+    let after = try run(engine(cache).compile(try model(), fuses: true))
+    #expect(try after == run(engine(ObjectCache(directory: nil)).compile(try model(), fuses: true)))
+  }
 }
 
 extension PlanRecord {
