@@ -1,10 +1,13 @@
 // The quantised encodings of GGUF files, each one record: layouts as published with ggml, checked against its decoder.
-// Not all of ggml's: the lattice (IQ) and ternary (TQ) encodings need look-up tables. Surprise: e / 32 % 4 and the like
-// are spelled as terms, so that code generators can turn them into index arithmetic.
+// The linear ones: those that look elements up are in QuantizedFormat+Lookup. Surprise: e / 32 % 4 and the like are
+// spelled as terms, so that code generators can turn them into index arithmetic.
 
 extension QuantizedFormat {
   /// Every encoding that can be decoded, by its ggml number.
-  public static let all: [QuantizedFormat] = [q4_0, q4_1, q5_0, q5_1, q8_0, q2_K, q3_K, q4_K, q5_K, q6_K]
+  public static let all: [QuantizedFormat] = [
+    q4_0, q4_1, q5_0, q5_1, q8_0, q2_K, q3_K, q4_K, q5_K, q6_K, tq2_0, tq1_0, mxfp4, nvfp4, iq4_NL, iq4_XS, iq2_XXS,
+    iq2_XS, iq2_S, iq3_XXS, iq3_S, iq1_S, iq1_M,
+  ]
 
   /// The encoding with a ggml number; nil if it is not one of ``all``.
   public init?(ggmlID: UInt32) {
@@ -104,6 +107,11 @@ extension QuantizedFormat {
       group: .signed([BitSlice(byte: .map(192, .term(1, 16)), shift: .map(0), bits: 8, position: 0)]),
       groupElements: 16))
 
+  /// Ternary in 2 bits: 256 elements in 66 bytes.
+  public static let tq2_0 = QuantizedFormat(
+    name: "TQ2_0", ggmlID: 35, blockElements: 256, fields: [("qs", 64), ("d", 2)],
+    quant: .unsigned([pairs(at: 0)], bias: 1), scale: .half(at: 64, 256))
+
   // MARK: Bit patterns that several formats share
 
   /// 32 elements in 16 bytes: low nibbles first, then high ones.
@@ -148,6 +156,15 @@ extension QuantizedFormat {
     name: String, ggmlID: UInt32, blockElements: Int, fields: [(name: String, bytes: Int)], quant: PackedInteger,
     scale: Factor, minimum: Factor? = nil, subtractsMinimum: Bool = false
   ) {
+    self.init(
+      name: name, ggmlID: ggmlID, blockElements: blockElements, fields: fields,
+      decoding: .linear(
+        Linear(quant: quant, scale: scale, minimum: minimum, subtractsMinimum: subtractsMinimum)))
+  }
+
+  init(
+    name: String, ggmlID: UInt32, blockElements: Int, fields: [(name: String, bytes: Int)], decoding: Decoding
+  ) {
     self.name = name
     self.ggmlID = ggmlID
     self.blockElements = blockElements
@@ -159,10 +176,7 @@ extension QuantizedFormat {
     }
     self.fields = placed
     self.blockBytes = offset
-    self.quant = quant
-    self.scale = scale
-    self.minimum = minimum
-    self.subtractsMinimum = subtractsMinimum
+    self.decoding = decoding
   }
 }
 

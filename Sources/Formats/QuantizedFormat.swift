@@ -1,16 +1,18 @@
 // Block-quantised encodings described as data: where each field lies and how an element is put together from bits.
-// Not a kernel: product kernels are generated from this description. Surprise: there is no decoder per format; the
-// reference decoder below interprets the description, so a description that decodes right is right.
+// Not a kernel: product kernels are generated from this description. Surprise: linear formats have no decoder of their
+// own; the reference decoder below interprets the description, so a description that decodes right is right.
 
 /// A block-quantised encoding.
 ///
-/// A block holds ``blockElements`` consecutive elements of the last axis in ``blockBytes`` bytes. Element `e` of it is
+/// A block holds ``blockElements`` consecutive elements of the last axis in ``blockBytes`` bytes. Element `e` of a
+/// ``Linear`` format is
 ///
 ///     scale(e) * quant(e) - minimum(e)       minimum subtracted (K formats)
 ///     scale(e) * quant(e) + minimum(e)       minimum added (Q4_1, Q5_1)
 ///
 /// where `scale(e)` and `minimum(e)` are a half float of the block, times a small integer of the element's group where
-/// the format has groups. All arithmetic is in `Float`, in the order written.
+/// the format has groups. All arithmetic is in `Float`, in the order written. The other formats look their elements up
+/// in a table; each has a decoder.
 public struct QuantizedFormat: Sendable, Hashable, CustomStringConvertible {
   /// A named part of a block, for printing and for checks that nothing overlaps.
   public struct Field: Sendable, Hashable {
@@ -92,14 +94,29 @@ public struct QuantizedFormat: Sendable, Hashable, CustomStringConvertible {
   public let blockBytes: Int
   /// The parts of a block in the order they lie there.
   public let fields: [Field]
-  /// The element's integer.
-  public let quant: PackedInteger
-  /// What the integer is multiplied with.
-  public let scale: Factor
-  /// What is added or subtracted; nil for symmetric formats.
-  public let minimum: Factor?
-  /// Whether ``minimum`` is subtracted.
-  public let subtractsMinimum: Bool
+  let decoding: Decoding
+
+  /// The arithmetic of a format whose elements are integers times a factor.
+  public struct Linear: Sendable {
+    /// The element's integer.
+    public let quant: PackedInteger
+    /// What the integer is multiplied with.
+    public let scale: Factor
+    /// What is added or subtracted; nil for symmetric formats.
+    public let minimum: Factor?
+    /// Whether ``minimum`` is subtracted.
+    public let subtractsMinimum: Bool
+  }
+
+  enum Decoding: Sendable {
+    case linear(Linear)
+    case lookup(@Sendable (BlockBytes, UnsafeMutablePointer<Float>) -> Void)
+  }
+
+  /// How elements are computed; nil for formats that look them up.
+  public var linear: Linear? {
+    if case .linear(let linear) = decoding { linear } else { nil }
+  }
 
   /// The name.
   public var description: String { name }
@@ -124,27 +141,41 @@ extension QuantizedFormat {
   ///
   /// Trailing bytes that fill no block are left out.
   public func decode(_ bytes: UnsafeRawBufferPointer) -> [Float] {
-    let blocks = bytes.count / blockBytes
+    let count = bytes.count / blockBytes * blockElements
+    return [Float](unsafeUninitializedCapacity: count) { output, initialized in
+      if let start = output.baseAddress { decode(bytes, to: start) }
+      initialized = count
+    }
+  }
+
+  /// As above, into memory with room for the elements.
+  func decode(_ bytes: UnsafeRawBufferPointer, to output: UnsafeMutablePointer<Float>) {
     let table = decodingTable
-    return [Float](unsafeUninitializedCapacity: blocks * blockElements) { output, initialized in
-      for block in 0..<blocks {
-        let start = block * blockBytes
-        let source = UnsafeRawBufferPointer(rebasing: bytes[start..<start + blockBytes])
+    for block in 0..<bytes.count / blockBytes {
+      let start = block * blockBytes
+      let source = UnsafeRawBufferPointer(rebasing: bytes[start..<start + blockBytes])
+      let target = output + block * blockElements
+      switch decoding {
+      case .lookup(let decode): decode(BlockBytes(bytes: source), target)
+      case .linear:
+        guard let table else { continue }
         for element in 0..<blockElements {
-          output.initializeElement(at: block * blockElements + element, to: table.value(of: element, in: source))
+          (target + element).initialize(to: table.value(of: element, in: source))
         }
       }
-      initialized = blocks * blockElements
     }
   }
 
   /// The elements of one or more blocks given as an array.
   public func decode(_ block: [UInt8]) -> [Float] { block.withUnsafeBytes { decode($0) } }
 
-  /// The index maps of all formats, evaluated at the first use of one.
-  private static let decodingTables = Dictionary(uniqueKeysWithValues: all.map { ($0.ggmlID, DecodingTable($0)) })
+  /// The index maps of all linear formats, evaluated at the first use of one.
+  private static let decodingTables = Dictionary(
+    uniqueKeysWithValues: all.compactMap { format in
+      format.linear.map { (format.ggmlID, DecodingTable($0, elements: format.blockElements)) }
+    })
 
-  private var decodingTable: DecodingTable { Self.decodingTables[ggmlID] ?? DecodingTable(self) }
+  private var decodingTable: DecodingTable? { Self.decodingTables[ggmlID] }
 }
 
 /// The index maps of a format, evaluated once for each element of a block.
@@ -181,8 +212,7 @@ private struct DecodingTable: Sendable {
   let minimum: (offset: Int, group: Integer?)?
   let subtractsMinimum: Bool
 
-  init(_ format: QuantizedFormat) {
-    let elements = format.blockElements
+  init(_ format: QuantizedFormat.Linear, elements: Int) {
     quant = Integer(format.quant, elements: elements)
     scale = (format.scale.offset, format.scale.group.map { Integer($0, elements: elements) })
     minimum = format.minimum.map { ($0.offset, $0.group.map { Integer($0, elements: elements) }) }

@@ -8,12 +8,12 @@ import Scalars
 import TensorTypes
 
 struct BlockDecoder {
-  let format: QuantizedFormat
+  let format: QuantizedFormat.Linear
   let runs: BlockRuns
 
-  init(_ format: QuantizedFormat) {
+  init(_ format: QuantizedFormat.Linear, elements: Int) {
     self.format = format
-    runs = BlockRuns(format)
+    runs = BlockRuns(format, elements: elements)
   }
 
   /// One value f32[lead.., blocks, length] per run.
@@ -66,7 +66,7 @@ struct BlockDecoder {
         }
       plain = try plain.map { before throws(Diagnostic) in try builder.append(.add, before, x) } ?? x
     }
-    guard var sum, let plain else { throw Diagnostic(.format, "\(format) has no elements") }
+    guard var sum, let plain else { throw Diagnostic(.format, "a block format has no elements") }
     if isShared {
       sum = try builder.append(.multiply, spread(&builder, scale, shape), sum)
       if let minimum {
@@ -99,7 +99,7 @@ struct BlockDecoder {
       let part = try bits(&builder, slice, bytes, shape)
       joined = try joined.map { before throws(Diagnostic) in try builder.append(.or, before, part) } ?? part
     }
-    guard var whole = joined else { throw Diagnostic(.format, "\(format) has an integer without bits") }
+    guard var whole = joined else { throw Diagnostic(.format, "a block format has an integer without bits") }
     if integer.isSigned { whole = try builder.append(.bitcast(.i8), whole) }
     let number = try builder.convert(whole, to: .f32)
     if integer.bias == 0 { return number }

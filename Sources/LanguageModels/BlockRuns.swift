@@ -31,12 +31,12 @@ struct BlockRuns: Sendable {
   let length: Int
   let runs: [Run]
 
-  init(_ format: QuantizedFormat) {
+  init(_ format: QuantizedFormat.Linear, elements: Int) {
     var length = format.scale.groupElements
     if let minimum = format.minimum { length = min(length, minimum.groupElements) }
-    while length > 1, !Self.isRegular(format, length) { length /= 2 }
+    while length > 1, !Self.isRegular(format, length, elements) { length /= 2 }
     self.length = length
-    runs = stride(from: 0, to: format.blockElements, by: length).map { start in
+    runs = stride(from: 0, to: elements, by: length).map { start in
       Run(
         quant: Self.integer(format.quant, start, length),
         scale: format.scale.group.map { Self.integer($0, start, length) },
@@ -44,9 +44,9 @@ struct BlockRuns: Sendable {
     }
   }
 
-  private static func isRegular(_ format: QuantizedFormat, _ length: Int) -> Bool {
+  private static func isRegular(_ format: QuantizedFormat.Linear, _ length: Int, _ elements: Int) -> Bool {
     let maps = format.quant.slices.flatMap { [$0.byte, $0.shift] }
-    return stride(from: 0, to: format.blockElements, by: length).allSatisfy { start in
+    return stride(from: 0, to: elements, by: length).allSatisfy { start in
       maps.allSatisfy { map in
         let step = length > 1 ? map(start + 1) - map(start) : 0
         return (0...1).contains(step) && (0..<length).allSatisfy { map(start + $0) == map(start) + $0 * step }

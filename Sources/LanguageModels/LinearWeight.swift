@@ -1,5 +1,5 @@
 // A weight matrix of a model, dense or packed, behind one product. Not a layer: no bias, no gradient.
-// Surprise: a packed one is never unpacked as a whole.
+// Surprise: a packed one is never unpacked as a whole; formats that look elements up are unpacked when loaded.
 import Basics
 import Formats
 import Tensors
@@ -11,9 +11,10 @@ enum LinearWeight: Sendable {
   case quantized(QuantizedWeight)
 
   init(_ stored: StoredTensor) throws(Diagnostic) {
-    switch stored.encoding {
-    case .quantized(let format): self = .quantized(try QuantizedWeight(stored, format))
-    case .dense, .unsupported: self = .dense(try stored.tensor())
+    if case .quantized(let format) = stored.encoding, let linear = format.linear {
+      self = .quantized(try QuantizedWeight(stored, format, linear))
+    } else {
+      self = .dense(try stored.tensor())
     }
   }
 

@@ -1,5 +1,6 @@
 // A weight matrix that stays packed in the model's file: its products decode it inside the product's kernel.
-// Not a dtype: it is bytes plus the graph that decodes them. Surprise: the memory is the mapped file itself.
+// Not a dtype: it is bytes plus the graph that decodes them. Only for linear formats: those that look their elements up
+// are decoded when a model is loaded. Surprise: the memory is the mapped file itself.
 import Basics
 import Engine
 import Formats
@@ -13,20 +14,22 @@ struct QuantizedWeight: Sendable {
   let format: QuantizedFormat
   let rows: Int
   let columns: Int
+  private let linear: QuantizedFormat.Linear
   private let storage: Storage
   private let programs: Programs
 
-  init(_ stored: StoredTensor, _ format: QuantizedFormat) throws(Diagnostic) {
+  init(_ stored: StoredTensor, _ format: QuantizedFormat, _ linear: QuantizedFormat.Linear) throws(Diagnostic) {
     guard stored.shape.count == 2, stored.shape[1] % format.blockElements == 0 else {
       throw Diagnostic(
         .format,
         "\(stored.name): \(format) packs rows of whole blocks of \(format.blockElements), shape is \(stored.shape)")
     }
     self.format = format
+    self.linear = linear
     rows = stored.shape[0]
     columns = stored.shape[1]
     storage = try stored.borrowed()
-    programs = Programs.of(format)
+    programs = Programs.of(format, linear)
   }
 
   var byteCount: Int { rows * blocks * format.blockBytes }
@@ -44,7 +47,7 @@ struct QuantizedWeight: Sendable {
   }
 
   private var factors: [Operand] {
-    [.tensor(halves(format.scale.offset))] + (format.minimum.map { [.tensor(halves($0.offset))] } ?? [])
+    [.tensor(halves(linear.scale.offset))] + (linear.minimum.map { [.tensor(halves($0.offset))] } ?? [])
   }
 
   /// x [tokens, columns] times the transposed weight: [tokens, rows].
@@ -116,20 +119,25 @@ struct QuantizedWeight: Sendable {
     let gathers: [Program]
     static let gatheredRuns = 4
 
-    private static let all = Dictionary(uniqueKeysWithValues: QuantizedFormat.all.map { ($0.name, Programs($0)) })
-    static func of(_ format: QuantizedFormat) -> Programs { all[format.name] ?? Programs(format) }
+    private static let all = Dictionary(
+      uniqueKeysWithValues: QuantizedFormat.all.compactMap { format in
+        format.linear.map { (format.name, Programs(format, $0)) }
+      })
+    static func of(_ format: QuantizedFormat, _ linear: QuantizedFormat.Linear) -> Programs {
+      all[format.name] ?? Programs(format, linear)
+    }
 
     // Labels: 0 rows, 1 blocks, 2 bytes of a block, 3 runs, 4 elements of a run, 5 tokens.
-    init(_ format: QuantizedFormat) {
-      let decoder = BlockDecoder(format)
+    init(_ format: QuantizedFormat, _ linear: QuantizedFormat.Linear) {
+      let decoder = BlockDecoder(linear, elements: format.blockElements)
       let (count, length) = (decoder.runs.runs.count, decoder.runs.length)
       self.count = count
       self.length = length
-      let weight: [[Int]] = [[0, 1, 2], [0, 1]] + (format.minimum == nil ? [] : [[0, 1]])
+      let weight: [[Int]] = [[0, 1, 2], [0, 1]] + (linear.minimum == nil ? [] : [[0, 1]])
       let fixed: Set<Int> = [2, 3, 4]
       @Sendable func parts(_ builder: inout GraphBuilder, _ values: [Value]) throws(Diagnostic) -> [Value] {
         try decoder.decode(
-          &builder, bytes: values[0], scale: values[1], minimum: format.minimum == nil ? nil : values[2])
+          &builder, bytes: values[0], scale: values[1], minimum: linear.minimum == nil ? nil : values[2])
       }
 
       vector = Program("\(format) vector product", axes: weight + [[1, 3, 4]], fixedLabels: fixed) {
@@ -144,7 +152,7 @@ struct QuantizedWeight: Sendable {
           pieces.append(try builder.broadcast(flat, shape))
         }
         let products = try decoder.product(
-          &builder, bytes: values[0], scale: values[1], minimum: format.minimum == nil ? nil : values[2], pieces)
+          &builder, bytes: values[0], scale: values[1], minimum: linear.minimum == nil ? nil : values[2], pieces)
         return [try builder.append(.reduce(.sum, axes: [1, 2]), products)]
       }
 

@@ -10,7 +10,7 @@ struct WeightFileTests {
     let folder = try ScratchFolder()
     let gguf = try folder.write(RecordedFiles.bytes("quantized.gguf"), "a.safetensors")
     guard case .gguf(let file) = try WeightFile.open(gguf) else { throw Failure() }
-    #expect(file.tensors.count == 26)
+    #expect(file.tensors.count == 52)
     let safetensors = try folder.write(RecordedFiles.bytes("dtypes.safetensors"), "b.gguf")
     let opened = try WeightFile.open(safetensors)
     guard case .safetensors = opened else { throw Failure() }

@@ -96,7 +96,7 @@ struct SmallModel {
 
   private func elements(_ count: Int, _ encoding: UInt32, _ generator: inout Generator) throws -> [UInt8] {
     var bytes: [UInt8] = []
-    if let format = QuantizedFormat(ggmlID: encoding) {
+    if let format = QuantizedFormat(ggmlID: encoding), let linear = format.linear {
       // Any bits are a block; its half floats are made small, so that no sum overflows.
       for _ in 0..<count / format.blockElements {
         var block = (0..<format.blockBytes).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
@@ -105,11 +105,15 @@ struct SmallModel {
             block.replaceSubrange(offset..<offset + 2, with: $0)
           }
         }
-        let isGrouped = format.scale.group != nil
-        put((isGrouped ? 0.0004 : 0.01) * (1 + generator.unit()), format.scale.offset)
-        if let minimum = format.minimum { put((isGrouped ? 0.002 : -0.07) * (1 + generator.unit()), minimum.offset) }
+        let isGrouped = linear.scale.group != nil
+        put((isGrouped ? 0.0004 : 0.01) * (1 + generator.unit()), linear.scale.offset)
+        if let minimum = linear.minimum { put((isGrouped ? 0.002 : -0.07) * (1 + generator.unit()), minimum.offset) }
         bytes += block
       }
+      return bytes
+    }
+    if let format = QuantizedFormat(ggmlID: encoding) {
+      for _ in 0..<count / format.blockElements { bytes += lookedUpBlock(format, &generator) }
       return bytes
     }
     for _ in 0..<count {
@@ -122,6 +126,33 @@ struct SmallModel {
       }
     }
     return bytes
+  }
+
+  /// Any bits, with scales that make the largest element about 0.15.
+  private func lookedUpBlock(_ format: QuantizedFormat, _ generator: inout Generator) -> [UInt8] {
+    var block = (0..<format.blockBytes).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+    func put(_ value: Float) {
+      let bits = Float16(value).bitPattern
+      if format == .iq1_M {
+        // The half float lies in the top four bits of the last four words.
+        for part in 0..<4 {
+          let byte = 49 + 2 * part
+          block[byte] = block[byte] & 15 | UInt8(truncatingIfNeeded: (bits >> UInt16(4 * part)) & 15) << 4
+        }
+      } else if let field = format.fields.first(where: { $0.name == "d" }) {
+        block[field.offset] = UInt8(truncatingIfNeeded: bits)
+        block[field.offset + 1] = UInt8(bits >> 8)
+      }
+    }
+    if format == .mxfp4 {
+      block[0] = 121
+    } else if format == .nvfp4 {
+      for i in 0..<4 { block[i] = block[i] & 15 | 8 }
+    } else {
+      put(1)
+      put(0.15 / (format.decode(block).map(abs).max() ?? 1))
+    }
+    return block
   }
 
   /// SplitMix64.

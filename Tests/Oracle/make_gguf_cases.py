@@ -30,7 +30,18 @@ def blocks(kind, halves, rows, per_row):
 
 # Byte offsets of the half floats in a block.
 HALVES = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q2_K: [80, 82], T.Q3_K: [108],
-          T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
+          T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208], T.TQ2_0: [64], T.TQ1_0: [52], T.MXFP4: [], T.NVFP4: [],
+          T.IQ4_NL: [0], T.IQ4_XS: [0], T.IQ2_XXS: [0], T.IQ2_XS: [0], T.IQ2_S: [0], T.IQ3_XXS: [0], T.IQ3_S: [0],
+          T.IQ1_S: [0], T.IQ1_M: []}
+
+
+def spread_halves(data):
+    """IQ1_M keeps its half float in the top four bits of the last four words."""
+    words = data[..., 48:56].copy().view("<u2")
+    half = (random.standard_normal(words.shape[:-1]) / 16).astype(numpy.float16).view("<u2")
+    for part in range(4):
+        words[..., part] = words[..., part] & 0xfff | (half >> (4 * part) & 15) << 12
+    data[..., 48:56] = words.view(numpy.uint8)
 
 
 DTYPE_NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int16": "I16",
@@ -57,8 +68,10 @@ def quantized():
     writer.add_key_value("t.strings", ["a", "", "\u00df"], V.ARRAY)
     writer.add_key_value("t.nested", [[1, 2], [3]], V.ARRAY)
     for kind, halves in HALVES.items():
-        rows, per_row = 3, 2 if GGML_QUANT_SIZES[kind][0] == 32 else 1
+        rows, per_row = (3, 2) if GGML_QUANT_SIZES[kind][0] == 32 else (3 if kind < T.IQ2_XXS else 8, 1)
         data = blocks(kind, halves, rows, per_row)
+        if kind == T.IQ1_M:
+            spread_halves(data)
         writer.add_tensor(kind.name, data, raw_dtype=kind)
         writer.add_tensor(kind.name + ".expected", gguf.quants.dequantize(data, kind).astype(numpy.float32))
     plain = random.standard_normal((2, 3, 5)).astype(numpy.float32)
