@@ -5,13 +5,13 @@
 import Basics
 import TensorTypes
 
-/// A GGUF model file, mapped.
+/// A GGUF model file, mapped. A model that was split is joined: opening any `...-00001-of-0000N.gguf` opens all parts.
 ///
 ///     let file = try GGUFFile(path: "model.gguf")
 ///     let layers = try file.integer("llama.block_count")
 ///     let weight = try file.tensor("blk.0.attn_q.weight")   // shape, encoding, bytes in place
 public struct GGUFFile: Sendable {
-  /// The mapped file.
+  /// The mapped file; the first part of a split model.
   public let file: MappedFile
   /// 2 or 3.
   public let version: UInt32
@@ -36,16 +36,19 @@ public struct GGUFFile: Sendable {
   ///
   /// - Throws: A `.format` ``Basics/Diagnostic`` if its header is damaged.
   public init(file: MappedFile) throws(Diagnostic) {
-    var header = GGUFHeader(file)
-    try header.read()
-    self.file = file
+    let parts = try GGUFParts(file).headers
+    let header = parts[0]
+    self.file = header.file
     self.version = header.version
     self.alignment = header.alignment
     self.dataOffset = header.dataOffset
     self.keys = header.keys
     self.metadata = header.metadata
-    self.tensors = header.tensors
-    self.tensorIndex = header.tensorIndex
+    let tensors = parts.count == 1 ? header.tensors : parts.flatMap(\.tensors)
+    self.tensors = tensors
+    self.tensorIndex =
+      parts.count == 1
+      ? header.tensorIndex : Dictionary(uniqueKeysWithValues: tensors.enumerated().map { ($1.name, $0) })
   }
 
   /// Whether the file has a tensor called `name`.

@@ -31,6 +31,8 @@ struct GGUFHeader {
 
   init(_ file: MappedFile) { cursor = ByteCursor(file) }
 
+  var file: MappedFile { cursor.file }
+
   mutating func read() throws(Diagnostic) {
     let counts = try readPreamble()
     for index in 0..<counts.metadata { try readMetadata(index) }
@@ -125,8 +127,9 @@ struct GGUFHeader {
     switch encoding {
     case .unsupported: byteCount = nil
     case .dense(let dtype):
-      let (bytes, overflow) = elements.multipliedReportingOverflow(by: dtype.size)
-      guard !overflow else { throw malformed("tensor '\(name)': \(elements) elements of \(dtype) are too many") }
+      guard let bytes = CheckedSize.bytes(shape, dtype) else {
+        throw malformed("tensor '\(name)': \(elements) elements of \(dtype) are too many")
+      }
       byteCount = bytes
     case .quantized(let format):
       let row = shape.last ?? 1
@@ -204,8 +207,11 @@ extension StoredTensor.Encoding {
     }
   }
 
+  /// What GGUF numbers and no file should hold: intermediate results of products, and encodings that were given up.
   private static let unreadNames: [UInt32: String] = [
-    9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S",
-    22: "IQ2_S", 23: "IQ4_XS", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+    4: "Q4_2 (given up)", 5: "Q4_3 (given up)", 9: "Q8_1 (an intermediate encoding)",
+    15: "Q8_K (an intermediate encoding)", 31: "Q4_0_4_4 (given up)", 32: "Q4_0_4_8 (given up)",
+    33: "Q4_0_8_8 (given up)", 36: "IQ4_NL_4_4 (given up)", 37: "IQ4_NL_4_8 (given up)",
+    38: "IQ4_NL_8_8 (given up)", 41: "Q1_0",
   ]
 }

@@ -42,15 +42,18 @@ public struct NpyArray: Sendable {
 
   init(mapped bytes: MappedBytes, name: String) throws(Diagnostic) {
     let header = try bytes.withUnsafeBytes { bytes throws(Diagnostic) in try NpyHeader(bytes, name: name) }
-    try Self.check(header, dataCount: bytes.count - header.dataOffset, name: name)
-    self.init(header, .mapped(try bytes.bytes(in: header.dataOffset..<bytes.count)), name: name)
+    let data = try bytes.bytes(in: header.dataOffset..<bytes.count)
+    try data.withUnsafeBytes { data throws(Diagnostic) in try Self.check(header, data: data, name: name) }
+    self.init(header, .mapped(data), name: name)
   }
 
   init(inflated bytes: [UInt8], name: String) throws(Diagnostic) {
-    let header = try bytes.withUnsafeBufferPointer { bytes throws(Diagnostic) in
-      try NpyHeader(UnsafeRawBufferPointer(bytes), name: name)
+    let header = try bytes.withUnsafeBufferPointer { buffer throws(Diagnostic) in
+      let bytes = UnsafeRawBufferPointer(buffer)
+      let header = try NpyHeader(bytes, name: name)
+      try Self.check(header, data: UnsafeRawBufferPointer(rebasing: bytes[header.dataOffset...]), name: name)
+      return header
     }
-    try Self.check(header, dataCount: bytes.count - header.dataOffset, name: name)
     self.init(header, .owned(bytes, from: header.dataOffset), name: name)
   }
 
@@ -63,11 +66,23 @@ public struct NpyArray: Sendable {
     self.storage = storage
   }
 
-  private static func check(_ header: NpyHeader, dataCount: Int, name: String) throws(Diagnostic) {
-    guard dataCount == header.byteCount else {
+  private static func check(
+    _ header: NpyHeader, data: UnsafeRawBufferPointer, name: String
+  ) throws(Diagnostic) {
+    guard data.count >= header.byteCount else {
       throw NpyHeader.malformed(
-        name, "\(header.dtype) of shape \(header.shape) needs \(header.byteCount) bytes, \(dataCount) are there")
+        name, "\(header.dtype) of shape \(header.shape) needs \(header.byteCount) bytes, \(data.count) are there")
     }
+    guard data.count > header.byteCount else { return }
+    if data.dropFirst(header.byteCount).starts(with: NpyHeader.magic) {
+      throw NpyHeader.malformed(
+        name, "holds a second array after \(header.dtype) of shape \(header.shape): one array is read from a file",
+        remedy: "save each array into a file of its own, or all into an npz with numpy.savez")
+    }
+    throw NpyHeader.malformed(
+      name,
+      "\(header.dtype) of shape \(header.shape) has \(header.byteCount) bytes, "
+        + "\(data.count - header.byteCount) more follow")
   }
 
   /// Number of elements.

@@ -20,8 +20,8 @@ struct NpyHeader: Equatable {
   /// Magic, version and the longer of the two length fields.
   static let preambleBytes = 12
 
-  /// Bytes of the elements, which were checked not to overflow.
-  var byteCount: Int { shape.reduce(dtype.size, *) }
+  /// Bytes of the elements.
+  let byteCount: Int
 
   /// Reads the header at the beginning of `bytes`; `name` is the file (and entry) that errors name.
   init(_ bytes: UnsafeRawBufferPointer, name: String) throws(Diagnostic) {
@@ -42,13 +42,19 @@ struct NpyHeader: Equatable {
       case ("descr", .text(let text)): dtype = try Self.dtype(text, name: name)
       case ("fortran_order", .bool(let value)): isFortranOrder = value
       case ("shape", .tuple(let extents)): shape = extents
+      case ("descr", .fields(let text)):
+        throw Self.malformed(
+          name, "is a structured array: its elements are records \(text), a tensor's are plain numbers",
+          remedy: "save each field as an array of its own: array['field']")
       default: throw Self.malformed(name, "the header's \(key) is a \(value.kind)", remedy: Self.plainArrays)
       }
     }
     guard let dtype, let shape, let isFortranOrder else { throw Self.malformed(name, "the header is incomplete") }
-    guard shape.count <= Self.maximumRank, CheckedSize.bytes(shape, dtype.0) != nil else {
-      throw Self.malformed(name, "shape \(shape.prefix(8)) is negative or too large")
+    guard shape.count <= Self.maximumRank, let byteCount = CheckedSize.bytes(shape, dtype.0) else {
+      throw Self.malformed(
+        name, "shape \(shape.prefix(8)) of \(dtype.0) has more bytes than a machine can address")
     }
+    self.byteCount = byteCount
     self.dtype = dtype.0
     self.isBigEndian = dtype.isBigEndian
     self.shape = shape
@@ -83,15 +89,30 @@ struct NpyHeader: Equatable {
 
   /// The dtype of a description such as "<f4".
   private static func dtype(_ text: String, name: String) throws(Diagnostic) -> (DType, isBigEndian: Bool) {
-    let order = text.first
-    let isBigEndian = order == ">"
-    guard order == "<" || order == "|" || isBigEndian,
-      let dtype = DType.allCases.first(where: { $0.npyName.map { $0 == text.dropFirst() } ?? false })
-    else {
-      let remedy = text.hasSuffix("O") ? "Python objects are never loaded: \(plainArrays)" : plainArrays
-      throw malformed(name, "has elements of type '\(text)', which is not supported", remedy: remedy)
+    let hasOrder = text.first.map { "<>|=".contains($0) } ?? false
+    let code = hasOrder ? text.dropFirst() : text[...]
+    guard let dtype = DType.allCases.first(where: { $0.npyName.map { $0 == code } ?? false }) else {
+      let (what, remedy) = reason(code)
+      throw malformed(name, "has elements of type '\(text)', \(what)", remedy: remedy)
     }
-    return (dtype, isBigEndian && dtype.size > 1)
+    return (dtype, text.first == ">" && dtype.size > 1)
+  }
+
+  /// Why elements of a NumPy type are not read, and what to save instead.
+  private static func reason(_ code: Substring) -> (what: String, remedy: String) {
+    switch code.first {
+    case "O": ("which are Python objects: they are never loaded, since a pickle can run code", plainArrays)
+    case "c": ("complex numbers, which no tensor here holds", "save array.real and array.imag")
+    case "V":
+      (
+        "raw bytes: NumPy has no name for bfloat16 and the 8-bit floats and drops it when it saves",
+        "save them as safetensors, or array.astype('float32')"
+      )
+    case "U", "S", "a": ("texts, which no tensor holds", plainArrays)
+    case "M", "m": ("dates or durations, which no tensor holds", "save array.astype('int64')")
+    case "f", "g": ("a float wider than 64 bits, which is not supported", "save array.astype('float64')")
+    default: ("which is not supported", plainArrays)
+    }
   }
 
   static func malformed(_ name: String, _ what: String, remedy: String? = ByteCursor.fetchAgain) -> Diagnostic {
@@ -139,12 +160,15 @@ extension DType {
 private struct LiteralParser {
   enum Value {
     case text(String), bool(Bool), tuple([Int])
+    /// A list of fields, as it is written.
+    case fields(String)
 
     var kind: String {
       switch self {
       case .text: "string"
       case .bool: "bool"
       case .tuple: "tuple"
+      case .fields: "list"
       }
     }
   }
@@ -181,6 +205,7 @@ private struct LiteralParser {
     if position < text.count, isQuote(text[position]) { return .text(try string()) }
     if accept("True") { return .bool(true) }
     if accept("False") { return .bool(false) }
+    if position < text.count, text[position] == UInt8(ascii: "[") { return .fields(try list()) }
     try expect("(")
     var extents: [Int] = []
     while !accept(")") {
@@ -194,6 +219,20 @@ private struct LiteralParser {
       }
     }
     return .tuple(extents)
+  }
+
+  /// A list up to the bracket that closes it, its first part as text.
+  private mutating func list() throws(Diagnostic) -> String {
+    let start = position
+    var depth = 0
+    repeat {
+      guard position < text.count else { throw malformed("']'") }
+      if text[position] == UInt8(ascii: "[") { depth += 1 }
+      if text[position] == UInt8(ascii: "]") { depth -= 1 }
+      position += 1
+    } while depth > 0
+    let shown = text[start..<position].prefix(80)
+    return String(decoding: shown, as: UTF8.self) + (shown.count < position - start ? "..." : "")
   }
 
   private mutating func string() throws(Diagnostic) -> String {
@@ -213,7 +252,7 @@ private struct LiteralParser {
     while position < text.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(text[position]) { position += 1 }
     guard let value = Int(String(decoding: text[start..<position], as: UTF8.self)) else {
       position = start
-      throw malformed("an extent below 2^63")
+      throw malformed("an extent from 0 to 2^63 - 1")
     }
     _ = accept("L")  // as Python 2 wrote them
     return value

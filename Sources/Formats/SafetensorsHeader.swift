@@ -115,8 +115,7 @@ struct SafetensorsHeader {
     }
     let dtype = DType(safetensorsName: entry.dtype)
     guard let size = dtype?.size ?? Self.unreadSizes[entry.dtype] else { return .unsupported(entry.dtype) }
-    let (expected, overflow) = elements.multipliedReportingOverflow(by: size)
-    guard !overflow, expected == entry.end - entry.begin else {
+    guard CheckedSize.bytes(entry.shape, elementBytes: size) == entry.end - entry.begin else {
       throw file.malformed(
         "tensor '\(entry.name)': \(entry.dtype) of shape \(entry.shape) needs \(elements) x \(size) bytes, "
           + "data_offsets give \(entry.end - entry.begin)")

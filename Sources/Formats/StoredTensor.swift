@@ -85,29 +85,6 @@ extension StoredTensor: CustomStringConvertible {
   public var description: String { "\(name): \(encoding) \(shape)" }
 }
 
-/// Byte and element counts that a hostile header cannot overflow.
-enum CheckedSize {
-  /// The product of `extents`; nil if one is negative or the product does not fit.
-  static func elements(_ extents: [Int]) -> Int? {
-    // An extent of 0 would hide an overflow of the others, which strides would meet later: count it as 1 at first.
-    var product = 1
-    for extent in extents {
-      guard extent >= 0 else { return nil }
-      let (next, overflow) = product.multipliedReportingOverflow(by: max(extent, 1))
-      guard !overflow else { return nil }
-      product = next
-    }
-    return extents.contains(0) ? 0 : product
-  }
-
-  /// The bytes of that many elements; nil also where these overflow.
-  static func bytes(_ extents: [Int], _ dtype: DType) -> Int? {
-    guard let elements = elements(extents) else { return nil }
-    let (bytes, overflow) = elements.multipliedReportingOverflow(by: dtype.size)
-    return overflow ? nil : bytes
-  }
-}
-
 extension DType {
   /// Little-endian elements of this dtype as `Float`s, at any alignment; trailing bytes that fill none are left out.
   func floats(_ bytes: UnsafeRawBufferPointer) -> [Float] {

@@ -25,8 +25,28 @@ extension StoredTensor {
   ///
   /// - Throws: A `.format` ``Basics/Diagnostic`` for an unsupported encoding, `.memory` if there is too little.
   public func tensor() throws(Diagnostic) -> Tensor {
-    if case .quantized = encoding { return Tensor(try floats(), shape: shape) }
-    return Tensor(TensorView(try borrowed(), try denseDType(), extents: shape))
+    if case .quantized(let format) = encoding {
+      let storage = try Storage(byteCount: try Engine.byteCount(.f32, shape))
+      let output = storage.address.assumingMemoryBound(to: Float.self)
+      bytes.withUnsafeBytes { format.decode($0, to: output) }
+      return Tensor(TensorView(storage, .f32, extents: shape))
+    }
+    let dtype = try denseDType()
+    // Every reader has held shape and bytes against each other; a view is never made from a shape alone.
+    guard CheckedSize.bytes(shape, dtype) == bytes.count else {
+      throw bytes.file.malformed("tensor '\(name)': \(dtype) of shape \(shape) does not have \(bytes.count) bytes")
+    }
+    let storage = try dtype == .bool ? truthValues() : borrowed()
+    return Tensor(TensorView(storage, dtype, extents: shape))
+  }
+
+  /// Bools in place; a copy of zeros and ones where a file holds other bytes, all of which mean true.
+  private func truthValues() throws(Diagnostic) -> Storage {
+    let storage = try borrowed()
+    guard storage.bytes.contains(where: { $0 > 1 }) else { return storage }
+    let copy = try Storage(byteCount: bytes.count)
+    for (index, byte) in storage.bytes.enumerated() { copy.bytes[index] = byte == 0 ? 0 : 1 }
+    return copy
   }
 }
 
@@ -38,6 +58,9 @@ extension NpyArray {
     let bytes = contiguousBytes()
     let storage = try Storage(byteCount: bytes.count)
     bytes.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
+    if dtype == .bool {
+      for index in storage.bytes.indices where storage.bytes[index] > 1 { storage.bytes[index] = 1 }
+    }
     return Tensor(TensorView(storage, dtype, extents: shape))
   }
 }
@@ -47,7 +70,14 @@ extension OutgoingTensor {
   ///
   /// - Throws: The mistake that a failed tensor carries.
   public init(_ name: String, _ tensor: Tensor) throws(Diagnostic) {
-    let view = try tensor.elements()
+    let view: TensorView
+    do {
+      view = try tensor.elements()
+    } catch {
+      var named = error
+      named.message = "tensor '\(name)' cannot be saved: \(error.message)"
+      throw named
+    }
     self.init(name, view.dtype, view.extents) { sink throws(Diagnostic) in
       try sink(UnsafeRawBufferPointer(start: view.base, count: view.elementCount * view.dtype.size))
     }
@@ -58,20 +88,41 @@ extension Tensor {
   /// All tensors of a safetensors or GGUF file, by name, in place where alignment allows.
   ///
   /// - Throws: A ``Basics/Diagnostic`` that names the file and what is wrong with it.
-  public static func load(_ path: String) throws(Diagnostic) -> [String: Tensor] {
-    var result: [String: Tensor] = [:]
-    for stored in try WeightFile.open(path).tensors { result[stored.name] = try stored.tensor() }
+  public static func load(_ path: String) throws(Diagnostic) -> NamedTensors {
+    let file = try WeightFile.open(path)
+    var result = NamedTensors()
+    if case .safetensors(let safetensors) = file { result.metadata = safetensors.metadata }
+    for stored in file.tensors { result[stored.name] = try stored.tensor() }
     return result
+  }
+
+  /// As ``load(_:)``, where a dictionary is wanted; the file's metadata is left out.
+  ///
+  /// - Throws: A ``Basics/Diagnostic`` that names the file and what is wrong with it.
+  @_disfavoredOverload
+  public static func load(_ path: String) throws(Diagnostic) -> [String: Tensor] {
+    let named: NamedTensors = try load(path)
+    return named.tensors
   }
 
   /// Writes tensors to a safetensors file, atomically: either the whole file or none.
   ///
-  /// - Throws: A ``Basics/Diagnostic`` for a failed tensor or a full disk.
-  public static func save(_ tensors: [String: Tensor], to path: String) throws(Diagnostic) {
+  /// - Parameter metadata: free text by key, the file's `__metadata__`.
+  /// - Throws: A ``Basics/Diagnostic`` for a failed tensor, which it names, or a full disk.
+  public static func save(
+    _ tensors: [String: Tensor], metadata: [String: String] = [:], to path: String
+  ) throws(Diagnostic) {
     var outgoing: [OutgoingTensor] = []
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       outgoing.append(try OutgoingTensor(name, tensor))
     }
-    try SafetensorsWriter.write(outgoing, to: path)
+    try SafetensorsWriter.write(outgoing, metadata: metadata, to: path)
+  }
+
+  /// Writes what ``load(_:)`` gave, tensors and metadata, as ``save(_:metadata:to:)`` does.
+  ///
+  /// - Throws: A ``Basics/Diagnostic`` for a failed tensor, which it names, or a full disk.
+  public static func save(_ tensors: NamedTensors, to path: String) throws(Diagnostic) {
+    try save(tensors.tensors, metadata: tensors.metadata, to: path)
   }
 }

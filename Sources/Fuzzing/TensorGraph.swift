@@ -55,7 +55,7 @@ struct TensorGraph: Sendable {
     case .permute(let order): return Tensor(views[0].permuted(order))
     case .reshape:
       if let view = views[0].reshapedView(extents) { return Tensor(view) }
-    case .broadcast: return Tensor(views[0].expanded(to: extents))
+    case .broadcast: return Tensor(try views[0].expanded(to: extents))
     case .windows(let axis, let size, let step, let dilation):
       return Tensor(views[0].windowed(axis, size: size, step: step, dilation: dilation))
     case .slice(let starts, let counts, let steps) where steps.allSatisfy({ $0 > 0 }):

@@ -31,17 +31,28 @@ extension MachineCard {
     ]
   }
 
-  /// nil if anything is missing or of another version.
+  /// No machine moves or computes more in a second, has more threads or cache, or mixes more streams.
+  private static let plausible = (rate: 0...1e18, threads: 1...1 << 20, cacheBytes: 0...1 << 50, streams: 0...1 << 16)
+
+  /// nil if anything is missing, of another version, or no machine's.
   public init?(json: JSON) {
+    func rate(_ value: JSON?) -> Double? {
+      value?.double.flatMap { Self.plausible.rate.contains($0) ? $0 : nil }
+    }
     guard json["version"]?.int == Self.version, let processor = json["processor"]?.string,
-      let threads = json["threads"]?.int, let read = json["read"]?.double, let copy = json["copy"]?.double,
-      let list = json["mixes"]?.array, let level2 = json["level2"]?.double, let level3 = json["level3"]?.double,
-      let level3Bytes = json["level3_bytes"]?.int, let f32 = json["f32"]?.double
+      let threads = json["threads"]?.int, Self.plausible.threads.contains(threads),
+      let read = rate(json["read"]), let copy = rate(json["copy"]), let list = json["mixes"]?.array,
+      let level2 = rate(json["level2"]), let level3 = rate(json["level3"]), let f32 = rate(json["f32"]),
+      let level3Bytes = json["level3_bytes"]?.int, Self.plausible.cacheBytes.contains(level3Bytes)
     else { return nil }
+    for optional in [json["bf16"], json["int8"]] {
+      guard let optional, !optional.isNull else { continue }
+      guard rate(optional) != nil else { return nil }
+    }
     var mixes: [Mix: Double] = [:]
     for entry in list {
-      guard let read = entry["read"]?.int, let written = entry["written"]?.int, read >= 0, written >= 0,
-        read + written > 0, let bandwidth = entry["bandwidth"]?.double
+      guard let read = entry["read"]?.int, let written = entry["written"]?.int, Self.plausible.streams.contains(read),
+        Self.plausible.streams.contains(written), read + written > 0, let bandwidth = rate(entry["bandwidth"])
       else { return nil }
       mixes[Mix(read: read, written: written)] = bandwidth
     }

@@ -169,7 +169,7 @@ enum Quantity {
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
     let rounded = (value * scale).rounded() / scale
-    return digits == 0 ? "\(Int(rounded))" : "\(rounded)"
+    return digits == 0 ? Int(exactly: rounded).map(String.init) ?? "\(rounded)" : "\(rounded)"
   }
 
   private static func scaled(_ value: Double, _ units: [String]) -> String {

@@ -15,9 +15,11 @@ struct RooflinePlot {
   /// Powers of ten of flops per second: from below the slowest kernel to above the highest ceiling.
   private var speeds: (low: Double, high: Double) {
     let peaks = Workload.Peak.allCases.map { card.operations($0) }
-    let high = log10(peaks.max() ?? 1e12).rounded(.up)
+    // Within what a plot can show, whatever was measured.
+    func power(_ speed: Double) -> Double { min(max(log10(speed), 0), 21) }
+    let high = max(power(peaks.max() ?? 1e12).rounded(.up), 10)
     let slowest = kernels.compactMap { speed($0) }.filter { $0 > 0 }.min() ?? 1e9
-    return (min(log10(slowest).rounded(.down), 9), high)
+    return (min(power(slowest).rounded(.down), 9), high)
   }
 
   /// Reached flops per second, or what could be reached.

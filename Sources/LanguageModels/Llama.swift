@@ -32,6 +32,11 @@ public struct LlamaConfiguration: Sendable {
         .format, "\(file.file.path): the architecture '\(name)' is not supported",
         remedy: "supported are \(Self.architectures.keys.sorted().joined(separator: ", "))")
     }
+    if let experts = file.metadata["\(name).expert_count"]?.integer, experts > 0 {
+      throw Diagnostic(
+        .format, "\(file.file.path): is a mixture of \(experts) experts (\(name).expert_count), which is not supported",
+        remedy: "use a model without experts")
+    }
     layers = try file.integer("\(name).block_count")
     width = try file.integer("\(name).embedding_length")
     heads = try file.integer("\(name).attention.head_count")
@@ -48,6 +53,15 @@ public struct LlamaConfiguration: Sendable {
     headWidth = file.metadata["\(name).attention.key_length"]?.integer ?? width / heads
     guard headWidth > 0, headWidth % 2 == 0 else {
       throw Diagnostic(.format, "\(file.file.path): heads of width \(headWidth) cannot be rotated in pairs")
+    }
+    // Everything the model computes from these numbers: a layer's matrices, and a cache of the whole context.
+    guard CheckedSize.bytes([heads, headWidth, width], .f32) != nil,
+      CheckedSize.bytes([layers, 2, context, keyHeads, headWidth], .f32) != nil
+    else {
+      throw Diagnostic(
+        .format,
+        "\(file.file.path): \(layers) layers of \(heads) heads of width \(headWidth), "
+          + "width \(width) and context \(context) have more bytes than a machine can address")
     }
   }
 }

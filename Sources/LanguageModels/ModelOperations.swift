@@ -106,7 +106,9 @@ enum ModelOperations {
       }
     }
     let extents = [source.extents[0], source.extents[1], half]
-    let tables = [try cosine.view, try sine.view].map { $0.inserting(1).expanded(to: extents) }
+    let tables = try [cosine.view, sine.view].map { view throws(Diagnostic) in
+      try view.inserting(1).expanded(to: extents)
+    }
     let operands = [pair(source, 0), pair(source, 1)] + tables
     if Trace.current != nil {
       // Joined as values: whoever reads them may rotate on the fly.

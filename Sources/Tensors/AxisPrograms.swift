@@ -70,7 +70,7 @@ enum AxisPrograms {
     extents.remove(at: axis)
     let output = try Engine.current.allocate(.i64, extents)
     // The result joins as a view that stands still on the axis.
-    var views = [source, output.inserting(axis).expanded(to: source.extents)]
+    var views = [source, try output.inserting(axis).expanded(to: source.extents)]
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
     let program = table.program("\(monoid) \(place)/\(rank)") {

@@ -155,7 +155,7 @@ package final class PointwiseOperation: Sendable {
     bound.reserveCapacity(operands.count)
     for (i, operand) in operands.enumerated() {
       switch operand {
-      case .tensor(let tensor): bound.append(.tensor(tensor.body.view.expanded(to: extents)))
+      case .tensor(let tensor): bound.append(.tensor(try tensor.body.view.expanded(to: extents)))
       case .count(let count): bound.append(.scalar(ScalarOperand(compute.computeDType, bits: 0, count: count)))
       case .scalar(let value):
         var dtype = compute
@@ -191,10 +191,12 @@ package func broadcastExtents(_ a: [Int], _ b: [Int], _ name: String) throws(Dia
 extension TensorView {
   /// The same elements seen in a larger shape: extents of 1 and missing axes repeat by stride 0.
   /// `dims`: the target as a capture knows it; without it whoever reads the view decides how far axes repeat.
-  package func expanded(to target: [Int], dims: [Dim]? = nil) -> TensorView {
+  /// - Throws: a Diagnostic for an extent that is neither 1 nor the target's: it would be read as one element.
+  package func expanded(to target: [Int], dims: [Dim]? = nil) throws(Diagnostic) -> TensorView {
     if extents == target { return self }
-    if let dims, let lifted = lifted(for: dims) { return lifted.expanded(to: target, dims: dims) }
+    if let dims, let lifted = lifted(for: dims) { return try lifted.expanded(to: target, dims: dims) }
     var view = self
+    if traced == nil { try checkExpansion(to: target) }
     if let traced {
       let leading = (0..<(target.count - extents.count)).reduce(traced) { path, _ in path.adding(.insert(axis: 0)) }
       view.traced = dims.map { leading.adding(.broadcast(meeting($0))) } ?? leading
@@ -207,6 +209,15 @@ extension TensorView {
     view.extents = target
     view.strides = newStrides
     return view
+  }
+
+  private func checkExpansion(to target: [Int]) throws(Diagnostic) {
+    let lead = target.count - extents.count
+    guard lead >= 0, extents.indices.allSatisfy({ extents[$0] == 1 || extents[$0] == target[lead + $0] }) else {
+      throw Diagnostic(
+        .shape, "a tensor of shape \(extents) does not repeat to \(target)",
+        remedy: "extents must be equal or 1, aligned at the last axis")
+    }
   }
 
   /// `target` with the extents that this view has already: that they are the same is a guard.

@@ -73,7 +73,7 @@ enum Product {
           .shape, "\(name): \(spread.extents) cannot be added to a product \(outExtents)",
           remedy: "the addend must broadcast to the product's shape")
       }
-      let view = spread.expanded(to: outExtents)
+      let view = try spread.expanded(to: outExtents)
       factors.append(
         Factor(view: view.permuted(outExtents.indices.filter { outExtents[$0] != 1 }), labels: target.labels))
     }
@@ -201,11 +201,11 @@ enum Product {
   }
 
   /// The factor's elements in the axes of `target`.
-  private static func spread(_ factor: Factor, _ target: Factor) -> TensorView {
+  private static func spread(_ factor: Factor, _ target: Factor) throws(Diagnostic) -> TensorView {
     let order = target.labels.compactMap { factor.labels.firstIndex(of: $0) }
     var view = factor.view.permuted(order)
     for (axis, label) in target.labels.enumerated() where !factor.labels.contains(label) { view = view.inserting(axis) }
-    return view.expanded(to: target.view.extents)
+    return try view.expanded(to: target.view.extents)
   }
 
   private static let plain = PointwiseOperation("outer product", .promoted) { x in x[0] * x[1] }

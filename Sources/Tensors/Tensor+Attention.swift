@@ -56,8 +56,8 @@ package struct ScaledAttention {
       parts[(hasQuery && hasKey ? Part.shared : hasQuery ? .query : .key).rawValue].append(axis)
       // Key and value are read together: one that lacks an axis repeats.
       if k.extents[axis] != v.extents[axis] {
-        k = repeated(k, axis, result.extents[axis])
-        v = repeated(v, axis, result.extents[axis])
+        k = try repeated(k, axis, result.extents[axis])
+        v = try repeated(v, axis, result.extents[axis])
       }
     }
     let (shared, ofQuery, ofKey) = (parts[0], parts[1], parts[2])
@@ -77,7 +77,7 @@ package struct ScaledAttention {
       let target = Array(result.extents[..<lead]) + [query.extents[lead], k.extents[lead]]
       let order = shared + ofQuery + [lead] + ofKey + [lead + 1]
       layout.maskRank = order.count
-      operands.append(.tensor(view.expanded(to: target).permuted(order)))
+      operands.append(.tensor(try view.expanded(to: target).permuted(order)))
     }
     // The heads that share a key are the rows of the tiles where there is one query: their number is part of the code.
     let rows = query.extents[lead] == 1 ? ofQuery.map { query.extents[$0] } : []
@@ -95,10 +95,12 @@ package struct ScaledAttention {
     _ = try Engine.current.run(program, operands, [.existing(target)])
   }
 
-  private static func repeated(_ view: TensorView, _ axis: Int, _ extent: Int) -> TensorView {
+  private static func repeated(
+    _ view: TensorView, _ axis: Int, _ extent: Int
+  ) throws(Diagnostic) -> TensorView {
     var extents = view.extents
     extents[axis] = extent
-    return view.expanded(to: extents)
+    return try view.expanded(to: extents)
   }
 
   private static func build(

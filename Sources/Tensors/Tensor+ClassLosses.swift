@@ -86,7 +86,7 @@ extension Tensor {
       throw Diagnostic(
         .shape, "\(name): weights \(view.extents) for \(domain[1]) classes", remedy: "give one weight for each class")
     }
-    return view.inserting(1).expanded(to: domain)
+    return try view.inserting(1).expanded(to: domain)
   }
 
   /// The losses [samples, places] and their weights.

@@ -84,7 +84,7 @@ extension Tensor {
       b[place] = 1
       var met = try broadcastExtents(a, b, "take_along_dim")
       met[place] = source.extents[place]
-      let wide = source.expanded(to: met)
+      let wide = try source.expanded(to: met)
       met[place] = places.extents[place]
       return try AxisPrograms.gather(wide, places.expanded(to: met), axis: place)
     }
@@ -142,7 +142,7 @@ extension Tensor {
     let places = try indices.view
     try requireFit(places, base, place, name)
     var source = try updates.view
-    if source.rank == 0 { source = source.expanded(to: places.extents) }
+    if source.rank == 0 { source = try source.expanded(to: places.extents) }
     guard source.rank == places.rank, zip(source.extents, places.extents).allSatisfy({ $0 >= $1 }) else {
       throw Diagnostic(
         .shape, "\(name): updates of shape \(source.extents) for indices of shape \(places.extents)",
@@ -201,7 +201,7 @@ extension Tensor {
     let source = try view
     let place = try resolvedAxis(axis, rank: source.rank, name)
     let flat = try indices.reshaped(to: [-1]).view
-    return (Tensor(source.rank == 0 ? flat : flat.along(place, of: source.extents)), place)
+    return (Tensor(try source.rank == 0 ? flat : flat.along(place, of: source.extents)), place)
   }
 
   /// This tensor with the slices at `indices` on `axis` replaced. PyTorch: `index_copy`.
@@ -356,13 +356,13 @@ extension Tensor {
 
 extension TensorView {
   /// This line of indices repeated to `extents`, lying along `axis`.
-  func along(_ axis: Int, of extents: [Int]) -> TensorView {
+  func along(_ axis: Int, of extents: [Int]) throws(Diagnostic) -> TensorView {
     var target = extents
     target[axis] = self.extents[0]
     if traced != nil {
       let lead = (0..<axis).reduce(self) { view, _ in view.inserting(0) }
       let line = ((axis + 1)..<extents.count).reduce(lead) { $0.inserting($1) }
-      return line.expanded(to: target)
+      return try line.expanded(to: target)
     }
     var view = self
     view.strides = [Int](repeating: 0, count: extents.count)

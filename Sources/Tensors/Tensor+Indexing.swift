@@ -298,7 +298,7 @@ private struct AdvancedPlan {
   private func spread() throws(Diagnostic) -> TensorView {
     var index = try linear.reshaped(to: [count]).view
     for _ in rest { index = index.inserting(index.rank) }
-    return index.expanded(to: [count] + rest)
+    return try index.expanded(to: [count] + rest)
   }
 
   private func explaining<T>(_ body: () throws(Diagnostic) -> T) throws(Diagnostic) -> T {
@@ -334,12 +334,12 @@ private struct AdvancedPlan {
       let lead = shape.count
       target = Array(rest[..<first]) + shape + Array(rest[first...])
       _ = try broadcastInto(target, source.extents)
-      source = source.dropping(to: target.count).expanded(to: target)
+      source = try source.dropping(to: target.count).expanded(to: target)
       source = source.permuted(
         Array(first..<(first + lead)) + Array(0..<first) + Array((first + lead)..<target.count))
     } else {
       _ = try broadcastInto(target, source.extents)
-      source = source.dropping(to: target.count).expanded(to: target)
+      source = try source.dropping(to: target.count).expanded(to: target)
     }
     let updates = try Tensor(source).converted(to: view.dtype).reshaped(to: [count] + rest).view
     let written = try explaining { () throws(Diagnostic) in

@@ -278,7 +278,7 @@ extension Tensor {
       for _ in 0..<lead { spread = spread.inserting(0) }
       let extents = spread.extents
       for axis in extents.indices.reversed() { spread = spread.inserting(axis) }
-      let wide = spread.expanded(to: extents.indices.flatMap { [counts[$0], extents[$0]] })
+      let wide = try spread.expanded(to: extents.indices.flatMap { [counts[$0], extents[$0]] })
       return try Tensor(wide).reshaped(to: extents.indices.map { counts[$0] * extents[$0] })
     }
   }

@@ -69,7 +69,7 @@ extension Tensor {
       var views: [TensorView] = []
       for tensor in tensors { views.append(try tensor.view) }
       let dims = broadcastDims(views, to: shape)
-      return views.map { Tensor($0.expanded(to: shape, dims: dims)) }
+      return try views.map { view throws(Diagnostic) in Tensor(try view.expanded(to: shape, dims: dims)) }
     }
   }
 

@@ -272,7 +272,7 @@ extension Tensor {
       let count = sorted.extents[sorted.rank - 1]
       var boundaries = sorted
       if sorted.rank == 1 {
-        boundaries = sorted.expanded(to: wanted.extents + [count])
+        boundaries = try sorted.expanded(to: wanted.extents + [count])
       } else {
         guard wanted.rank == sorted.rank, Array(wanted.extents.dropLast()) == Array(sorted.extents.dropLast()) else {
           throw Diagnostic(
@@ -280,9 +280,9 @@ extension Tensor {
             "searchsorted: boundaries \(sorted.extents) and values \(wanted.extents) differ before the last axis",
             remedy: "give boundaries of rank 1, or equal leading extents")
         }
-        boundaries = sorted.inserting(sorted.rank - 1).expanded(to: wanted.extents + [count])
+        boundaries = try sorted.inserting(sorted.rank - 1).expanded(to: wanted.extents + [count])
       }
-      let points = wanted.inserting(wanted.rank).expanded(to: wanted.extents + [count])
+      let points = try wanted.inserting(wanted.rank).expanded(to: wanted.extents + [count])
       return try Scanning.search(
         [.tensor(Tensor(boundaries)), .tensor(Tensor(points)), .scalar(.integer(right ? 1 : 0))],
         domain: wanted.extents + [count], axes: [wanted.rank], compute: meet, [.reduced(dtype)])[0]
@@ -302,8 +302,8 @@ extension Tensor {
       let domain = source.extents + flat.extents
       return try Scanning.member(
         [
-          .tensor(Tensor(source.inserting(source.rank).expanded(to: domain))),
-          .tensor(Tensor(flat.expanded(to: domain))),
+          .tensor(Tensor(try source.inserting(source.rank).expanded(to: domain))),
+          .tensor(Tensor(try flat.expanded(to: domain))),
         ], domain: domain, axes: [source.rank], compute: source.dtype.promoted(with: flat.dtype), [.reduced(.bool)])[0]
     }
   }

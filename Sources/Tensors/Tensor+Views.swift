@@ -126,6 +126,10 @@ extension TensorView {
       view.extents[axis] = count
       return view
     }
+    // Who calls has checked its arguments: a view that leaves its memory is a mistake here, and must not be read.
+    precondition(
+      start >= 0 && count >= 0 && (count == 0 || start + (count - 1) * step < extents[axis]),
+      "elements \(start), \(start) + \(step)... (\(count)) of an axis of \(extents[axis])")
     view.offset += start * strides[axis] * dtype.size
     view.extents[axis] = count
     // A step beyond the only element says nothing, and must not overflow.
@@ -319,7 +323,7 @@ extension Tensor {
           .shape, "expand: \(source.extents) cannot be repeated to \(extents)",
           remedy: "only axes of extent 1 repeat, to extents of 0 or more")
       }
-      return Tensor(source.expanded(to: extents, dims: known))
+      return Tensor(try source.expanded(to: extents, dims: known))
     }
   }
 

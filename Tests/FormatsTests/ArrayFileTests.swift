@@ -151,11 +151,20 @@ struct ArrayFileTests {
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", "12 bytes", 8),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", "12 bytes", 16),
     ("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", "Python objects", 8),
-    ("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", "expected '('", 4),
+    ("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", "structured array", 4),
+    ("{'descr': [('a', '<f4', (2,)), ('b', [('c', '<i2')])], 'fortran_order': False, 'shape': (1,), }", "[('a'", 4),
+    ("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", "complex", 8),
+    ("{'descr': '|V2', 'fortran_order': False, 'shape': (1,), }", "bfloat16", 2),
+    ("{'descr': '<U3', 'fortran_order': False, 'shape': (1,), }", "texts", 12),
+    ("{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (1,), }", "dates", 8),
+    ("{'descr': '<f16', 'fortran_order': False, 'shape': (1,), }", "wider than 64 bits", 16),
+    ("{'descr': [('a', '<f4'), 'fortran_order': False, 'shape': (1,), }", "expected ']'", 4),
     ("{'descr': '<f4', 'fortran_order': 1, 'shape': (1,), }", "expected", 4),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "extent", 4),
-    ("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 2), }", "too large", 4),
-    ("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9223372036854775807, 9), }", "too large", 0),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 2), }", "more bytes", 4),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9223372036854775807, 9), }", "more bytes", 0),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 0), }", "more bytes", 0),
+    ("{'descr': '<f4', 'fortran_order': True, 'shape': (4294967296, 4294967296, 0), }", "more bytes", 0),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", "extent", 4),
     ("{'descr': '<f4', 'fortran_order': False}", "keys", 4),
     ("{'descr': '<f4', 'descr': '<f4', 'shape': (1,)}", "keys", 4),
@@ -166,6 +175,20 @@ struct ArrayFileTests {
   ])
   func damaged_npy_headers_are_refused(_ header: String, _ part: String, _ data: Int) {
     expectDiagnostic(.format, "x.npy", part) { try open(npy: npy(header, data: data)) }
+  }
+
+  @Test func what_follows_an_array_is_named() {
+    let one = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", data: 12)
+    expectDiagnostic(.format, "second array", "npz") { try open(npy: one + one) }
+    expectDiagnostic(.format, "12 bytes", "5 more follow") { try open(npy: one + [1, 2, 3, 4, 5]) }
+  }
+
+  @Test func bools_that_are_neither_0_nor_1_are_true() throws {
+    var bytes = npy("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", data: 3)
+    bytes.replaceSubrange(bytes.count - 3..<bytes.count, with: [2, 0, 254])
+    let tensor = try NpyArray(file: MappedFile(guarding: bytes, named: "x.npy")).tensor()
+    #expect(try tensor.array() as [Bool] == [true, false, true])
+    #expect(try tensor.converted(to: .i32).sum().item(as: Int.self) == 2)
   }
 
   @Test func npy_headers_that_lie_about_their_length_are_refused() {

@@ -31,6 +31,20 @@ import Testing
 @Test func a_failed_tensor_is_not_saved() throws {
   let path = FileManager.default.temporaryDirectory.appending(path: "azulejo-\(UUID()).safetensors").path
   let failed = Tensor([1, 2] as [Float]).reshaped(3)
-  #expect(throws: (any Error).self) { try Tensor.save(["x": failed], to: path) }
+  expectDiagnostic(.shape, "'x'", "cannot be saved") { try Tensor.save(["x": failed], to: path) }
   #expect(!FileManager.default.fileExists(atPath: path))
+}
+
+@Test func what_was_loaded_is_saved_with_its_metadata() throws {
+  let folder = FileManager.default.temporaryDirectory.appending(path: "azulejo-\(UUID())").path
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  let text = ["format": "pt", "quoted": "a \"b\"\n\u{1f9f1}"]
+  try Tensor.save(["x": Tensor([1, 2] as [Float])], metadata: text, to: "\(folder)/a.safetensors")
+  var loaded = try Tensor.load("\(folder)/a.safetensors")
+  loaded["y"] = Tensor([3] as [Float])
+  try Tensor.save(loaded, to: "\(folder)/b.safetensors")
+  #expect(try SafetensorsFile(path: "\(folder)/b.safetensors").metadata == text)
+  let dictionary: [String: Tensor] = try Tensor.load("\(folder)/b.safetensors")
+  #expect(dictionary.keys.sorted() == ["x", "y"])
 }

@@ -106,6 +106,19 @@ private func output(
     #expect(MachineCard(json: .null) == nil)
   }
 
+  @Test(arguments: [
+    ("\"read\": 45000000000.0", "\"read\": 1e300"), ("\"f32\": 500000000000.0", "\"f32\": -1"),
+    ("\"threads\": 2", "\"threads\": 9223372036854775807"), ("\"threads\": 2", "\"threads\": 0"),
+    ("\"level3_bytes\": 33554432", "\"level3_bytes\": -1"),
+    ("\"read\": 1, \"written\": 1", "\"read\": 9223372036854775807, \"written\": 9223372036854775807"),
+    ("\"bandwidth\": 55000000000.0", "\"bandwidth\": 1e19"), ("\"bf16\": 1000000000000.0", "\"bf16\": \"fast\""),
+  ])
+  func numbers_of_no_machine_are_no_card(_ member: String, _ replacement: String) throws {
+    let text = "\(Self.card.json)"
+    #expect(text.contains(member), "\(text)")
+    #expect(MachineCard(json: try JSON(parsing: text.replacing(member, with: replacement))) == nil)
+  }
+
   @Test func the_file_is_found_by_processor_and_threads() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "card-\(UUID())").path
     defer { try? FileManager.default.removeItem(atPath: folder) }
