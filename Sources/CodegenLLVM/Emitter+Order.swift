@@ -10,10 +10,10 @@ extension Emitter {
   /// The dtype of `orderKey`'s result in memory: signed, as wide as the element.
   func orderKeyDType(_ dtype: DType) -> DType {
     switch dtype {
-    case .bool, .u8, .i8: .i8
-    case .i16, .f16, .bf16: .i16
-    case .i32, .f32: .i32
-    case .i64, .f64: .i64
+    case .bool, .u8, .i8, .f8e4m3fn, .f8e5m2: .i8
+    case .i16, .u16, .f16, .bf16: .i16
+    case .i32, .u32, .f32: .i32
+    case .i64, .u64, .f64: .i64
     }
   }
 
@@ -22,10 +22,13 @@ extension Emitter {
     let key: IR
     switch dtype {
     case .bool: key = cast(LLVMZExt, value, i8)
-    case .u8: key = binary(LLVMXor, value, integer(0x80, like: value))
+    case .u8, .u16, .u32, .u64:
+      key = binary(LLVMXor, value, integer(orderKeyDType(dtype).integerRange?.lowerBound ?? 0, like: value))
     case .i8, .i16, .i32, .i64: key = value
     case .f16: return floatOrderKey(value, dtype, infinity: 0x7c00, reversed, nan)
     case .bf16: return floatOrderKey(value, dtype, infinity: 0x7f80, reversed, nan)
+    case .f8e4m3fn: return floatOrderKey(value, dtype, infinity: 0x7e, reversed, nan)
+    case .f8e5m2: return floatOrderKey(value, dtype, infinity: 0x7c, reversed, nan)
     case .f32: return floatOrderKey(value, dtype, infinity: 0x7f80_0000, reversed, nan)
     case .f64: return floatOrderKey(value, dtype, infinity: 0x7ff0_0000_0000_0000, reversed, nan)
     }

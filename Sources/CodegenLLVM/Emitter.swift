@@ -48,10 +48,10 @@ final class Emitter {
   func scalarType(_ dtype: DType) -> LLVMTypeRef {
     switch dtype {
     case .bool: i1
-    case .u8, .i8: i8
-    case .i16, .f16, .bf16: i16
-    case .i32: i32
-    case .i64: i64
+    case .u8, .i8, .f8e4m3fn, .f8e5m2: i8
+    case .i16, .u16, .f16, .bf16: i16
+    case .i32, .u32: i32
+    case .i64, .u64: i64
     case .f32: f32
     case .f64: f64
     }
@@ -104,7 +104,8 @@ final class Emitter {
     case .f16: integer(Int64(Float16(value.doubleValue).bitPattern), .f16, lanes)
     case .bf16: integer(Int64(Self.brainBits(Float(value.doubleValue))), .bf16, lanes)
     case .bool: flag(value.integerValue != 0, lanes)
-    case .u8, .i8, .i16, .i32, .i64: integer(value.integerValue, value.dtype, lanes)
+    case .f8e4m3fn, .f8e5m2: integer(Int64(ScalarReference.bits(of: value.value, value.dtype)), value.dtype, lanes)
+    case .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: integer(value.integerValue, value.dtype, lanes)
     }
   }
   static func brainBits(_ value: Float) -> UInt16 {

@@ -27,6 +27,8 @@ public final class MappedFile: @unchecked Sendable {
   public let count: Int
   /// The first byte; valid while this object lives.
   package let base: UnsafeRawPointer
+  /// Bytes from the first one on that can be read: the system fills the last page of a file with zeros.
+  package let readableCount: Int
   /// What deinit unmaps; larger than the file for `init(guarding:)`.
   private let mapping: UnsafeMutableRawBufferPointer
 
@@ -55,6 +57,8 @@ public final class MappedFile: @unchecked Sendable {
     }
     self.path = path
     self.count = count
+    // The smallest page anywhere; larger ones only make more readable.
+    self.readableCount = (count + 4095) / 4096 * 4096
     self.base = UnsafeRawPointer(base)
     self.mapping = UnsafeMutableRawBufferPointer(start: base, count: count)
   }
@@ -75,6 +79,7 @@ public final class MappedFile: @unchecked Sendable {
     mprotect(start + room, page, PROT_NONE)
     self.path = path
     self.count = bytes.count
+    self.readableCount = bytes.count
     self.base = UnsafeRawPointer(first)
     self.mapping = UnsafeMutableRawBufferPointer(start: start, count: room + page)
   }

@@ -150,7 +150,7 @@ public struct NpyArray: Sendable {
 extension NpyArray {
   /// Writes one array to an npy file, replacing a file there only once the new one is complete on disk.
   ///
-  /// - Throws: A `.dtype` ``Basics/Diagnostic`` for bf16, which NumPy does not have; an `.argument` one for bytes that
+  /// - Throws: A `.dtype` ``Basics/Diagnostic`` for bf16 and the 8-bit floats, which NumPy does not have; an `.argument` one for bytes that
   ///   do not fit the shape; a `.file` one if the file cannot be written. Nothing at `path` has changed then.
   public static func write(_ tensor: OutgoingTensor, to path: String) throws(Diagnostic) {
     _ = try tensor.byteCount(writing: path)

@@ -121,7 +121,7 @@ struct NpyHeader: Equatable {
 
   /// A version 1 header for an array in C order, padded so that the elements start at a multiple of 64.
   ///
-  /// - Throws: A `.dtype` ``Basics/Diagnostic`` for bf16, which NumPy has no name for.
+  /// - Throws: A `.dtype` ``Basics/Diagnostic`` for bf16 and the 8-bit floats, which NumPy has no name for.
   static func bytes(_ dtype: DType, _ shape: [Int], name: String) throws(Diagnostic) -> [UInt8] {
     guard let type = dtype.npyName else {
       throw Diagnostic(.dtype, "\(name): NumPy has no \(dtype)", remedy: "convert to f32 first, or write safetensors")
@@ -139,7 +139,7 @@ struct NpyHeader: Equatable {
 }
 
 extension DType {
-  /// NumPy's code without the byte order; nil for bf16.
+  /// NumPy's code without the byte order; nil for bf16 and the 8-bit floats.
   var npyName: String? {
     switch self {
     case .bool: "b1"
@@ -149,7 +149,10 @@ extension DType {
     case .i32: "i4"
     case .i64: "i8"
     case .f16: "f2"
-    case .bf16: nil
+    case .u16: "u2"
+    case .u32: "u4"
+    case .u64: "u8"
+    case .bf16, .f8e4m3fn, .f8e5m2: nil
     case .f32: "f4"
     case .f64: "f8"
     }

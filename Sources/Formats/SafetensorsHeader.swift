@@ -124,7 +124,9 @@ struct SafetensorsHeader {
   }
 
   /// Bytes of dtypes that are checked and listed but not read.
-  private static let unreadSizes = ["U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8]
+  private static let unreadSizes = [
+    "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "C64": 8, "C128": 16,
+  ]
 }
 
 extension DType {
@@ -141,6 +143,11 @@ extension DType {
     case .bf16: "BF16"
     case .f32: "F32"
     case .f64: "F64"
+    case .u16: "U16"
+    case .u32: "U32"
+    case .u64: "U64"
+    case .f8e4m3fn: "F8_E4M3"
+    case .f8e5m2: "F8_E5M2"
     }
   }
 

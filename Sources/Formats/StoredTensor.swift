@@ -3,6 +3,7 @@
 // whose headers list the innermost axis first.
 
 import Basics
+import Scalars
 import TensorTypes
 
 /// A tensor in a weight file.
@@ -105,6 +106,11 @@ extension DType {
     case .bf16: each { (element: UInt16) in Float(bitPattern: UInt32(element) << 16) }
     case .f32: each { (element: Float) in element }
     case .f64: each { (element: Double) in Float(element) }
+    case .u16: each { (element: UInt16) in Float(element) }
+    case .u32: each { (element: UInt32) in Float(element) }
+    case .u64: each { (element: UInt64) in Float(element) }
+    case .f8e4m3fn: each { (element: UInt8) in Float(NarrowFormat.f8e4m3fn.decode(UInt16(element))) }
+    case .f8e5m2: each { (element: UInt8) in Float(NarrowFormat.f8e5m2.decode(UInt16(element))) }
     }
   }
 }

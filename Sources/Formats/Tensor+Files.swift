@@ -10,10 +10,8 @@ import TensorTypes
 extension StoredTensor {
   /// The bytes as memory that tensors can look at; copied if kernels could not read 64 bytes past them.
   package func borrowed() throws(Diagnostic) -> Storage {
-    let page = 4096  // the smallest anywhere; larger pages only make more readable
-    let readable = (bytes.file.count + page - 1) / page * page
     let source = UnsafeRawBufferPointer(start: bytes.baseAddress, count: bytes.count)
-    if isAligned, bytes.offset + bytes.count + 64 <= readable {
+    if isAligned, bytes.offset + bytes.count + 64 <= bytes.file.readableCount {
       return Storage(borrowing: source, owner: bytes.file)
     }
     let copy = try Storage(byteCount: bytes.count)
@@ -45,7 +43,8 @@ extension StoredTensor {
     let storage = try borrowed()
     guard storage.bytes.contains(where: { $0 > 1 }) else { return storage }
     let copy = try Storage(byteCount: bytes.count)
-    for (index, byte) in storage.bytes.enumerated() { copy.bytes[index] = byte == 0 ? 0 : 1 }
+    copy.bytes.copyMemory(from: UnsafeRawBufferPointer(storage.bytes))
+    TensorView(copy, .bool, extents: [bytes.count]).normaliseTruth()
     return copy
   }
 }
@@ -58,10 +57,9 @@ extension NpyArray {
     let bytes = contiguousBytes()
     let storage = try Storage(byteCount: bytes.count)
     bytes.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
-    if dtype == .bool {
-      for index in storage.bytes.indices where storage.bytes[index] > 1 { storage.bytes[index] = 1 }
-    }
-    return Tensor(TensorView(storage, dtype, extents: shape))
+    let view = TensorView(storage, dtype, extents: shape)
+    if dtype == .bool { view.normaliseTruth() }
+    return Tensor(view)
   }
 }
 

@@ -19,7 +19,7 @@ struct Accumulation {
     case .f16: (roundoff, largest, leastNormal, leastNumber) = (0x1p-11, 65504, 0x1p-14, 0x1p-24)
     case .bf16: (roundoff, largest, leastNormal, leastNumber) = (0x1p-8, 0x1.fep127, 0x1p-126, 0x1p-133)
     case .f64: (roundoff, largest, leastNormal, leastNumber) = (0x1p-53, .greatestFiniteMagnitude, 0x1p-1022, 0x1p-1074)
-    case .f32, .bool, .u8, .i8, .i16, .i32, .i64:
+    case .f32, .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64, .f8e4m3fn, .f8e5m2:
       (roundoff, largest, leastNormal, leastNumber) = (
         0x1p-24, Double(Float.greatestFiniteMagnitude), 0x1p-126, 0x1p-149
       )

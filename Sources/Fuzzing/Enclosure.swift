@@ -131,16 +131,21 @@ extension Double {
     switch dtype {
     case .f64: below ? nextDown : nextUp
     case .f32: Double(below ? Float(self).nextDown : Float(self).nextUp)
-    case .f16, .bf16:
-      // Half floats round from f32, so a unit of theirs is what their own rounding moves.
+    case .f16, .bf16, .f8e4m3fn, .f8e5m2:
+      // Narrow floats round from f32, so a unit of theirs is what their own rounding moves.
       ScalarReference.rounded(below ? self - halfUnit(dtype) : self + halfUnit(dtype), to: dtype)
-    case .bool, .u8, .i8, .i16, .i32, .i64: self
+    case .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: self
     }
   }
 
   private func halfUnit(_ dtype: DType) -> Double {
-    let digits = dtype == .f16 ? 10 : 7
-    let least = dtype == .f16 ? 0x1p-24 : 0x1p-133
+    let (digits, least): (Int, Double) =
+      switch dtype {
+      case .f16: (10, 0x1p-24)
+      case .f8e4m3fn: (3, 0x1p-9)
+      case .f8e5m2: (2, 0x1p-16)
+      case .bf16, .f32, .f64, .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: (7, 0x1p-133)
+      }
     guard isFinite else { return 0 }
     return Swift.max(Double(sign: .plus, exponent: exponent - digits, significand: 1), least)
   }

@@ -167,12 +167,16 @@ extension DType {
     if self == other { return true }
     switch self {
     case .bool: return true
-    // bf16 has eight significant bits.
-    case .u8, .i8: return other.size > 1
+    // bf16 has eight significant bits. Signed numbers wrap in unsigned dtypes.
+    case .u8: return other.size > 1
+    case .i8: return other.size > 1 && other.isSigned
     case .i16: return other == .i32 || other == .i64 || other == .f32 || other == .f64
+    case .u16: return other.isInteger ? other.size > 2 : other == .f32 || other == .f64
     case .i32: return other == .i64 || other == .f64
-    case .i64, .f64: return false
+    case .u32: return other == .i64 || other == .u64 || other == .f64
+    case .i64, .u64, .f64: return false
     case .f16, .bf16: return other == .f32 || other == .f64
+    case .f8e4m3fn, .f8e5m2: return other.isFloating && other.size > 1
     case .f32: return other == .f64
     }
   }

@@ -24,7 +24,7 @@ enum Across {
       name: "argreduce",
       meaning: "The first position (i64) of the largest or smallest element on `axis`, which is dropped; NaN wins.",
       constraints: ["`axis` is an axis of the operand", "the extent on `axis` is not 0"],
-      lowering: .argReduction(monoid), dtypes: .all, type: TypeRules.argReduce,
+      lowering: .argReduction(monoid), dtypes: .computed, type: TypeRules.argReduce,
       make: { if case .argAxis(let monoid, let axis) = $0 { .argReduce(monoid, axis: axis) } else { nil } })
   }
   private static let argScans = ArgMonoid.allCases.map { monoid in
@@ -32,7 +32,7 @@ enum Across {
       name: "argscan",
       meaning: "The last position (i64) of the largest or smallest element up to here on `axis`; NaN wins.",
       constraints: ["`axis` is an axis of the operand"],
-      lowering: .argScan(monoid), dtypes: .all, type: TypeRules.argScan,
+      lowering: .argScan(monoid), dtypes: .computed, type: TypeRules.argScan,
       make: { if case .argAxis(let monoid, let axis) = $0 { .argScan(monoid, axis: axis) } else { nil } })
   }
   private static let scatters = ([nil] + Monoid.allCases.map { $0 }).map { combine in
@@ -62,7 +62,7 @@ enum Across {
     name: "sortorder",
     meaning: "The positions (i64) that sort `axis`; stable; NaN is the largest.",
     constraints: ["`axis` is an axis of the operand"],
-    lowering: .sort, dtypes: .all, type: TypeRules.sortOrder,
+    lowering: .sort, dtypes: .computed, type: TypeRules.sortOrder,
     make: {
       if case .sort(let axis, let descending) = $0 { .sortOrder(axis: axis, descending: descending) } else { nil }
     })

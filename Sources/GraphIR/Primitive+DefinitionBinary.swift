@@ -42,9 +42,9 @@ enum PointwiseBinary {
     .atan2, "atan2", "The angle of the point (y, x): x is the first operand, as in C.", on: .floats,
     .atan2(x, y))
   static let minimum = record(
-    .minimum, "minimum", "The smaller; NaN if one is NaN.", on: .all, .apply(.minimum, x, y))
+    .minimum, "minimum", "The smaller; NaN if one is NaN.", on: .computed, .apply(.minimum, x, y))
   static let maximum = record(
-    .maximum, "maximum", "The larger; NaN if one is NaN.", on: .all, .apply(.maximum, x, y))
+    .maximum, "maximum", "The larger; NaN if one is NaN.", on: .computed, .apply(.maximum, x, y))
   static let and = record(.and, "and", "Bitwise and.", on: .bits, .apply(.and, x, y))
   static let or = record(.or, "or", "Bitwise or.", on: .bits, .apply(.or, x, y))
   static let xor = record(.xor, "xor", "Bitwise exclusive or.", on: .bits, .apply(.xor, x, y))
@@ -53,10 +53,10 @@ enum PointwiseBinary {
   static let shiftRight = record(
     .shiftRight, "shiftright", "x / 2^y rounded down; 0 or the sign for amounts outside the width.", on: .integers,
     .apply(.shiftRight, x, y))
-  static let equal = record(.equal, "equal", "x == y (bool).", on: .all, x .== y)
-  static let notEqual = record(.notEqual, "notequal", "x != y (bool).", on: .all, x .!= y)
-  static let less = record(.less, "less", "x < y (bool).", on: .all, x .< y)
-  static let lessOrEqual = record(.lessOrEqual, "lessorequal", "x <= y (bool).", on: .all, x .<= y)
+  static let equal = record(.equal, "equal", "x == y (bool).", on: .computed, x .== y)
+  static let notEqual = record(.notEqual, "notequal", "x != y (bool).", on: .computed, x .!= y)
+  static let less = record(.less, "less", "x < y (bool).", on: .computed, x .< y)
+  static let lessOrEqual = record(.lessOrEqual, "lessorequal", "x <= y (bool).", on: .computed, x .<= y)
   static let copySign = record(
     .copySign, "copysign", "|x| with the sign bit of y.", on: .floats, .copySign(x, y))
   static let nextAfter = record(

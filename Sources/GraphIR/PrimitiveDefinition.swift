@@ -35,9 +35,11 @@ public struct DTypes: OptionSet, Sendable, Hashable, CustomStringConvertible {
   }
 
   public static let all = DTypes { _ in true }
-  public static let floats = DTypes { $0.isFloating }
+  /// All in which something is computed; the others are only moved and converted.
+  public static let computed = DTypes { !$0.isStorageOnly }
+  public static let floats = DTypes { $0.isFloating && !$0.isStorageOnly }
   public static let integers = DTypes { $0.isInteger }
-  public static let numbers = DTypes { $0 != .bool }
+  public static let numbers = DTypes { $0 != .bool && !$0.isStorageOnly }
   /// Integers and bool.
   public static let bits = DTypes { !$0.isFloating }
   public static let indices = DTypes { $0 == .i64 }
@@ -49,6 +51,7 @@ public struct DTypes: OptionSet, Sendable, Hashable, CustomStringConvertible {
   /// "floating", "integer or bool", or the names.
   public var description: String {
     if self == .all { return "of any kind" }
+    if self == .computed { return "of any kind but an 8-bit float" }
     if self == .floats { return "floating" }
     if self == .integers { return "integer" }
     if self == .numbers { return "integer or floating" }

@@ -53,7 +53,9 @@ extension ReferenceEvaluation {
       if b.isNaN { return ties && a.isNaN }
       if a.isNaN { return true }
       return ties && a == b || (monoid == .maximum ? a > b : a < b)
-    case (.integer(let a), .integer(let b)): return ties && a == b || (monoid == .maximum ? a > b : a < b)
+    case (.integer(let a), .integer(let b)):
+      let (low, high) = monoid == .maximum ? (b, a) : (a, b)
+      return ties && a == b || ScalarReference.isLess(low, high, operands[0].dtype)
     case (.float, .integer), (.integer, .float): return false
     }
   }
@@ -106,7 +108,7 @@ extension ReferenceEvaluation {
     func precedes(_ x: ScalarValue, _ y: ScalarValue) -> Bool {
       switch (x, y) {
       case (.float(let a), .float(let b)): a.isNaN ? false : b.isNaN ? true : a < b
-      case (.integer(let a), .integer(let b)): a < b
+      case (.integer(let a), .integer(let b)): ScalarReference.isLess(a, b, source.dtype)
       case (.float, .integer), (.integer, .float): false
       }
     }

@@ -59,7 +59,7 @@ public struct Report: Sendable, Hashable {
       self.place = place
     }
 
-    public var bytes: Int { read + written }
+    public var bytes: Int { Report.sum(read, written) }
     /// Floating operations for each byte.
     public var intensity: Double { bytes > 0 ? Double(flops) / Double(bytes) : .infinity }
   }
@@ -152,8 +152,14 @@ public struct Report: Sendable, Hashable {
   }
 
   public var kernels: [Kernel] { segments.flatMap(\.kernels) }
-  public var bytes: Int { kernels.reduce(0) { $0 + $1.bytes } }
-  public var flops: Int { kernels.reduce(0) { $0 + $1.flops } }
+  public var bytes: Int { kernels.reduce(0) { Self.sum($0, $1.bytes) } }
+  public var flops: Int { kernels.reduce(0) { Self.sum($0, $1.flops) } }
+
+  /// Saturates: what a report's file says may be anything.
+  static func sum(_ a: Int, _ b: Int) -> Int {
+    let (sum, overflow) = a.addingReportingOverflow(b)
+    return overflow ? .max : sum
+  }
 }
 
 /// What limits a kernel.

@@ -105,9 +105,12 @@ extension GraphCase {
       let range = dtype.integerRange ?? 0...0
       switch kind {
       case .mixed, .whole, .fractions: return .integer(Int64(whole))
-      case .wide: return .integer(Int64.random(in: range, using: &random))
+      case .wide:
+        return .integer(
+          dtype == .u64 ? Int64(bitPattern: random.next()) : Int64.random(in: range, using: &random))
       case .special:
-        return .integer(random.pick([range.lowerBound, range.upperBound, 0, 1, range.upperBound - 1, Int64(whole)]))
+        let highest = dtype.highestBits ?? 0
+        return .integer(random.pick([range.lowerBound, highest, 0, 1, highest - 1, Int64(whole)]))
       }
     }
     let unit = Double(random.below(1 << 24)) / Double(1 << 23) - 1
@@ -127,7 +130,10 @@ extension GraphCase {
       case .f16: (0x1p-24, 0x1p-14, 65504)
       case .bf16: (0x1p-133, 0x1p-126, 0x1.fep127)
       case .f64: (0x1p-1074, 0x1p-1022, .greatestFiniteMagnitude)
-      case .f32, .bool, .u8, .i8, .i16, .i32, .i64: (0x1p-149, 0x1p-126, Double(Float.greatestFiniteMagnitude))
+      case .f8e4m3fn: (0x1p-9, 0x1p-6, 448)
+      case .f8e5m2: (0x1p-16, 0x1p-14, 57344)
+      case .f32, .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64:
+        (0x1p-149, 0x1p-126, Double(Float.greatestFiniteMagnitude))
       }
     return [.nan, .infinity, -.infinity, 0, -0.0, tiny, -tiny, least, -least, most, -most, 0.5, -1.5, 88.7, 709.7]
   }

@@ -70,7 +70,7 @@ extension RandomGraph {
     var primitive = sample
     switch sample.payload {
     case .dtype:
-      guard let made = sample.definition.make(.dtype(random.pick(DType.allCases))) else { return }
+      guard let made = sample.definition.make(.dtype(random.pick(Self.dtypes))) else { return }
       primitive = made
     case .number:
       guard let made = sample.definition.make(.number(random.below(4))) else { return }

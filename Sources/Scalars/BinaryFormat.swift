@@ -1,4 +1,4 @@
-// Where the bits of an IEEE float are, for formulas that work on them. Not a codec: those are in HalfFormat.
+// Where the bits of an IEEE float are, for formulas that work on them. Not a codec: those are in NarrowFormat.
 import TensorTypes
 
 struct BinaryFormat: Sendable {
@@ -16,7 +16,7 @@ struct BinaryFormat: Sendable {
     case .bf16: (integer, fractionBits, bias) = (.i16, 7, 127)
     case .f32: (integer, fractionBits, bias) = (.i32, 23, 127)
     case .f64: (integer, fractionBits, bias) = (.i64, 52, 1023)
-    case .bool, .u8, .i8, .i16, .i32, .i64: return nil
+    case .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64, .f8e4m3fn, .f8e5m2: return nil
     }
   }
 

@@ -22,7 +22,7 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
     case .sum: ScalarConstant(dtype, integer: 0)
     case .product: ScalarConstant(dtype, integer: 1)
     case .minimum:
-      dtype.integerRange.map { ScalarConstant(dtype, integer: $0.upperBound) } ?? ScalarConstant(dtype, .infinity)
+      dtype.highestBits.map { ScalarConstant(dtype, integer: $0) } ?? ScalarConstant(dtype, .infinity)
     case .maximum:
       dtype.integerRange.map { ScalarConstant(dtype, integer: $0.lowerBound) } ?? ScalarConstant(dtype, -.infinity)
     case .and: ScalarConstant(dtype, integer: dtype == .bool ? 1 : -1)

@@ -11,6 +11,8 @@ public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
     self.dtype = dtype
     if dtype.isFloating {
       bits = value.bitPattern
+    } else if dtype == .u64 {
+      bits = UInt64(bitPattern: ScalarReference.truncated(value, to: .u64))
     } else {
       bits = UInt64(bitPattern: Int64(exactly: value.rounded(.towardZero)) ?? (value > 0 ? .max : value < 0 ? .min : 0))
     }
@@ -21,7 +23,10 @@ public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
     bits = dtype.isFloating ? Double(value).bitPattern : UInt64(bitPattern: value)
   }
 
-  public var doubleValue: Double { dtype.isFloating ? Double(bitPattern: bits) : Double(Int64(bitPattern: bits)) }
+  public var doubleValue: Double {
+    if dtype == .u64 { return Double(bits) }
+    return dtype.isFloating ? Double(bitPattern: bits) : Double(Int64(bitPattern: bits))
+  }
   public var integerValue: Int64 {
     dtype.isFloating
       ? Int64(exactly: Double(bitPattern: bits).rounded(.towardZero)) ?? 0 : Int64(bitPattern: bits)

@@ -65,7 +65,9 @@ public enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
 
   /// The result for operands of these dtypes; nil where the instruction is not defined on them.
   public func resultDType(_ operands: [DType]) -> DType? {
-    guard operands.count == operandCount else { return nil }
+    guard operands.count == operandCount, self == .select || !operands.contains(where: \.isStorageOnly) else {
+      return nil
+    }
     switch self.class {
     case .select: return operands[0] == .bool && operands[1] == operands[2] ? operands[1] : nil
     case .comparison: return operands[0] == operands[1] ? .bool : nil

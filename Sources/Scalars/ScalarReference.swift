@@ -25,13 +25,16 @@ public enum ScalarReference {
         .less, .lessOrEqual:
         return rounded(arithmetic(instruction, a, b, c), to: dtype)
       }
-    case .bool, .u8, .i8, .i16, .i32, .i64:
+    case .f8e4m3fn, .f8e5m2:
+      preconditionFailure("\(instruction.rawValue) on \(dtype): it is only stored")
+    case .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64:
       preconditionFailure("\(instruction.rawValue) on \(dtype): integers go through the Int64 variant")
     }
   }
 
   /// An instruction on integer or bool operands of `dtype`; wraps to its width. nil: the divisor is zero (the
   /// instruction then faults and gives 0). Comparisons give 1 or 0; `select` takes the condition first.
+  /// Elements of u64 are the bits of an Int64.
   public static func evaluate(
     _ instruction: ScalarInstruction, _ dtype: DType, _ a: Int64, _ b: Int64 = 0, _ c: Int64 = 0
   ) -> Int64? {
@@ -40,32 +43,42 @@ public enum ScalarReference {
     case .add: return wrapped(a &+ b, to: dtype)
     case .subtract: return wrapped(a &- b, to: dtype)
     case .multiply: return wrapped(a &* b, to: dtype)
+    case .divide where dtype == .u64:
+      return b == 0 ? nil : Int64(bitPattern: UInt64(bitPattern: a) / UInt64(bitPattern: b))
+    case .remainder where dtype == .u64:
+      return b == 0 ? nil : Int64(bitPattern: UInt64(bitPattern: a) % UInt64(bitPattern: b))
     case .divide: return b == 0 ? nil : wrapped(a.dividedReportingOverflow(by: b).partialValue, to: dtype)
     // Not `remainderReportingOverflow`: that is min % -1 = 0 with a trap on some targets.
     case .remainder: return b == 0 ? nil : b == -1 ? 0 : a % b
     case .multiplyAdd: return wrapped(a &* b &+ c, to: dtype)
     case .negate: return wrapped(0 &- a, to: dtype)
-    case .absolute: return a < 0 ? wrapped(0 &- a, to: dtype) : a
-    case .minimum: return min(a, b)
-    case .maximum: return max(a, b)
+    case .absolute: return dtype.isSigned && a < 0 ? wrapped(0 &- a, to: dtype) : a
+    case .minimum: return isLess(b, a, dtype) ? b : a
+    case .maximum: return isLess(a, b, dtype) ? b : a
     case .and: return a & b
     case .or: return a | b
     case .xor: return a ^ b
     case .not: return dtype == .bool ? 1 - a : wrapped(~a, to: dtype)
     case .shiftLeft: return b >= 0 && b < width ? wrapped(a << b, to: dtype) : 0
-    case .shiftRight: return b >= 0 && b < width ? a >> b : a < 0 ? -1 : 0
-    case .shiftRightLogical:
+    case .shiftRight where dtype.isSigned: return b >= 0 && b < width ? a >> b : a < 0 ? -1 : 0
+    case .shiftRight, .shiftRightLogical:
       guard b >= 0 && b < width else { return 0 }
       let bits = UInt64(bitPattern: a) & (width == 64 ? .max : (1 << UInt64(width)) - 1)
       return wrapped(Int64(bitPattern: bits >> UInt64(b)), to: dtype)
     case .equal: return a == b ? 1 : 0
     case .notEqual: return a != b ? 1 : 0
-    case .less: return a < b ? 1 : 0
-    case .lessOrEqual: return a <= b ? 1 : 0
+    case .less: return isLess(a, b, dtype) ? 1 : 0
+    case .lessOrEqual: return isLess(b, a, dtype) ? 0 : 1
     case .select: return a != 0 ? b : c
     case .floor, .ceil, .truncate, .roundEven, .squareRoot, .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power:
       preconditionFailure("\(instruction.rawValue) is not defined on \(dtype)")
     }
+  }
+
+  /// The order of elements of an integer dtype or bool.
+  @inline(__always)
+  public static func isLess(_ a: Int64, _ b: Int64, _ dtype: DType) -> Bool {
+    dtype == .u64 ? UInt64(bitPattern: a) < UInt64(bitPattern: b) : a < b
   }
 
   /// An instruction on operands of `dtype` (for `select`: the dtype of the two choices). nil: integer divisor zero.
@@ -127,7 +140,7 @@ public enum ScalarReference {
   // MARK: Conversions
 
   /// Value conversion as programs and tiles do it. Float to integer truncates and saturates, NaN gives 0; integer to
-  /// integer keeps the low bits; to bool is `!= 0` (NaN is true); to f16 and bf16 goes through f32, as in PyTorch.
+  /// integer keeps the low bits; to bool is `!= 0` (NaN is true); to narrower floats goes through f32, as in PyTorch.
   public static func convert(_ value: ScalarValue, from: DType, to: DType) -> ScalarValue {
     switch value {
     case .float(let x):
@@ -135,11 +148,13 @@ public enum ScalarReference {
       return .integer(to == .bool ? (x != 0 ? 1 : 0) : truncated(x, to: to))
     case .integer(let x):
       switch to {
-      case .f64: return .float(Double(x))
+      case .f64: return .float(from == .u64 ? Double(UInt64(bitPattern: x)) : Double(x))
       // Not through Double: that would round twice.
-      case .f32, .f16, .bf16: return .float(rounded(Double(Float(x)), to: to))
+      case .f32, .f16, .bf16, .f8e4m3fn, .f8e5m2:
+        let single = from == .u64 ? Float(UInt64(bitPattern: x)) : Float(x)
+        return .float(rounded(Double(single), to: to))
       case .bool: return .integer(x != 0 ? 1 : 0)
-      case .u8, .i8, .i16, .i32, .i64: return .integer(wrapped(x, to: to))
+      case .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: return .integer(wrapped(x, to: to))
       }
     }
   }
@@ -149,13 +164,16 @@ public enum ScalarReference {
     dtype == .f64 ? value : rounded(Double(Float(value)), to: dtype)
   }
 
-  /// The nearest value of a float dtype, ties to even; overflow gives infinity. Integers dtypes leave it as it is.
+  /// The nearest value of a float dtype, ties to even; overflow gives infinity (the largest where there is none). Integer
+  /// dtypes leave it as it is.
   public static func rounded(_ value: Double, to dtype: DType) -> Double {
     switch dtype {
     case .f32: Double(Float(value))
-    case .f16: HalfFormat.f16.decode(HalfFormat.f16.encode(value))
-    case .bf16: HalfFormat.bf16.decode(HalfFormat.bf16.encode(value))
-    case .f64, .bool, .u8, .i8, .i16, .i32, .i64: value
+    case .f16: NarrowFormat.f16.decode(NarrowFormat.f16.encode(value))
+    case .bf16: NarrowFormat.bf16.decode(NarrowFormat.bf16.encode(value))
+    case .f8e4m3fn: NarrowFormat.f8e4m3fn.decode(NarrowFormat.f8e4m3fn.encode(value))
+    case .f8e5m2: NarrowFormat.f8e5m2.decode(NarrowFormat.f8e5m2.encode(value))
+    case .f64, .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: value
     }
   }
 
@@ -167,13 +185,18 @@ public enum ScalarReference {
     case .i8: Int64(Int8(truncatingIfNeeded: value))
     case .i16: Int64(Int16(truncatingIfNeeded: value))
     case .i32: Int64(Int32(truncatingIfNeeded: value))
-    case .i64, .f16, .bf16, .f32, .f64: value
+    case .u16: Int64(UInt16(truncatingIfNeeded: value))
+    case .u32: Int64(UInt32(truncatingIfNeeded: value))
+    case .i64, .u64, .f16, .bf16, .f32, .f64, .f8e4m3fn, .f8e5m2: value
     }
   }
 
-  /// Float to integer: truncates, saturates to the range of `dtype`; NaN gives 0.
+  /// Float to integer: truncates, saturates to the range of `dtype`; NaN gives 0. Of u64, the bits of an Int64.
   public static func truncated(_ value: Double, to dtype: DType) -> Int64 {
     guard let range = dtype.integerRange, !value.isNaN else { return 0 }
+    if dtype == .u64 {
+      return value >= 0x1p64 ? -1 : value <= 0 ? 0 : Int64(bitPattern: UInt64(value))
+    }
     // Double(Int64.max) is 2^63, one too much: hence `>=`.
     if value >= Double(range.upperBound) { return range.upperBound }
     if value <= Double(range.lowerBound) { return range.lowerBound }
@@ -187,13 +210,15 @@ public enum ScalarReference {
     switch dtype {
     case .f64: value.doubleValue.bitPattern
     case .f32: UInt64(Float(value.doubleValue).bitPattern)
-    case .f16: UInt64(HalfFormat.f16.encode(value.doubleValue))
-    case .bf16: UInt64(HalfFormat.bf16.encode(value.doubleValue))
+    case .f16: UInt64(NarrowFormat.f16.encode(value.doubleValue))
+    case .bf16: UInt64(NarrowFormat.bf16.encode(value.doubleValue))
+    case .f8e4m3fn: UInt64(NarrowFormat.f8e4m3fn.encode(value.doubleValue))
+    case .f8e5m2: UInt64(NarrowFormat.f8e5m2.encode(value.doubleValue))
     case .bool: value.integerValue != 0 ? 1 : 0
     case .u8, .i8: UInt64(UInt8(truncatingIfNeeded: value.integerValue))
-    case .i16: UInt64(UInt16(truncatingIfNeeded: value.integerValue))
-    case .i32: UInt64(UInt32(truncatingIfNeeded: value.integerValue))
-    case .i64: UInt64(bitPattern: value.integerValue)
+    case .i16, .u16: UInt64(UInt16(truncatingIfNeeded: value.integerValue))
+    case .i32, .u32: UInt64(UInt32(truncatingIfNeeded: value.integerValue))
+    case .i64, .u64: UInt64(bitPattern: value.integerValue)
     }
   }
 
@@ -202,10 +227,12 @@ public enum ScalarReference {
     switch dtype {
     case .f64: .float(Double(bitPattern: bits))
     case .f32: .float(Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits))))
-    case .f16: .float(HalfFormat.f16.decode(UInt16(truncatingIfNeeded: bits)))
-    case .bf16: .float(HalfFormat.bf16.decode(UInt16(truncatingIfNeeded: bits)))
+    case .f16: .float(NarrowFormat.f16.decode(UInt16(truncatingIfNeeded: bits)))
+    case .bf16: .float(NarrowFormat.bf16.decode(UInt16(truncatingIfNeeded: bits)))
+    case .f8e4m3fn: .float(NarrowFormat.f8e4m3fn.decode(UInt16(UInt8(truncatingIfNeeded: bits))))
+    case .f8e5m2: .float(NarrowFormat.f8e5m2.decode(UInt16(UInt8(truncatingIfNeeded: bits))))
     case .bool: .integer(UInt8(truncatingIfNeeded: bits) != 0 ? 1 : 0)
-    case .u8, .i8, .i16, .i32, .i64: .integer(wrapped(Int64(bitPattern: bits), to: dtype))
+    case .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: .integer(wrapped(Int64(bitPattern: bits), to: dtype))
     }
   }
 

@@ -1,5 +1,6 @@
 // One element of any dtype as reference code holds it: the exact value of a float as a Double, of anything else as an
-// Int64 (bool: 0 or 1). Not a constant of a program, see `ScalarConstant`. Surprise: it does not know its dtype.
+// Int64 (bool: 0 or 1; u64: its bits). Not a constant of a program, see `ScalarConstant`. Surprise: it does not know its
+// dtype, so an element of u64 beyond Int64.max looks negative until `ScalarReference.convert` is told.
 import TensorTypes
 
 public enum ScalarValue: Sendable, Hashable {

@@ -50,7 +50,7 @@ public struct MachineCard: Sendable, Hashable {
 
   /// Bytes per second of the measured mix nearest in its share of writes.
   public func bandwidth(read: Int, written: Int) -> Double {
-    let share = Double(written) / Double(max(read + written, 1))
+    let share = Double(written) / max(Double(read) + Double(written), 1)
     func distance(_ mix: Mix) -> Double { abs(Double(mix.written) / Double(mix.read + mix.written) - share) }
     let known = mixes.sorted { ($0.key.read, $0.key.written) < ($1.key.read, $1.key.written) }
     guard let nearest = known.min(by: { distance($0.key) < distance($1.key) }), distance(nearest.key) < share else {

@@ -49,6 +49,7 @@ enum AxisPrograms {
     _ name: String, _ source: TensorView, axis: Int, compute: DType, result: DType,
     _ body: @escaping @Sendable (inout GraphBuilder, Value, Int) throws(Diagnostic) -> Value
   ) throws(Diagnostic) -> Tensor {
+    try source.dtype.requireArithmetic(name)
     let output = try Engine.current.allocate(result, source.extents)
     var views = [source, output]
     let place = merge(&views, axis: axis)
@@ -66,6 +67,7 @@ enum AxisPrograms {
 
   /// The position (i64) of the extreme; the axis is dropped.
   static func argReduce(_ monoid: ArgMonoid, _ source: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
+    try source.dtype.requireArithmetic("\(monoid)")
     var extents = source.extents
     extents.remove(at: axis)
     let output = try Engine.current.allocate(.i64, extents)
@@ -111,6 +113,7 @@ enum AxisPrograms {
   static func scatter(
     _ base: TensorView, _ indices: TensorView, _ updates: TensorView, axis: Int, combine: Monoid?
   ) throws(Diagnostic) -> Tensor {
+    if let combine { try base.dtype.requireArithmetic("scatter with \(combine)") }
     if indices.elementCount == 0 || base.elementCount == 0 {
       if base.elementCount == 0, indices.elementCount > 0 { try requireElements(base, axis, indices) }
       return try Tensor(base).contiguousCopy()

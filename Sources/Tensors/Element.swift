@@ -1,4 +1,5 @@
-// Swift types that tensors are made from and read into. Not dtypes: bf16 has no Swift type and reads as Float.
+// Swift types that tensors are made from and read into. Not dtypes: bf16 and the 8-bit floats have no Swift type and read
+// as Float.
 import Basics
 import Scalars
 import TensorTypes
@@ -30,6 +31,18 @@ extension Bool: Element {
 extension UInt8: Element {
   public static var dtype: DType { .u8 }
   public init(element value: ScalarValue) { self = UInt8(truncatingIfNeeded: value.integerValue) }
+}
+extension UInt16: Element {
+  public static var dtype: DType { .u16 }
+  public init(element value: ScalarValue) { self = UInt16(truncatingIfNeeded: value.integerValue) }
+}
+extension UInt32: Element {
+  public static var dtype: DType { .u32 }
+  public init(element value: ScalarValue) { self = UInt32(truncatingIfNeeded: value.integerValue) }
+}
+extension UInt64: Element {
+  public static var dtype: DType { .u64 }
+  public init(element value: ScalarValue) { self = UInt64(bitPattern: value.integerValue) }
 }
 extension Int8: Element {
   public static var dtype: DType { .i8 }
@@ -117,5 +130,7 @@ extension Int16: Scalar { public var number: Number { .integer(Int64(self)) } }
 extension Int32: Scalar { public var number: Number { .integer(Int64(self)) } }
 extension Int64: Scalar { public var number: Number { .integer(self) } }
 extension UInt8: Scalar { public var number: Number { .integer(Int64(self)) } }
+extension UInt16: Scalar { public var number: Number { .integer(Int64(self)) } }
+extension UInt32: Scalar { public var number: Number { .integer(Int64(self)) } }
 extension Float: Scalar { public var number: Number { .floating(Double(self)) } }
 extension Double: Scalar { public var number: Number { .floating(self) } }

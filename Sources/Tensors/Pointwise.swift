@@ -111,9 +111,9 @@ package final class PointwiseOperation: Sendable {
       case .tensor(let tensor):
         let view = try tensor.view
         if view.rank == 0 {
-          zeroDimensional = zeroDimensional.map { $0.promoted(with: view.dtype) } ?? view.dtype
+          zeroDimensional = try zeroDimensional?.promoted(with: view.dtype) ?? view.dtype
         } else {
-          met = met.map { $0.promoted(with: view.dtype) } ?? view.dtype
+          met = try met?.promoted(with: view.dtype) ?? view.dtype
         }
       case .scalar(let value): scalarCategory = max(scalarCategory ?? .bool, value.category)
       case .count(let count): scalarCategory = max(scalarCategory ?? .bool, count.category)
@@ -123,6 +123,7 @@ package final class PointwiseOperation: Sendable {
     if let zeroDimensional, met != nil, zeroDimensional.category > dtype.category { dtype = zeroDimensional }
     if let scalarCategory { dtype = dtype.promoted(withScalar: scalarCategory) }
     if case .floating = rule { dtype = dtype.floatingResult }
+    if !movesOnly { try dtype.requireArithmetic(name) }
     return dtype
   }
 

@@ -31,7 +31,8 @@ enum Product {
   static func contract(
     _ a: Factor, _ b: Factor, out: [Int], _ name: String, addend: ProductAddend? = nil
   ) throws(Diagnostic) -> Tensor {
-    let dtype = a.view.dtype.promoted(with: b.view.dtype)
+    let dtype = try a.view.dtype.promoted(with: b.view.dtype)
+    try dtype.requireArithmetic(name)
     guard dtype != .bool else {
       throw Diagnostic(.dtype, "\(name): products of bool are not defined", remedy: "convert one operand to a number")
     }

@@ -55,6 +55,7 @@ package final class RowOperation: Sendable {
   package func callAsFunction(
     _ operands: [PointwiseOperand], domain: [Int], axes: [Int], compute: DType?, _ results: [RowResult]
   ) throws(Diagnostic) -> [Tensor] {
+    for case .tensor(let tensor) in operands { try tensor.view.dtype.requireArithmetic(name) }
     var reduced = [Bool](repeating: false, count: domain.count)
     for axis in axes { reduced[axis] = true }
     var bound: [Operand] = []

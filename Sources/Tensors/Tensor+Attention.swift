@@ -171,7 +171,8 @@ extension Tensor {
       }
       let heads = q.rank >= 3 ? q.extents[q.rank - 3] : 0
       if groupsQueries { (q, k, v) = try grouped(q, k, v) }
-      let dtype = q.dtype.promoted(with: k.dtype).promoted(with: v.dtype).floatingResult
+      let dtype = try q.dtype.promoted(with: k.dtype).promoted(with: v.dtype).floatingResult
+      try dtype.requireArithmetic("attention")
       let rank = Swift.max(q.rank, k.rank, v.rank)
       func leading(_ view: TensorView) -> [Int] { Array(view.extents.dropLast(2)) }
       let scoreLead = try broadcastExtents(leading(q), leading(k), "attention")

@@ -16,7 +16,7 @@ extension Tensor {
         throw Diagnostic(.argument, "cat: there are no tensors", remedy: "give at least one")
       }
       var dtype = some.dtype
-      for piece in pieces { dtype = dtype.promoted(with: piece.dtype) }
+      for piece in pieces { dtype = try dtype.promoted(with: piece.dtype) }
       // A piece of shape [0] is nothing, as in PyTorch.
       let counting = pieces.filter { $0.extents != [0] }
       guard let first = counting.first else { return try filled(.integer(0), [0], dtype) }

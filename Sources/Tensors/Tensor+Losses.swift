@@ -235,7 +235,7 @@ extension Tensor {
           .shape, "cosineEmbeddingLoss: targets \(t.extents) for rows of \(domain)",
           remedy: "give a target for each row")
       }
-      let dtype = x.dtype.promoted(with: y.dtype).floatingResult
+      let dtype = try x.dtype.promoted(with: y.dtype).floatingResult
       let rows = try Losses.cosine(
         [operand, other.operand, .tensor(Tensor(t.inserting(t.rank))), .scalar(.floating(margin))], domain: domain,
         axes: [domain.count - 1], compute: dtype.computeDType, [.reduced(dtype)])[0]

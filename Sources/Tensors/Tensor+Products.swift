@@ -37,6 +37,7 @@ extension Tensor {
         remedy: "the last axis of the first operand meets the last but one of the second")
     }
     if a.rank == 1, b.rank == 1, addend == nil { return try dotProduct(a, b) }
+    for factor in [a, b] { try factor.dtype.requireArithmetic(name) }
     if a.rank == 2, b.rank == 2, addend == nil, a.dtype == b.dtype, a.dtype != .bool, a.extents[0] > 1,
       b.extents[1] > 1, inner > 1
     {
@@ -52,7 +53,7 @@ extension Tensor {
   }
 
   private static func dotProduct(_ a: TensorView, _ b: TensorView) throws(Diagnostic) -> Tensor {
-    let dtype = a.dtype.promoted(with: b.dtype)
+    let dtype = try a.dtype.promoted(with: b.dtype)
     guard dtype != .bool else {
       throw Diagnostic(.dtype, "dot: products of bool are not defined", remedy: "convert one operand to a number")
     }

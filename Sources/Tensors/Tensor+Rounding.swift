@@ -226,7 +226,9 @@ extension DType {
     case .bf16: 3.3895313892515355e38
     case .f32: Double(Float.greatestFiniteMagnitude)
     case .f64: Double.greatestFiniteMagnitude
-    case .bool, .u8, .i8, .i16, .i32, .i64: 0
+    case .f8e4m3fn: 448
+    case .f8e5m2: 57344
+    case .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: 0
     }
   }
 }

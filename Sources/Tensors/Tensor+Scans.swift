@@ -268,7 +268,7 @@ extension Tensor {
       guard sorted.rank >= 1 else {
         throw Diagnostic(.shape, "searchsorted: the boundaries have no axis", remedy: "give a tensor of rank 1 or more")
       }
-      let meet = sorted.dtype.promoted(with: wanted.dtype)
+      let meet = try sorted.dtype.promoted(with: wanted.dtype)
       let count = sorted.extents[sorted.rank - 1]
       var boundaries = sorted
       if sorted.rank == 1 {
@@ -304,7 +304,8 @@ extension Tensor {
         [
           .tensor(Tensor(try source.inserting(source.rank).expanded(to: domain))),
           .tensor(Tensor(try flat.expanded(to: domain))),
-        ], domain: domain, axes: [source.rank], compute: source.dtype.promoted(with: flat.dtype), [.reduced(.bool)])[0]
+        ], domain: domain, axes: [source.rank], compute: try source.dtype.promoted(with: flat.dtype),
+        [.reduced(.bool)])[0]
     }
   }
 }

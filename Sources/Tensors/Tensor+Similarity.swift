@@ -31,7 +31,7 @@ extension Tensor {
     let domain = try broadcastExtents(x.extents, y.extents, operation.name)
     let place = try resolvedAxis(axis, rank: domain.count, operation.name)
     let axes = domain.isEmpty ? [] : [place]
-    let result = x.dtype.promoted(with: y.dtype).floatingResult
+    let result = try x.dtype.promoted(with: y.dtype).floatingResult
     let made = try operation(
       [operand, other.operand] + numbers.map { .scalar(.floating($0)) }, domain: domain, axes: axes,
       compute: result.computeDType, [.reduced(result)])[0]

@@ -171,7 +171,7 @@ extension Tensor {
       let left = a.inserting(a.rank - 1)
       let right = b.inserting(b.rank - 2)
       let domain = try broadcastExtents(left.extents, right.extents, "cdist")
-      let result = a.dtype.promoted(with: b.dtype).floatingResult
+      let result = try a.dtype.promoted(with: b.dtype).floatingResult
       let operation: RowOperation =
         switch p {
         case 0: Statistics.rowDistance0
@@ -196,7 +196,7 @@ extension Tensor {
       var dtype = blocks.first?.dtype ?? .f32
       for block in blocks {
         matrices.append(try block.atLeast2D().view)
-        dtype = dtype.promoted(with: block.dtype)
+        dtype = try dtype.promoted(with: block.dtype)
       }
       guard matrices.allSatisfy({ $0.rank == 2 }) else {
         throw Diagnostic(.shape, "block_diag: a block has more than two axes", remedy: "give matrices")

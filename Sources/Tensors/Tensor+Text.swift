@@ -62,6 +62,7 @@ private struct TensorText {
     shown = try part.view.extents
     switch source.dtype.category {
     case .bool: elements = try part.array(as: Bool.self).map { $0 ? "true" : "false" }
+    case .integer where source.dtype == .u64: elements = try part.array(as: UInt64.self).map { "\($0)" }
     case .integer: elements = try part.array(as: Int.self).map { "\($0)" }
     case .floating: elements = NumberText.texts(try part.array(as: Double.self))
     }

@@ -51,6 +51,7 @@ extension Tensor {
           remedy: "give \(view.elementCount * dtype.size) bytes")
       }
       if let start = bytes.baseAddress { view.base.copyMemory(from: start, byteCount: bytes.count) }
+      if dtype == .bool { view.normaliseTruth() }
       return Tensor(view)
     }
   }
@@ -95,7 +96,7 @@ extension Tensor {
         .shape, "item() needs one element, shape \(source.extents) has \(source.elementCount)",
         remedy: "read all of them with array()", file: file, line: line)
     }
-    return T(element: ScalarReference.load(source.base, source.dtype))
+    return source.element(at: 0)
   }
 
   /// All elements in row-major order.
@@ -114,8 +115,7 @@ extension Tensor {
         initialised = count
       }
     }
-    let size = source.dtype.size
-    return (0..<count).map { T(element: ScalarReference.load(source.base + $0 * size, source.dtype)) }
+    return (0..<count).map { source.element(at: $0) }
   }
 }
 
@@ -130,6 +130,20 @@ extension Tensor {
 }
 
 extension TensorView {
+  /// Element `index` of a view without gaps.
+  fileprivate func element<T: Element>(at index: Int) -> T {
+    let value = ScalarReference.load(base + index * dtype.size, dtype)
+    // Only a conversion knows that the bits of u64 are no signed number.
+    let isUnsigned = dtype == .u64 || T.dtype == .u64
+    return T(element: isUnsigned ? ScalarReference.convert(value, from: dtype, to: T.dtype) : value)
+  }
+
+  /// Makes bytes of a new bool tensor that mean true, all but 0, a 1.
+  package func normaliseTruth() {
+    let bytes = UnsafeMutableRawBufferPointer(start: base, count: elementCount)
+    for index in bytes.indices where bytes[index] > 1 { bytes[index] = 1 }
+  }
+
   /// A view with memory: this one, or while a function is captured what the capture hands out for it.
   package func read(
     _ kind: Trace.BreakKind, _ file: StaticString, _ line: UInt

@@ -207,7 +207,7 @@ private func blocks(_ length: Int) -> [Block] {
   ]
 }
 
-@Test(arguments: runnableTargets, DType.allCases)
+@Test(arguments: runnableTargets, DType.allCases.filter { !$0.isStorageOnly })
 func positions_scans_and_orders_of_lines_of_any_length(_ target: TargetDescription, _ dtype: DType) throws {
   for question in Question.allCases {
     for pattern in blocks(1) {

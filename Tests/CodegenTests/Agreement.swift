@@ -37,8 +37,9 @@ struct Elements {
       switch dtype {
       case .bool: values.append(unit > 0 ? 1 : 0)
       case .u8: values.append((unit * unit * 100).rounded())
-      case .i8, .i16, .i32, .i64: values.append((unit * 20).rounded())
-      case .f16, .bf16, .f32, .f64: values.append(unit * scale)
+      // Negative numbers are the largest of unsigned dtypes.
+      case .i8, .i16, .i32, .i64, .u16, .u32, .u64: values.append((unit * 20).rounded())
+      case .f16, .bf16, .f32, .f64, .f8e4m3fn, .f8e5m2: values.append(unit * scale)
       }
     }
     return Elements(dtype, values)

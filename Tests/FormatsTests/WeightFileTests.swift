@@ -14,7 +14,7 @@ struct WeightFileTests {
     let safetensors = try folder.write(RecordedFiles.bytes("dtypes.safetensors"), "b.gguf")
     let opened = try WeightFile.open(safetensors)
     guard case .safetensors = opened else { throw Failure() }
-    #expect(opened.tensors.count == 13)
+    #expect(opened.tensors.count == 18)
     #expect(try opened.tensor("F32").shape == [2, 3])
     expectDiagnostic(.format, "no tensor 'x'") { _ = try opened.tensor("x") }
   }

@@ -107,7 +107,7 @@ struct AgreementCase {
       case .f64: 1e-14
       case .f16: 1e-2
       case .bf16: 8e-2
-      case .f32, .bool, .u8, .i8, .i16, .i32, .i64: 2e-5
+      case .f32, .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64, .f8e4m3fn, .f8e5m2: 2e-5
       }
     return abs(x - y) <= unit * max(1, abs(x))
   }

@@ -1,11 +1,12 @@
 """Records what other people's decoders say about GGUF and safetensors files: Tests/Oracle/formats/*.
 
-Needs `pip install gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6`; the tests read the recorded files only.
+Needs `pip install gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6 ml_dtypes==0.6.0`; the tests read the recorded files only.
     python3 make_gguf_cases.py
 """
 import pathlib
 
 import gguf
+import ml_dtypes
 import numpy
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType as T, GGUFValueType as V
 from safetensors import TensorSpec, serialize_file
@@ -45,7 +46,8 @@ def spread_halves(data):
 
 
 DTYPE_NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int16": "I16",
-               "int8": "I8", "uint8": "U8", "bool": "BOOL", "uint16": "U16"}
+               "int8": "I8", "uint8": "U8", "bool": "BOOL", "uint16": "U16",
+               "uint32": "U32", "uint64": "U64"}
 
 
 def quantized():
@@ -91,9 +93,12 @@ def quantized():
 def safetensors():
     values = numpy.array([[0, 1, 2], [3, 4, 100]])
     arrays = {name: values.astype(name)
-              for name in ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16"]}
+              for name in ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16",
+                           "uint32", "uint64"]}
     specs = {DTYPE_NAMES[name]: (name, array) for name, array in arrays.items()}
     specs["BF16"] = ("bfloat16", (values.astype("f4").view("u4") >> 16).astype("u2"))
+    for name, code in (("float8_e4m3fn", "F8_E4M3"), ("float8_e5m2", "F8_E5M2"), ("float8_e8m0fnu", "E8M0")):
+        specs[code] = (name, values.astype(getattr(ml_dtypes, name)).view("u1"))
     specs["scalar"] = ("float32", numpy.array(7, "f4"))
     specs["empty"] = ("float32", numpy.zeros((0, 4), "f4"))
     tensors = {key: TensorSpec(dtype=name, shape=array.shape, data_ptr=array.ctypes.data, data_len=array.nbytes)

@@ -237,7 +237,7 @@ private func pairs(_ dtype: DType, count: Int, in ranges: [(ClosedRange<Double>,
   }
 
   @Test func integer_powers_wrap_and_negative_exponents_give_zero_or_a_unit() throws {
-    for dtype in [DType.u8, .i8, .i16, .i32, .i64] {
+    for dtype in [DType.u8, .i8, .i16, .i32, .i64, .u16, .u32] {
       for base in Int64(-3)...5 where dtype.isSigned || base >= 0 {
         var expected: Int64 = 1
         for exponent in Int64(0)...20 {

@@ -111,7 +111,7 @@ private func float(_ i: ScalarInstruction, _ dtype: DType, _ a: Double, _ b: Dou
 
   @Test func float_to_integer_saturates_and_nan_gives_zero() {
     func converted(_ x: Double, _ to: DType) -> ScalarValue { ScalarReference.convert(.float(x), from: .f64, to: to) }
-    for dtype in [DType.u8, .i8, .i16, .i32, .i64] {
+    for dtype in [DType.u8, .i8, .i16, .i32, .i64, .u16, .u32] {
       guard let range = dtype.integerRange else { continue }
       #expect(converted(.infinity, dtype) == .integer(range.upperBound))
       #expect(converted(-.infinity, dtype) == .integer(range.lowerBound))
@@ -139,12 +139,12 @@ private func float(_ i: ScalarInstruction, _ dtype: DType, _ a: Double, _ b: Dou
 
   @Test func every_f16_round_trips_and_agrees_with_the_standard_library() {
     for bits in UInt16.min...UInt16.max {
-      let value = HalfFormat.f16.decode(bits)
+      let value = NarrowFormat.f16.decode(bits)
       if value.isNaN {
         #expect(bits & 0x7c00 == 0x7c00 && bits & 0x3ff != 0)
-        #expect(HalfFormat.f16.encode(value) == bits | 0x200)
-      } else if HalfFormat.f16.encode(value) != bits {
-        Issue.record("f16 \(bits) decodes to \(value), which encodes to \(HalfFormat.f16.encode(value))")
+        #expect(NarrowFormat.f16.encode(value) == bits | 0x200)
+      } else if NarrowFormat.f16.encode(value) != bits {
+        Issue.record("f16 \(bits) decodes to \(value), which encodes to \(NarrowFormat.f16.encode(value))")
       }
       #if !(os(macOS) && arch(x86_64))
         if !value.isNaN, Double(Float16(bitPattern: bits)) != value { Issue.record("f16 \(bits) is not \(value)") }
@@ -154,18 +154,18 @@ private func float(_ i: ScalarInstruction, _ dtype: DType, _ a: Double, _ b: Dou
 
   @Test func every_bf16_round_trips_and_is_the_upper_half_of_f32() {
     for bits in UInt16.min...UInt16.max {
-      let value = HalfFormat.bf16.decode(bits)
+      let value = NarrowFormat.bf16.decode(bits)
       let wide = Float(bitPattern: UInt32(bits) << 16)
       if value.isNaN {
-        if !wide.isNaN || HalfFormat.bf16.encode(value) != bits | 0x40 { Issue.record("bf16 \(bits) is NaN") }
-      } else if value != Double(wide) || HalfFormat.bf16.encode(value) != bits {
+        if !wide.isNaN || NarrowFormat.bf16.encode(value) != bits | 0x40 { Issue.record("bf16 \(bits) is NaN") }
+      } else if value != Double(wide) || NarrowFormat.bf16.encode(value) != bits {
         Issue.record("bf16 \(bits) decodes to \(value)")
       }
     }
   }
 
   @Test func half_encoding_ties_to_even_between_all_neighbours() {
-    for format in [HalfFormat.f16, .bf16] {
+    for format in [NarrowFormat.f16, .bf16] {
       var bits: UInt16 = 0
       while !format.decode(bits + 1).isInfinite {
         let low = format.decode(bits)

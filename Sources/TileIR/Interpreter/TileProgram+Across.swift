@@ -140,36 +140,37 @@ extension TileProgram {
 
   /// Whether `a` comes before `b` in ascending order; NaN is the largest.
   @inline(__always)
-  private static func isLess(_ a: UInt64, _ b: UInt64, _ isFloating: Bool) -> Bool {
-    guard isFloating else { return Int64(bitPattern: a) < Int64(bitPattern: b) }
+  private static func isLess(_ a: UInt64, _ b: UInt64, _ dtype: DType) -> Bool {
+    guard dtype.isFloating else { return ScalarReference.isLess(Int64(bitPattern: a), Int64(bitPattern: b), dtype) }
     let (x, y) = (Double(bitPattern: a), Double(bitPattern: b))
     return x < y || (!x.isNaN && y.isNaN)
   }
 
-  private static func isNaN(_ word: UInt64, _ isFloating: Bool) -> Bool { isFloating && Double(bitPattern: word).isNaN }
+  private static func isNaN(_ word: UInt64, _ dtype: DType) -> Bool {
+    dtype.isFloating && Double(bitPattern: word).isNaN
+  }
 
   /// Whether `candidate` beats `best`; a NaN beats all but a NaN.
-  private static func wins(_ candidate: UInt64, over best: UInt64, _ monoid: ArgMonoid, _ isFloating: Bool) -> Bool {
-    if isNaN(best, isFloating) { return false }
-    if isNaN(candidate, isFloating) { return true }
+  private static func wins(_ candidate: UInt64, over best: UInt64, _ monoid: ArgMonoid, _ dtype: DType) -> Bool {
+    if isNaN(best, dtype) { return false }
+    if isNaN(candidate, dtype) { return true }
     switch monoid {
-    case .maximum: return isLess(best, candidate, isFloating)
-    case .minimum: return isLess(candidate, best, isFloating)
+    case .maximum: return isLess(best, candidate, dtype)
+    case .minimum: return isLess(candidate, best, dtype)
     }
   }
 
   static func argReduce(
     _ id: Int, _ shape: [Extent], _ monoid: ArgMonoid, _ dtype: DType, _ axis: Int, _ source: Int
   ) -> Step {
-    let isFloating = dtype.isFloating
-    return { machine throws(Diagnostic) in
+    { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
       let output = machine.tiles[id].words
       for line in 0..<lineCount {
         let row = words + line * length
         var best = 0
-        for i in 1..<max(length, 1) where wins(row[i], over: row[best], monoid, isFloating) { best = i }
+        for i in 1..<max(length, 1) where wins(row[i], over: row[best], monoid, dtype) { best = i }
         output[line] = UInt64(best)
       }
     }
@@ -178,8 +179,7 @@ extension TileProgram {
   static func argScan(
     _ id: Int, _ shape: [Extent], _ monoid: ArgMonoid, _ dtype: DType, _ axis: Int, _ source: Int
   ) -> Step {
-    let isFloating = dtype.isFloating
-    return { machine throws(Diagnostic) in
+    { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
       let positions = machine.temporary(1, machine.tiles[source].count)
@@ -188,7 +188,7 @@ extension TileProgram {
         var best = 0
         for i in 0..<length {
           // The last among equals: the new one stays unless the old one is strictly better.
-          if !wins(row[best], over: row[i], monoid, isFloating) { best = i }
+          if !wins(row[best], over: row[i], monoid, dtype) { best = i }
           positions[line * length + i] = UInt64(best)
         }
       }
@@ -199,8 +199,7 @@ extension TileProgram {
   static func sortOrder(
     _ id: Int, _ shape: [Extent], _ dtype: DType, _ axis: Int, _ descending: Bool, _ source: Int
   ) -> Step {
-    let isFloating = dtype.isFloating
-    return { machine throws(Diagnostic) in
+    { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
       let positions = machine.temporary(1, machine.tiles[source].count)
@@ -210,8 +209,8 @@ extension TileProgram {
         for i in 0..<length { order[i] = i }
         order.sort { a, b in
           let (first, second) = descending ? (b, a) : (a, b)
-          if isLess(row[first], row[second], isFloating) { return true }
-          return !isLess(row[second], row[first], isFloating) && a < b
+          if isLess(row[first], row[second], dtype) { return true }
+          return !isLess(row[second], row[first], dtype) && a < b
         }
         for i in 0..<length { positions[line * length + i] = UInt64(order[i]) }
       }
