@@ -88,6 +88,14 @@ let package = Package(
     tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
+    // Files of every kind that a reader may be given, drawn and damaged; and a command that reads a million of them.
+    .target(
+      name: "HostileFiles",
+      dependencies: [
+        "LanguageModels", "Tokenizers", "Formats", "Capture", "Insight", "Engine", "Execution", "Fusion", "GraphIR",
+        "TileIR", "RandomGraphs", "Targets", "Tensors", "TensorTypes", "Basics",
+      ], path: "Tests/HostileFiles"),
+    .executableTarget(name: "FuzzReaders", dependencies: ["HostileFiles"], path: "Tests/FuzzReaders"),
     tests(
       "CodegenTests",
       [
@@ -109,7 +117,7 @@ let package = Package(
       "DriverInterpreterTests", ["DriverInterpreter", "Execution", "TileIR", "Scalars", "TensorTypes", "Basics"]),
     tests(
       "LanguageModelsTests",
-      ["AzulejoCommand", "LanguageModels", "Tensors", "Tokenizers", "Formats", "Basics"]),
+      ["AzulejoCommand", "LanguageModels", "HostileFiles", "Tensors", "Tokenizers", "Formats", "Basics"]),
     tests(
       "InsightTests",
       [

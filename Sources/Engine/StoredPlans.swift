@@ -7,6 +7,14 @@ import Execution
 /// Whether compiled functions may only use plans that are on disk: the knob, unless a task says otherwise.
 package enum StoredPlans {
   @TaskLocal package static var areRequired = Knobs.current.requiresPlans
+
+  /// Reads a plan as whoever it is for would, for a function of up to 64 sources.
+  ///
+  /// - Throws: `Diagnostic(.cache)` if the bytes are not a whole record.
+  package static func check(_ bytes: [UInt8]) throws(Diagnostic) {
+    let record = try PieceRecord(serialised: bytes, for: PieceRecord.head(of: bytes), sourceCount: 64)
+    for part in [record.frozen, record.rest] { _ = part?.memoryPlan }
+  }
 }
 
 extension Engine {
