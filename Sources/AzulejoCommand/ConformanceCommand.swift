@@ -28,13 +28,15 @@ struct ConformanceCommand: ParsableCommand {
   }
 
   enum ModeName: String, CaseIterable, ExpressibleByArgument {
-    case eager, compiled, dynamic
+    case eager, compiled, dynamic, sizes
 
-    var mode: ConformanceMode {
+    /// nil: not the recorded sizes.
+    var mode: ConformanceMode? {
       switch self {
       case .eager: .eager
       case .compiled: .compiled
       case .dynamic: .dynamic
+      case .sizes: nil
       }
     }
   }
@@ -47,8 +49,13 @@ struct ConformanceCommand: ParsableCommand {
   var op: String?
   @Option(
     help: ArgumentHelp(
-      "How operations run: eager, compiled, or dynamic (compiled with every extent a symbol).", valueName: "mode"))
+      "How operations run: eager, compiled, dynamic (compiled with every extent a symbol), or sizes (compiled, at many sizes, against eager).",
+      valueName: "mode"))
   var mode: ModeName = .eager
+  @Option(help: ArgumentHelp("With --mode sizes: one case in so many.", valueName: "n"))
+  var every: Int = 1
+  @Flag(help: "With --mode sizes: every size is the first one of a function.")
+  var thorough = false
   @OptionGroup var device: DeviceOptions
   @OptionGroup var output: OutputOptions
 
@@ -58,7 +65,8 @@ struct ConformanceCommand: ParsableCommand {
     if let op, !runner.cases.contains(where: { $0.op == op }) {
       throw Diagnostic(.argument, "\(cases) has no cases of '\(op)'", remedy: "name an operator as PyTorch does")
     }
-    let report = runner.run(tier: tier.tier, op: op, mode: mode.mode) { line in
+    guard let mode = mode.mode else { return sweep(runner) }
+    let report = runner.run(tier: tier.tier, op: op, mode: mode) { line in
       let name = "\(line.conformanceCase.op) #\(line.conformanceCase.number)"
       switch line.outcome {
       case .passed:
@@ -74,5 +82,18 @@ struct ConformanceCommand: ParsableCommand {
     Console.note("\(total.passed) passed, \(total.failed) failed, \(total.unsupported) unsupported")
     if mode == .dynamic { Console.note("\(report.symbolic) symbolic, \(report.fixed) fixed, \(total.failed) failed") }
     if case .object(let members) = report.json { output.finish(members.map { ($0.key, $0.value) }) }
+  }
+  private func sweep(_ runner: ConformanceRunner) {
+    let counts = runner.sweep(tier: tier.tier, op: op, every: max(every, 1), isThorough: thorough) { item, counts in
+      Console.progress("\(item.op) #\(item.number): \(counts.calls) calls, \(counts.plans) plans")
+      for difference in counts.differences { Console.note("differs      \(item.op) #\(item.number): \(difference)") }
+    }
+    Console.note(
+      "\(counts.calls) calls, \(counts.refusals) refused as eager does, \(counts.plans) plans, "
+        + "\(counts.differences.count) different")
+    output.finish([
+      ("calls", .integer(counts.calls)), ("refused", .integer(counts.refusals)), ("plans", .integer(counts.plans)),
+      ("different", .integer(counts.differences.count)),
+    ])
   }
 }

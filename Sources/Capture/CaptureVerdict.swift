@@ -23,7 +23,7 @@ enum CaptureVerdict: UInt8 {
 
 extension TracedRun {
   /// Equal for equal captures of the code at one place; nil where plans are not kept.
-  func verdictKey(_ options: CompileOptions, _ signature: CallSignature) -> String? {
+  func verdictKey(_ options: CompileOptions, _ signature: CallSignature, pinned: [DimGuard]) -> String? {
     var hash = StableHash()
     hash.combine(BuildIdentity.current)
     for segment in breaks.map(\.segment) + [segment] {
@@ -31,12 +31,13 @@ extension TracedRun {
       hash.combine(key)
     }
     for made in breaks { hash.combine(made.bits ?? 0) }
+    for number in numbers { hash.combine(Int(number)) }
     hash.combine("\(options.place)")
     signature.combine(into: &hash)
-    for guarded in guards {
+    for guarded in guards + pinned {
       hash.combine(guarded.relation.rawValue)
       hash.combine([guarded.a, guarded.b])
-      hash.combine(byte: guarded.answer ? 1 : 0)
+      hash.combine(byte: (guarded.answer ? 1 : 0) | (guarded.isRead ? 2 : 0))
     }
     return hash.description
   }

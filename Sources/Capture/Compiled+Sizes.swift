@@ -1,6 +1,6 @@
 // Which extents of a plan are symbols: what varied, what `dynamic:` names, and what an operation needs as a number.
-// Not guards on answers: those come from what the function asks. Surprise: whether a size became a number is found out by
-// capturing once more with other sizes and comparing; nothing is run for that.
+// Not guards: those come from what is asked and read. Surprise: that a plan is right does not hang on what is found here
+// by capturing once more with other sizes; it says which sizes are worth being symbols, and widens what was only read.
 import Basics
 import Engine
 import GraphIR
@@ -41,11 +41,14 @@ extension Explanation {
 struct SizedCapture {
   var signature: CallSignature
   var run: TracedRun
-  /// What the function asked, and the `Dim`s that are numbers here.
-  var guards: [DimGuard]
+  /// What the function asked and read, and the `Dim`s that are numbers here; then the same of other captures that gave
+  /// the same.
+  var guards: [[DimGuard]]
   var numbers: [SizeAsNumber]
   /// What the symbols are.
   var symbols: [String]
+  /// Symbols that are `Dim` arguments and numbers here.
+  var pinned: [Int]
 }
 
 extension Compiled {
@@ -88,10 +91,12 @@ extension Compiled {
   typealias TraceAt = (CallSignature, [Int], [SessionBreak], _ isReal: Bool) throws -> TracedRun
 
   /// Captures with the extents in `wanted` as symbols, as far as the function lets them be symbols.
+  /// `known`: takes a capture for the plan of an earlier one, if it is the same.
+  /// - Returns: nil if it was.
   func sizedCapture(
     _ leaves: CallLeaves, _ names: [String], _ wanted: Set<DynamicExtent>,
-    _ trace: TraceAt
-  ) throws -> SizedCapture {
+    known: (CallSignature, TracedRun) throws -> Bool, _ trace: TraceAt
+  ) throws -> SizedCapture? {
     var wanted = wanted
     var pinned: [DimGuard] = []
     var numbers: [SizeAsNumber] = []
@@ -102,6 +107,7 @@ extension Compiled {
       do {
         (sizes, run) =
           try typicalCapture(signature, values, trace) ?? (values, trace(signature, values, [], true))
+        if try known(signature, run) { return nil }
         run = try run.compiled(segments)
       } catch {
         guard !wanted.isEmpty, let mistake = error as? Diagnostic else { throw error }
@@ -116,13 +122,15 @@ extension Compiled {
         continue
       }
       // Left out where another process of this build had the same capture and compared.
-      let key = run.verdictKey(options, signature)
+      let key = run.verdictKey(options, signature, pinned: pinned)
       let isKnown = key.flatMap { CaptureVerdict(stored: $0) } == .same
+      var confirmed: [[DimGuard]] = []
       let found: (symbols: [Int], reason: String)? = try withoutActuallyEscaping(trace) { trace in
         if isKnown { return nil }
         let comparison = SizeComparison(signature, sizes, run, pinned) { [run] sizes in
           try trace(signature, sizes, run.breaks, sizes == values)
         }
+        defer { confirmed = comparison.confirmed }
         let culprits = try comparison.sizesAsNumbers()
         // Not the sizes: the function itself does different things.
         if culprits != nil || !comparison.hasOthers { try comparison.requireSame(options.place) }
@@ -131,8 +139,8 @@ extension Compiled {
       guard let culprits = found else {
         if let key, !isKnown { CaptureVerdict.same.store(key) }
         return SizedCapture(
-          signature: signature, run: run, guards: run.guards + pinned, numbers: numbers,
-          symbols: signature.symbols.map { $0.text(names) })
+          signature: signature, run: run, guards: ([run.guards] + confirmed).map { $0 + pinned }, numbers: numbers,
+          symbols: signature.symbols.map { $0.text(names) }, pinned: pinned.flatMap(\.a.symbols))
       }
       for symbol in culprits.symbols {
         let source = signature.symbols[symbol]
@@ -141,7 +149,7 @@ extension Compiled {
           wanted.remove(DynamicExtent(leaf: leaf, axis: axis))
           numbers.append(.init(axis: axis, leaf: leaf, name: source.text(names), reason: culprits.reason))
         case .dim(let leaf):
-          pinned.append(DimGuard(symbol: symbol, is: values[symbol]))
+          pinned.append(DimGuard(read: .symbol(symbol), as: values[symbol]))
           numbers.append(.init(axis: nil, leaf: leaf, name: source.text(names), reason: culprits.reason))
         }
       }
@@ -170,13 +178,15 @@ extension Compiled {
 }
 
 /// One capture against captures of the same function at other sizes.
-private struct SizeComparison {
+private final class SizeComparison {
   let signature: CallSignature
   let values: [Int]
   let run: TracedRun
   let pinned: [DimGuard]
   /// A capture at other sizes; nothing is compiled or run.
   let dry: ([Int]) throws -> TracedRun
+  /// What captures that gave the same have asked and read.
+  private(set) var confirmed: [[DimGuard]] = []
 
   init(
     _ signature: CallSignature, _ values: [Int], _ run: TracedRun, _ pinned: [DimGuard],
@@ -198,7 +208,9 @@ private struct SizeComparison {
   /// At the sizes of the capture itself the function must do the same again.
   func requireSame(_ place: Diagnostic.Location) throws {
     let again = try dry(values)
-    if !run.isSame(as: again) { throw Session.differs(place, CaptureDifference(run.piece, again.piece)) }
+    if !run.isSame(as: again) || !run.asksTheSame(as: again) {
+      throw Session.differs(place, CaptureDifference(run.piece, again.piece))
+    }
   }
 
   /// nil: there are none. Sizes that are tied by guards are one. What cannot be compared counts as a number.
@@ -232,14 +244,17 @@ private struct SizeComparison {
       guard let mistake = error as? Diagnostic else { return "the function throws at other sizes" }
       return "at other sizes" + (mistake.place.map { " \($0)" } ?? "") + " says: \(mistake.message)"
     }
-    if run.isSame(as: other) { return nil }
+    if run.isSame(as: other), run.asksTheSame(as: other) {
+      if run.hasReads || other.hasReads { confirmed.append(other.guards) }
+      return nil
+    }
     guard let difference = CaptureDifference(run.piece, other.piece) else {
       return "the function asks other things at other sizes"
     }
     return "it is in the graph: at one size \(difference.text)"
   }
 
-  /// Sizes that differ in `moving` only, for which every guard has the same answer.
+  /// Sizes that differ in `moving` only, for which every question has the same answer. What was only read may differ.
   private func otherSizes(_ moving: [Int]) -> [Int]? {
     guard !moving.isEmpty, isComparable else { return nil }
     func least(_ i: Int) -> Int { if case .dim = signature.symbols[i] { 0 } else { 2 } }
@@ -250,7 +265,7 @@ private struct SizeComparison {
         together[i] = max(values[i] + offset, least(i))
       }
       for candidate in [apart, together] where candidate != values {
-        if (run.guards + pinned).allSatisfy({ $0.holds(candidate) }) { return candidate }
+        if (run.guards + pinned).allSatisfy({ $0.isRead || $0.holds(candidate) }) { return candidate }
       }
     }
     return nil
@@ -259,7 +274,7 @@ private struct SizeComparison {
   /// Symbols that guards make equal, together.
   private func groups() -> [[Int]] {
     var group = Array(values.indices)
-    for asked in run.guards where asked.relation == .equal && asked.answer {
+    for asked in run.guards where asked.relation == .equal && asked.answer && !asked.isRead {
       let tied = Set(asked.a.symbols + asked.b.symbols).map { group[$0] }
       guard let first = tied.min() else { continue }
       for i in group.indices where tied.contains(group[i]) { group[i] = first }

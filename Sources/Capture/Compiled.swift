@@ -217,20 +217,26 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       throw mistake
     }
     let (reasons, dynamic) = changes(leaves, naming.names)
-    let made = history.captures.count
-    guard made <= options.maxRecompiles else {
-      throw Diagnostic(
-        .compiler,
-        "\(options.name) has had \(made) plan\(made == 1 ? "" : "s") and needs one more, but maxRecompiles is "
-          + "\(options.maxRecompiles): " + (reasons.first ?? "the arguments changed"),
-        remedy: options.remedy(for: reasons.first ?? ""), location: options.place)
-    }
     let started = ContinuousClock.now
     // A frame that takes no state: what breaks need now is computed on copies.
     var copy = leaves
     let frame = CallFrame(taking: &copy, stateCount: stateCount, history)
-    let sized = try sizedCapture(leaves, naming.names, dynamic) { signature, values, known, isReal in
-      try trace(signature, values, frame, state, input, known: known, isReal: isReal)
+    if !knownPlans.contains(where: \.mayTakeMore) { try requireRoom(reasons) }
+    var widened: Plan?
+    let sized = try sizedCapture(
+      leaves, naming.names, dynamic,
+      known: { signature, run in
+        let values = try signature.values(leaves)
+        widened = knownPlans.first { $0.takes(signature, run, values) }
+        if widened == nil { try requireRoom(reasons) }
+        return widened != nil
+      },
+      { signature, values, known, isReal in
+        try trace(signature, values, frame, state, input, known: known, isReal: isReal)
+      })
+    guard let sized else {
+      guard let widened else { throw Diagnostic(.compiler, "\(options.name): a capture was lost") }
+      return (widened, [])
     }
     let run = sized.run
     Engine.notePreparation(ContinuousClock.now - started)
@@ -240,6 +246,17 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     history.notePlan(
       options, reasons, run.breaks.map(\.site), ContinuousClock.now - started, wasStored: run.wasStored)
     return (plan, run.breaks)
+  }
+
+  private func requireRoom(_ reasons: [String]) throws(Diagnostic) {
+    let made = history.captures.count
+    guard made <= options.maxRecompiles else {
+      throw Diagnostic(
+        .compiler,
+        "\(options.name) has had \(made) plan\(made == 1 ? "" : "s") and needs one more, but maxRecompiles is "
+          + "\(options.maxRecompiles): " + (reasons.first ?? "the arguments changed"),
+        remedy: options.remedy(for: reasons.first ?? ""), location: options.place)
+    }
   }
 
   /// Among the plans; the one whose last use is longest ago goes if they are too many.
@@ -367,9 +384,9 @@ extension CallSignature {
     let given = given.all
     var changed: [(leaf: Int, axis: Int)] = []
     for i in leaves.indices {
-      guard given.count > i, case .tensor(_, let extents) = leaves[i], case .tensor(let tensor) = given[i] else {
-        continue
-      }
+      guard given.count > i, case .tensor(_, let extents) = leaves[i], case .tensor(let tensor) = given[i],
+        tensor.rank == extents.count
+      else { continue }
       for axis in extents.indices {
         if case .fixed(let extent) = extents[axis], tensor.body.view.extents[axis] != extent {
           changed.append((i, axis))

@@ -46,8 +46,11 @@ struct CapturedLoop<S: Tree> {
     var first: Dim
     var hint: Int
   }
-  /// A value left a closure.
-  private struct Stopped: Error { var remark: Trace.Remark }
+  /// A value left a closure, or an operation in it needs an extent that moves as a number.
+  private struct Stopped: Error {
+    var remark: Trace.Remark
+    var isSize = false
+  }
   private typealias Body = (_ state: S, _ own: [Dim], _ inner: Trace) throws -> Step
 
   // MARK: The two loops
@@ -178,6 +181,10 @@ struct CapturedLoop<S: Tree> {
             "a loop's closures may depend on their state only: carry what changes in the state, and draw random numbers "
               + "from a generator that the state holds")
         }
+        let guards = step.code.guards + (step.test?.code.guards ?? [])
+        if let read = guards.first(where: \.isRead) {
+          throw Stopped(remark: Trace.Remark("\(read.a)", read.origin?.place), isSize: true)
+        }
         return (step, moving)
       }
       moved.formUnion(more.keys)
@@ -269,10 +276,19 @@ struct CapturedLoop<S: Tree> {
     let counts = trace.guardCounts
     do { return try make() } catch let stopped as Stopped {
       trace.forgetGuards(behind: counts)
+      if trace.isWhole, stopped.isSize {
+        throw Diagnostic(
+          .compiler, "\(place.name): an operation needs an extent that moves from trip to trip as a number",
+          remedy: "carry a tensor of fixed extents and a mask, or use mode: .partial, which writes the loop out",
+          location: stopped.remark.location ?? place.location)
+      }
       if trace.isWhole { throw Session.refused(stopped.remark.location) }
       let where_ = stopped.remark.location.map { " at \($0)" } ?? ""
       trace.remark(
-        "\(place.name) is written out trip by trip: \(stopped.remark.text)() in its closure\(where_) hands a value out",
+        "\(place.name) is written out trip by trip: "
+          + (stopped.isSize
+            ? "an operation in its closure\(where_) needs an extent that moves as a number"
+            : "\(stopped.remark.text)() in its closure\(where_) hands a value out"),
         place.location)
       return nil
     }

@@ -97,7 +97,10 @@ final class Plan: Sendable {
   let signature: CallSignature
   /// Paths of the leaves, for messages.
   let names: [String]
-  let guards: [DimGuard]
+  /// What the first capture asked and read.
+  private let conditions: PlanConditions
+  /// What later captures that gave the same asked and read.
+  private let others = Mutex<[PlanConditions]>([])
   let root: PlanNode
   /// What the symbols are: "axis 0 of 'x'".
   let symbolNames: [String]
@@ -113,13 +116,43 @@ final class Plan: Sendable {
 
   init(_ sized: SizedCapture, names: [String], _ root: PlanNode) {
     signature = sized.signature
-    guards = sized.guards
+    conditions = PlanConditions(sized.guards[0])
+    // Kept where a later capture may turn out to be the same.
+    capture = sized.run.hasReads && sized.run.breaks.isEmpty ? sized.run : nil
+    pinned = sized.pinned
     numbers = sized.numbers
     symbolNames = sized.symbols
     remarks = sized.run.remarks
     self.names = names
     self.root = root
+    for guards in sized.guards.dropFirst() { widen(guards) }
   }
+
+  /// What was captured, where sizes were read.
+  private let capture: TracedRun?
+  /// Symbols that a comparison with other sizes made numbers.
+  private let pinned: [Int]
+
+  /// A capture at other sizes may turn out to be this plan's.
+  var mayTakeMore: Bool { capture != nil }
+
+  /// Whether `run`, a capture of `signature` at `values`, is this plan's; it holds where that one does from now on.
+  func takes(_ signature: CallSignature, _ run: TracedRun, _ values: [Int]) -> Bool {
+    guard let capture, run.breaks.isEmpty, signature == self.signature, capture.isSame(as: run) else { return false }
+    widen(run.guards + pinned.map { DimGuard(read: .symbol($0), as: values[$0]) })
+    return true
+  }
+
+  private func widen(_ guards: [DimGuard]) {
+    let made = PlanConditions(guards)
+    others.withLock { others in
+      for i in others.indices where others[i].take(made) { return }
+      others.append(made)
+    }
+  }
+
+  /// What calls check, of each capture.
+  var guards: [DimGuard] { conditions.guards + others.withLock { $0.flatMap(\.guards) } }
 
   var useCount: Int { uses.load(ordering: .relaxed) }
   var writtenLeaves: [Int] { donors.withLock { $0 } }
@@ -148,6 +181,44 @@ final class Plan: Sendable {
   func accepts(_ leaves: CallLeaves) throws(Diagnostic) -> [Int]? {
     guard signature.fits(leaves) else { return nil }
     let values = try signature.values(leaves)
-    return guards.allSatisfy { $0.holds(values) } ? values : nil
+    if conditions.hold(values) { return values }
+    return others.withLock { $0.contains { $0.hold(values) } } ? values : nil
   }
+}
+
+/// What captures with the same questions asked and read: answers, and sizes that were seen.
+struct PlanConditions: Sendable {
+  let asked: [DimGuard]
+  /// What was read as a number, and the numbers.
+  private let reads: [DimGuard]
+  private var values: Set<[Int]>
+
+  init(_ guards: [DimGuard]) {
+    asked = guards.filter { !$0.isRead }
+    reads = guards.filter(\.isRead)
+    values = [reads.map { $0.b.knownValue ?? 0 }]
+  }
+
+  func hold(_ symbols: [Int]) -> Bool {
+    guard asked.allSatisfy({ $0.holds(symbols) }) else { return false }
+    if reads.isEmpty { return true }
+    var given: [Int] = []
+    for read in reads {
+      guard let value = read.a.evaluated(symbols) else { return false }
+      given.append(value)
+    }
+    return values.contains(given)
+  }
+
+  /// Takes over what `other` has seen; false: it asked or read something else.
+  mutating func take(_ other: PlanConditions) -> Bool {
+    guard asked == other.asked, reads.count == other.reads.count,
+      zip(reads, other.reads).allSatisfy({ $0.a.isIdentical(to: $1.a) })
+    else { return false }
+    values.formUnion(other.values)
+    return true
+  }
+
+  /// For reports.
+  var guards: [DimGuard] { asked + reads }
 }

@@ -32,7 +32,7 @@ struct TracedRun: Sendable {
     func output(_ tensor: Tensor) throws(Diagnostic) -> ResultSource {
       let view = try tensor.view
       guard let traced = view.traced else { return .constant(tensor) }
-      switch try trace.place(of: traced, view.extents) {
+      switch try trace.place(of: traced, view.hints) {
       case .leaf(let leaf)?: return .leaf(leaf)
       case .carried(let i)?: return .carried(i)
       case .output?, nil: break
@@ -127,8 +127,38 @@ struct TracedRun: Sendable {
     return node
   }
 
-  /// The same graphs and the same questions.
+  /// The same graphs and results.
   func isSame(as other: TracedRun) -> Bool {
-    breaks.count == other.breaks.count && guards.count == other.guards.count && piece.isSame(as: other.piece)
+    breaks.count == other.breaks.count && piece.isSame(as: other.piece) && ending.isSame(as: other.ending)
+  }
+
+  func asksTheSame(as other: TracedRun) -> Bool {
+    guards.count { !$0.isRead } == other.guards.count { !$0.isRead }
+  }
+
+  /// Sizes were read as numbers: what it is at other sizes is not known.
+  var hasReads: Bool { guards.contains(where: \.isRead) }
+}
+
+extension Ending {
+  /// The same comes from the same places.
+  fileprivate func isSame(as other: Ending) -> Bool {
+    results.count == other.results.count && zip(results, other.results).allSatisfy { $0.isSame(as: $1) }
+      && taken == other.taken && moved == other.moved && state.count == other.state.count
+      && state.allSatisfy { leaf, source in other.state[leaf].map { source.isSame(as: $0) } ?? false }
+  }
+}
+
+extension ResultSource {
+  fileprivate func isSame(as other: ResultSource) -> Bool {
+    switch (self, other) {
+    case (.output(let a), .output(let b)), (.leaf(let a), .leaf(let b)), (.carried(let a), .carried(let b)),
+      (.count(let a), .count(let b)):
+      a == b
+    case (.constant(let a), .constant(let b)): a.body.view.hasSameElements(as: b.body.view)
+    case (.dim(let a), .dim(let b)): a.isIdentical(to: b)
+    case (.value(let a), .value(let b)): a == b
+    case (.output, _), (.leaf, _), (.carried, _), (.count, _), (.constant, _), (.dim, _), (.value, _): false
+    }
   }
 }

@@ -148,6 +148,36 @@ public struct ConformanceRunner: Sendable {
     return report
   }
 
+  /// The cases that ``run(tier:op:mode:every:progress:)`` would run, at many sizes. `isThorough`: every size is the first
+  /// one of a closure; else one for each way, in turn.
+  public func sweep(
+    tier: ConformanceCase.Tier? = nil, op: String? = nil, ways: [SizeWay] = SizeWay.allCases, every: Int = 1,
+    isThorough: Bool = false, progress: (ConformanceCase, SweepCounts) -> Void = { _, _ in }
+  ) -> SweepCounts {
+    var total = SweepCounts()
+    let chosen = cases.filter { (tier == nil || $0.tier == tier) && (op == nil || $0.op == op) }
+    for (number, item) in chosen.enumerated() where number % every == 0 {
+      guard let operation = ConformanceTable.shared.operation(item.op), let arguments = try? item.arguments(tensors),
+        (try? ConformanceTable.shared.excludes(item.op, arguments)) == false
+      else { continue }
+      var counts = SweepCounts()
+      for (place, sized) in SizedArguments.all(arguments).enumerated() {
+        for (turn, way) in ways.enumerated() {
+          let sizes = SizedArguments.sizes
+          let first = sizes[(number / every + place * 3 + turn * 5) % sizes.count]
+          SizeSweep(operation: operation, sized: sized, way: way).run(
+            firsts: isThorough ? sizes : [first], into: &counts)
+        }
+      }
+      total.calls += counts.calls
+      total.refusals += counts.refusals
+      total.plans += counts.plans
+      total.differences += counts.differences.map { "\(item.op) #\(item.number): \($0)" }
+      progress(item, counts)
+    }
+    return total
+  }
+
   private func outcome(
     of item: ConformanceCase, mode: ConformanceMode, sizes: inout ConformanceSizes?
   ) -> ConformanceOutcome {

@@ -68,7 +68,7 @@ extension ConformanceValue {
     switch self {
     case .tensor(let tensor):
       var smaller = tensor
-      for (axis, extent) in tensor.shape.extents.enumerated() where extent > cut + 1 {
+      for (axis, extent) in tensor.body.view.extents.enumerated() where extent > cut + 1 {
         smaller = smaller.narrowed(axis, start: 0, count: extent - cut)
         isCut = true
       }
@@ -79,7 +79,7 @@ extension ConformanceValue {
   }
 
   /// A mistake in one of the tensors.
-  fileprivate var failure: Diagnostic? {
+  var failure: Diagnostic? {
     switch self {
     case .tensor(let tensor): tensor.failure
     case .list(let values): values.lazy.compactMap(\.failure).first

@@ -42,7 +42,7 @@ extension Engine {
 /// A short last axis along which a view is not dense is read lane by lane, most lanes in vain:
 /// a long axis along which a view is dense goes last instead.
 private func lengthenRows(_ views: inout [TensorView]) {
-  let extents = views[0].extents
+  let extents = views[0].hints
   let long = 16
   guard let last = extents.last, last < long, extents.count > 1,
     views.contains(where: { ($0.strides.last ?? 0) > 1 || ($0.strides.last ?? 0) < 0 }),
@@ -51,7 +51,7 @@ private func lengthenRows(_ views: inout [TensorView]) {
     })
   else { return }
   for i in views.indices {
-    views[i].extents.append(views[i].extents.remove(at: axis))
+    views[i].hints.append(views[i].hints.remove(at: axis))
     views[i].strides.append(views[i].strides.remove(at: axis))
   }
 }
@@ -60,7 +60,7 @@ private func lengthenRows(_ views: inout [TensorView]) {
 /// `views[0]` gives the extents; gives the kinds of the axes that are left.
 @discardableResult
 package func coalesce(_ views: inout [TensorView], kinds: [Bool]? = nil) -> [Bool] {
-  let extents = views[0].extents
+  let extents = views[0].hints
   var kept: [Int] = []
   var merged: [Int] = []
   for axis in extents.indices where extents[axis] != 1 {
@@ -79,7 +79,7 @@ package func coalesce(_ views: inout [TensorView], kinds: [Bool]? = nil) -> [Boo
     for i in views.indices {
       let strides = views[i].strides
       views[i].strides = kept.map { strides[$0] }
-      views[i].extents = merged
+      views[i].hints = merged
     }
   }
   return kept.map { kinds?[$0] ?? false }

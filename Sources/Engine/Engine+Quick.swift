@@ -10,14 +10,14 @@ extension Engine {
   @inline(__always)
   package func runQuick(_ program: Program, _ a: TensorView, _ b: TensorView) throws(Diagnostic) -> TensorView? {
     guard let prepared = program.quick.load(), prepared.quickDType == a.dtype, a.dtype == b.dtype,
-      a.extents == b.extents, a.isContiguous, b.isContiguous, a.traced == nil, b.traced == nil, !LaunchLog.isOn,
+      a.hints == b.hints, a.isContiguous, b.isContiguous, a.traced == nil, b.traced == nil, !LaunchLog.isOn,
       Trace.current == nil
     else { return nil }
     let count = a.elementCount
     let dtype = prepared.quickResult
     guard count > 1, count * dtype.size <= backend.target.cache.streamedBytes else { return nil }
     let storage = try backend.driver.allocate(byteCount: count * dtype.size)
-    let result = TensorView(storage, dtype, extents: a.extents, strides: a.strides)
+    let result = TensorView(storage, dtype, extents: a.hints, strides: a.strides)
     try prepared.launchQuick(a.base, b.base, storage.address, count)
     return result
   }
@@ -34,7 +34,7 @@ extension Prepared {
     var views = results
     for case .tensor(let view) in operands { views.append(view) }
     guard views.count == 3, views[1].dtype == views[2].dtype else { return false }
-    return views.allSatisfy { $0.rank == 1 && $0.strides[0] == 1 && $0.extents[0] > 1 }
+    return views.allSatisfy { $0.rank == 1 && $0.strides[0] == 1 && $0.hints[0] > 1 }
   }
 
   @inline(__always)

@@ -46,7 +46,7 @@ extension Engine {
       var strides = output.strides.makeIterator()
       var spread = output
       spread.strides = reduced.map { $0 ? 0 : strides.next() ?? 0 }
-      spread.extents = extents
+      spread.hints = extents
       views.append(spread)
     }
     let kinds = coalesce(&views, kinds: reduced)
@@ -61,8 +61,8 @@ extension Engine {
       var view = views[inputCount + i]
       if case .reduced = result {
         let kept = kinds.indices.filter { !kinds[$0] }
-        let (oldExtents, oldStrides) = (view.extents, view.strides)
-        view.extents = kept.map { oldExtents[$0] }
+        let (oldExtents, oldStrides) = (view.hints, view.strides)
+        view.hints = kept.map { oldExtents[$0] }
         view.strides = kept.map { oldStrides[$0] }
       }
       destinations.append(.existing(view))

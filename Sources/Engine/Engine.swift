@@ -70,9 +70,17 @@ package final class Engine: Sendable {
   private let hasAsked = Atomic<Bool>(false)
 
   /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.
-  package func allocate(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
-    if let trace = Trace.current { return trace.undefined(dtype, extents) }
+  /// `dims`: the extents as a capture knows them, where they are not numbers.
+  package func allocate(
+    _ dtype: DType, _ extents: [Int], dims: @autoclosure () -> [Dim]? = nil
+  ) throws(Diagnostic) -> TensorView {
+    if let trace = Trace.current { return trace.undefined(dtype, extents, dims() ?? extents.map { Dim($0) }) }
     return try memory(dtype, extents)
+  }
+
+  /// The same in the shape of `other`.
+  package func allocate(_ dtype: DType, like other: TensorView) throws(Diagnostic) -> TensorView {
+    try allocate(dtype, other.hints, dims: other.dims)
   }
 
   /// Memory for the host to fill, also while a function is captured.

@@ -36,8 +36,8 @@ struct LaunchTemplate {
         var dims: [Dim] = []
         for axis in 0..<view.rank {
           let label = program.label(i, axis)
-          if view.extents[axis] == 1 || program.fixedLabels.contains(label) {
-            dims.append(Dim(view.extents[axis]))
+          if view.hints[axis] == 1 || program.fixedLabels.contains(label) {
+            dims.append(Dim(view.hints[axis]))
           } else if let known = symbols[label] {
             dims.append(known)
           } else {
@@ -46,7 +46,7 @@ struct LaunchTemplate {
             symbols[label] = made
             dims.append(made)
             let isSmall =
-              ExtentClass(view.extents[axis], distinguishesSmall: program.smallLabels.contains(label)) == .small
+              ExtentClass(view.hints[axis], distinguishesSmall: program.smallLabels.contains(label)) == .small
             if isSmall { bounds[recipe.count - 1] = ExtentClass.smallBound }
           }
         }
@@ -66,7 +66,7 @@ struct LaunchTemplate {
       outputs[i] = try builder.convert(outputs[i], to: view.dtype)
       let shape = builder.shape(outputs[i])
       guard shape.rank == view.rank else {
-        throw Diagnostic(.compiler, "\(program.name) gives shape \(shape), which \(view.extents) is no instance of")
+        throw Diagnostic(.compiler, "\(program.name) gives shape \(shape), which \(view.hints) is no instance of")
       }
       outputStrides.append(
         Self.strides(view, shape.dims) { axis in

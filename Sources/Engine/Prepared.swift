@@ -59,15 +59,15 @@ final class Prepared: Sendable {
       switch source {
       case .extent(let i, let axis):
         guard case .tensor(let view) = operands[i] else { return 0 }
-        points &*= view.extents[axis]
-        return Int64(view.extents[axis])
+        points &*= view.hints[axis]
+        return Int64(view.hints[axis])
       case .stride(let i, let axis):
         guard case .tensor(let view) = operands[i] else { return 0 }
         return Int64(view.strides[axis])
       case .scalar(let i):
         guard case .scalar(let scalar) = operands[i] else { return 0 }
         return scalar.bits
-      case .resultExtent(let i, let axis): return Int64(results[i].extents[axis])
+      case .resultExtent(let i, let axis): return Int64(results[i].hints[axis])
       case .resultStride(let i, let axis): return Int64(results[i].strides[axis])
       }
     }

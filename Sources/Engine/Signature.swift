@@ -28,7 +28,7 @@ struct Signature: Hashable, Sendable {
     append(Int(view.dtype.rawValue) << 4 | view.rank, bits: 9)
     var axis = view.rank - 1
     while axis >= 0 {
-      let extentClass = ExtentClass(view.extents[axis], distinguishesSmall: smallAxis(axis))
+      let extentClass = ExtentClass(view.hints[axis], distinguishesSmall: smallAxis(axis))
       append(extentClass.rawValue | StrideClass(view, axis).rawValue << 2, bits: 4)
       axis -= 1
     }
@@ -68,12 +68,12 @@ enum StrideClass: Int {
 
   init(_ view: TensorView, _ axis: Int) {
     let stride = view.strides[axis]
-    if view.extents[axis] == 1 || stride == 0 {
+    if view.hints[axis] == 1 || stride == 0 {
       self = .zero
     } else if stride == 1 {
       self = .unit
-    } else if axis + 1 < view.rank, view.strides[axis + 1] != 0, view.extents[axis + 1] != 1,
-      stride == view.strides[axis + 1] * view.extents[axis + 1]
+    } else if axis + 1 < view.rank, view.strides[axis + 1] != 0, view.hints[axis + 1] != 1,
+      stride == view.strides[axis + 1] * view.hints[axis + 1]
     {
       self = .contiguous
     } else {

@@ -9,17 +9,35 @@ package struct TensorView: Sendable {
   /// Bytes from the storage's base to the first element.
   package var offset: Int
   package var dtype: DType
-  package var extents: [Int]
+  /// The sizes at hand, without a word to a capture: for memory, for shapes of results, for messages, for what is not
+  /// captured. A number that decides or goes into a graph is read by `extents`, or asked of `dims`.
+  @usableFromInline package var hints: [Int]
   /// Elements between neighbours on each axis.
   package var strides: [Int]
   /// Set while a function is captured: then there is no memory, and the strides say nothing.
-  package var traced: TracedView?
+  @usableFromInline package var traced: TracedView?
+
+  /// The sizes as numbers. While a function is captured, reading those that are symbols is a guard: the plan serves
+  /// the sizes that were captured, and no others.
+  @inlinable package var extents: [Int] {
+    get {
+      traced?.readSizes()
+      return hints
+    }
+    set { hints = newValue }
+  }
+
+  /// One of `extents`.
+  @inlinable package func extent(_ axis: Int) -> Int {
+    traced?.readSize(axis)
+    return hints[axis]
+  }
 
   package init(_ storage: Storage, offset: Int = 0, _ dtype: DType, extents: [Int], strides: [Int]? = nil) {
     self.storage = storage
     self.offset = offset
     self.dtype = dtype
-    self.extents = extents
+    self.hints = extents
     self.strides = strides ?? Self.contiguousStrides(extents)
   }
 
@@ -36,9 +54,12 @@ package struct TensorView: Sendable {
 
   /// The extents as the user sees them: symbolic where a capture does not know them.
   package var dims: [Dim] {
-    guard let traced else { return extents.map { Dim($0) } }
-    return zip(traced.dims, extents).map { $0.isKnown(1) ? Dim($1) : $0 }
+    guard let traced else { return hints.map { Dim($0) } }
+    return zip(traced.dims, hints).map { $0.isKnown(1) ? Dim($1) : $0 }
   }
+
+  /// The extent of one axis.
+  @inlinable package func dim(_ axis: Int) -> Dim { traced == nil ? Dim(hints[axis]) : dims[axis] }
 
   /// Equal for the same elements of the same memory, as long as somebody holds the storage.
   struct Place: Hashable, Sendable {
@@ -50,11 +71,12 @@ package struct TensorView: Sendable {
 
     init(_ view: TensorView) {
       (storage, offset, dtype) = (ObjectIdentifier(view.storage), view.offset, view.dtype)
-      (extents, strides) = (view.extents, view.strides)
+      (extents, strides) = (view.hints, view.strides)
     }
   }
 
-  @inline(__always) package var rank: Int { extents.count }
+  @inline(__always) package var rank: Int { hints.count }
+  /// A number like `extents`: a guard where those are.
   package var elementCount: Int { extents.reduce(1, *) }
   package var base: UnsafeMutableRawPointer { storage.address + offset }
 
@@ -71,7 +93,7 @@ package struct TensorView: Sendable {
   /// Row-major without gaps; axes of extent 1 may have any stride.
   package var isContiguous: Bool {
     // Every new tensor asks.
-    extents.withUnsafeBufferPointer { extents in
+    hints.withUnsafeBufferPointer { extents in
       strides.withUnsafeBufferPointer { strides in
         var expected = 1
         var axis = extents.count - 1
@@ -143,7 +165,7 @@ package enum Destination: Sendable {
   package var extents: [Int] {
     switch self {
     case .fresh(_, let extents): extents
-    case .existing(let view): view.extents
+    case .existing(let view): view.hints
     }
   }
 }

@@ -97,7 +97,7 @@ extension Trace {
     for view in results {
       let value = try self.values([view])[0]
       types.append(try type(of: value))
-      if let traced = view.traced, let place = try place(of: traced, view.extents) {
+      if let traced = view.traced, let place = try place(of: traced, view.hints) {
         places.append(place)
       } else {
         values.append(value)

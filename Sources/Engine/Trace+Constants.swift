@@ -12,7 +12,7 @@ extension Trace {
   func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
     guard given.traced == nil else { throw Diagnostic(.compiler, "\(name): a traced tensor is no constant") }
     var view = given
-    for axis in view.extents.indices where view.strides[axis] == 0 && view.extents[axis] > 1 { view.extents[axis] = 1 }
+    for axis in view.hints.indices where view.strides[axis] == 0 && view.hints[axis] > 1 { view.hints[axis] = 1 }
     if view.elementCount == 1 {
       let element = ScalarReference.load(view.base, view.dtype)
       let number: ScalarConstant =
@@ -21,13 +21,13 @@ extension Trace {
         case .integer(let value): ScalarConstant(view.dtype, integer: value)
         }
       let value = try state.builder.append(.constant(number), [])
-      return try TracedStep.reshape(view.extents.map { Dim($0) }).apply(value, &state.builder)
+      return try TracedStep.reshape(view.hints.map { Dim($0) }).apply(value, &state.builder)
     }
     let place = TensorView.Place(view)
     if let known = state.constants[place] { return known }
     view = constants.first(view)
     state.sources.append(.constant(view))
-    let type = TensorType(view.dtype, Shape(view.extents))
+    let type = TensorType(view.dtype, Shape(view.hints))
     let made = state.builder.parameter("c\(state.sources.count - 1)", type, strides: view.strides.map { Dim($0) })
     if view.storage !== given.storage { state.held.append(given.storage) }
     state.constants[place] = made
@@ -40,7 +40,7 @@ extension Trace {
       try locked { state throws(Diagnostic) in
         var lifted = try self.view(constant(view, &state), &state)
         // Axes that repeat do so in the view, not in the value.
-        lifted.extents = view.extents
+        lifted.hints = view.hints
         return lifted
       }
     }

@@ -11,20 +11,26 @@ package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
   package var a: Dim
   package var b: Dim
   package var answer: Bool
+  /// Nobody asked: the number itself was read, and what was done with it is not known. A capture at another value may
+  /// show that the same comes of it, which then holds for that value too.
+  package let isRead: Bool
   /// Who asked first; two guards that differ in it are one.
   package var origin: Diagnostic.Origin?
 
   init(relation: DimRelation, a: Dim, b: Dim, answer: Bool) {
     (self.relation, self.a, self.b, self.answer) = (relation, a, b, answer)
+    isRead = false
   }
 
-  /// `symbol` is `value`.
-  package init(symbol: Int, is value: Int) {
-    self.init(relation: .equal, a: .symbol(symbol), b: Dim(value), answer: true)
+  /// `dim` was read as a number while it was `value`.
+  package init(read dim: Dim, as value: Int) {
+    (relation, a, b, answer) = (.equal, dim, Dim(value), true)
+    isRead = true
   }
 
   package static func == (a: DimGuard, b: DimGuard) -> Bool {
     a.relation == b.relation && a.a.isIdentical(to: b.a) && a.b.isIdentical(to: b.b) && a.answer == b.answer
+      && a.isRead == b.isRead
   }
 
   package func hash(into hasher: inout Hasher) {
@@ -32,6 +38,7 @@ package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
     hasher.combine(a)
     hasher.combine(b)
     hasher.combine(answer)
+    hasher.combine(isRead)
   }
 
   package func holds(_ symbols: [Int]) -> Bool {
@@ -39,14 +46,61 @@ package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
     return relation.holds(x, y) == answer
   }
 
-  package var description: String { "\(a) \(relation.rawValue) \(b) is \(answer)" }
+  package var description: String {
+    isRead ? "\(a) is \(b), read as a number" : "\(a) \(relation.rawValue) \(b) is \(answer)"
+  }
 }
 
 extension Trace: DimObserver {
   package func hint(of dim: Dim) -> Int? { state.withLock { dim.evaluated($0.hints) } }
 
   package func holds(_ relation: DimRelation, _ a: Dim, _ b: Dim) -> Bool? {
-    state.withLock { answer(relation, a, b, &$0) }
+    quietly { answer(relation, a, b, &$0) }
+  }
+
+  package func unifies(_ a: Dim, _ b: Dim) -> Bool? {
+    quietly { unified(a, b, &$0) }
+  }
+
+  /// As `answer` for `a == b`; where that names no symbol, those of both become numbers.
+  func unified(_ a: Dim, _ b: Dim, _ state: inout State) -> Bool? {
+    guard let isEqual = answer(.equal, a, b, &state), isEqual else { return false }
+    let (x, y) = (state.known(a), state.known(b))
+    if x.isIdentical(to: y) { return true }
+    for id in Set(x.symbols + y.symbols).sorted() {
+      let hint = Dim(state.hints[id])
+      if state.isRead(.symbol(id)) { state.rename(id, hint) } else { _ = answer(.equal, .symbol(id), hint, &state) }
+    }
+    return true
+  }
+
+  package func reads(_ dim: Dim) -> Int? {
+    quietly { read(dim, &$0) }
+  }
+
+  /// The extents of `view`, or the one of `axis`, are read as numbers.
+  func readSizes(of view: TracedView, _ axis: Int? = nil) {
+    quietly { state in
+      for (i, dim) in dims(of: view, state).enumerated() where (axis ?? i) == i && dim.knownValue == nil {
+        _ = read(dim, &state)
+      }
+    }
+  }
+
+  /// The number at hand, which is a guard from now on. The graph keeps the name.
+  private func read(_ dim: Dim, _ state: inout State) -> Int? {
+    if let parent, dim.symbols.allSatisfy({ $0 < outerSymbols }) {
+      return parent.state.withLock { parent.read(dim, &$0) }
+    }
+    let dim = state.known(dim)
+    guard let value = dim.evaluated(state.hints) else { return nil }
+    if dim.knownValue != nil { return value }
+    var made = DimGuard(read: dim, as: value)
+    if !state.guards.contains(made) {
+      made.origin = Diagnostic.Origin()
+      state.guards.append(made)
+    }
+    return value
   }
 
   func answer(
@@ -60,6 +114,8 @@ extension Trace: DimObserver {
     let (a, b) = (state.known(a), state.known(b))
     guard let x = a.evaluated(state.hints), let y = b.evaluated(state.hints) else { return nil }
     let answer = relation.holds(x, y)
+    // Numbers that were read say it already; where sets hash them, how often they are compared besides is chance.
+    if state.isRead(a), state.isRead(b) { return answer }
     var asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
     if !state.isImplied(asked), !state.guards.contains(asked) {
       asked.origin = Diagnostic.Origin()
@@ -84,6 +140,11 @@ extension Trace.State {
     renamed = renamed.mapValues { $0.substituting { $0 == symbol ? value : .symbol($0) } }
     renamed[symbol] = value
     builder.replace(symbol: symbol, by: value)
+  }
+
+  /// A number, or one by a guard.
+  fileprivate func isRead(_ dim: Dim) -> Bool {
+    dim.knownValue != nil || guards.contains { $0.isRead && $0.a.isIdentical(to: dim) }
   }
 
   /// True for all sizes that the plan serves: no guard is needed.

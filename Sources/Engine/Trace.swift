@@ -26,7 +26,12 @@ package final class Trace: Sendable {
 
   /// Runs `body` as if nothing were captured: its operations run at once, on tensors in memory.
   package static func outside<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
-    current == nil ? try body() : try on(nil, body)
+    if current == nil { return try body() }
+    // Nor is anybody asked about extents: kernels that are made on the way have symbols of their own.
+    let result: Result<T, E> = DimObservation.$observer.withValue(nil) {
+      do throws(E) { return .success(try on(nil, body)) } catch { return .failure(error) }
+    }
+    return try result.get()
   }
 
   private static func on<T, E: Error>(_ trace: Trace?, _ body: () throws(E) -> T) throws(E) -> T {
@@ -57,7 +62,8 @@ package final class Trace: Sendable {
   struct Cell: Sendable {
     var dtype: DType
     var value: Value?
-    var hints: [Int]
+    /// What the extents are while there is no value.
+    var dims: [Dim]
   }
 
   struct State: Sendable {
@@ -113,6 +119,8 @@ package final class Trace: Sendable {
   package let isWhole: Bool
   /// Those of this and other captures of the function.
   let constants: KnownConstants
+  /// There may be extents that are symbols.
+  let hasSymbols: Bool
 
   /// - Parameters:
   ///   - symbols: names, values at hand and smallest values of the symbols 0, 1, ...
@@ -128,6 +136,7 @@ package final class Trace: Sendable {
     self.parent = parent
     self.outerSymbols = outerSymbols
     self.argumentCount = argumentCount
+    hasSymbols = !symbols.isEmpty
     var builder = GraphBuilder(name: name)
     for symbol in symbols { _ = builder.extent(symbol.name) }
     state = Mutex(
@@ -137,8 +146,8 @@ package final class Trace: Sendable {
 
   // MARK: Cells
 
-  private func cell(_ dtype: DType, _ value: Value?, _ hints: [Int], _ state: inout State) -> TracedCell {
-    state.cells.append(Cell(dtype: dtype, value: value, hints: hints))
+  private func cell(_ dtype: DType, _ value: Value?, _ dims: [Dim], _ state: inout State) -> TracedCell {
+    state.cells.append(Cell(dtype: dtype, value: value, dims: dims))
     return TracedCell(self, state.cells.count - 1)
   }
 
@@ -155,13 +164,16 @@ package final class Trace: Sendable {
       }
       hints.append(hint)
     }
-    return TensorView(traced: TracedView(cell(type.dtype, value, hints, &state)), type.dtype, extents: hints)
+    let isFixed = type.shape.dims.allSatisfy { $0.knownValue != nil }
+    let traced = TracedView(cell(type.dtype, value, type.shape.dims, &state), isFixed: isFixed)
+    return TensorView(traced: traced, type.dtype, extents: hints)
   }
 
   /// A tensor that nothing has been written to.
-  func undefined(_ dtype: DType, _ extents: [Int]) -> TensorView {
-    let made = state.withLock { cell(dtype, nil, extents, &$0) }
-    return TensorView(traced: TracedView(made), dtype, extents: extents)
+  func undefined(_ dtype: DType, _ hints: [Int], _ dims: [Dim]) -> TensorView {
+    let made = state.withLock { cell(dtype, nil, dims, &$0) }
+    // What is written may have symbols where `dims` have none.
+    return TensorView(traced: TracedView(made), dtype, extents: hints)
   }
 
   /// Tensor leaf `index` of the arguments.
@@ -181,22 +193,27 @@ package final class Trace: Sendable {
     state.withLock { state in dims(of: view, state).map { $0.evaluated(state.hints) ?? 0 } }
   }
 
-  private func dims(of view: TracedView, _ state: State) -> [Dim] {
+  func dims(of view: TracedView, _ state: State) -> [Dim] {
     let cell = state.cells[view.cell.id]
-    let start = cell.value.map { state.builder.shape($0).dims } ?? cell.hints.map { Dim($0) }
+    let start = cell.value.map { state.builder.shape($0).dims } ?? cell.dims
     return view.steps.reduce(start) { $1.apply($0) }.map { state.known($0) }
   }
 
   // MARK: Values
 
   func locked<T>(_ body: (inout State) throws(Diagnostic) -> T) throws(Diagnostic) -> T {
-    let result: Result<T, Diagnostic> = state.withLock { state in
+    let result: Result<T, Diagnostic> = quietly { state in
       guard state.isOpen else {
         return .failure(left)
       }
       do throws(Diagnostic) { return .success(try body(&state)) } catch { return .failure(error) }
     }
     return try result.get()
+  }
+
+  /// Inside nobody is asked about extents: what is compared there are expressions.
+  func quietly<T>(_ body: (inout State) -> T) -> T {
+    DimObservation.$observer.withValue(nil) { state.withLock { body(&$0) } }
   }
 
   func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
@@ -211,9 +228,13 @@ package final class Trace: Sendable {
     guard traced.trace === self else { return try captured(traced, &state) }
     let cell = state.cells[traced.id]
     if let known = cell.value { return known }
-    guard cell.hints.contains(0) else { throw Diagnostic(.compiler, "\(name): a tensor is read before it is written") }
-    // Nobody writes a tensor without elements.
-    return try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
+    let dims = cell.dims.map(state.known)
+    guard dims.contains(where: { $0.evaluated(state.hints) == 0 }) else {
+      throw Diagnostic(.compiler, "\(name): a tensor is read before it is written")
+    }
+    // Nobody writes a tensor without elements; that there are none is a guard.
+    for dim in dims where dim.evaluated(state.hints) == 0 { _ = answer(.equal, dim, 0, &state) }
+    return try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(dims.map(state.known)))
   }
 
   private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
@@ -221,7 +242,7 @@ package final class Trace: Sendable {
     var cell = state.cells[view.cell.id]
     if cell.value == nil, !view.steps.allSatisfy(\.keepsAll) {
       // Elements that nobody writes are never read: any value will do.
-      cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.hints))
+      cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.dims.map(state.known)))
     }
     var bases: [Value?] = [cell.value]
     let steps = view.steps.map { $0.renamed(state.known) }
@@ -327,47 +348,58 @@ package final class Trace: Sendable {
     return try state.builder.append(.constant(scalar.constant), [])
   }
 
-  /// Axes with one label get one extent; repeated ones are repeated.
+  /// Axes with one label get one extent; repeated ones are repeated. What is the same at hand only is a guard.
   private func meet(
     _ program: Program, _ operands: [Operand], _ values: inout [Value], _ state: inout State
   ) throws(Diagnostic) {
-    var extents: [Int: Dim] = [:]
+    var extents: [Int: (dim: Dim, hint: Int)] = [:]
     var hints: [Int: Int] = [:]
     for (i, operand) in operands.enumerated() {
       guard case .tensor(let view) = operand else { continue }
       for (axis, dim) in state.builder.shape(values[i]).dims.enumerated() {
         let label = program.label(i, axis)
-        if view.extents[axis] != 1 { hints[label] = view.extents[axis] }
+        if view.hints[axis] != 1 { hints[label] = view.hints[axis] }
         if dim.isKnown(1) { continue }
+        let found = (dim: dim, hint: dim.evaluated(state.hints) ?? view.hints[axis])
         guard let known = extents[label] else {
-          extents[label] = dim
+          extents[label] = found
           continue
         }
-        if known.isIdentical(to: dim) { continue }
-        // Two expressions, one value: a guard, which gives them one name if it can; else a number wins.
-        guard answer(.equal, known, dim, &state) == true else {
-          throw Diagnostic(.shape, "\(program.name): extents \(known) and \(dim) differ")
+        if known.dim.isIdentical(to: dim) { continue }
+        if known.hint != found.hint {
+          // One of them repeats because it is 1 at hand.
+          let single = known.hint == 1 ? known.dim : dim
+          guard known.hint == 1 || found.hint == 1, unified(single, 1, &state) == true else {
+            throw Diagnostic(.shape, "\(program.name): extents \(known.dim) and \(dim) differ")
+          }
+          if known.hint == 1 { extents[label] = found }
+          continue
         }
-        if dim.knownValue != nil { extents[label] = dim }
+        // Two expressions, one value: a guard, which gives them one name if it can; else a number wins.
+        guard unified(known.dim, dim, &state) == true else {
+          throw Diagnostic(.shape, "\(program.name): extents \(known.dim) and \(dim) differ")
+        }
+        if dim.knownValue != nil { extents[label] = found }
       }
     }
-    extents = extents.mapValues(state.known)
     for (i, operand) in operands.enumerated() {
-      guard case .tensor(let view) = operand else { continue }
+      guard case .tensor = operand else { continue }
       let dims = state.builder.shape(values[i]).dims
-      var target: [Dim] = []
-      var changes = false
+      var (own, target): ([Dim], [Dim]) = ([], [])
       for (axis, dim) in dims.enumerated() {
         let label = program.label(i, axis)
-        let wanted = view.extents[axis] == 1 ? dim : extents[label] ?? Dim(hints[label] ?? 1)
+        let met = extents[label].map { (dim: state.known($0.dim), hint: $0.hint) }
+        let wanted = met?.dim ?? (dim.isKnown(1) ? Dim(hints[label] ?? 1) : dim)
         target.append(wanted)
-        if !wanted.isIdentical(to: dim) { changes = true }
+        // An extent that was another expression of the same value is renamed; one that is 1 repeats.
+        let repeats = dim.isKnown(1) || (met.map { $0.hint != 1 && dim.evaluated(state.hints) == 1 } ?? false)
+        own.append(repeats ? 1 : wanted)
       }
-      guard changes else { continue }
-      // An extent that was another expression of the same value is renamed, the others repeat.
-      let renamed = Shape(zip(dims, target).map { $0.isKnown(1) ? 1 : $1 })
-      if renamed != Shape(dims) { values[i] = try state.builder.append(.reshape(renamed), values[i]) }
-      values[i] = try state.builder.broadcast(values[i], Shape(target))
+      let renamed = Shape(own)
+      if renamed != Shape(dims) {
+        values[i] = try state.builder.append(.reshape(renamed), values[i])
+      }
+      if renamed != Shape(target) { values[i] = try state.builder.broadcast(values[i], Shape(target)) }
     }
   }
 
@@ -382,7 +414,7 @@ package final class Trace: Sendable {
         // Extents beside the axis are equal: a guard, which gives them one name.
         for (place, dim) in state.builder.shape(values[0]).dims.enumerated() where place != axis {
           let other = state.builder.shape(values[values.count - 1])[place]
-          if !dim.isIdentical(to: other) { _ = answer(.equal, dim, other, &state) }
+          if !dim.isIdentical(to: other) { _ = unified(dim, other, &state) }
         }
       }
       let value = values.count == 1 ? values[0] : try state.builder.append(.concatenate(axis: axis), values)
@@ -394,7 +426,7 @@ package final class Trace: Sendable {
   func spread(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
     let value = try read(view, &state)
     let dims = state.builder.shape(value).dims
-    let target = zip(dims, view.extents).map { $0.isKnown(1) && $1 != 1 ? Dim($1) : $0 }
+    let target = zip(dims, view.hints).map { $0.isKnown(1) && $1 != 1 ? Dim($1) : $0 }
     return try state.builder.broadcast(value, Shape(target))
   }
 

@@ -39,19 +39,42 @@ package enum TracedStep: Sendable {
 package final class TracedView: Sendable {
   package let cell: TracedCell
   let steps: [TracedStep]
+  /// No extent of it is a symbol, whatever is written to the cell.
+  private let isFixed: Bool
 
-  init(_ cell: TracedCell, _ steps: [TracedStep] = []) {
+  init(_ cell: TracedCell, _ steps: [TracedStep] = [], isFixed: Bool = false) {
     self.cell = cell
     self.steps = steps
+    self.isFixed = isFixed || !cell.trace.hasSymbols
   }
 
-  package func adding(_ step: TracedStep) -> TracedView { TracedView(cell, steps + [step]) }
+  package func adding(_ step: TracedStep) -> TracedView {
+    TracedView(cell, steps + [step], isFixed: isFixed && step.isFixed)
+  }
+
+  /// Somebody reads the extents as numbers.
+  @usableFromInline package func readSizes() {
+    if !isFixed { cell.trace.readSizes(of: self) }
+  }
+
+  @usableFromInline package func readSize(_ axis: Int) {
+    if !isFixed { cell.trace.readSizes(of: self, axis) }
+  }
 
   /// The extents, known or symbolic; 1 on axes that repeat.
   package var dims: [Dim] { cell.trace.dims(of: self) }
 }
 
 extension TracedStep {
+  /// It brings in no symbol.
+  fileprivate var isFixed: Bool {
+    switch self {
+    case .permute, .insert, .remove, .windows: true
+    case .slice(_, _, let count, _), .diagonal(_, _, let count): count.knownValue != nil
+    case .reshape(let dims), .broadcast(let dims): dims.allSatisfy { $0.knownValue != nil }
+    }
+  }
+
   /// The view has every element.
   var keepsAll: Bool {
     switch self {

@@ -165,8 +165,8 @@ public struct BertEncoder: Sendable {
   /// The last layer's states [tokens, width].
   func states(_ ids: Tensor) throws(Diagnostic) -> Tensor {
     let c = configuration
-    let (size, count) = (try ids.view.extents.first ?? 0, ids.shape[0])
-    guard size > 0 else { throw Diagnostic(.argument, "a text without tokens has no embedding") }
+    let (size, count) = (try ids.view.hints.first ?? 0, ids.shape[0])
+    guard size > 0, count > 0 else { throw Diagnostic(.argument, "a text without tokens has no embedding") }
     guard count <= c.context else {
       throw Diagnostic(
         .argument, "\(size) tokens are more than the model's context of \(c.context)", remedy: "cut the text")
@@ -175,7 +175,7 @@ public struct BertEncoder: Sendable {
       try ModelOperations.layerNorm(sumOf: terms, weight: norm.weight, bias: norm.bias, epsilon: c.epsilon)
     }
     func heads(_ part: Affine, _ x: Tensor) throws(Diagnostic) -> Tensor {
-      try ModelOperations.sum(part.weight(x), part.bias).reshaped(to: [size, c.heads, c.width / c.heads])
+      try ModelOperations.sum(part.weight(x), part.bias).reshaped(dims: [count, Dim(c.heads), Dim(c.width / c.heads)])
     }
     let places = Tensor(try positions.view.sliced(0, start: 0, count: size, dims: (0, count)))
     let firstType = Tensor(try type.view.sliced(0, start: 0, count: 1))

@@ -21,7 +21,7 @@ public struct KVCache: Sendable {
   /// Tokens that fit, as a capture knows them.
   var room: Dim { memory.shape[2] }
   /// Tokens that fit.
-  public var capacity: Int { memory.body.view.extents[2] }
+  public var capacity: Int { memory.body.view.extent(2) }
   private var cosine: Tensor
   private var sine: Tensor
 
@@ -67,12 +67,12 @@ public struct KVCache: Sendable {
   /// Writes a layer's new rows [tokens, key heads, width] in place, and gives all its rows so far.
   mutating func append(_ keys: Tensor, _ values: Tensor, layer: Int) throws(Diagnostic) -> (Tensor, Tensor) {
     try memory.makeUnique()
-    let start = try length.sizeAtHand
+    let start = try length.sizeHint
     let all = try memory.view
     func write(_ new: Tensor, _ part: Int) throws(Diagnostic) -> Tensor {
       let rows = all.sliced(0, start: layer, count: 1).removing(0).sliced(0, start: part, count: 1).removing(0)
       let view = try new.view
-      let (count, dim) = (view.extents[0], new.shape[0])
+      let (count, dim) = (view.hints[0], new.shape[0])
       try Tensor.copy(view, into: rows.sliced(0, start: start, count: count, dims: (length, dim)))
       return Tensor(rows.sliced(0, start: 0, count: start + count, dims: (0, length + dim)))
     }
@@ -83,7 +83,7 @@ public struct KVCache: Sendable {
   func rotary(_ start: Dim, _ count: Dim) throws(Diagnostic) -> (Tensor, Tensor) {
     func part(_ table: Tensor) throws(Diagnostic) -> Tensor {
       Tensor(
-        try table.view.sliced(0, start: start.sizeAtHand, count: count.sizeAtHand, dims: (start, count)))
+        try table.view.sliced(0, start: start.sizeHint, count: count.sizeHint, dims: (start, count)))
     }
     return (try part(cosine), try part(sine))
   }

@@ -159,13 +159,13 @@ public struct Llama: Sendable {
   public func callAsFunction(_ tokens: Tensor, _ cache: inout KVCache) throws(Diagnostic) -> Tensor {
     let c = configuration
     let ids = try tokens.view
-    guard ids.rank == 1, ids.dtype == .i64, ids.extents[0] > 0 else {
-      throw Diagnostic(.argument, "tokens \(ids.dtype)\(ids.extents)", remedy: "give at least one id as i64 of rank 1")
+    guard ids.rank == 1, ids.dtype == .i64, ids.dim(0) > 0 else {
+      throw Diagnostic(.argument, "tokens \(ids.dtype)\(ids.hints)", remedy: "give at least one id as i64 of rank 1")
     }
-    let (count, size, start) = (tokens.shape[0], ids.extents[0], cache.length)
+    let (count, size, start) = (tokens.shape[0], ids.hints[0], cache.length)
     guard start + count <= cache.room else {
       throw Diagnostic(
-        .argument, "\(size) tokens after \(try start.sizeAtHand) do not fit a cache of \(cache.capacity)",
+        .argument, "\(size) tokens after \(try start.sizeHint) do not fit a cache of \(cache.capacity)",
         remedy: "make the cache larger, at most the model's context of \(c.context)")
     }
     let (cosine, sine) = try cache.rotary(start, count)
@@ -176,8 +176,8 @@ public struct Llama: Sendable {
       if let biases = layer.biases {
         for p in parts.indices { parts[p] = try ModelOperations.sum(parts[p], biases[p]) }
       }
-      func heads(_ x: Tensor, _ count: Int) throws(Diagnostic) -> Tensor {
-        try x.reshaped(to: [size, count, c.headWidth])
+      func heads(_ x: Tensor, _ parts: Int) throws(Diagnostic) -> Tensor {
+        try x.reshaped(dims: [count, Dim(parts), Dim(c.headWidth)])
       }
       let q = try ModelOperations.rotated(
         heads(parts[0], c.heads), cosine: cosine, sine: sine, layout: c.rotaryLayout)

@@ -10,14 +10,15 @@ extension ModelOperations {
   /// query t sees keys 0...(start + t), or all keys if `start` is nil. Result [queries, heads * width].
   static func attention(_ q: Tensor, _ keys: Tensor, _ values: Tensor, start: Int?) throws(Diagnostic) -> Tensor {
     let (query, key, value) = (try q.view, try keys.view, try values.view)
-    let (tokens, heads, width, groups) = (query.extents[0], query.extents[1], query.extents[2], key.extents[1])
+    let (tokens, heads, width, groups) = (query.extent(0), query.extent(1), query.extent(2), key.extent(1))
     let result = try Engine.current.allocate(.f32, [tokens, groups, heads / groups, width])
     // A single query sees every key: no mask, and no number of the start in the kernel.
     let mask = tokens == 1 ? nil : start
     try ScaledAttention.run(
       query.splitting(1, outer: groups).permuted([1, 2, 0, 3]), key.permuted([1, 0, 2]).inserting(1),
       value.permuted([1, 0, 2]).inserting(1), mask: mask.map { .causal(start: $0) } ?? ScaledAttention.Mask.none,
-      scale: 1 / Double(width).squareRoot(), into: result.permuted([1, 2, 0, 3]))
+      scale: 1 / Double(width).squareRoot(), into: result.permuted([1, 2, 0, 3]),
+      outer: [Dim(groups), Dim(heads / groups)])
     return try Tensor(result).reshaped(to: [tokens, heads * width])
   }
 }

@@ -46,9 +46,9 @@ extension ModelOperations {
   ) throws(Diagnostic) -> Tensor {
     let (tokens, count) = (q.shape[0], keys.shape[0])
     let (query, key) = (try q.view, try keys.view)
-    let (size, heads, width, groups) = (query.extents[0], query.extents[1], query.extents[2], key.extents[1])
+    let (heads, width, groups) = (query.extent(1), query.extent(2), key.extent(1))
     let shared = heads / groups
-    let split = try q.reshaped(to: [size, groups, shared, width])
+    let split = try q.reshaped(dims: [tokens, Dim(groups), Dim(shared), Dim(width)])
     let byHead = [keys.permuted([1, 0, 2]), values.permuted([1, 0, 2])]
     let scale = Operand.scalar(ScalarOperand(ScalarConstant(.f32, 1 / Double(width).squareRoot())))
     func run(_ program: Program, _ queries: Tensor, _ more: [Operand]) throws(Diagnostic) -> Tensor {
@@ -56,7 +56,7 @@ extension ModelOperations {
       for part in byHead { operands.append(.tensor(try part.view)) }
       return Tensor(try Engine.current.run(program, operands + [scale] + more, [.fresh(.f32, [])])[0])
     }
-    if size == 1 {
+    if tokens.isKnown(1) {
       // A single query sees every key.
       let mixed = try run(oneQuery, Tensor(split.view.removing(0)), [])
       return try mixed.reshaped(to: [1, heads * width])
@@ -71,6 +71,6 @@ extension ModelOperations {
       mixed = try run(manyQueries, queries, [])
     }
     mixed = mixed.permuted([2, 0, 1, 3])
-    return try mixed.reshaped(to: [size, heads * width])
+    return try mixed.reshaped(dims: [tokens, Dim(heads * width)])
   }
 }

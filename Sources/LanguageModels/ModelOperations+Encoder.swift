@@ -33,8 +33,9 @@ extension ModelOperations {
   static func layerNorm(
     sumOf terms: [Tensor], weight: Tensor, bias: Tensor, epsilon: Double
   ) throws(Diagnostic) -> Tensor {
-    let extents = try terms[0].view.extents
-    let width = extents[extents.count - 1]
+    let first = try terms[0].view
+    let extents = first.hints
+    let width = first.extent(extents.count - 1)
     let scalars: [PointwiseOperand] = [.scalar(.floating(epsilon)), .scalar(.floating(1 / Double(width)))]
     return try layerNormOperation(
       [.tensor(weight), .tensor(bias)] + scalars + terms.map { .tensor($0) }, domain: extents,
@@ -64,7 +65,7 @@ extension ModelOperations {
 
   /// The mean of the rows of x [tokens, width].
   static func meanOfRows(_ x: Tensor) throws(Diagnostic) -> Tensor {
-    let extents = try x.view.extents
+    let extents = try x.view.hints
     // A capture knows the count as a symbol.
     if x.shape[0].knownValue == nil { return x.mean(0) }
     return try meanOperation(
@@ -85,6 +86,6 @@ extension ModelOperations {
   /// x [width] divided by its length; a length below 1e-12 counts as that, as in PyTorch.
   static func unitLength(_ x: Tensor) throws(Diagnostic) -> Tensor {
     try unitOperation(
-      [.tensor(x), .scalar(.floating(1e-12))], domain: x.view.extents, axes: [0], compute: .f32, [.full(.f32)])[0]
+      [.tensor(x), .scalar(.floating(1e-12))], domain: x.view.hints, axes: [0], compute: .f32, [.full(.f32)])[0]
   }
 }

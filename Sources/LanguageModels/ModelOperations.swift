@@ -19,11 +19,11 @@ enum ModelOperations {
   /// x [tokens, inner] . weight [rows, inner]^T.
   static func linear(_ x: Tensor, _ weight: Tensor) throws(Diagnostic) -> Tensor {
     let (a, w) = (try x.view, try weight.view)
-    guard a.rank == 2, w.rank == 2, a.extents[1] == w.extents[1] else {
-      throw Diagnostic(.shape, "linear: \(a.extents) does not meet a weight \(w.extents)")
+    guard a.rank == 2, w.rank == 2, a.dim(1) == w.dim(1) else {
+      throw Diagnostic(.shape, "linear: \(a.hints) does not meet a weight \(w.hints)")
     }
     let views = try Engine.current.run(
-      linearProgram, [.tensor(a), .tensor(w)], [.fresh(.f32, [a.extents[0], w.extents[0]])])
+      linearProgram, [.tensor(a), .tensor(w)], [.fresh(.f32, [a.hints[0], w.hints[0]])])
     return Tensor(views[0])
   }
 
@@ -38,7 +38,7 @@ enum ModelOperations {
   static func rows(_ table: Tensor, _ indices: Tensor) throws(Diagnostic) -> Tensor {
     let (source, index) = (try table.view, try indices.view)
     let views = try Engine.current.run(
-      rowsProgram, [.tensor(source), .tensor(index)], [.fresh(.f32, [index.elementCount, source.extents[1]])])
+      rowsProgram, [.tensor(source), .tensor(index)], [.fresh(.f32, [index.hints.reduce(1, *), source.hints[1]])])
     return Tensor(views[0])
   }
 
@@ -59,10 +59,10 @@ enum ModelOperations {
   /// x / sqrt(mean(x^2) + epsilon) * weight, over the last axis (Zhang and Sennrich 2019).
   static func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Double) throws(Diagnostic) -> Tensor {
     let view = try x.view
-    let count = Double(view.extents[view.rank - 1])
+    let count = Double(view.extent(view.rank - 1))
     return try rmsNormOperation(
       [.tensor(x), .tensor(weight), .scalar(.floating(epsilon)), .scalar(.floating(1 / count))],
-      domain: view.extents, axes: [view.rank - 1], compute: .f32, [.full(.f32)])[0]
+      domain: view.hints, axes: [view.rank - 1], compute: .f32, [.full(.f32)])[0]
   }
 
   private static let gatedOperation = PointwiseOperation("swiglu", .promoted) { builder, values throws(Diagnostic) in
@@ -98,14 +98,14 @@ enum ModelOperations {
     _ x: Tensor, cosine: Tensor, sine: Tensor, layout: RotaryLayout
   ) throws(Diagnostic) -> Tensor {
     let source = try x.view
-    let half = source.extents[2] / 2
+    let half = source.extent(2) / 2
     func pair(_ view: TensorView, _ which: Int) -> TensorView {
       switch layout {
       case .interleaved: view.sliced(2, start: which, count: half, step: 2)
       case .halves: view.sliced(2, start: which * half, count: half)
       }
     }
-    let extents = [source.extents[0], source.extents[1], half]
+    let extents = [source.hints[0], source.hints[1], half]
     let tables = try [cosine.view, sine.view].map { view throws(Diagnostic) in
       try view.inserting(1).expanded(to: extents)
     }
@@ -116,11 +116,11 @@ enum ModelOperations {
         rotation, operands.map { .tensor($0) }, [.fresh(.f32, extents), .fresh(.f32, extents)])
       switch layout {
       case .interleaved:
-        return try Tensor.concatenated(made.map { Tensor($0.inserting(3)) }, axis: 3).reshaped(to: source.extents)
+        return try Tensor.concatenated(made.map { Tensor($0.inserting(3)) }, axis: 3).reshaped(dims: source.dims)
       case .halves: return Tensor.concatenated(made.map { Tensor($0) }, axis: 2)
       }
     }
-    let result = try Engine.current.allocate(.f32, source.extents)
+    let result = try Engine.current.allocate(.f32, source.hints)
     _ = try Engine.current.runPointwise(
       rotation, operands.map { .tensor($0) }, [.existing(pair(result, 0)), .existing(pair(result, 1))])
     return Tensor(result)

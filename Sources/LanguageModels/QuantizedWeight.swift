@@ -53,20 +53,20 @@ struct QuantizedWeight: Sendable {
   /// x [tokens, columns] times the transposed weight: [tokens, rows].
   func product(_ x: Tensor) throws(Diagnostic) -> Tensor {
     let view = try x.contiguous().view
-    guard view.rank == 2, view.extents[1] == columns, view.dtype == .f32 else {
+    guard view.rank == 2, view.dim(1) == columns, view.dtype == .f32 else {
       throw Diagnostic(
-        .shape, "linear: \(view.dtype)\(view.extents) does not meet a weight [\(rows), \(columns)] in f32")
+        .shape, "linear: \(view.dtype)\(view.hints) does not meet a weight [\(rows), \(columns)] in f32")
     }
     let engine = try Engine.current
-    let tokens = view.extents[0]
-    let runs = try x.reshaped(to: [tokens, blocks, programs.count, programs.length]).view
-    if tokens == 1 {
+    let tokens = view.dim(0)
+    let runs = try x.reshaped(dims: [tokens, Dim(blocks), Dim(programs.count), Dim(programs.length)]).view
+    if tokens.isKnown(1) {
       let operands = [.tensor(bytes)] + factors + [.tensor(runs.removing(0))]
       let row = try engine.run(programs.vector, operands, [.fresh(.f32, [rows])])
       return try Tensor(row[0]).reshaped(to: [1, rows])
     }
     // The weight is the left operand, so that it is decoded along its own rows; the result is written transposed.
-    let result = try engine.allocate(.f32, [tokens, rows])
+    let result = try engine.allocate(.f32, [view.hints[0], rows])
     let transposed = result.permuted([1, 0])
     _ = try engine.run(programs.matrix, [.tensor(bytes)] + factors + [.tensor(runs)], [.existing(transposed)])
     return Tensor(result)
@@ -76,15 +76,15 @@ struct QuantizedWeight: Sendable {
   func gathering(_ indices: Tensor) throws(Diagnostic) -> Tensor {
     let engine = try Engine.current
     let view = try indices.view
+    if Trace.current != nil { return try capturedGathering(view) }
     let count = view.elementCount
-    if Trace.current != nil { return try capturedGathering(view, count) }
     let result = try engine.allocate(.f32, [count, columns])
     for (number, program) in programs.gathers.enumerated() {
       let first = number * Programs.gatheredRuns
       let runs = (first..<min(first + Programs.gatheredRuns, programs.count)).map { run in
         var part = result
         part.offset += run * programs.length * 4
-        part.extents = [count, blocks, programs.length]
+        part.hints = [count, blocks, programs.length]
         part.strides = [columns, format.blockElements, 1]
         return Destination.existing(part)
       }
@@ -94,16 +94,16 @@ struct QuantizedWeight: Sendable {
   }
 
   /// As ``gathering(_:)`` while a function is captured: the runs are values, joined.
-  private func capturedGathering(_ view: TensorView, _ count: Int) throws(Diagnostic) -> Tensor {
+  private func capturedGathering(_ view: TensorView) throws(Diagnostic) -> Tensor {
     var runs: [Tensor] = []
     for (number, program) in programs.gathers.enumerated() {
       let first = number * Programs.gatheredRuns
-      let shape = Destination.fresh(.f32, [count, blocks, programs.length])
+      let shape = Destination.fresh(.f32, [view.hints.reduce(1, *), blocks, programs.length])
       let destinations = (first..<min(first + Programs.gatheredRuns, programs.count)).map { _ in shape }
       let made = try Engine.current.run(program, [.tensor(bytes)] + factors + [.tensor(view)], destinations)
       runs += made.map { Tensor($0.inserting(2)) }
     }
-    return try Tensor.concatenated(runs, axis: 2).reshaped(to: [count, columns])
+    return try Tensor.concatenated(runs, axis: 2).reshaped(dims: [Shape(view.dims).elementCount, Dim(columns)])
   }
 
   /// All rows decoded.

@@ -96,6 +96,27 @@ extension Dim {
     coefficient == 1 ? factor : written(.multiply, factor, Dim(coefficient))
   }
 
+  /// a / b where every factor of b is one of a's; nil: they are not, or a number overflows.
+  static func quotient(_ a: Dim, _ b: Dim) -> Dim? {
+    func factors(_ dim: Dim) -> [Dim] {
+      if case .binary(.multiply, let x, let y)? = dim.expression { return factors(x) + factors(y) }
+      return [dim]
+    }
+    var rest = factors(a)
+    for factor in factors(b) {
+      if let place = rest.firstIndex(where: { $0.isIdentical(to: factor) }) {
+        rest.remove(at: place)
+      } else if let divisor = factor.knownValue, divisor != 0,
+        let place = rest.firstIndex(where: { ($0.knownValue ?? 1) % divisor == 0 && $0.knownValue != nil })
+      {
+        rest[place] = Dim((rest[place].knownValue ?? 0) / divisor)
+      } else {
+        return nil
+      }
+    }
+    return rest.reduce(Dim(1)) { combined(.multiply, $0, $1) }
+  }
+
   /// The product with its symbolic factors in order and one number last; nil where the number overflows.
   static func product(_ a: Dim, _ b: Dim) -> Dim? {
     var number = 1

@@ -1,5 +1,5 @@
 // An extent: a number, or a symbolic integer while a program is captured or a kernel is made for all sizes.
-// Not an Int: comparing two symbolic Dims for `==` here is structural, never a guard.
+// Not an Int: comparing symbolic Dims inside `compile` is a question whose answer is a guard.
 // Surprise: a Dim is two words; only symbolic ones have a node on the heap.
 
 import Basics
@@ -105,6 +105,7 @@ public struct Dim: Sendable {
     case .floorDivide, .ceilDivide:
       if b.isKnown(1) { return a }
       if a.isIdentical(to: b) { return 1 }
+      if b.knownValue == nil, let quotient = quotient(a, b) { return quotient }
       if let divisor = b.knownValue, let quotient = DimSum(a)?.divided(by: divisor) { return quotient.dim }
     case .modulo:
       if b.isKnown(1) || a.isIdentical(to: b) { return 0 }
@@ -140,19 +141,35 @@ public struct Dim: Sendable {
 }
 
 extension Dim: Hashable {
-  /// Structural: two expressions may have one value and differ. Disfavoured, because users compare extents by value.
-  @_disfavoredOverload
-  public static func == (a: Dim, b: Dim) -> Bool { a.isIdentical(to: b) }
+  /// Whether both have one value. Inside `compile` the answer is a guard. Where nobody captures, as in the IRs, symbols
+  /// have no values, and expressions are equal if they are the same.
+  public static func == (a: Dim, b: Dim) -> Bool { asks(.equal, a, b) }
 
   /// The same number, or the same expression in normal form. Never a guard.
   package func isIdentical(to other: Dim) -> Bool {
     switch (node, other.node) {
     case (nil, nil): constant == other.constant
-    case (let x?, let y?): x === y || (x.hash == y.hash && x.expression == y.expression)
+    case (let x?, let y?): x === y || (x.hash == y.hash && x.expression.isIdentical(to: y.expression))
     default: false
     }
   }
-  public func hash(into hasher: inout Hasher) { hasher.combine(node?.hash ?? constant) }
+
+  /// Equal values have equal hashes: inside `compile` a guard on the value.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(node.map { DimObservation.observer?.reads(self) ?? $0.hash } ?? constant)
+  }
+}
+
+extension DimExpression {
+  fileprivate func isIdentical(to other: DimExpression) -> Bool {
+    switch (self, other) {
+    case (.symbol(let a), .symbol(let b)): a == b
+    case (.failed(let a), .failed(let b)): a == b
+    case (.binary(let f, let a, let b), .binary(let g, let c, let d)):
+      f == g && a.isIdentical(to: c) && b.isIdentical(to: d)
+    case (.symbol, _), (.failed, _), (.binary, _): false
+    }
+  }
 }
 
 extension Dim: ExpressibleByIntegerLiteral {

@@ -21,6 +21,10 @@ package enum DimRelation: String, Sendable, Hashable {
 package protocol DimObserver: AnyObject, Sendable {
   /// The value of `dim` at the sizes at hand, without a guard: for messages and for shapes of results.
   func hint(of dim: Dim) -> Int?
+  /// The value of `dim` at the sizes at hand, which becomes a guard: what is done with it is not known.
+  func reads(_ dim: Dim) -> Int?
+  /// Whether `a` equals `b` at the sizes at hand; if so both are one expression from now on, which is a guard.
+  func unifies(_ a: Dim, _ b: Dim) -> Bool?
   /// Whether `a relation b` at the sizes at hand; the answer becomes a guard unless it holds for all sizes.
   func holds(_ relation: DimRelation, _ a: Dim, _ b: Dim) -> Bool?
 }
@@ -34,10 +38,16 @@ extension Dim {
   /// The number, or the number at the sizes of the capture that runs. Never a guard; nil if there is none.
   package var hint: Int? { knownValue ?? DimObservation.observer?.hint(of: self) }
 
+  /// Whether both are the same, and if so one expression from now on: for extents that a graph has to prove equal.
+  package static func unifies(_ a: Dim, _ b: Dim) -> Bool {
+    if a.knownValue != nil, b.knownValue != nil { return a.isIdentical(to: b) }
+    return a.isIdentical(to: b) || DimObservation.observer?.unifies(a, b) ?? false
+  }
+
   /// Whether the relation holds. For symbolic extents a guard on the answer; false for a failed or unknown extent.
   package static func asks(_ relation: DimRelation, _ a: Dim, _ b: Dim) -> Bool {
     if let x = a.knownValue, let y = b.knownValue { return relation.holds(x, y) }
-    if relation != .less, a.isIdentical(to: b) { return true }
+    if a.isIdentical(to: b) { return relation != .less }
     return DimObservation.observer?.holds(relation, a, b) ?? false
   }
 }

@@ -16,7 +16,7 @@ enum AxisPrograms {
   static func merge(_ views: inout [TensorView], axis: Int) -> Int {
     // A capture keeps the axes as they are.
     if Trace.current != nil { return axis }
-    let extents = views[0].extents
+    let extents = views[0].hints
     var kept: [Int] = []
     var merged: [Int] = []
     for i in extents.indices where i == axis || extents[i] != 1 {
@@ -32,10 +32,10 @@ enum AxisPrograms {
     }
     let place = kept.firstIndex(of: axis) ?? 0
     for v in views.indices {
-      let (strides, own) = (views[v].strides, views[v].extents[axis])
+      let (strides, own) = (views[v].strides, views[v].hints[axis])
       views[v].strides = kept.map { strides[$0] }
-      views[v].extents = merged
-      views[v].extents[place] = own
+      views[v].hints = merged
+      views[v].hints[place] = own
     }
     return place
   }
@@ -50,7 +50,7 @@ enum AxisPrograms {
     _ body: @escaping @Sendable (inout GraphBuilder, Value, Int) throws(Diagnostic) -> Value
   ) throws(Diagnostic) -> Tensor {
     try source.dtype.requireArithmetic(name)
-    let output = try Engine.current.allocate(result, source.extents)
+    let output = try Engine.current.allocate(result, like: source)
     var views = [source, output]
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
@@ -68,11 +68,13 @@ enum AxisPrograms {
   /// The position (i64) of the extreme; the axis is dropped.
   static func argReduce(_ monoid: ArgMonoid, _ source: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
     try source.dtype.requireArithmetic("\(monoid)")
-    var extents = source.extents
+    var extents = source.hints
     extents.remove(at: axis)
-    let output = try Engine.current.allocate(.i64, extents)
+    var dims = source.dims
+    dims.remove(at: axis)
+    let output = try Engine.current.allocate(.i64, extents, dims: dims)
     // The result joins as a view that stands still on the axis.
-    var views = [source, try output.inserting(axis).expanded(to: source.extents)]
+    var views = [source, try output.inserting(axis).expanded(to: source.hints)]
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
     let program = table.program("\(monoid) \(place)/\(rank)") {
@@ -87,8 +89,8 @@ enum AxisPrograms {
   /// result[.., k, ..] = source[.., indices[.., k, ..], ..]; negative indices count from the end. All other extents
   /// are equal.
   static func gather(_ source: TensorView, _ indices: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
-    let output = try Engine.current.allocate(source.dtype, indices.extents)
-    if output.elementCount == 0 { return Tensor(output) }
+    let output = try Engine.current.allocate(source.dtype, like: indices)
+    if indices.isEmpty { return Tensor(output) }
     try requireElements(source, axis, indices)
     var views = [source, indices, output]
     let place = merge(&views, axis: axis)
@@ -104,7 +106,7 @@ enum AxisPrograms {
       _ = try Engine.current.run(
         program, [.tensor(views[0]), .tensor(views[1]), extentScalar(source, axis)], [.existing(views[2])])
     } catch {
-      throw located(error, indices, source.extents[axis], axis)
+      throw located(error, indices, source.hints[axis], axis)
     }
     return Tensor(output)
   }
@@ -114,11 +116,11 @@ enum AxisPrograms {
     _ base: TensorView, _ indices: TensorView, _ updates: TensorView, axis: Int, combine: Monoid?
   ) throws(Diagnostic) -> Tensor {
     if let combine { try base.dtype.requireArithmetic("scatter with \(combine)") }
-    if indices.elementCount == 0 || base.elementCount == 0 {
-      if base.elementCount == 0, indices.elementCount > 0 { try requireElements(base, axis, indices) }
+    if indices.isEmpty || base.isEmpty {
+      if base.isEmpty, !indices.isEmpty { try requireElements(base, axis, indices) }
       return try Tensor(base).contiguousCopy()
     }
-    let output = try Engine.current.allocate(base.dtype, base.extents)
+    let output = try Engine.current.allocate(base.dtype, like: base)
     var views = [base, indices, updates, output]
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
@@ -136,7 +138,7 @@ enum AxisPrograms {
         program, [.tensor(views[0]), .tensor(views[1]), .tensor(views[2]), extentScalar(base, axis)],
         [.existing(views[3])])
     } catch {
-      throw located(error, indices, base.extents[axis], axis)
+      throw located(error, indices, base.hints[axis], axis)
     }
     return Tensor(output)
   }
@@ -144,7 +146,7 @@ enum AxisPrograms {
   private static func extentScalar(_ view: TensorView, _ axis: Int) -> Operand {
     let dim = view.dims[axis]
     if dim.knownValue == nil { return .scalar(ScalarOperand(.i64, bits: 0, count: SymbolicCount(dim))) }
-    return .scalar(ScalarOperand(ScalarConstant(.i64, integer: Int64(view.extents[axis]))))
+    return .scalar(ScalarOperand(ScalarConstant(.i64, integer: Int64(view.hints[axis]))))
   }
 
   private static func wrapped(_ builder: inout GraphBuilder, _ index: Value, _ extent: Value) throws(Diagnostic)
@@ -159,9 +161,9 @@ enum AxisPrograms {
   }
 
   private static func requireElements(_ source: TensorView, _ axis: Int, _ indices: TensorView) throws(Diagnostic) {
-    guard source.extents[axis] > 0 else {
+    guard source.dim(axis) != 0 else {
       throw Diagnostic(
-        .index, "\(indices.elementCount) indices into axis \(axis) of \(source.extents), which has no element",
+        .index, "\(indices.hints.reduce(1, *)) indices into axis \(axis) of \(source.hints), which has no element",
         remedy: "index an axis that has elements")
     }
   }

@@ -1,10 +1,9 @@
-// Comparing extents by value. Not the structural equality of the IRs (that is in TensorTypes, and never asks anybody).
+// Comparing extents by value, and with `Int`s. Not `==` of two extents, which is in TensorTypes.
 // Surprise: inside `compile` each answer is a guard of the plan, and a failed extent answers false.
 import TensorTypes
 
 extension Dim {
   /// Whether both have one value. Inside `compile` the answer is a guard.
-  public static func == (a: Dim, b: Dim) -> Bool { asks(.equal, a, b) }
   public static func == (a: Dim, b: Int) -> Bool { asks(.equal, a, Dim(b)) }
   public static func == (a: Int, b: Dim) -> Bool { asks(.equal, Dim(a), b) }
   /// Whether the values differ. Inside `compile` the answer is a guard.

@@ -149,7 +149,7 @@ package final class PointwiseOperation: Sendable {
     var extents: [Int] = []
     for operand in operands {
       if case .tensor(let tensor) = operand {
-        extents = try broadcastExtents(extents, tensor.body.view.extents, name)
+        extents = try broadcastExtents(extents, tensor.body.view.hints, name)
       }
     }
     var bound: [Operand] = []
@@ -194,54 +194,66 @@ extension TensorView {
   /// `dims`: the target as a capture knows it; without it whoever reads the view decides how far axes repeat.
   /// - Throws: a Diagnostic for an extent that is neither 1 nor the target's: it would be read as one element.
   package func expanded(to target: [Int], dims: [Dim]? = nil) throws(Diagnostic) -> TensorView {
-    if extents == target { return self }
+    if hints == target, traced == nil || dims == nil, lifted(for: dims ?? []) == nil { return self }
     if let dims, let lifted = lifted(for: dims) { return try lifted.expanded(to: target, dims: dims) }
     var view = self
-    if traced == nil { try checkExpansion(to: target) }
+    try checkExpansion(to: target)
     if let traced {
-      let leading = (0..<(target.count - extents.count)).reduce(traced) { path, _ in path.adding(.insert(axis: 0)) }
+      let leading = (0..<(target.count - hints.count)).reduce(traced) { path, _ in path.adding(.insert(axis: 0)) }
       view.traced = dims.map { leading.adding(.broadcast(meeting($0))) } ?? leading
     }
     var newStrides = [Int](repeating: 0, count: target.count)
-    let lead = target.count - extents.count
-    for axis in extents.indices where extents[axis] == target[lead + axis] && extents[axis] != 1 {
+    let lead = target.count - hints.count
+    for axis in hints.indices where hints[axis] == target[lead + axis] && hints[axis] != 1 {
       newStrides[lead + axis] = strides[axis]
     }
-    view.extents = target
+    view.hints = target
     view.strides = newStrides
     return view
   }
 
   private func checkExpansion(to target: [Int]) throws(Diagnostic) {
-    let lead = target.count - extents.count
-    guard lead >= 0, extents.indices.allSatisfy({ extents[$0] == 1 || extents[$0] == target[lead + $0] }) else {
+    let lead = target.count - hints.count
+    guard lead >= 0, hints.indices.allSatisfy({ hints[$0] == 1 || hints[$0] == target[lead + $0] }) else {
       throw Diagnostic(
-        .shape, "a tensor of shape \(extents) does not repeat to \(target)",
+        .shape, "a tensor of shape \(hints) does not repeat to \(target)",
         remedy: "extents must be equal or 1, aligned at the last axis")
     }
   }
 
-  /// `target` with the extents that this view has already: that they are the same is a guard.
+  /// The same for extents as a capture knows them.
+  package func expanded(to target: [Dim]) throws(Diagnostic) -> TensorView {
+    var sizes: [Int] = []
+    for dim in target { sizes.append(try dim.sizeHint) }
+    return try expanded(to: sizes, dims: target)
+  }
+
+  /// `target` with the extents that this view has already: that they are the same, or 1, is a guard.
   private func meeting(_ target: [Dim]) -> [Dim] {
+    guard let traced else { return target }
     var met = target
-    let lead = target.count - extents.count
-    for (axis, dim) in dims.enumerated() where extents[axis] != 1 && !dim.isKnown(1) {
-      if Dim.asks(.equal, dim, target[lead + axis]) { met[lead + axis] = dim }
+    let lead = target.count - hints.count
+    for (axis, dim) in traced.dims.enumerated() where !dim.isKnown(1) {
+      if Dim.asks(.equal, dim, target[lead + axis]) { met[lead + axis] = dim } else { _ = Dim.unifies(dim, 1) }
     }
     return met
   }
 }
 
-/// The extents that shapes broadcast to, as a capture knows them; that extents are the same is a guard.
-func broadcastDims(_ views: [TensorView], to target: [Int]) -> [Dim] {
-  var result = [Dim](repeating: 1, count: target.count)
-  for view in views {
-    let lead = target.count - view.extents.count
-    for (axis, dim) in view.dims.enumerated() where view.extents[axis] != 1 {
+/// The extents that shapes broadcast to, as a capture knows them; that extents are the same, or 1, is a guard.
+func broadcastDims(_ views: [TensorView], to rank: Int) -> [Dim] { broadcastDims(views.map(\.dims), to: rank) }
+
+func broadcastDims(_ shapes: [[Dim]], to rank: Int) -> [Dim] {
+  var result = [Dim](repeating: 1, count: rank)
+  for shape in shapes {
+    let lead = rank - shape.count
+    for (axis, dim) in shape.enumerated() where !dim.isKnown(1) {
       let known = result[lead + axis]
-      // An axis that repeats has no extent of its own.
-      let given = dim.isKnown(1) ? Dim(view.extents[axis]) : dim
-      if known.isKnown(1) { result[lead + axis] = given } else { _ = Dim.asks(.equal, known, given) }
+      if known.isKnown(1) {
+        result[lead + axis] = dim
+      } else if !Dim.asks(.equal, known, dim), !Dim.asks(.equal, dim, 1), Dim.asks(.equal, known, 1) {
+        result[lead + axis] = dim
+      }
     }
   }
   return result
@@ -257,8 +269,7 @@ extension ScalarOperand {
 
 extension PointwiseOperation {
   /// Runs on one view in its own dtype; the destination's dtype may differ (a converting copy).
-  func asIs(_ source: TensorView, into existing: TensorView?) throws(Diagnostic) -> Tensor {
-    let destination: Destination = existing.map { .existing($0) } ?? .fresh(source.dtype, source.extents)
+  func asIs(_ source: TensorView, to destination: Destination) throws(Diagnostic) -> Tensor {
     let view = try Engine.current.runPointwise(program(destination.dtype), [.tensor(source)], destination)
     return Tensor(view)
   }

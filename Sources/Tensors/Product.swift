@@ -36,47 +36,35 @@ enum Product {
     guard dtype != .bool else {
       throw Diagnostic(.dtype, "\(name): products of bool are not defined", remedy: "convert one operand to a number")
     }
-    var extents: [Int: Int] = [:]
-    for factor in [a, b] {
-      for (axis, label) in factor.labels.enumerated() where (extents[label] ?? 1) == 1 {
-        extents[label] = factor.view.extents[axis]
-      }
-    }
-    for factor in [a, b] {
-      for (axis, label) in factor.labels.enumerated() {
-        let (extent, met) = (factor.view.extents[axis], extents[label] ?? 1)
-        guard extent == met || extent == 1 else {
-          throw Diagnostic(
-            .shape, "\(name): shapes \(a.view.extents) and \(b.view.extents) do not meet: extents \(met) and \(extent)",
-            remedy: "extents of axes that meet must be equal")
-        }
-      }
-    }
-    let outExtents = out.map { extents[$0] ?? 1 }
-    let result = try Engine.current.allocate(dtype, outExtents)
-    if result.elementCount == 0 { return Tensor(result) }
-    if extents.values.contains(0) { return try withoutElements(result, addend) }
+    let (a, b, extents) = try meeting(a, b, name)
+    let outDims = out.map { extents[$0] ?? 1 }
+    var outExtents: [Int] = []
+    for dim in outDims { outExtents.append(try dim.sizeHint) }
+    // Whether there are elements is a guard.
+    if outDims.contains(0) { return try Tensor.filled(.integer(0), outExtents, dtype, dims: outDims) }
+    if extents.values.contains(0) { return try withoutElements(outExtents, outDims, dtype, addend) }
+    let result = try Engine.current.allocate(dtype, outExtents, dims: outDims)
 
     // Extents of 1 walk nothing; an operand's own extent of 1 repeats.
-    func walked(_ factor: Factor) -> Factor {
-      let axes = factor.labels.indices.filter { factor.view.extents[$0] != 1 }
+    func walked(_ factor: Factor, _ dims: [Dim]) -> Factor {
+      let axes = factor.labels.indices.filter { !dims[$0].isKnown(1) }
       return Factor(view: factor.view.permuted(axes), labels: axes.map { factor.labels[$0] })
     }
-    var (left, right) = (walked(a), walked(b))
+    var (left, right) = (walked(a, a.view.dims), walked(b, b.view.dims))
     left = try summed(left, needed: out + right.labels)
     right = try summed(right, needed: out + left.labels)
-    let target = walked(Factor(view: result, labels: out))
+    let target = walked(Factor(view: result, labels: out), outDims)
     var factors = [left, right, target]
     if let addend {
-      let spread = try addend.tensor.view
-      guard try broadcastExtents(spread.extents, outExtents, name) == outExtents else {
-        throw Diagnostic(
-          .shape, "\(name): \(spread.extents) cannot be added to a product \(outExtents)",
+      let view = try addend.tensor.view
+      try broadcastInto(outDims, view.dims) { () throws(Diagnostic) in
+        Diagnostic(
+          .shape, "\(name): \(view.hints) cannot be added to a product \(outExtents)",
           remedy: "the addend must broadcast to the product's shape")
       }
-      let view = try spread.expanded(to: outExtents)
+      let spread = try view.dropping(to: outExtents.count).expanded(to: outExtents, dims: outDims)
       factors.append(
-        Factor(view: view.permuted(outExtents.indices.filter { outExtents[$0] != 1 }), labels: target.labels))
+        Factor(view: spread.permuted(outDims.indices.filter { !outDims[$0].isKnown(1) }), labels: target.labels))
     }
     var groups = [[Int]](repeating: [], count: Kind.allCases.count)
     for label in target.labels {
@@ -85,11 +73,41 @@ enum Product {
     }
     for label in left.labels where !target.labels.contains(label) { groups[Kind.inner.rawValue].append(label) }
     if groups[Kind.inner.rawValue].isEmpty {
-      return try withoutSums(spread(left, target), spread(right, target), result, addend)
+      return try withoutSums(
+        spread(left, target), spread(right, target), outExtents, outDims, factors.dropFirst(3).first, addend)
     }
     // A capture keeps the axes: what comes before and after the product can then be fused with it.
     if Trace.current == nil { for kind in groups.indices { groups[kind] = merge(groups[kind], &factors) } }
     return try run(groups, factors, result, addend, dtype)
+  }
+
+  /// The factors and the extents of their labels; that extents are the same, or 1, is a guard.
+  private static func meeting(
+    _ a: Factor, _ b: Factor, _ name: String
+  ) throws(Diagnostic) -> (Factor, Factor, [Int: Dim]) {
+    var extents: [Int: Dim] = [:]
+    var factors = [a, b]
+    for i in factors.indices {
+      for (axis, label) in factors[i].labels.enumerated() {
+        let (dim, met) = (factors[i].view.dims[axis], extents[label] ?? 1)
+        if met.isKnown(1) {
+          extents[label] = dim
+        } else if !dim.isKnown(1), !Dim.asks(.equal, dim, met) {
+          if Dim.asks(.equal, dim, 1) {
+            factors[i].view = factors[i].view.single(axis)
+          } else if Dim.asks(.equal, met, 1) {
+            extents[label] = dim
+            if let other = factors[0].labels.firstIndex(of: label) { factors[0].view = factors[0].view.single(other) }
+          } else {
+            throw Diagnostic(
+              .shape,
+              "\(name): shapes \(a.view.hints) and \(b.view.hints) do not meet: extents \(try met.sizeHint) and \(try dim.sizeHint)",
+              remedy: "extents of axes that meet must be equal")
+          }
+        }
+      }
+    }
+    return (factors[0], factors[1], extents)
   }
 
   /// Sums the axes whose labels nobody needs.
@@ -113,7 +131,7 @@ enum Product {
       for i in factors.indices {
         guard let outer = factors[i].labels.firstIndex(of: last), let inner = factors[i].labels.firstIndex(of: label)
         else { continue }
-        factors[i].view.extents[inner] *= factors[i].view.extents[outer]
+        factors[i].view.hints[inner] *= factors[i].view.hints[outer]
         factors[i].view = factors[i].view.removing(outer)
         factors[i].labels.remove(at: outer)
       }
@@ -126,7 +144,7 @@ enum Product {
     guard let i = factor.labels.firstIndex(of: outer), let j = factor.labels.firstIndex(of: inner) else {
       return !factor.labels.contains(outer) && !factor.labels.contains(inner)
     }
-    return factor.view.strides[i] == factor.view.strides[j] * factor.view.extents[j]
+    return factor.view.strides[i] == factor.view.strides[j] * factor.view.hints[j]
   }
 
   private static func run(
@@ -155,7 +173,7 @@ enum Product {
   static func matrices(_ a: TensorView, _ b: TensorView) throws(Diagnostic) -> Tensor {
     let made = try Engine.current.run(
       program([0, 1, 1, 1], a.dtype, adds: false), [.tensor(a), .tensor(b.permuted([1, 0]))],
-      [.fresh(a.dtype, [a.extents[0], b.extents[1]])])
+      [.fresh(a.dtype, [a.hints[0], b.hints[1]])])
     return Tensor(made[0])
   }
 
@@ -206,7 +224,7 @@ enum Product {
     let order = target.labels.compactMap { factor.labels.firstIndex(of: $0) }
     var view = factor.view.permuted(order)
     for (axis, label) in target.labels.enumerated() where !factor.labels.contains(label) { view = view.inserting(axis) }
-    return try view.expanded(to: target.view.extents)
+    return try view.expanded(to: target.view.hints)
   }
 
   private static let plain = PointwiseOperation("outer product", .promoted) { x in x[0] * x[1] }
@@ -216,25 +234,25 @@ enum Product {
 
   /// Every element is one product: no contraction is needed.
   private static func withoutSums(
-    _ a: TensorView, _ b: TensorView, _ result: TensorView, _ addend: ProductAddend?
+    _ a: TensorView, _ b: TensorView, _ extents: [Int], _ dims: [Dim], _ spread: Factor?, _ addend: ProductAddend?
   ) throws(Diagnostic) -> Tensor {
     let factors = [PointwiseOperand.tensor(Tensor(a)), .tensor(Tensor(b))]
     let made: Tensor
-    if let addend {
-      let view = try addend.tensor.view.expanded(to: result.extents)
-      let walked = view.permuted(result.extents.indices.filter { result.extents[$0] != 1 })
-      made = try plus(factors + [.tensor(Tensor(walked)), .scalar(addend.alpha), .scalar(addend.beta)])
+    if let addend, let spread {
+      made = try plus(factors + [.tensor(Tensor(spread.view)), .scalar(addend.alpha), .scalar(addend.beta)])
     } else {
       made = try plain(factors)
     }
-    return try made.reshaped(to: result.extents)
+    return try made.reshaped(to: extents, dims: dims)
   }
 
   /// The sum of no products: 0, or the scaled addend.
-  private static func withoutElements(_ result: TensorView, _ addend: ProductAddend?) throws(Diagnostic) -> Tensor {
-    guard let addend else { return try Tensor.filled(.integer(0), result.extents, result.dtype) }
+  private static func withoutElements(
+    _ extents: [Int], _ dims: [Dim], _ dtype: DType, _ addend: ProductAddend?
+  ) throws(Diagnostic) -> Tensor {
+    let nothing = try Tensor(Tensor.filled(.integer(0), [], dtype).view.expanded(to: extents, dims: dims))
+    guard let addend else { return try nothing.contiguousCopy() }
     let scaled = try Arithmetic.multiply([addend.tensor.operand, .scalar(addend.beta)])
-    try Tensor.copy(scaled.view, into: result)
-    return Tensor(result)
+    return try Arithmetic.add([nothing.operand, scaled.operand]).converted(to: dtype)
   }
 }

@@ -55,8 +55,8 @@ private enum Draws {
 public struct RandomGenerator: Sendable, Hashable {
   /// What the sequence starts from.
   public let seed: UInt64
-  /// How many elements were drawn. Inside `compile` the number at the sizes at hand.
-  public var drawn: Int64 { Int64(position.hint ?? 0) }
+  /// How many elements were drawn. Inside `compile` asking is a guard.
+  public var drawn: Int64 { Int64((try? position.sizeAtHand) ?? 0) }
   /// The same, which may follow extents from call to call: a generator in the state of a compiled function goes on.
   package var position: Dim = 0
 
@@ -87,7 +87,7 @@ public struct RandomGenerator: Sendable, Hashable {
   /// The number of the next element.
   private func counter() throws(Diagnostic) -> ScalarOperand {
     if let first = position.knownValue { return ScalarOperand(.i64, bits: Int64(first)) }
-    return ScalarOperand(.i64, bits: Int64(try position.sizeAtHand), count: SymbolicCount(position))
+    return ScalarOperand(.i64, bits: 0, count: SymbolicCount(position))
   }
 
   /// Evenly distributed in `range`, its end excluded. PyTorch: `rand`, `uniform_`.

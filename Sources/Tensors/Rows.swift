@@ -133,7 +133,7 @@ package func resolvedAxis(_ axis: Int, rank: Int, _ name: String) throws(Diagnos
 
 extension TensorView {
   /// The same elements with extent-1 axes inserted where `axes` were dropped.
-  package func keepingDims(_ axes: [Int], of extents: [Int]) -> TensorView {
+  package func keepingDims(_ axes: [Int]) -> TensorView {
     var view = self
     for axis in axes { view = view.inserting(axis) }
     return view

@@ -179,10 +179,10 @@ extension Tensor {
       if w.elementCount == 1 {
         for _ in 0..<w.rank { slope = slope.removing(0) }
       } else {
-        let channels = x.rank > 1 ? x.extents[1] : 1
-        guard w.rank == 1, w.extents[0] == channels else {
+        let channels = x.rank > 1 ? x.dim(1) : 1
+        guard w.rank == 1, w.dim(0) == channels else {
           throw Diagnostic(
-            .shape, "prelu: a weight \(w.extents) for \(channels) channels of \(x.extents)",
+            .shape, "prelu: a weight \(w.hints) for \(channels) channels of \(x.hints)",
             remedy: "give one weight, or one for each extent of axis 1")
         }
         for _ in 2..<Swift.max(x.rank, 2) { slope = slope.inserting(slope.rank) }
@@ -196,11 +196,11 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let x = try view
       let place = try resolvedAxis(axis, rank: x.rank, "glu")
-      guard x.rank > 0, x.extents[place] % 2 == 0 else {
+      guard x.rank > 0, x.dim(place) % 2 == 0 else {
         throw Diagnostic(
-          .shape, "glu: axis \(axis) of \(x.extents) cannot be halved", remedy: "give an axis with an even extent")
+          .shape, "glu: axis \(axis) of \(x.hints) cannot be halved", remedy: "give an axis with an even extent")
       }
-      let half = x.extents[place] / 2
+      let half = x.hints[place] / 2
       let dim = x.dims[place]
       _ = Dim.asks(.equal, dim % 2, 0)
       let halves = [(0, Dim(0)), (half, dim / 2)].map { start, first in

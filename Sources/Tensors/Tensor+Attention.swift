@@ -43,21 +43,22 @@ package struct ScaledAttention {
   }
 
   /// query [.., queries, width], key [.., keys, width], value [.., keys, out], all of one rank, whose leading axes are
-  /// equal or 1; `result` [.., queries, out] is written.
+  /// equal or 1; `result` [.., queries, out] is written, whose leading extents are `outer`.
   package static func run(
-    _ query: TensorView, _ key: TensorView, _ value: TensorView, mask: Mask, scale: Double, into result: TensorView
+    _ query: TensorView, _ key: TensorView, _ value: TensorView, mask: Mask, scale: Double, into result: TensorView,
+    outer: [Dim]
   ) throws(Diagnostic) {
     let lead = result.rank - 2
     var parts: [[Int]] = [[], [], []]
     var (k, v) = (key, value)
-    for axis in 0..<lead where result.extents[axis] != 1 {
-      let hasQuery = query.extents[axis] != 1
-      let hasKey = k.extents[axis] != 1 || v.extents[axis] != 1
+    for axis in 0..<lead where !outer[axis].isKnown(1) {
+      let hasQuery = !query.dim(axis).isKnown(1)
+      let hasKey = !k.dim(axis).isKnown(1) || !v.dim(axis).isKnown(1)
       parts[(hasQuery && hasKey ? Part.shared : hasQuery ? .query : .key).rawValue].append(axis)
       // Key and value are read together: one that lacks an axis repeats.
-      if k.extents[axis] != v.extents[axis] {
-        k = try repeated(k, axis, result.extents[axis])
-        v = try repeated(v, axis, result.extents[axis])
+      if k.dim(axis) != v.dim(axis) {
+        k = try repeated(k, axis, outer[axis])
+        v = try repeated(v, axis, outer[axis])
       }
     }
     let (shared, ofQuery, ofKey) = (parts[0], parts[1], parts[2])
@@ -74,16 +75,16 @@ package struct ScaledAttention {
       layout.isCausal = true
       operands.append(.scalar(ScalarOperand(.i64, bits: Int64(start))))
     case .given(let view):
-      let target = Array(result.extents[..<lead]) + [query.extents[lead], k.extents[lead]]
+      let target = outer + [query.dim(lead), k.dim(lead)]
       let order = shared + ofQuery + [lead] + ofKey + [lead + 1]
       layout.maskRank = order.count
       operands.append(.tensor(try view.expanded(to: target).permuted(order)))
     }
     // The heads that share a key are the rows of the tiles where there is one query: their number is part of the code.
-    let rows = query.extents[lead] == 1 ? ofQuery.map { query.extents[$0] } : []
+    let rows = query.dim(lead).isKnown(1) ? ofQuery.map { query.extent($0) } : []
     let name =
-      "attention \(layout.shared) \(layout.query) \(layout.key) of width \(query.extents[lead + 1]) "
-      + "and \(v.extents[lead + 1])\(layout.isCausal ? " causal" : "")\(layout.maskRank == nil ? "" : " masked")"
+      "attention \(layout.shared) \(layout.query) \(layout.key) of width \(query.extent(lead + 1)) "
+      + "and \(v.extent(lead + 1))\(layout.isCausal ? " causal" : "")\(layout.maskRank == nil ? "" : " masked")"
       + (rows.isEmpty ? "" : " rows \(rows)")
     let program = programs.program(name) {
       let fixed: Set<Int> = Set([0, 1] + (rows.isEmpty ? [] : layout.queryLabels))
@@ -95,12 +96,10 @@ package struct ScaledAttention {
     _ = try Engine.current.run(program, operands, [.existing(target)])
   }
 
-  private static func repeated(
-    _ view: TensorView, _ axis: Int, _ extent: Int
-  ) throws(Diagnostic) -> TensorView {
-    var extents = view.extents
-    extents[axis] = extent
-    return try view.expanded(to: extents)
+  private static func repeated(_ view: TensorView, _ axis: Int, _ extent: Dim) throws(Diagnostic) -> TensorView {
+    var dims = view.dims
+    dims[axis] = extent
+    return try view.expanded(to: dims)
   }
 
   private static func build(
@@ -158,51 +157,57 @@ extension Tensor {
   ) -> Tensor {
     attempt(file, line) { () throws(Diagnostic) in
       var (q, k, v) = (try query.view, try key.view, try value.view)
-      guard q.rank >= 2, k.rank >= 2, v.rank >= 2, q.extents[q.rank - 1] == k.extents[k.rank - 1],
-        k.extents[k.rank - 2] == v.extents[v.rank - 2]
+      guard q.rank >= 2, k.rank >= 2, v.rank >= 2, q.dim(q.rank - 1) == k.dim(k.rank - 1),
+        k.dim(k.rank - 2) == v.dim(v.rank - 2)
       else {
         throw Diagnostic(
-          .shape, "attention: query \(q.extents), key \(k.extents) and value \(v.extents) do not meet",
+          .shape, "attention: query \(q.hints), key \(k.hints) and value \(v.hints) do not meet",
           remedy: "give [.., queries, width], [.., keys, width] and [.., keys, out]")
       }
       guard mask == nil || !isCausal else {
         throw Diagnostic(
           .argument, "attention: a mask and isCausal are given", remedy: "put the causal part into the mask")
       }
-      let heads = q.rank >= 3 ? q.extents[q.rank - 3] : 0
+      let heads = q.rank >= 3 ? q.dim(q.rank - 3) : 0
       if groupsQueries { (q, k, v) = try grouped(q, k, v) }
       let dtype = try q.dtype.promoted(with: k.dtype).promoted(with: v.dtype).floatingResult
       try dtype.requireArithmetic("attention")
       let rank = Swift.max(q.rank, k.rank, v.rank)
-      func leading(_ view: TensorView) -> [Int] { Array(view.extents.dropLast(2)) }
+      func leading(_ view: TensorView) -> [Int] { Array(view.hints.dropLast(2)) }
+      func outer(_ view: TensorView) -> [Dim] { Array(view.dims.dropLast(2)) }
       let scoreLead = try broadcastExtents(leading(q), leading(k), "attention")
       let lead = try broadcastExtents(scoreLead, leading(v), "attention")
-      let (queries, keys) = (q.extents[q.rank - 2], k.extents[k.rank - 2])
-      let out = try Engine.current.allocate(dtype, lead + [queries, v.extents[v.rank - 1]])
+      let scoreDims = broadcastDims([outer(q), outer(k)], to: scoreLead.count)
+      let dims = broadcastDims([outer(q), outer(k), outer(v)], to: lead.count)
+      let (queries, keys) = (q.dim(q.rank - 2), k.dim(k.rank - 2))
+      let outDims = dims + [queries, v.dim(v.rank - 1)]
+      let extents = lead + [q.hints[q.rank - 2], v.hints[v.rank - 1]]
       var seen: ScaledAttention.Mask = isCausal ? .causal(start: 0) : .none
       if let mask {
         let view = try visible(
-          mask, shared: groupsQueries ? k.extents[k.rank - 4] : nil, keys: scoreLead + [queries, keys])
+          mask, shared: groupsQueries ? k.extent(k.rank - 4) : nil, keys: scoreDims + [queries, keys])
         seen = .given(view)
       }
-      var result = Tensor(out)
-      if out.elementCount > 0 {
-        if keys == 0 {
-          result = try Tensor.filled(.integer(0), out.extents, dtype)
-        } else {
-          func padded(_ view: TensorView) -> TensorView {
-            (view.rank..<rank).reduce(view) { view, _ in view.inserting(0) }
-          }
-          try ScaledAttention.run(
-            padded(q), padded(k), padded(v), mask: seen, scale: scale ?? 1 / Double(q.extents[q.rank - 1]).squareRoot(),
-            into: out)
+      let result: Tensor
+      // Whether there are elements is a guard.
+      if outDims.contains(0) || keys == 0 {
+        result = try Tensor(Tensor.filled(.integer(0), [], dtype).view.expanded(to: extents, dims: outDims))
+          .contiguousCopy()
+      } else {
+        let out = try Engine.current.allocate(dtype, extents, dims: outDims)
+        func padded(_ view: TensorView) -> TensorView {
+          (view.rank..<rank).reduce(view) { view, _ in view.inserting(0) }
         }
+        try ScaledAttention.run(
+          padded(q), padded(k), padded(v), mask: seen, scale: scale ?? 1 / Double(q.extent(q.rank - 1)).squareRoot(),
+          into: out, outer: dims)
+        result = Tensor(out)
       }
       guard groupsQueries else { return result }
       // [.., key heads, shared, queries, out] back to [.., heads, queries, out].
-      var extents = out.extents
-      extents.replaceSubrange((extents.count - 4)...(extents.count - 3), with: [heads])
-      return try result.reshaped(to: extents)
+      var merged = outDims
+      merged.replaceSubrange((merged.count - 4)...(merged.count - 3), with: [heads])
+      return try result.reshaped(dims: merged)
     }
   }
 
@@ -210,11 +215,11 @@ extension Tensor {
   private static func grouped(
     _ q: TensorView, _ k: TensorView, _ v: TensorView
   ) throws(Diagnostic) -> (TensorView, TensorView, TensorView) {
-    let heads = q.rank >= 3 ? q.extents[q.rank - 3] : 0
-    let shared = k.rank >= 3 ? k.extents[k.rank - 3] : 0
-    guard shared > 0, v.rank >= 3, v.extents[v.rank - 3] == shared, heads % shared == 0 else {
+    let heads = q.rank >= 3 ? q.dim(q.rank - 3) : 0
+    let shared = k.rank >= 3 ? k.extent(k.rank - 3) : 0
+    guard shared > 0, v.rank >= 3, v.dim(v.rank - 3) == shared, heads % shared == 0 else {
       throw Diagnostic(
-        .shape, "attention: \(heads) heads of the query share \(shared) of the key \(k.extents) and value \(v.extents)",
+        .shape, "attention: \(heads) heads of the query share \(shared) of the key \(k.hints) and value \(v.hints)",
         remedy: "the key's heads must divide the query's, on axis -3")
     }
     let split = q.splitting(q.rank - 3, outer: shared)
@@ -222,24 +227,24 @@ extension Tensor {
   }
 
   /// The mask over scores [.., queries, keys]; `shared`: heads of the key, where those of the query are split.
-  private static func visible(_ mask: Tensor, shared: Int?, keys domain: [Int]) throws(Diagnostic) -> TensorView {
+  private static func visible(_ mask: Tensor, shared: Int?, keys domain: [Dim]) throws(Diagnostic) -> TensorView {
     var view = try mask.view
     if let shared, view.rank >= 3 {
       let axis = view.rank - 3
-      let isRepeated = view.extents[axis] == 1
-      guard isRepeated || view.extents[axis] % shared == 0 else {
+      let isRepeated = view.dim(axis) == 1
+      guard isRepeated || view.dim(axis) % shared == 0 else {
         throw Diagnostic(
-          .shape, "attention: a mask \(view.extents) for groups of \(shared) heads",
+          .shape, "attention: a mask \(view.hints) for groups of \(shared) heads",
           remedy: "give axis -3 of the mask the heads of the query")
       }
       view = view.splitting(axis, outer: isRepeated ? 1 : shared)
     }
     let isBroadcastable =
       view.rank <= domain.count
-      && zip(view.extents.reversed(), domain.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
+      && zip(view.dims.reversed(), domain.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
     guard isBroadcastable else {
       throw Diagnostic(
-        .shape, "attention: a mask \(view.extents) for scores \(domain)",
+        .shape, "attention: a mask \(view.hints) for scores \(domain)",
         remedy: "the mask must broadcast to [.., queries, keys]")
     }
     return view

@@ -69,22 +69,22 @@ private enum ClassLosses {
 
 extension Tensor {
   /// [samples, classes, places]: one sample has no sample axis, more axes are places.
-  private func byClasses(_ name: String) throws(Diagnostic) -> (scores: Tensor, result: [Int]) {
-    let extents = try view.extents
-    guard !extents.isEmpty else {
+  private func byClasses(_ name: String) throws(Diagnostic) -> (scores: Tensor, result: [Dim]) {
+    let dims = try view.dims
+    guard !dims.isEmpty else {
       throw Diagnostic(.shape, "\(name): a 0-d tensor has no class axis", remedy: "give scores [samples, classes, ..]")
     }
-    if extents.count == 1 { return (try reshaped(to: [1, extents[0], 1]), []) }
-    let places = Array(extents[2...])
-    return (try reshaped(to: [extents[0], extents[1], places.reduce(1, *)]), [extents[0]] + places)
+    if dims.count == 1 { return (try reshaped(dims: [1, dims[0], 1]), []) }
+    let places = Array(dims[2...])
+    return (try reshaped(dims: [dims[0], dims[1], Shape(places).elementCount]), [dims[0]] + places)
   }
 
   /// A weight for each class, seen as [samples, classes, places].
-  private static func weights(_ weight: Tensor, _ domain: [Int], _ name: String) throws(Diagnostic) -> TensorView {
+  private static func weights(_ weight: Tensor, _ domain: [Dim], _ name: String) throws(Diagnostic) -> TensorView {
     let view = try weight.view
-    guard view.rank == 1, view.extents[0] == domain[1] else {
+    guard view.rank == 1, view.dim(0) == domain[1] else {
       throw Diagnostic(
-        .shape, "\(name): weights \(view.extents) for \(domain[1]) classes", remedy: "give one weight for each class")
+        .shape, "\(name): weights \(view.hints) for \(domain[1]) classes", remedy: "give one weight for each class")
     }
     return try view.inserting(1).expanded(to: domain)
   }
@@ -95,22 +95,22 @@ extension Tensor {
   ) throws(Diagnostic) -> (losses: Tensor, weights: Tensor) {
     let (scores, shape) = try byClasses(name)
     let (x, t) = (try scores.view, try target.view)
-    guard t.extents == shape, t.dtype.isInteger else {
+    guard t.dims == shape, t.dtype.isInteger else {
       throw Diagnostic(
-        .shape, "\(name): targets \(t.dtype)\(t.extents) for scores \(self.shape)",
+        .shape, "\(name): targets \(t.dtype)\(t.hints) for scores \(self.shape)",
         remedy: "give integer targets of shape \(shape)")
     }
-    let numbers = try target.converted(to: .i64).reshaped(to: [x.extents[0], 1, x.extents[2]]).view
+    let numbers = try target.converted(to: .i64).reshaped(dims: [x.dim(0), 1, x.dim(2)]).view
     let ignore = Operand.scalar(ScalarOperand(.i64, bits: Int64(ignored)))
     var operands: [Operand] = [.tensor(x), .tensor(numbers), ignore]
     if let weight {
       let typed = weight.converted(to: x.dtype)
-      operands.append(.tensor(try Self.weights(typed, x.extents, name)))
+      operands.append(.tensor(try Self.weights(typed, x.dims, name)))
     }
     let program = weight == nil ? ClassLosses.likelihoodUnweighted : ClassLosses.likelihood
     let made = try Engine.current.run(
-      program, operands, [.fresh(x.dtype, numbers.extents), .fresh(x.dtype, numbers.extents)])
-    return (try Tensor(made[0]).reshaped(to: shape), try Tensor(made[1]).reshaped(to: shape))
+      program, operands, [.fresh(x.dtype, numbers.hints), .fresh(x.dtype, numbers.hints)])
+    return (try Tensor(made[0]).reshaped(dims: shape), try Tensor(made[1]).reshaped(dims: shape))
   }
 
   private static func finish(
@@ -144,47 +144,48 @@ extension Tensor {
       let (scores, shape) = try byClasses("crossEntropy")
       let logs = scores.logSoftmax(1)
       let x = try logs.view
-      let classes = x.extents[1]
       let one = PointwiseOperand.scalar(.integer(1))
       let weights = try weight.map { (w) throws(Diagnostic) in
-        PointwiseOperand.tensor(Tensor(try Self.weights(w, x.extents, "crossEntropy")))
+        PointwiseOperand.tensor(Tensor(try Self.weights(w, x.dims, "crossEntropy")))
       }
       func summed(_ operation: RowOperation, _ operands: [PointwiseOperand]) throws(Diagnostic) -> Tensor {
-        try operation(operands, domain: x.extents, axes: [1], compute: x.dtype.computeDType, [.reduced(x.dtype)])[0]
-          .reshaped(to: shape)
+        try operation(operands, domain: x.hints, axes: [1], compute: x.dtype.computeDType, [.reduced(x.dtype)])[0]
+          .reshaped(dims: shape)
       }
       if target.dtype.isFloating {
         try sameShape(self, target, "crossEntropy")
-        var wanted = try target.reshaped(to: x.extents)
-        if labelSmoothing > 0 { wanted = wanted * (1 - labelSmoothing) + labelSmoothing / Double(classes) }
+        var wanted = try target.reshaped(dims: x.dims)
+        if labelSmoothing > 0 { wanted = wanted * (1 - labelSmoothing) + labelSmoothing / Double(x.extent(1)) }
         let losses = try summed(ClassLosses.probabilities, [logs.operand, wanted.operand, weights ?? one])
         if reduction != .mean { return losses.reduced(reduction, file, line) }
-        return try Arithmetic.divide([losses.sum().operand, PointwiseOperand(count: losses.view.dims, of: shape)])
+        return try Arithmetic.divide([
+          losses.sum().operand, PointwiseOperand(count: losses.view.dims, of: losses.view.hints),
+        ])
       }
-      let same = try logs.reshaped(to: view.extents)
+      let same = try logs.reshaped(dims: view.dims)
       let (losses, counted) = try same.likelihood(target, weight, ignoreIndex, "crossEntropy")
       if labelSmoothing == 0 { return try Self.finish(losses, counted, reduction, file, line) }
       let spread = try summed(ClassLosses.smoothing, [logs.operand, weights ?? one])
       let kept = spread.kept(where: target .!= ignoreIndex, else: 0)
-      let mixed = losses * (1 - labelSmoothing) + kept * (labelSmoothing / Double(classes))
+      let mixed = losses * (1 - labelSmoothing) + kept * (labelSmoothing / Double(x.extent(1)))
       return try Self.finish(mixed, counted, reduction, file, line)
     }
   }
 
   /// [samples, classes]; 0-d and one sample get the axes they lack.
   private func samples(_ name: String) throws(Diagnostic) -> (scores: Tensor, isSingle: Bool) {
-    let extents = try view.extents
-    guard extents.count <= 2 else {
-      throw Diagnostic(.shape, "\(name): scores \(extents)", remedy: "give scores [samples, classes] or [classes]")
+    let dims = try view.dims
+    guard dims.count <= 2 else {
+      throw Diagnostic(.shape, "\(name): scores \(dims)", remedy: "give scores [samples, classes] or [classes]")
     }
-    return (try reshaped(to: extents.count == 2 ? extents : [1, extents.first ?? 1]), extents.count < 2)
+    return (try reshaped(dims: dims.count == 2 ? dims : [1, dims.first ?? 1]), dims.count < 2)
   }
 
   private static func pickEach(_ x: Tensor, _ positions: Tensor) throws(Diagnostic) -> Tensor {
     let (source, index) = (try x.view, try positions.view)
     return Tensor(
       try Engine.current.run(
-        ClassLosses.pickEach, [.tensor(source), .tensor(index)], [.fresh(source.dtype, index.extents)])[0])
+        ClassLosses.pickEach, [.tensor(source), .tensor(index)], [.fresh(source.dtype, index.hints)])[0])
   }
 
   /// How far other classes come near the target's score. PyTorch: `nn.functional.multi_margin_loss`.
@@ -207,7 +208,7 @@ extension Tensor {
       let best = try Self.pickEach(scores, numbers)
       var weights = PointwiseOperand.scalar(.integer(1))
       if let weight {
-        let row = try Self.weights(weight, extents + [1], "multiMarginLoss").removing(2)
+        let row = try Self.weights(weight, scores.view.dims + [1], "multiMarginLoss").removing(2)
         weights = .tensor(try Self.pickEach(Tensor(row), numbers))
       }
       let classes = Tensor.arange(Dim(extents[1]))

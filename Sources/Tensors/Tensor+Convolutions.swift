@@ -69,7 +69,7 @@ extension Tensor {
     // `w` is [groups, out / groups, channels / groups, kernel..].
     let view = windows.view(of: try x.view, from: 2)
     let spatial = windows.size.count
-    let counts = Array(view.extents[2..<(2 + spatial)])
+    let counts = Array(view.hints[2..<(2 + spatial)])
     // [batch, groups, channels / groups, windows.., kernel..]
     let source = view.splitting(1, outer: groups)
     let batch = 0
@@ -80,7 +80,7 @@ extension Tensor {
     let filter = 3 + 2 * spatial
     var factor = Factor(view: source, labels: [batch, group, channel] + places + kernel)
     let isDense = windows.size.allSatisfy { $0 == 1 } && windows.step.allSatisfy { $0 == 1 }
-    if !isDense, spatial > 1, out / groups > 1, counts[spatial - 1] < shortRow {
+    if !isDense, spatial > 1, out / groups > 1, view.dim(1 + spatial) < shortRow {
       // Copied windows have places last, without gaps: all rows of a channel become one.
       let order = [0, 1, 2] + kernel + places
       factor = Factor(view: try Tensor(source.permuted(order)).contiguousCopy().view, labels: order)
@@ -91,7 +91,7 @@ extension Tensor {
       out: [batch, group, filter] + places, name, addend: addend)
     let dims = try product.view.dims
     return try product.reshaped(
-      to: [source.extents[0], out] + counts, dims: [dims[0], dims[1] * dims[2]] + dims[3...])
+      to: [source.hints[0], out] + counts, dims: [dims[0], dims[1] * dims[2]] + dims[3...])
   }
 
   private func convolution(
@@ -103,33 +103,32 @@ extension Tensor {
       let (x, w) = (try view, try weight.view)
       guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
         throw Diagnostic(
-          .shape, "\(name): a tensor \(x.extents) and a weight \(w.extents)",
+          .shape, "\(name): a tensor \(x.hints) and a weight \(w.hints)",
           remedy: "give [batch, channels, \(spatial) spatial axes] and [out, channels / groups, \(spatial) extents]")
       }
       let isBatched = x.rank == spatial + 2
       let whole = isBatched ? self : Tensor(x.inserting(0))
-      let extents = try whole.view.extents
-      let out = w.extents[0]
-      guard groups > 0, extents[1] == w.extents[1] * groups, out % groups == 0 else {
+      let channels = try whole.view.dim(1)
+      let out = w.extent(0)
+      guard groups > 0, channels == w.dim(1) * groups, out % groups == 0 else {
         throw Diagnostic(
-          .shape, "\(name): \(extents[1]) channels in \(groups) groups meet a weight \(w.extents)",
+          .shape, "\(name): \(try whole.view.hints[1]) channels in \(groups) groups meet a weight \(w.hints)",
           remedy: "the weight's axis 1 is channels / groups, and groups divide its axis 0")
       }
       let windows = SpatialWindows(
-        size: Array(w.extents[2...]), step: try stride.spread(spatial, name, "strides"),
+        size: (2..<w.rank).map { w.extent($0) }, step: try stride.spread(spatial, name, "strides"),
         dilation: try dilation.spread(spatial, name, "dilations"))
       let around = try Self.amounts(padding, windows, name)
       let padded = try whole.padded(low: [0, 0] + around.low, high: [0, 0] + around.high, with: .integer(0))
       for axis in 0..<spatial {
-        let extent = try padded.view.extents[2 + axis]
-        guard extent >= windows.span(axis), windows.size[axis] > 0 else {
+        guard try padded.view.dim(2 + axis) >= windows.span(axis), windows.size[axis] > 0 else {
           throw Diagnostic(
             .shape,
             "\(name): a kernel \(windows.size) does not fit into the padded extents "
-              + "\(try padded.view.extents[2...])", remedy: "pad more, or take a smaller kernel or dilation")
+              + "\(try padded.view.hints[2...])", remedy: "pad more, or take a smaller kernel or dilation")
         }
       }
-      let split = try weight.reshaped(to: [groups, out / groups] + Array(w.extents[1...])).view
+      let split = try weight.reshaped(dims: [Dim(groups), Dim(out / groups)] + Array(w.dims[1...])).view
       let result = try Self.convolved(
         padded, split, bias: bias, windows: windows, groups: groups, out: out, name)
       return isBatched ? result : Tensor(try result.view.removing(0))
@@ -186,22 +185,22 @@ extension Tensor {
       let (x, w) = (try view, try weight.view)
       guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
         throw Diagnostic(
-          .shape, "\(name): a tensor \(x.extents) and a weight \(w.extents)",
+          .shape, "\(name): a tensor \(x.hints) and a weight \(w.hints)",
           remedy: "give [batch, channels, \(spatial) spatial axes] and [channels, out / groups, \(spatial) extents]")
       }
       let isBatched = x.rank == spatial + 2
       let whole = isBatched ? self : Tensor(x.inserting(0))
-      let extents = try whole.view.extents
-      guard groups > 0, extents[1] == w.extents[0], extents[1] % groups == 0 else {
+      let channels = try whole.view.dim(1)
+      guard groups > 0, channels == w.dim(0), channels % groups == 0 else {
         throw Diagnostic(
-          .shape, "\(name): \(extents[1]) channels in \(groups) groups meet a weight \(w.extents)",
+          .shape, "\(name): \(try whole.view.hints[1]) channels in \(groups) groups meet a weight \(w.hints)",
           remedy: "the weight's axis 0 is the channels, which groups divide")
       }
       let step = try stride.spread(spatial, name, "strides")
       let around = try padding.spread(spatial, name, "padding", minimum: 0)
       let more = try outputPadding.spread(spatial, name, "output padding", minimum: 0)
       let windows = SpatialWindows(
-        size: Array(w.extents[2...]), step: [Int](repeating: 1, count: spatial),
+        size: (2..<w.rank).map { w.extent($0) }, step: [Int](repeating: 1, count: spatial),
         dilation: try dilation.spread(spatial, name, "dilations"))
       guard (0..<spatial).allSatisfy({ more[$0] < Swift.max(step[$0], windows.dilation[$0]) }) else {
         throw Diagnostic(
@@ -217,8 +216,8 @@ extension Tensor {
       let high = (0..<spatial).map { low[$0] + more[$0] }
       let padded = try spread.padded(low: [0, 0] + low, high: [0, 0] + high, with: .integer(0))
       // [groups, channels / groups, out / groups, kernel..], the kernel backwards.
-      let each = w.extents[1]
-      var split = try weight.reshaped(to: [groups, extents[1] / groups] + Array(w.extents[1...])).view
+      let each = w.extent(1)
+      var split = try weight.reshaped(dims: [Dim(groups), channels / groups] + Array(w.dims[1...])).view
       for axis in 3..<(3 + spatial) { split = split.reversed(axis) }
       let order = [0, 2, 1] + Array(3..<(3 + spatial))
       let result = try Self.convolved(
@@ -232,26 +231,27 @@ extension Tensor {
     by weight: Tensor, bias: Tensor?, groups: Int, padding: [Int], _ name: String
   ) throws(Diagnostic) -> Tensor {
     let (x, w) = (try view, try weight.view)
-    let size = Array(w.extents[2...])
-    let (channels, each) = (x.extents[1] / groups, w.extents[1])
+    let size = (2..<w.rank).map { w.extent($0) }
+    let (channels, each) = (x.dim(1) / groups, w.extent(1))
     // Labels: 0 batch, 1 groups, 2 channels, 3 filters, then places and kernel in turn. Rows and columns of the
     // product are
     // the longer the more of their axes are neighbours, so places and kernel change places only afterwards.
     let places = size.indices.map { 4 + 2 * $0 }
     let kernel = size.indices.map { 5 + 2 * $0 }
-    let split = try reshaped(to: [x.extents[0], groups, channels] + x.extents[2...]).view
-    let filters = try weight.reshaped(to: [groups, channels, each] + size).view
+    let split = try reshaped(dims: [x.dim(0), Dim(groups), channels] + x.dims[2...]).view
+    let filters = try weight.reshaped(dims: [Dim(groups), channels, Dim(each)] + size.map { Dim($0) }).view
     let addend = try Self.addend(bias, groups, each, ones: 2 * size.count, name)
     let product = try Product.contract(
       Factor(view: filters, labels: [1, 2, 3] + kernel), Factor(view: split, labels: [0, 1, 2] + places),
       out: [0, 1, 3] + kernel + places, name, addend: addend)
     let order = [0, 1, 2] + size.indices.flatMap { [3 + size.count + $0, 3 + $0] }
     let placed = Tensor(try product.view.permuted(order))
-    let extents = size.indices.map { x.extents[2 + $0] * size[$0] }
-    var result = try placed.reshaped(to: [x.extents[0], groups * each] + extents).view
+    let extents = size.indices.map { x.hints[2 + $0] * size[$0] }
+    let dims = size.indices.map { x.dim(2 + $0) * size[$0] }
+    var result = try placed.reshaped(dims: [x.dim(0), Dim(groups * each)] + dims).view
     for axis in size.indices where padding[axis] > 0 {
       let count = extents[axis] - 2 * padding[axis]
-      guard count >= 0 else {
+      guard dims[axis] >= 2 * padding[axis] else {
         throw Diagnostic(
           .argument, "\(name): padding \(padding) cuts more than the extents \(extents)", remedy: "pad less")
       }
@@ -267,9 +267,9 @@ extension Tensor {
   ) throws(Diagnostic) -> ProductAddend? {
     guard let bias else { return nil }
     let view = try bias.view
-    guard view.rank == 1, view.extents[0] == groups * each else {
+    guard view.rank == 1, view.dim(0) == groups * each else {
       throw Diagnostic(
-        .shape, "\(name): a bias \(view.extents) for \(groups * each) channels",
+        .shape, "\(name): a bias \(view.hints) for \(groups * each) channels",
         remedy: "give one for each channel of the result")
     }
     return ProductAddend(tensor: try bias.reshaped(to: [groups, each] + [Int](repeating: 1, count: ones)))
@@ -279,14 +279,20 @@ extension Tensor {
   private func spreading(_ step: [Int]) throws(Diagnostic) -> Tensor {
     if step.allSatisfy({ $0 == 1 }) { return self }
     let source = try view
-    var extents = source.extents
-    for axis in step.indices { extents[2 + axis] = Swift.max((extents[2 + axis] - 1) * step[axis] + 1, 0) }
-    let result = try Self.filled(.integer(0), extents, dtype)
+    var (extents, dims) = (source.hints, source.dims)
+    for axis in step.indices {
+      extents[2 + axis] = Swift.max((extents[2 + axis] - 1) * step[axis] + 1, 0)
+      // An extent of 0 stays one, which is a guard.
+      dims[2 + axis] = dims[2 + axis] == 0 ? 0 : (dims[2 + axis] - 1) * step[axis] + 1
+    }
+    let result = try Self.filled(.integer(0), extents, dtype, dims: dims)
     var target = try result.view
     for axis in step.indices {
-      target = target.sliced(2 + axis, start: 0, count: source.extents[2 + axis], step: step[axis])
+      let place = 2 + axis
+      target = target.sliced(
+        place, start: 0, count: source.hints[place], step: step[axis], dims: (0, source.dim(place)))
     }
-    if target.elementCount > 0 { try Self.copy(source, into: target) }
+    if !target.isEmpty { try Self.copy(source, into: target) }
     return result
   }
 
@@ -323,7 +329,7 @@ extension TensorView {
       }
       return view
     }
-    if extents[axis] > 0 { view.offset += (extents[axis] - 1) * strides[axis] * dtype.size }
+    if hints[axis] > 0 { view.offset += (hints[axis] - 1) * strides[axis] * dtype.size }
     view.strides[axis] = -strides[axis]
     return view
   }

@@ -81,8 +81,8 @@ extension Tensor {
   package static func extents(_ dims: [Dim], _ name: String) throws(Diagnostic) -> [Int] {
     var extents: [Int] = []
     for dim in dims {
-      let extent = try dim.sizeAtHand
-      guard extent >= 0 else {
+      let extent = try dim.sizeHint
+      guard Dim.asks(.lessOrEqual, 0, dim) else {
         throw Diagnostic(.shape, "\(name): the extent \(extent) is negative", remedy: "extents are 0 or more")
       }
       extents.append(extent)
@@ -142,7 +142,7 @@ extension Tensor {
   ) -> Tensor {
     attempt(file, line) { () throws(Diagnostic) in
       let view = try other.view
-      return try filled(value.number, view.extents, dtype ?? other.dtype, dims: view.dims)
+      return try filled(value.number, view.hints, dtype ?? other.dtype, dims: view.dims)
     }
   }
 
@@ -242,10 +242,7 @@ extension Tensor {
   public func converted(to dtype: DType, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     if self.dtype == dtype { return self }
     return Self.attempt(file, line) { () throws(Diagnostic) in
-      let source = try view
-      let result = try Engine.current.allocate(dtype, source.extents)
-      try Self.copy(source, into: result)
-      return Tensor(result)
+      try contiguousCopy(as: dtype)
     }
   }
 

@@ -118,14 +118,17 @@ extension Tensor {
         axis += 1
         continue
       }
-      guard result.view.extents[first] == result.view.extents[axis] else {
+      guard result.view.dim(first) == result.view.dim(axis) else {
         throw Diagnostic(
           .shape,
-          "einsum \"\(equation)\": one letter for extents \(result.view.extents[first]) and "
-            + "\(result.view.extents[axis]) of one operand", remedy: "a diagonal has axes of one extent")
+          "einsum \"\(equation)\": one letter for extents \(result.view.extent(first)) and "
+            + "\(result.view.extent(axis)) of one operand", remedy: "a diagonal has axes of one extent")
       }
       if result.view.traced != nil {
-        let last = result.view.diagonal(first, axis)
+        // Where a diagonal lies is a matter of numbers.
+        let count = result.view.extent(first)
+        let square = result.view.sliced(first, start: 0, count: count).sliced(axis, start: 0, count: count)
+        let last = square.diagonal(first, axis)
         var order = Array(0..<(last.rank - 1))
         order.insert(last.rank - 1, at: first)
         result.view = last.permuted(order)

@@ -36,17 +36,17 @@ extension Tensor {
   /// The result has the shape of `indices` and one more axis. A number outside the table fails.
   public func embedding(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let (table, shape) = (try view, try indices.view.extents)
+      let (table, shape) = (try view, try indices.view.dims)
       guard table.rank == 2, indices.dtype.isInteger else {
         throw Diagnostic(
-          .shape, "embedding: a table \(table.extents) and \(indices.dtype) numbers",
+          .shape, "embedding: a table \(table.hints) and \(indices.dtype) numbers",
           remedy: "give a table [rows, columns] and integer numbers")
       }
-      let numbers = try indices.converted(to: .i64).reshaped(to: [shape.reduce(1, *)]).view
+      let numbers = try indices.converted(to: .i64).reshaped(dims: [Shape(shape).elementCount]).view
       let made = try Engine.current.run(
         Embeddings.rows, [.tensor(table), .tensor(numbers)],
-        [.fresh(table.dtype, [numbers.extents[0], table.extents[1]])])
-      return try Tensor(made[0]).reshaped(to: shape + [table.extents[1]])
+        [.fresh(table.dtype, [numbers.hints[0], table.hints[1]])])
+      return try Tensor(made[0]).reshaped(dims: shape + [table.dim(1)])
     }
   }
 
@@ -78,7 +78,7 @@ extension Tensor {
           isThere.append(i < bag.count)
         }
       }
-      let columns = try view.extents[1]
+      let columns = try view.extent(1)
       let domain = [places.count, width, columns]
       if domain[0] * domain[2] == 0 || width == 0 {
         return try Self.filled(.integer(0), [places.count, columns], dtype)

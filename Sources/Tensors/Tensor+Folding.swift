@@ -27,7 +27,7 @@ extension Tensor {
         dilation: try dilation.spread(2, "unfold", "dilations"))
       let around = try padding.spread(2, "unfold", "padding", minimum: 0)
       let padded = try whole.padded(low: [0, 0] + around, high: [0, 0] + around, with: .integer(0)).view
-      guard padded.extents[2] >= windows.span(0), padded.extents[3] >= windows.span(1) else {
+      guard padded.extent(2) >= windows.span(0), padded.extent(3) >= windows.span(1) else {
         throw Diagnostic(
           .shape, "unfold: a kernel \(windows.size) does not fit into the padded extents \(padded.extents)",
           remedy: "pad more, or take a smaller kernel or dilation")
@@ -53,15 +53,15 @@ extension Tensor {
       let around = try padding.spread(2, "fold", "padding", minimum: 0)
       let counts = (0..<2).map { (extents[$0] + 2 * around[$0] - windows.span($0)) / windows.step[$0] + 1 }
       let area = windows.size[0] * windows.size[1]
-      guard x.rank == 2 || x.rank == 3, x.extents[x.rank - 2] % area == 0,
-        counts.allSatisfy({ $0 > 0 }), x.extents[x.rank - 1] == counts[0] * counts[1]
+      guard x.rank == 2 || x.rank == 3, x.extent(x.rank - 2) % area == 0,
+        counts.allSatisfy({ $0 > 0 }), x.extent(x.rank - 1) == counts[0] * counts[1]
       else {
         throw Diagnostic(
           .shape, "fold: columns \(x.extents) for \(counts) windows of \(windows.size)",
           remedy: "give [batch, channels · kernel, windows]")
       }
-      let batch = x.rank == 3 ? x.extents[0] : 1
-      let channels = x.extents[x.rank - 2] / area
+      let batch = x.rank == 3 ? x.extent(0) : 1
+      let channels = x.extent(x.rank - 2) / area
       let split = [batch * channels, windows.size[0], windows.size[1], counts[0], counts[1]]
       // [planes, kernel 0, windows 0, kernel 1, windows 1]
       var columns = Tensor(try reshaped(to: split).view.permuted([0, 1, 3, 2, 4]))

@@ -23,11 +23,11 @@ public struct UniqueElements: Sendable {
 }
 
 extension TensorView {
-  /// The first `limits[i]` elements on each axis but `axis`.
-  func cropped(to limits: [Int], except axis: Int) -> TensorView {
+  /// As many elements as `other` has on each axis but `axis`, the first of them; that there are as many is a guard.
+  func cropped(to other: TensorView, except axis: Int? = nil) -> TensorView {
     var view = self
-    for i in extents.indices where i != axis && extents[i] != limits[i] {
-      view = view.sliced(i, start: 0, count: limits[i])
+    for i in hints.indices where i != axis && dim(i) != other.dim(i) {
+      view = view.sliced(i, start: 0, count: other.hints[i], dims: (0, other.dim(i)))
     }
     return view
   }
@@ -36,10 +36,10 @@ extension TensorView {
 extension Tensor {
   private func requireFit(_ indices: TensorView, _ source: TensorView, _ axis: Int, _ name: String) throws(Diagnostic) {
     guard indices.rank == source.rank,
-      source.extents.indices.allSatisfy({ $0 == axis || indices.extents[$0] <= source.extents[$0] })
+      source.hints.indices.allSatisfy({ $0 == axis || indices.dim($0) <= source.dim($0) })
     else {
       throw Diagnostic(
-        .shape, "\(name): indices of shape \(indices.extents) do not fit \(source.extents) beside axis \(axis)",
+        .shape, "\(name): indices of shape \(indices.hints) do not fit \(source.hints) beside axis \(axis)",
         remedy: "give the indices the rank of the tensor and at most its extents on the other axes")
     }
     guard indices.dtype.isInteger else {
@@ -53,15 +53,15 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       var (source, places) = (try view, try indices.view)
-      if places.elementCount == 0, !(places.rank == source.rank) {
-        return Tensor(try Engine.current.allocate(dtype, places.extents))
+      if places.rank != source.rank, places.isEmpty {
+        return Tensor(try Engine.current.allocate(dtype, like: places))
       }
       if source.rank == 0 { source = source.inserting(0) }
       if places.rank == 0 { places = places.inserting(0) }
       let place = try resolvedAxis(axis, rank: source.rank, "gather")
       try requireFit(places, source, place, "gather")
-      let result = try AxisPrograms.gather(source.cropped(to: places.extents, except: place), places, axis: place)
-      return try result.reshaped(to: try indices.view.extents)
+      let result = try AxisPrograms.gather(source.cropped(to: places, except: place), places, axis: place)
+      return try result.reshaped(dims: try indices.view.dims)
     }
   }
 
@@ -79,13 +79,15 @@ extension Tensor {
         throw Diagnostic(
           .shape, "take_along_dim: ranks \(source.rank) and \(places.rank) differ", remedy: "give both one rank")
       }
-      var (a, b) = (source.extents, places.extents)
+      var (a, b) = (source.hints, places.hints)
       a[place] = 1
       b[place] = 1
-      var met = try broadcastExtents(a, b, "take_along_dim")
-      met[place] = source.extents[place]
+      _ = try broadcastExtents(a, b, "take_along_dim")
+      func one(_ view: TensorView) -> [Dim] { view.dims.enumerated().map { $0 == place ? 1 : $1 } }
+      var met = broadcastDims([one(source), one(places)], to: source.rank)
+      met[place] = source.dim(place)
       let wide = try source.expanded(to: met)
-      met[place] = places.extents[place]
+      met[place] = places.dim(place)
       return try AxisPrograms.gather(wide, places.expanded(to: met), axis: place)
     }
   }
@@ -101,7 +103,7 @@ extension Tensor {
       if source.rank == 0 {
         return try AxisPrograms.gather(source.inserting(0), flat, axis: 0).reshaped(to: [])
       }
-      return try AxisPrograms.gather(source, flat.along(place, of: source.extents), axis: place)
+      return try AxisPrograms.gather(source, flat.along(place, of: source), axis: place)
     }
   }
 
@@ -113,8 +115,8 @@ extension Tensor {
         throw Diagnostic(.shape, "gathering: a table of rank 0 has no rows", remedy: "give it rank 1 or more")
       }
       let flat = try indices.reshaped(to: [-1]).view
-      let rows = try AxisPrograms.gather(source, flat.along(0, of: source.extents), axis: 0)
-      return try rows.reshaped(to: try indices.view.extents + Array(source.extents.dropFirst()))
+      let rows = try AxisPrograms.gather(source, flat.along(0, of: source), axis: 0)
+      return try rows.reshaped(dims: try indices.view.dims + Array(source.dims.dropFirst()))
     }
   }
 
@@ -123,8 +125,14 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let found = try AxisPrograms.gather(
         try reshaped(to: [-1]).view, try indices.reshaped(to: [-1]).view, axis: 0)
-      return try found.reshaped(to: try indices.view.extents)
+      return try found.reshaped(dims: try indices.view.dims)
     }
+  }
+
+  /// The extents that both broadcast to.
+  private static func met(_ a: TensorView, _ b: TensorView, _ name: String) throws(Diagnostic) -> [Dim] {
+    let rank = try broadcastExtents(a.hints, b.hints, name).count
+    return broadcastDims([a, b], to: rank)
   }
 
   // MARK: Placing
@@ -142,18 +150,18 @@ extension Tensor {
     let places = try indices.view
     try requireFit(places, base, place, name)
     var source = try updates.view
-    if source.rank == 0 { source = try source.expanded(to: places.extents) }
-    guard source.rank == places.rank, zip(source.extents, places.extents).allSatisfy({ $0 >= $1 }) else {
+    if source.rank == 0 { source = try source.expanded(to: places.dims) }
+    guard source.rank == places.rank, zip(source.dims, places.dims).allSatisfy({ $0 >= $1 }) else {
       throw Diagnostic(
-        .shape, "\(name): updates of shape \(source.extents) for indices of shape \(places.extents)",
+        .shape, "\(name): updates of shape \(source.hints) for indices of shape \(places.hints)",
         remedy: "give an update for every index")
     }
-    for i in source.extents.indices { source = source.sliced(i, start: 0, count: places.extents[i]) }
-    let window = base.cropped(to: places.extents, except: place)
+    source = source.cropped(to: places)
+    let window = base.cropped(to: places, except: place)
     let written = try AxisPrograms.scatter(window, places, source, axis: place, combine: combine)
-    if window.extents == base.extents { return written }
+    if window.dims == base.dims { return written }
     let result = try contiguousCopy()
-    try Self.copy(try written.view, into: try result.view.cropped(to: places.extents, except: place))
+    try Self.copy(try written.view, into: try result.view.cropped(to: places, except: place))
     return result
   }
 
@@ -201,7 +209,7 @@ extension Tensor {
     let source = try view
     let place = try resolvedAxis(axis, rank: source.rank, name)
     let flat = try indices.reshaped(to: [-1]).view
-    return (Tensor(try source.rank == 0 ? flat : flat.along(place, of: source.extents)), place)
+    return (Tensor(try source.rank == 0 ? flat : flat.along(place, of: source)), place)
   }
 
   /// This tensor with the slices at `indices` on `axis` replaced. PyTorch: `index_copy`.
@@ -283,7 +291,7 @@ extension Tensor {
   /// The elements where `mask` is not 0, row-major, as one axis; shapes broadcast. PyTorch: `masked_select`.
   public func masked(by mask: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let shape = try broadcastExtents(try view.extents, try mask.view.extents, "masked_select")
+      let shape = try Self.met(try view, try mask.view, "masked_select")
       let wide = Tensor(try mask.view.expanded(to: shape))
       let source = try Tensor(try view.expanded(to: shape)).reshaped(to: [-1]).view
       return try AxisPrograms.gather(source, try wide.chosenNumbers().view, axis: 0)
@@ -295,7 +303,7 @@ extension Tensor {
     _ source: Tensor, where mask: Tensor, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let shape = try broadcastExtents(try view.extents, try mask.view.extents, "masked_scatter")
+      let shape = try Self.met(try view, try mask.view, "masked_scatter")
       let wide = try Tensor(try mask.view.expanded(to: shape)).converted(to: .bool).reshaped(to: [-1])
       let flat = try source.reshaped(to: [-1])
       let available = try flat.view.elementCount
@@ -309,7 +317,7 @@ extension Tensor {
       if needed == 0 { return self }
       let taken = try AxisPrograms.gather(try flat.view, try (ranks - 1).clamped(min: 0).view, axis: 0)
       let own = try Tensor(try view.expanded(to: shape)).reshaped(to: [-1])
-      return try Tensor.select(wide, taken.converted(to: dtype), own).reshaped(to: shape)
+      return try Tensor.select(wide, taken.converted(to: dtype), own).reshaped(dims: shape)
     }
   }
 
@@ -355,19 +363,20 @@ extension Tensor {
 }
 
 extension TensorView {
-  /// This line of indices repeated to `extents`, lying along `axis`.
-  func along(_ axis: Int, of extents: [Int]) throws(Diagnostic) -> TensorView {
-    var target = extents
-    target[axis] = self.extents[0]
-    if traced != nil {
+  /// This line of indices repeated to the extents of `other`, lying along `axis`.
+  func along(_ axis: Int, of other: TensorView) throws(Diagnostic) -> TensorView {
+    if traced != nil || other.traced != nil {
+      var target = other.dims
+      target[axis] = dim(0)
       let lead = (0..<axis).reduce(self) { view, _ in view.inserting(0) }
-      let line = ((axis + 1)..<extents.count).reduce(lead) { $0.inserting($1) }
+      let line = ((axis + 1)..<other.rank).reduce(lead) { $0.inserting($1) }
       return try line.expanded(to: target)
     }
     var view = self
-    view.strides = [Int](repeating: 0, count: extents.count)
+    view.strides = [Int](repeating: 0, count: other.rank)
     view.strides[axis] = strides[0]
-    view.extents = target
+    view.hints = other.hints
+    view.hints[axis] = hints[0]
     return view
   }
 }

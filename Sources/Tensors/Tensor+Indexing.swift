@@ -31,27 +31,27 @@ private struct Subscript {
     }
     guard consumed <= source.rank else {
       throw Diagnostic(
-        .index, "\(consumed) indices for the \(source.rank) axes of shape \(source.extents)",
+        .index, "\(consumed) indices for the \(source.rank) axes of shape \(source.hints)",
         remedy: "give at most one index for each axis")
     }
     var axis = 0
     for index in given {
       switch index {
       case .at(let dim):
-        let extent = view.extents[axis]
-        let wanted = try dim.sizeAtHand
-        let place = wanted < 0 ? wanted + extent : wanted
-        guard place >= 0, place < extent, Self.guards(dim, below: view.dims[axis]) else {
+        let extent = view.dims[axis]
+        // From which end it counts and that it stays inside are guards.
+        let start = Dim.asks(.less, dim, 0) ? extent + dim : dim
+        guard Dim.asks(.lessOrEqual, 0, start), Dim.asks(.less, start, extent) else {
+          let (wanted, count) = (try dim.sizeHint, view.hints[axis])
           throw Diagnostic(
-            .index, "index \(wanted) is outside axis \(axis) of \(source.extents), whose extent is \(extent)",
-            remedy: "indices are \(-extent)..<\(extent)")
+            .index, "index \(wanted) is outside axis \(axis) of \(source.hints), whose extent is \(count)",
+            remedy: "indices are \(-count)..<\(count)")
         }
-        let start = wanted < 0 ? view.dims[axis] + dim : dim
-        view = view.sliced(axis, start: place, count: 1, dims: (start, 1)).removing(axis)
+        view = view.sliced(axis, start: try start.sizeHint, count: 1, dims: (start, 1)).removing(axis)
       case .range(let start, let end, let step):
-        let (first, count) = try Self.bounds(start, end, step, view.extents[axis])
+        let (first, count) = try Self.bounds(start, end, step, view.hints[axis])
         let isSymbolic = view.traced != nil || [start, end].contains { $0.map { $0.knownValue == nil } ?? false }
-        let dims = isSymbolic ? try Self.symbolicBounds(start, end, step, view.dims[axis], first, count) : nil
+        let dims = isSymbolic ? Self.symbolicBounds(start, end, step, view.dims[axis]) : nil
         view = view.sliced(axis, start: first, count: count, step: step, dims: dims)
         axis += 1
       case .insertedAxis:
@@ -60,10 +60,11 @@ private struct Subscript {
       case .ellipsis: axis += source.rank - consumed
       case .tensor(let tensor):
         if tensor.dtype == .bool {
-          let extents = Array(view.extents[axis..<(axis + tensor.rank)])
-          guard try tensor.view.extents == extents else {
+          guard axis + tensor.rank <= view.rank, try tensor.view.dims == Array(view.dims[axis..<(axis + tensor.rank)])
+          else {
             throw Diagnostic(
-              .index, "a mask of shape \(tensor.shape) for axes of shape \(extents)",
+              .index,
+              "a mask of shape \(tensor.shape) for axes of shape \(view.hints.dropFirst(axis).prefix(tensor.rank))",
               remedy: "a mask has the shape of what it chooses from")
           }
           if tensor.rank == 0 {
@@ -99,8 +100,8 @@ private struct Subscript {
     }
     var first = 0
     var last = extent
-    if let start { first = try start.sizeAtHand }
-    if let end { last = try end.sizeAtHand }
+    if let start { first = try start.sizeHint }
+    if let end { last = try end.sizeHint }
     if first < 0 { first += extent }
     if last < 0 { last += extent }
     first = Swift.min(Swift.max(first, 0), extent)
@@ -110,16 +111,10 @@ private struct Subscript {
 }
 
 extension Subscript {
-  /// An index of a capture stays inside for all sizes that the plan serves.
-  static func guards(_ index: Dim, below extent: Dim) -> Bool {
-    if index.knownValue != nil, extent.knownValue != nil { return true }
-    return (index.knownValue ?? 0) < 0 ? Dim.asks(.lessOrEqual, 0 - index, extent) : Dim.asks(.less, index, extent)
-  }
-
   /// Start and count as expressions; which side of a bound they are on is a guard.
   static func symbolicBounds(
-    _ start: Dim?, _ end: Dim?, _ step: Int, _ extent: Dim, _ first: Int, _ count: Int
-  ) throws(Diagnostic) -> (start: Dim, count: Dim) {
+    _ start: Dim?, _ end: Dim?, _ step: Int, _ extent: Dim
+  ) -> (start: Dim, count: Dim) {
     func kept(_ bound: Dim) -> Dim {
       let fromStart = Dim.asks(.less, bound, 0) ? extent + bound : bound
       if Dim.asks(.less, fromStart, 0) { return 0 }
@@ -154,7 +149,7 @@ extension Tensor {
     let source = try value.view
     let part = try Subscript(try view, indices)
     guard !part.positions.isEmpty else {
-      _ = try broadcastInto(part.view.extents, source.extents)
+      try broadcastInto(part.view.dims, source.dims)
       // A value that reads this tensor's own memory is copied before it changes.
       let shares = source.storage === part.view.storage
       let safe = shares ? try value.contiguousCopy().view : source
@@ -234,23 +229,27 @@ extension Tensor {
   }
 }
 
-/// `value` must repeat to `target`, never the other way.
-func broadcastInto(_ target: [Int], _ value: [Int]) throws(Diagnostic) -> [Int] {
-  // Leading axes of extent 1 may be missing in the target.
-  let trimmed = Array(value.drop { $0 == 1 })
-  let shape = value.count > target.count ? trimmed : value
-  guard shape.count <= target.count, try broadcastExtents(target, shape, "assign") == target else {
+/// `value` must repeat to `target`, never the other way. Which axes do is a guard.
+func broadcastInto(
+  _ target: [Dim], _ value: [Dim], _ mistake: (() throws(Diagnostic) -> Diagnostic)? = nil
+) throws(Diagnostic) {
+  let lead = target.count - value.count
+  let fits = value.enumerated().allSatisfy { i, dim in
+    // Leading axes of extent 1 may be missing in the target.
+    (i + lead >= 0 && Dim.asks(.equal, dim, target[i + lead])) || Dim.asks(.equal, dim, 1)
+  }
+  guard fits else {
+    if let mistake { throw try mistake() }
     throw Diagnostic(
       .shape, "assign: shape \(value) does not repeat to \(target)", remedy: "extents must be equal or 1")
   }
-  return target
 }
 
 extension TensorView {
   /// Leading axes of extent 1 removed until `rank` axes are left.
   func dropping(to rank: Int) -> TensorView {
     var view = self
-    while view.rank > rank, view.extents[0] == 1 { view = view.removing(0) }
+    while view.rank > rank, Dim.asks(.equal, view.dims[0], 1) { view = view.removing(0) }
     return view
   }
 }
@@ -262,7 +261,7 @@ private struct AdvancedPlan {
   let order: [Int]
   let indexed: [Int]
   /// The shape the position tensors meet in.
-  let shape: [Int]
+  let shape: [Dim]
   /// i64, one position on the merged axis for each element of `shape`.
   let linear: Tensor
   let originals: [(axis: Int, tensor: Tensor)]
@@ -271,32 +270,36 @@ private struct AdvancedPlan {
     self.view = view
     originals = positions
     indexed = positions.map(\.axis)
-    var shape: [Int] = []
-    for position in positions { shape = try broadcastExtents(shape, try position.tensor.view.extents, "index") }
-    self.shape = shape
+    var hints: [Int] = []
+    var views: [TensorView] = []
+    for position in positions {
+      views.append(try position.tensor.view)
+      hints = try broadcastExtents(hints, views[views.count - 1].hints, "index")
+    }
+    shape = broadcastDims(views, to: hints.count)
     let axes = positions.map(\.axis)
     order = axes + (0..<view.rank).filter { !axes.contains($0) }
     var sum: PointwiseOperand = .scalar(.integer(0))
     for position in positions {
-      let extent = PointwiseOperand(extent: view.dims[position.axis], view.extents[position.axis])
+      let extent = PointwiseOperand(extent: view.dims[position.axis], view.hints[position.axis])
       sum = .tensor(try Linear.step([sum, .tensor(position.tensor), extent]))
     }
     guard case .tensor(let linear) = sum else { throw Diagnostic(.index, "no positions") }
-    self.linear = Tensor(try linear.view.expanded(to: shape))
+    self.linear = Tensor(try linear.view.expanded(to: hints, dims: shape))
   }
 
-  private var rest: [Int] { order.dropFirst(indexed.count).map { view.extents[$0] } }
-  private var count: Int { shape.reduce(1, *) }
+  private var rest: [Dim] { order.dropFirst(indexed.count).map { view.dims[$0] } }
+  private var count: Dim { Shape(shape).elementCount }
 
   /// [merged, rest...]
   private func merged() throws(Diagnostic) -> TensorView {
-    let total = indexed.reduce(1) { $0 * view.extents[$1] }
-    return try Tensor(view.permuted(order)).reshaped(to: [total] + rest).view
+    let total = indexed.reduce(Dim(1)) { $0 * view.dims[$1] }
+    return try Tensor(view.permuted(order)).reshaped(dims: [total] + rest).view
   }
 
   /// Positions repeated along the rest: [count, rest...].
   private func spread() throws(Diagnostic) -> TensorView {
-    var index = try linear.reshaped(to: [count]).view
+    var index = try linear.reshaped(dims: [count]).view
     for _ in rest { index = index.inserting(index.rank) }
     return try index.expanded(to: [count] + rest)
   }
@@ -305,7 +308,7 @@ private struct AdvancedPlan {
     do { return try body() } catch {
       for position in originals {
         let better = AxisPrograms.located(
-          error, try position.tensor.view, view.extents[position.axis], position.axis)
+          error, try position.tensor.view, view.hints[position.axis], position.axis)
         if better != error { throw better }
       }
       throw error
@@ -315,7 +318,7 @@ private struct AdvancedPlan {
   func read() throws(Diagnostic) -> Tensor {
     let source = try merged()
     let found = try explaining { () throws(Diagnostic) in try AxisPrograms.gather(source, try spread(), axis: 0) }
-    let result = try found.reshaped(to: shape + rest)
+    let result = try found.reshaped(dims: shape + rest)
     // Neighbouring indexed axes keep their place; separated ones come first.
     guard let first = indexed.first, indexed == Array(first..<(first + indexed.count)), first > 0 else { return result }
     let lead = shape.count
@@ -333,18 +336,18 @@ private struct AdvancedPlan {
       // The value's axes are in the result's order: bring the positions' axes to the front.
       let lead = shape.count
       target = Array(rest[..<first]) + shape + Array(rest[first...])
-      _ = try broadcastInto(target, source.extents)
+      try broadcastInto(target, source.dims)
       source = try source.dropping(to: target.count).expanded(to: target)
       source = source.permuted(
         Array(first..<(first + lead)) + Array(0..<first) + Array((first + lead)..<target.count))
     } else {
-      _ = try broadcastInto(target, source.extents)
+      try broadcastInto(target, source.dims)
       source = try source.dropping(to: target.count).expanded(to: target)
     }
-    let updates = try Tensor(source).converted(to: view.dtype).reshaped(to: [count] + rest).view
+    let updates = try Tensor(source).converted(to: view.dtype).reshaped(dims: [count] + rest).view
     let written = try explaining { () throws(Diagnostic) in
       try AxisPrograms.scatter(base, try spread(), updates, axis: 0, combine: accumulate ? .sum : nil)
     }
-    return try written.reshaped(to: order.map { view.extents[$0] })
+    return try written.reshaped(dims: order.map { view.dims[$0] })
   }
 }

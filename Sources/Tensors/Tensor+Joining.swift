@@ -18,27 +18,28 @@ extension Tensor {
       var dtype = some.dtype
       for piece in pieces { dtype = try dtype.promoted(with: piece.dtype) }
       // A piece of shape [0] is nothing, as in PyTorch.
-      let counting = pieces.filter { $0.extents != [0] }
+      let counting = pieces.filter { $0.rank != 1 || $0.dim(0) != 0 }
       guard let first = counting.first else { return try filled(.integer(0), [0], dtype) }
       let place = try resolvedAxis(axis, rank: first.rank, "cat")
       guard first.rank > 0 else {
         throw Diagnostic(.shape, "cat: 0-d tensors cannot be joined", remedy: "use stacked")
       }
-      var extents = first.extents
+      // At hand: a capture asks for the same, with guards.
+      var extents = first.hints
       extents[place] = 0
       for piece in counting {
-        var rest = piece.extents
+        var rest = piece.hints
         guard rest.count == extents.count else {
           throw Diagnostic(
-            .shape, "cat: shapes \(first.extents) and \(piece.extents) differ in rank", remedy: "give all one rank")
+            .shape, "cat: shapes \(first.hints) and \(piece.hints) differ in rank", remedy: "give all one rank")
         }
         rest[place] = extents[place]
         guard rest == extents else {
           throw Diagnostic(
-            .shape, "cat: shapes \(first.extents) and \(piece.extents) differ beside axis \(place)",
+            .shape, "cat: shapes \(first.hints) and \(piece.hints) differ beside axis \(place)",
             remedy: "only the extent on the joined axis may differ")
         }
-        extents[place] += piece.extents[place]
+        extents[place] += piece.hints[place]
       }
       if let trace = Trace.current {
         return Tensor(try trace.concatenate(counting, axis: place, dtype: dtype))
@@ -46,7 +47,7 @@ extension Tensor {
       let result = try Engine.current.allocate(dtype, extents)
       var start = 0
       for piece in counting {
-        let count = piece.extents[place]
+        let count = piece.hints[place]
         try copy(piece, into: result.sliced(place, start: start, count: count))
         start += count
       }
@@ -62,13 +63,13 @@ extension Tensor {
       guard let first = tensors.first else {
         throw Diagnostic(.argument, "stack: there are no tensors", remedy: "give at least one")
       }
-      let extents = try first.view.extents
-      let place = try resolvedAxis(axis, rank: extents.count + 1, "stack")
+      let dims = try first.view.dims
+      let place = try resolvedAxis(axis, rank: dims.count + 1, "stack")
       var pieces: [Tensor] = []
       for tensor in tensors {
-        guard try tensor.view.extents == extents else {
+        guard try tensor.view.dims == dims else {
           throw Diagnostic(
-            .shape, "stack: shapes \(extents) and \(tensor.shape) differ", remedy: "give tensors of one shape")
+            .shape, "stack: shapes \(first.shape) and \(tensor.shape) differ", remedy: "give tensors of one shape")
         }
         pieces.append(Tensor(try tensor.view.inserting(place)))
       }
@@ -143,12 +144,11 @@ extension Tensor {
     Self.pieces(file, line) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "split")
-      guard source.rank > 0, sizes.allSatisfy({ $0 >= 0 }), sizes.reduce(0, +) == source.extents[place] else {
+      guard source.rank > 0, sizes.allSatisfy({ $0 >= 0 }), source.dim(place) == sizes.reduce(0, +) else {
         throw Diagnostic(
-          .shape, "split: sizes \(sizes) have the sum \(sizes.reduce(0, +)), axis \(axis) of \(source.extents) differs",
+          .shape, "split: sizes \(sizes) have the sum \(sizes.reduce(0, +)), axis \(axis) of \(source.hints) differs",
           remedy: "the sizes must add up to the extent")
       }
-      guard Dim.asks(.equal, source.dims[place], Dim(sizes.reduce(0, +))) else { return [] }
       return source.pieces(of: sizes, sizes.map { Dim($0) }, place)
     }
   }
@@ -159,7 +159,7 @@ extension Tensor {
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "split")
       guard source.rank > 0, size > 0 else {
-        throw Diagnostic(.argument, "split: pieces of \(size) of \(source.extents)", remedy: "give a size of 1 or more")
+        throw Diagnostic(.argument, "split: pieces of \(size) of \(source.hints)", remedy: "give a size of 1 or more")
       }
       return source.pieces(every: size, Dim(size), place)
     }
@@ -171,11 +171,11 @@ extension Tensor {
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "chunk")
       guard source.rank > 0, count > 0 else {
-        throw Diagnostic(.argument, "chunk: \(count) chunks of \(source.extents)", remedy: "ask for 1 or more")
+        throw Diagnostic(.argument, "chunk: \(count) chunks of \(source.hints)", remedy: "ask for 1 or more")
       }
-      let size = source.extents[place] == 0 ? 0 : (source.extents[place] - 1) / count + 1
-      if size == 0 { return [self] }
-      return source.pieces(every: size, (source.dims[place] - 1) / count + 1, place)
+      let extent = source.dim(place)
+      if extent == 0 { return [self] }
+      return source.pieces(every: (source.hints[place] - 1) / count + 1, (extent - 1) / Dim(count) + 1, place)
     }
   }
 
@@ -187,20 +187,22 @@ extension Tensor {
       guard source.rank > 0 else {
         throw Diagnostic(.shape, "tensor_split: a 0-d tensor has no axis", remedy: "give rank 1 or more")
       }
-      let extent = source.extents[place]
+      let extent = source.hints[place]
       let whole = source.dims[place]
       var result: [Tensor] = []
       var (start, first) = (0, Dim(0))
-      for position in positions + [extent] {
-        let end = Swift.min(Swift.max(position < 0 ? position + extent : position, 0), extent)
-        let last = position == extent && end == extent ? whole : position < 0 && end > 0 ? whole + position : Dim(end)
+      for position in positions.map({ Optional($0) }) + [nil] {
+        let given = position ?? extent
+        let end = Swift.min(Swift.max(given < 0 ? given + extent : given, 0), extent)
         // Which positions are inside is a guard.
-        _ = Dim.asks(.lessOrEqual, last, whole) && Dim.asks(.lessOrEqual, first, last)
+        let bound = position.map { $0 < 0 ? whole + $0 : Dim($0) } ?? whole
+        let last = Dim.asks(.less, bound, 0) ? 0 : Dim.asks(.lessOrEqual, bound, whole) ? bound : whole
+        let isLong = Dim.asks(.less, first, last)
         result.append(
           Tensor(
             source.sliced(
               place, start: Swift.min(start, extent), count: Swift.max(end - start, 0),
-              dims: (first, end > start ? last - first : 0))))
+              dims: (first, isLong ? last - first : 0))))
         (start, first) = (end, last)
       }
       return result
@@ -213,9 +215,9 @@ extension Tensor {
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "tensor_split")
       guard source.rank > 0, count > 0 else {
-        throw Diagnostic(.argument, "tensor_split: \(count) pieces of \(source.extents)", remedy: "ask for 1 or more")
+        throw Diagnostic(.argument, "tensor_split: \(count) pieces of \(source.hints)", remedy: "ask for 1 or more")
       }
-      let (size, longer) = source.extents[place].quotientAndRemainder(dividingBy: count)
+      let (size, longer) = source.hints[place].quotientAndRemainder(dividingBy: count)
       let extent = source.dims[place]
       _ = Dim.asks(.equal, extent % count, Dim(longer))
       return source.pieces(
@@ -232,8 +234,9 @@ extension Tensor {
       guard source.rank > 0 else {
         throw Diagnostic(.shape, "unbind: a 0-d tensor has no axis", remedy: "give rank 1 or more")
       }
-      guard Dim.asks(.equal, source.dims[place], Dim(source.extents[place])) else { return [] }
-      return (0..<source.extents[place]).map { Tensor(source.sliced(place, start: $0, count: 1).removing(place)) }
+      // How many there are is a number of the graph.
+      let count = try source.dim(place).value
+      return (0..<count).map { Tensor(source.sliced(place, start: $0, count: 1).removing(place)) }
     }
   }
 
@@ -244,20 +247,20 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "narrow")
-      let extent = source.rank == 0 ? 0 : source.extents[place]
+      let extent = source.rank == 0 ? 0 : source.dim(place)
       var low = start.dim
       let length = count.dim
-      let (start, count) = (try low.sizeAtHand, try length.sizeAtHand)
-      let first = start < 0 ? start + extent : start
-      guard source.rank > 0, first >= 0, first <= extent, count >= 0, count <= extent - first else {
+      let (start, count) = (try low.sizeHint, try length.sizeHint)
+      // From which end it counts and that the range stays inside are guards.
+      if Dim.asks(.less, low, 0) { low += extent }
+      guard source.rank > 0, Dim.asks(.lessOrEqual, 0, low), Dim.asks(.lessOrEqual, low, extent),
+        Dim.asks(.lessOrEqual, 0, length), Dim.asks(.lessOrEqual, length, extent - low)
+      else {
         throw Diagnostic(
-          .index, "narrow: \(count) from \(start) on axis \(axis) of \(source.extents)",
-          remedy: "start and count must stay within 0...\(extent)")
+          .index, "narrow: \(count) from \(start) on axis \(axis) of \(source.hints)",
+          remedy: "start and count must stay within 0...\(source.hints.isEmpty ? 0 : source.hints[place])")
       }
-      // That the range stays inside is a guard.
-      if start < 0 { low += source.dims[place] }
-      _ = Dim.asks(.lessOrEqual, low + length, source.dims[place])
-      return Tensor(source.sliced(place, start: first, count: count, dims: (low, length)))
+      return Tensor(source.sliced(place, start: try low.sizeHint, count: count, dims: (low, length)))
     }
   }
 
@@ -268,7 +271,7 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
       let lead = counts.count - source.rank
-      guard lead >= 0, counts.allSatisfy({ $0 >= 0 }), countedElements(counts + source.extents) != nil else {
+      guard lead >= 0, counts.allSatisfy({ $0 >= 0 }), countedElements(counts + source.hints) != nil else {
         throw Diagnostic(
           .argument, "repeat: counts \(counts) for a tensor of rank \(source.rank)",
           remedy: "give a count of 0 or more for each axis")
@@ -276,10 +279,10 @@ extension Tensor {
       // [r0, n0, r1, n1, ...] with stride 0 on the r axes.
       var spread = source
       for _ in 0..<lead { spread = spread.inserting(0) }
-      let extents = spread.extents
-      for axis in extents.indices.reversed() { spread = spread.inserting(axis) }
-      let wide = try spread.expanded(to: extents.indices.flatMap { [counts[$0], extents[$0]] })
-      return try Tensor(wide).reshaped(to: extents.indices.map { counts[$0] * extents[$0] })
+      let dims = spread.dims
+      for axis in dims.indices.reversed() { spread = spread.inserting(axis) }
+      let wide = try spread.expanded(to: dims.indices.flatMap { [Dim(counts[$0]), dims[$0]] })
+      return try Tensor(wide).reshaped(dims: dims.indices.map { counts[$0] * dims[$0] })
     }
   }
 
@@ -301,11 +304,14 @@ extension Tensor {
       }
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "repeat_interleave")
-      var extents = source.extents
-      extents.insert(count, at: place + 1)
-      var merged = source.extents
-      merged[place] *= count
-      return try Tensor(source.inserting(place + 1).expanded(to: extents)).reshaped(to: merged)
+      guard source.rank > 0 else {
+        return try reshaped(to: [1]).repeatingElements(count, axis: 0, file: file, line: line)
+      }
+      var dims = source.dims
+      dims.insert(Dim(count), at: place + 1)
+      var merged = source.dims
+      merged[place] *= Dim(count)
+      return try Tensor(source.inserting(place + 1).expanded(to: dims)).reshaped(dims: merged)
     }
   }
 
@@ -317,7 +323,7 @@ extension Tensor {
       guard let axis else {
         return try reshaped(to: [-1]).repeatingElements(counts: counts, axis: 0, file: file, line: line)
       }
-      let extent = try view.extents[try resolvedAxis(axis, rank: rank, "repeat_interleave")]
+      let extent = try view.extent(try resolvedAxis(axis, rank: rank, "repeat_interleave"))
       let times: [Int] = try counts.array()
       guard times.count == extent || times.count == 1, times.allSatisfy({ $0 >= 0 }) else {
         throw Diagnostic(
@@ -347,7 +353,7 @@ extension TensorView {
 
   /// Pieces of `size`, the last what is left. How many there are is a guard.
   fileprivate func pieces(every size: Int, _ dim: Dim, _ axis: Int) -> [Tensor] {
-    let extent = extents[axis]
+    let extent = hints[axis]
     let sizes = stride(from: 0, to: Swift.max(extent, 1), by: size).map { Swift.min(size, extent - $0) }
     let (whole, before) = (dims[axis], dim * (sizes.count - 1))
     _ = Dim.asks(.less, before, whole) && Dim.asks(.lessOrEqual, whole, before + dim)

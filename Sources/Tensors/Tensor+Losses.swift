@@ -34,11 +34,11 @@ struct Loss: Sendable {
     let dtype = try elements.computeDType(operands)
     var domain: [Int] = []
     for case .tensor(let tensor) in operands {
-      domain = try broadcastExtents(domain, try tensor.view.extents, elements.name)
+      domain = try broadcastExtents(domain, try tensor.view.hints, elements.name)
     }
     var views: [TensorView] = []
     for case .tensor(let tensor) in operands { views.append(try tensor.view) }
-    let count = PointwiseOperand(count: broadcastDims(views, to: domain), of: domain)
+    let count = PointwiseOperand(count: broadcastDims(views, to: domain.count), of: domain)
     let share: PointwiseOperand = reduction == .sum ? .scalar(.floating(1)) : count
     return try total(
       operands + [divisor.map { .scalar(.floating($0)) } ?? share], domain: domain, axes: Array(domain.indices),
@@ -194,8 +194,8 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       var spread = try variance.view
-      let extents = try view.extents
-      if spread.rank + 1 == extents.count, spread.extents == extents.dropLast() {
+      let dims = try view.dims
+      if spread.rank + 1 == dims.count, spread.dims == Array(dims.dropLast()) {
         spread = spread.inserting(spread.rank)
       }
       let constant = full ? 0.5 * 1.8378770664093453 : 0
@@ -216,7 +216,7 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let loss = logTarget ? Losses.logDivergence : Losses.divergence
-      let samples = perSample ? Double(try view.extents.first ?? 1) : nil
+      let samples = perSample ? Double(try rank == 0 ? 1 : view.extent(0)) : nil
       return try loss(reduction, [operand, target.operand], divisor: samples)
     }
   }
@@ -229,10 +229,10 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (x, y, t) = (try view, try other.view, try target.view)
-      let domain = try broadcastExtents(x.extents, y.extents, "cosineEmbeddingLoss")
+      let domain = try broadcastExtents(x.hints, y.hints, "cosineEmbeddingLoss")
       guard domain.count > 0, t.rank == domain.count - 1 else {
         throw Diagnostic(
-          .shape, "cosineEmbeddingLoss: targets \(t.extents) for rows of \(domain)",
+          .shape, "cosineEmbeddingLoss: targets \(t.hints) for rows of \(domain)",
           remedy: "give a target for each row")
       }
       let dtype = try x.dtype.promoted(with: y.dtype).floatingResult

@@ -135,7 +135,7 @@ extension Tensor {
   public func isEqual(
     to other: Tensor, file: StaticString = #fileID, line: UInt = #line
   ) throws(Diagnostic) -> Bool {
-    guard try view.extents == other.view.extents else { return false }
+    guard try view.dims == other.view.dims else { return false }
     return try equal(to: other, file: file, line: line).all(file: file, line: line).item(file: file, line: line)
   }
 

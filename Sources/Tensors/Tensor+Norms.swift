@@ -103,15 +103,16 @@ extension Tensor {
   // MARK: Norms over trailing axes
 
   private func trailing(
-    _ shape: [Int], _ weight: Tensor?, _ bias: Tensor?, _ name: String
+    _ shape: [Dim], _ weight: Tensor?, _ bias: Tensor?, _ name: String
   ) throws(Diagnostic) -> (extents: [Int], axes: [Int]) {
-    let extents = try view.extents
-    guard !shape.isEmpty, extents.suffix(shape.count) == shape[...] else {
+    let x = try view
+    let extents = x.hints
+    guard !shape.isEmpty, shape.count <= x.rank, Array(x.dims.suffix(shape.count)) == shape else {
       throw Diagnostic(
         .shape, "\(name): \(shape) is no end of the shape \(extents)", remedy: "name the last extents of the tensor")
     }
     for affine in [weight, bias] {
-      if let found = try affine?.view.extents, found != shape {
+      if let found = try affine?.view.dims, found != shape {
         throw Diagnostic(
           .shape, "\(name): a weight or bias \(found) for the axes \(shape)", remedy: "give it the normalised shape")
       }
@@ -119,10 +120,11 @@ extension Tensor {
     return (extents, Array((extents.count - shape.count)..<extents.count))
   }
 
-  private static func sizes(_ dims: [Dim]) throws(Diagnostic) -> [Int] {
-    var result: [Int] = []
-    for dim in dims { result.append(try dim.value) }
-    return result
+  /// How many elements a row of these extents has; a failed extent throws.
+  private static func count(_ dims: [Dim]) throws(Diagnostic) -> PointwiseOperand {
+    var sizes: [Int] = []
+    for dim in dims { sizes.append(try dim.sizeHint) }
+    return PointwiseOperand(count: dims, of: sizes)
   }
 
   /// The elements with mean 0 and variance 1 over the last axes, scaled and moved.
@@ -142,12 +144,12 @@ extension Tensor {
     file: StaticString = #fileID, line: UInt = #line
   ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
     Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }) { () throws(Diagnostic) in
-      let sizes = try Self.sizes(shape)
-      let (extents, axes) = try trailing(sizes, weight, bias, "layerNorm")
+      let count = try Self.count(shape)
+      let (extents, axes) = try trailing(shape, weight, bias, "layerNorm")
       let made = try Norms.moments(
-        [operand, .scalar(.floating(Double(sizes.reduce(1, *)))), .scalar(.floating(eps))], weight: weight, bias: bias,
+        [operand, count, .scalar(.floating(eps))], weight: weight, bias: bias,
         domain: extents, axes: axes, dtype: dtype.floatingResult, statistics: 2)
-      let kept = [try made[1].view, try made[2].view].map { Tensor($0.keepingDims(axes, of: extents)) }
+      let kept = [try made[1].view, try made[2].view].map { Tensor($0.keepingDims(axes)) }
       return (made[0], kept[0], kept[1])
     }
   }
@@ -157,12 +159,12 @@ extension Tensor {
     _ shape: [Dim], weight: Tensor? = nil, eps: Double? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let sizes = try Self.sizes(shape)
-      let (extents, axes) = try trailing(sizes, weight, nil, "rmsNorm")
+      let count = try Self.count(shape)
+      let (extents, axes) = try trailing(shape, weight, nil, "rmsNorm")
       let result = dtype.floatingResult
       return try Norms.rootMeanSquare(
         [
-          operand, .scalar(.floating(Double(sizes.reduce(1, *)))),
+          operand, count,
           .scalar(.floating(eps ?? result.computeDType.spacing)),
         ],
         weight: weight, bias: nil, domain: extents, axes: axes, dtype: result, statistics: 0)[0]
@@ -173,25 +175,25 @@ extension Tensor {
 
   /// One value for each channel, seen in a domain whose axis `axis` has the channels.
   private static func channels(
-    _ values: Tensor?, _ count: Int, _ name: String, _ place: (TensorView) -> TensorView
+    _ values: Tensor?, _ count: Dim, _ name: String, _ place: (TensorView) -> TensorView
   ) throws(Diagnostic) -> Tensor? {
     guard let view = try values?.view else { return nil }
-    guard view.rank == 1, view.extents[0] == count else {
+    guard view.rank == 1, view.dim(0) == count else {
       throw Diagnostic(
-        .shape, "\(name): \(view.extents) values for \(count) channels", remedy: "give one value for each channel")
+        .shape, "\(name): \(view.hints) values for \(count) channels", remedy: "give one value for each channel")
     }
     return Tensor(place(view))
   }
 
   /// [batch, channels, rest]; fails without a channel axis.
-  private func byChannels(_ name: String) throws(Diagnostic) -> (view: TensorView, extents: [Int]) {
-    let extents = try view.extents
+  private func byChannels(_ name: String) throws(Diagnostic) -> (view: TensorView, extents: [Dim]) {
+    let extents = try view.dims
     guard extents.count >= 2 else {
       throw Diagnostic(
         .shape, "\(name): \(extents) has no channel axis", remedy: "give a tensor [batch, channels, ..]")
     }
-    let merged = [extents[0], extents[1], extents[2...].reduce(1, *)]
-    return (try reshaped(to: merged).view, extents)
+    let merged = [extents[0], extents[1], Shape(Array(extents[2...])).elementCount]
+    return (try reshaped(dims: merged).view, extents)
   }
 
   /// Normalises over each group of channels of each sample. PyTorch: `nn.functional.group_norm`.
@@ -209,24 +211,25 @@ extension Tensor {
   ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
     Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }) { () throws(Diagnostic) in
       let (x, extents) = try byChannels("groupNorm")
-      let count = x.extents[1]
-      guard groups > 0, count % groups == 0 else {
+      let count = x.dim(1)
+      guard groups > 0, count % Dim(groups) == 0 else {
         throw Diagnostic(
-          .argument, "groupNorm: \(count) channels in \(groups) groups", remedy: "groups must divide the channels")
+          .argument, "groupNorm: \(x.hints[1]) channels in \(groups) groups", remedy: "groups must divide the channels")
       }
-      let each = count / groups
-      let domain = [x.extents[0], groups, each, x.extents[2]]
+      let each = count / Dim(groups)
+      let split = try Tensor(x).reshaped(dims: [x.dim(0), Dim(groups), each, x.dim(2)])
+      let domain = try split.view.hints
       func place(_ values: TensorView) -> TensorView {
         values.splitting(0, outer: groups).inserting(2)
       }
       let made = try Norms.moments(
         [
-          .tensor(try Tensor(x).reshaped(to: domain)), .scalar(.floating(Double(each * x.extents[2]))),
+          .tensor(split), PointwiseOperand(count: [each, x.dim(2)], of: [domain[2], domain[3]]),
           .scalar(.floating(eps)),
         ], weight: Self.channels(weight, count, "groupNorm", place),
         bias: Self.channels(bias, count, "groupNorm", place),
         domain: domain, axes: [2, 3], dtype: dtype.floatingResult, statistics: 2)
-      return (try made[0].reshaped(to: extents), made[1], made[2])
+      return (try made[0].reshaped(dims: extents), made[1], made[2])
     }
   }
 
@@ -238,14 +241,15 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (x, extents) = try byChannels("instanceNorm")
       if !usesInputStatistics {
-        return try normalized(x, runningMean, runningVariance, weight, bias, eps, "instanceNorm").reshaped(to: extents)
+        return try normalized(x, runningMean, runningVariance, weight, bias, eps, "instanceNorm").reshaped(
+          dims: extents)
       }
       let made = try Norms.moments(
-        [.tensor(Tensor(x)), PointwiseOperand(count: [x.dims[2]], of: [x.extents[2]]), .scalar(.floating(eps))],
-        weight: Self.channels(weight, x.extents[1], "instanceNorm") { $0.inserting(1) },
-        bias: Self.channels(bias, x.extents[1], "instanceNorm") { $0.inserting(1) }, domain: x.extents, axes: [2],
+        [.tensor(Tensor(x)), PointwiseOperand(count: [x.dims[2]], of: [x.hints[2]]), .scalar(.floating(eps))],
+        weight: Self.channels(weight, x.dim(1), "instanceNorm") { $0.inserting(1) },
+        bias: Self.channels(bias, x.dim(1), "instanceNorm") { $0.inserting(1) }, domain: x.hints, axes: [2],
         dtype: dtype.floatingResult, statistics: 2)
-      return try made[0].reshaped(to: extents)
+      return try made[0].reshaped(dims: extents)
     }
   }
 
@@ -256,7 +260,7 @@ extension Tensor {
   ) throws(Diagnostic) -> Tensor {
     var values: [Tensor?] = []
     for each in [mean, variance, weight, bias] {
-      values.append(try Self.channels(each, x.extents[1], name) { $0.inserting(1) })
+      values.append(try Self.channels(each, x.dim(1), name) { $0.inserting(1) })
     }
     guard let mean = values[0], let variance = values[1] else {
       throw Diagnostic(
@@ -280,7 +284,7 @@ extension Tensor {
     Self.attemptAll(
       file, line, onFailure: { BatchNormResult(output: $0, mean: $0, inverseDeviation: $0) }
     ) { () throws(Diagnostic) in
-      if try view.elementCount == 0, try view.rank == 1 {
+      if try view.rank == 1, try view.dim(0) == 0 {
         let none = try Self.filled(.floating(0), [0], dtype.floatingResult)
         return BatchNormResult(
           output: self, mean: none, inverseDeviation: none, runningMean: runningMean, runningVariance: runningVariance)
@@ -290,19 +294,20 @@ extension Tensor {
         let none = try Self.filled(.floating(0), [0], dtype.floatingResult)
         let output = try normalized(x, runningMean, runningVariance, weight, bias, eps, "batchNorm")
         return BatchNormResult(
-          output: try output.reshaped(to: extents), mean: none, inverseDeviation: none, runningMean: runningMean,
+          output: try output.reshaped(dims: extents), mean: none, inverseDeviation: none, runningMean: runningMean,
           runningVariance: runningVariance)
       }
-      let count = Double(x.extents[0] * x.extents[2])
+      let count = Double(x.hints[0] * x.hints[2])
       let made = try Norms.batchMoments(
         [
-          .tensor(Tensor(x)), PointwiseOperand(count: [x.dims[0], x.dims[2]], of: [x.extents[0], x.extents[2]]),
+          .tensor(Tensor(x)), PointwiseOperand(count: [x.dims[0], x.dims[2]], of: [x.hints[0], x.hints[2]]),
           .scalar(.floating(eps)),
         ],
-        weight: Self.channels(weight, x.extents[1], "batchNorm") { $0.inserting(1) },
-        bias: Self.channels(bias, x.extents[1], "batchNorm") { $0.inserting(1) }, domain: x.extents, axes: [0, 2],
+        weight: Self.channels(weight, x.dim(1), "batchNorm") { $0.inserting(1) },
+        bias: Self.channels(bias, x.dim(1), "batchNorm") { $0.inserting(1) }, domain: x.hints, axes: [0, 2],
         dtype: dtype.floatingResult, statistics: 3)
-      var result = BatchNormResult(output: try made[0].reshaped(to: extents), mean: made[1], inverseDeviation: made[2])
+      var result = BatchNormResult(
+        output: try made[0].reshaped(dims: extents), mean: made[1], inverseDeviation: made[2])
       let rate = PointwiseOperand.scalar(.floating(momentum))
       if let runningMean {
         result.runningMean = try Norms.running([runningMean.operand, made[1].operand, rate, .scalar(.floating(1))])
@@ -315,6 +320,8 @@ extension Tensor {
         if symbolic.knownValue == nil, Dim.asks(.less, 1, symbolic) {
           variance = try Arithmetic.divide([variance.operand, .count(SymbolicCount(symbolic, offset: -1))])
           unbiased = .count(SymbolicCount(symbolic))
+        } else {
+          _ = try symbolic.sizeAtHand
         }
         result.runningVariance = try Norms.running([runningVariance.operand, variance.operand, rate, unbiased])
       }
@@ -354,7 +361,7 @@ extension Tensor {
         .tensor(Tensor(x)), sums.operand, .scalar(.floating(alpha / Double(size))), .scalar(.floating(k)),
         .scalar(.floating(beta)),
       ])
-      return try result.reshaped(to: extents)
+      return try result.reshaped(dims: extents)
     }
   }
 }

@@ -46,9 +46,9 @@ extension PointwiseOperation {
     do {
       let current = try target.view
       if target.mayBeWritten, try computeDType([.tensor(target), other]) == current.dtype {
-        var extents = current.extents
-        if case .tensor(let tensor) = other { extents = try broadcastExtents(extents, tensor.view.extents, name) }
-        if extents == current.extents {
+        var extents = current.hints
+        if case .tensor(let tensor) = other { extents = try broadcastExtents(extents, tensor.view.hints, name) }
+        if extents == current.hints {
           _ = try self([.tensor(target), other], into: current)
           return
         }

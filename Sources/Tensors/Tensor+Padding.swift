@@ -30,38 +30,40 @@ private enum Picking {
 extension Tensor {
   /// [outer, axis, inner] of a row-major tensor.
   func aroundAxis(_ axis: Int) throws(Diagnostic) -> TensorView {
-    let extents = try view.extents
-    let (outer, inner) = (extents[..<axis].reduce(1, *), extents[(axis + 1)...].reduce(1, *))
-    return try reshaped(to: [outer, extents[axis], inner]).view
+    let dims = try view.dims
+    let (outer, inner) = (Shape(Array(dims[..<axis])).elementCount, Shape(Array(dims[(axis + 1)...])).elementCount)
+    return try reshaped(dims: [outer, dims[axis], inner]).view
   }
 
   /// The elements at `positions` of `axis`, in that order. Positions are checked in the kernel.
   package func picking(_ axis: Int, _ positions: [Int]) throws(Diagnostic) -> Tensor {
     let source = try aroundAxis(axis)
-    var extents = try view.extents
-    extents[axis] = positions.count
-    let shape = [source.extents[0], positions.count, source.extents[2]]
-    if shape.contains(0) { return Tensor(try Engine.current.allocate(dtype, extents)) }
+    var (extents, dims) = (try view.hints, try view.dims)
+    (extents[axis], dims[axis]) = (positions.count, Dim(positions.count))
+    let shape = [source.hints[0], positions.count, source.hints[2]]
+    // Whether there are elements is a guard.
+    if dims.contains(0) { return Tensor(try Engine.current.allocate(dtype, extents, dims: dims)) }
     let index = try Tensor(positions).view
     let made = try Engine.current.run(Picking.program, [.tensor(source), .tensor(index)], [.fresh(dtype, shape)])
-    return try Tensor(made[0]).reshaped(to: extents)
+    return try Tensor(made[0]).reshaped(dims: dims)
   }
 
   /// `low` and `high` elements `number` around each axis; negative amounts cut.
   package func padded(low: [Int], high: [Int], with number: Number) throws(Diagnostic) -> Tensor {
     var source = try view
     if zip(low, high).allSatisfy({ $0 == 0 && $1 == 0 }) { return self }
-    let extents = source.extents.indices.map { source.extents[$0] + low[$0] + high[$0] }
-    guard extents.allSatisfy({ $0 >= 0 }) else {
+    let extents = source.hints.indices.map { source.hints[$0] + low[$0] + high[$0] }
+    guard source.hints.indices.allSatisfy({ source.dim($0) + low[$0] + high[$0] >= 0 }) else {
       throw Diagnostic(
-        .shape, "pad: \(source.extents) with \(low) before and \(high) after has negative extents \(extents)",
+        .shape, "pad: \(source.hints) with \(low) before and \(high) after has negative extents \(extents)",
         remedy: "cut no more than an axis has")
     }
     if let trace = Trace.current {
       for axis in extents.indices where low[axis] < 0 || high[axis] < 0 {
         let cut = Swift.max(-low[axis], 0)
-        let count = Swift.max(source.extents[axis] - cut - Swift.max(-high[axis], 0), 0)
-        let length = count == 0 ? 0 : source.dims[axis] - cut - Swift.max(-high[axis], 0)
+        let count = Swift.max(source.hints[axis] - cut - Swift.max(-high[axis], 0), 0)
+        let left = source.dims[axis] - cut - Swift.max(-high[axis], 0)
+        let length = left > 0 ? left : 0
         let first = count == 0 ? 0 : cut
         source = source.sliced(axis, start: first, count: count, dims: (Dim(first), length))
       }
@@ -75,7 +77,7 @@ extension Tensor {
     for axis in extents.indices {
       // What is left of the source, and where it goes.
       let cut = Swift.max(-low[axis], 0)
-      let count = Swift.max(source.extents[axis] - cut - Swift.max(-high[axis], 0), 0)
+      let count = Swift.max(source.hints[axis] - cut - Swift.max(-high[axis], 0), 0)
       source = source.sliced(axis, start: count == 0 ? 0 : cut, count: count)
       target = target.sliced(axis, start: count == 0 ? 0 : Swift.max(low[axis], 0), count: count)
     }
@@ -91,7 +93,7 @@ extension Tensor {
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let extents = try view.extents
+      let extents = try view.hints
       guard amounts.count % 2 == 0, amounts.count <= 2 * extents.count else {
         throw Diagnostic(
           .argument, "pad: \(amounts.count) amounts for the \(extents.count) axes of \(extents)",
@@ -105,7 +107,7 @@ extension Tensor {
       if mode == .constant { return try padded(low: low, high: high, with: value.number) }
       var result = self
       for axis in extents.indices where low[axis] != 0 || high[axis] != 0 {
-        let positions = try Self.bordered(extents[axis], low[axis], high[axis], mode, axis)
+        let positions = try Self.bordered(view.extent(axis), low[axis], high[axis], mode, axis)
         result = try result.picking(axis, positions)
       }
       return result

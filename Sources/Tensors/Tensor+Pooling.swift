@@ -31,7 +31,7 @@ private enum Pooling {
 private struct PoolingPlan {
   var windows: SpatialWindows
   var padding: [Int]
-  var counts: [Int] = []
+  var counts: [Dim] = []
   /// Elements added after each axis: as before it, or so that the last window is whole. Negative: some are left over.
   var after: [Int] = []
 
@@ -39,8 +39,7 @@ private struct PoolingPlan {
     _ name: String, _ planes: TensorView, kernel: PerAxis, stride: PerAxis?, padding: PerAxis, dilation: PerAxis,
     ceilMode: Bool
   ) throws(Diagnostic) {
-    let extents = Array(planes.extents[1...])
-    let spatial = extents.count
+    let spatial = planes.rank - 1
     let size = try kernel.spread(spatial, name, "a kernel")
     let step = (stride?.values.isEmpty ?? true) ? size : try stride?.spread(spatial, name, "strides") ?? size
     windows = SpatialWindows(size: size, step: step, dilation: try dilation.spread(spatial, name, "dilations"))
@@ -51,38 +50,36 @@ private struct PoolingPlan {
           .argument, "\(name): padding \(self.padding) for a kernel \(size)", remedy: "pad at most half a kernel")
       }
       // What is added behind is a number: it belongs to this extent.
-      if ceilMode, step[axis] > 1 { _ = Dim.asks(.equal, planes.dims[1 + axis], Dim(extents[axis])) }
-      let room = extents[axis] + 2 * self.padding[axis] - windows.span(axis) + (ceilMode ? step[axis] - 1 : 0)
-      var count = room < 0 ? 0 : room / step[axis] + 1
+      let roundsUp = ceilMode && step[axis] > 1
+      let extent = roundsUp ? Dim(planes.extent(1 + axis)) : planes.dim(1 + axis)
+      let room = extent + 2 * self.padding[axis] - windows.span(axis) + (roundsUp ? step[axis] - 1 : 0)
+      var count = room < 0 ? 0 : room / Dim(step[axis]) + 1
       // The last window must start inside the elements or the padding before them.
-      if ceilMode, (count - 1) * step[axis] >= extents[axis] + self.padding[axis] { count -= 1 }
+      if ceilMode, (count - 1) * step[axis] >= extent + self.padding[axis] { count -= 1 }
       guard count > 0 else {
         throw Diagnostic(
-          .shape, "\(name): a kernel \(size) does not fit into the extents \(extents) with padding \(self.padding)",
+          .shape,
+          "\(name): a kernel \(size) does not fit into the extents \(planes.hints[1...]) with padding \(self.padding)",
           remedy: "take a smaller kernel or dilation")
       }
       counts.append(count)
-      after.append(
-        ceilMode
-          ? (count - 1) * step[axis] + windows.span(axis) - extents[axis] - self.padding[axis] : self.padding[axis])
+      let behind = (count - 1) * step[axis] + windows.span(axis) - extent - self.padding[axis]
+      after.append(try ceilMode ? behind.value : self.padding[axis])
     }
   }
 }
 
 extension Tensor {
   /// [planes, spatial..] of [batch, channels, spatial..] or [channels, spatial..].
-  private func planes(_ spatial: Int, _ name: String) throws(Diagnostic) -> (planes: Tensor, lead: [Int]) {
-    let extents = try view.extents
+  private func planes(_ spatial: Int, _ name: String) throws(Diagnostic) -> (planes: Tensor, lead: [Dim]) {
+    let extents = try view.hints
     guard extents.count == spatial + 1 || extents.count == spatial + 2 else {
       throw Diagnostic(
         .shape, "\(name): a tensor \(extents)", remedy: "give [batch, channels, \(spatial) spatial axes] or one sample")
     }
-    let lead = Array(extents[..<(extents.count - spatial)])
     let dims = try view.dims
-    let planes = dims[..<lead.count].reduce(1, *)
-    return (
-      try reshaped(to: [lead.reduce(1, *)] + extents[lead.count...], dims: [planes] + dims[lead.count...]), lead
-    )
+    let lead = Array(dims[..<(dims.count - spatial)])
+    return (try reshaped(dims: [Shape(lead).elementCount] + dims[lead.count...]), lead)
   }
 
   /// The result of windows, [planes, counts..], in the axes of `self` before the spatial ones. Its counts follow from this
@@ -90,20 +87,21 @@ extension Tensor {
   private func withLead(_ result: Tensor, _ spatial: Int) throws(Diagnostic) -> Tensor {
     let (own, made) = (try view, try result.view)
     let lead = own.rank - spatial
-    return try result.reshaped(
-      to: Array(own.extents[..<lead]) + made.extents[1...], dims: Array(own.dims[..<lead]) + made.dims[1...])
+    return try result.reshaped(dims: Array(own.dims[..<lead]) + made.dims[1...])
   }
 
   /// Windows of [planes, spatial..] in the order that kernels like: the windows' own axes before the last
   /// result axis.
   /// `reduced` names the windows' own axes.
   private static func arranged(
-    _ x: TensorView, _ windows: SpatialWindows, _ counts: [Int]
-  ) -> (view: TensorView, reduced: [Int]) {
+    _ x: TensorView, _ windows: SpatialWindows, _ counts: [Dim]
+  ) throws(Diagnostic) -> (view: TensorView, reduced: [Int]) {
     let spatial = counts.count
     var view = windows.view(of: x, from: 1)
     // A padded axis may have room for more windows than asked for.
-    for axis in 0..<spatial { view = view.sliced(1 + axis, start: 0, count: counts[axis]) }
+    for axis in 0..<spatial {
+      view = view.sliced(1 + axis, start: 0, count: try counts[axis].sizeHint, dims: (0, counts[axis]))
+    }
     let order = Array(0..<spatial) + ((spatial + 1)...(2 * spatial)) + [spatial]
     return (view.permuted(order), Array(spatial..<(2 * spatial)))
   }
@@ -120,19 +118,19 @@ extension Tensor {
   ) throws(Diagnostic) -> [Tensor] {
     let name = "maxPool\(spatial)d"
     let (planes, lead) = try planes(spatial, name)
-    let extents = try planes.view.extents
     let plan = try PoolingPlan(
       name, try planes.view, kernel: kernel, stride: stride, padding: padding, dilation: dilation,
       ceilMode: ceilMode)
     let (low, high) = ([0] + plan.padding, [0] + plan.after.map { Swift.max($0, 0) })
     let padded = try planes.padded(low: low, high: high, with: Self.lowest(dtype)).view
-    let (elements, reduced) = Self.arranged(padded, plan.windows, plan.counts)
+    let (elements, reduced) = try Self.arranged(padded, plan.windows, plan.counts)
     var places: TensorView?
     if positions {
-      let numbers = try Self.positions(Array(extents[1...])).padded(low: low, high: high, with: .integer(.max)).view
-      places = Self.arranged(numbers, plan.windows, plan.counts).view
+      // Positions count elements of these extents.
+      let extents = Array(try planes.view.extents[1...])
+      let numbers = try Self.positions(extents).padded(low: low, high: high, with: .integer(.max)).view
+      places = try Self.arranged(numbers, plan.windows, plan.counts).view
     }
-    // Positions count elements of these extents.
     if positions { return try Self.pooled(elements, places, reduced, lead + plan.counts) }
     let made = try Self.pooled(elements, nil, reduced, nil)[0]
     return [try withLead(made, spatial)]
@@ -145,19 +143,19 @@ extension Tensor {
   }
 
   private static func pooled(
-    _ elements: TensorView, _ places: TensorView?, _ reduced: [Int], _ shape: [Int]?
+    _ elements: TensorView, _ places: TensorView?, _ reduced: [Int], _ shape: [Dim]?
   ) throws(Diagnostic) -> [Tensor] {
     let dtype = elements.dtype
     var made: [Tensor]
     if let places {
       made = try Pooling.largestAndPosition(
-        [.tensor(Tensor(elements)), .tensor(Tensor(places))], domain: elements.extents, axes: reduced, compute: nil,
+        [.tensor(Tensor(elements)), .tensor(Tensor(places))], domain: elements.hints, axes: reduced, compute: nil,
         [.reduced(dtype), .reduced(.i64)])
     } else {
       made = try Pooling.largest(
-        [.tensor(Tensor(elements))], domain: elements.extents, axes: reduced, compute: nil, [.reduced(dtype)])
+        [.tensor(Tensor(elements))], domain: elements.hints, axes: reduced, compute: nil, [.reduced(dtype)])
     }
-    if let shape { for i in made.indices { made[i] = try made[i].reshaped(to: shape) } }
+    if let shape { for i in made.indices { made[i] = try made[i].reshaped(dims: shape) } }
     return made
   }
 
@@ -240,7 +238,7 @@ extension Tensor {
       let (updates, indices) = (try reshaped(to: windows).view, try positions.reshaped(to: windows).view)
       let made = try Engine.current.run(
         Pooling.spread, [.tensor(zeros.view), .tensor(indices), .tensor(updates)], [.fresh(dtype, zeros.view.extents)])
-      return try Tensor(made[0]).reshaped(to: lead + extents)
+      return try Tensor(made[0]).reshaped(dims: lead + extents.map { Dim($0) })
     }
   }
 
@@ -253,23 +251,25 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let name = "avgPool\(spatial)d"
       let (planes, lead) = try planes(spatial, name)
-      let extents = Array(try planes.view.extents[1...])
       let plan = try PoolingPlan(
         name, try planes.view, kernel: kernel, stride: stride, padding: padding, dilation: 1, ceilMode: ceilMode)
+      // Counts of elements that differ from window to window are numbers.
+      let isAnySize = divisor != nil || !ceilMode && (countsPadding || plan.padding.allSatisfy { $0 == 0 })
+      let extents = Array(try (isAnySize ? planes.view.hints : planes.view.extents)[1...])
+      var places: [Int] = []
+      for count in plan.counts { places.append(try count.sizeHint) }
       guard divisor != 0 else { throw Diagnostic(.argument, "\(name): the divisor is 0", remedy: "give another one") }
       let padded = try planes.padded(
         low: [0] + plan.padding, high: [0] + plan.after.map { Swift.max($0, 0) }, with: .integer(0))
       // How many elements of each window count, axis by axis.
       let counted = extents.indices.map { axis in
-        (0..<plan.counts[axis]).map { i in
+        (0..<places[axis]).map { i in
           let start = i * plan.windows.step[axis] - plan.padding[axis]
           let end = Swift.min(start + plan.windows.size[axis], extents[axis] + (countsPadding ? plan.padding[axis] : 0))
           return Swift.min(end, extents[axis] + plan.padding[axis]) - (countsPadding ? start : Swift.max(start, 0))
         }
       }
-      // Counts of elements that differ from window to window are numbers.
-      let isAnySize = divisor != nil || !ceilMode && (countsPadding || plan.padding.allSatisfy { $0 == 0 })
-      let made = try Self.mean(padded.view, plan.windows, counted, divisor, isAnySize ? nil : lead)
+      let made = try Self.mean(padded.view, plan.windows, plan.counts, counted, divisor, isAnySize ? nil : lead)
       return isAnySize ? try withLead(made, spatial) : made
     }
   }
@@ -277,23 +277,22 @@ extension Tensor {
   /// The sums of windows divided by `divisor`, or by the products of `counted`, in the axes `lead` and those of the counts;
   /// nil: [planes, counts..], where all windows count alike.
   private static func mean(
-    _ x: TensorView, _ windows: SpatialWindows, _ counted: [[Int]], _ divisor: Int?, _ lead: [Int]?
+    _ x: TensorView, _ windows: SpatialWindows, _ counts: [Dim], _ counted: [[Int]], _ divisor: Int?, _ lead: [Dim]?
   ) throws(Diagnostic) -> Tensor {
-    let counts = counted.map(\.count)
     let result = x.dtype.floatingResult
-    let (elements, reduced) = arranged(x, windows, counts)
+    let (elements, reduced) = try arranged(x, windows, counts)
     let isUniform = counted.allSatisfy { axis in axis.allSatisfy { $0 == axis[0] } }
     let common = divisor ?? (isUniform ? counted.reduce(1) { $0 * ($1.first ?? 1) } : 1)
     let means = try Pooling.mean(
-      [.tensor(Tensor(elements)), .scalar(.floating(Double(common)))], domain: elements.extents, axes: reduced,
+      [.tensor(Tensor(elements)), .scalar(.floating(Double(common)))], domain: elements.hints, axes: reduced,
       compute: result.computeDType, [.reduced(result)])[0]
     guard let lead else { return means }
     let shape = lead + counts
-    if divisor != nil || isUniform { return try means.reshaped(to: shape) }
+    if divisor != nil || isUniform { return try means.reshaped(dims: shape) }
     let products = counted.reduce([1.0]) { products, axis in products.flatMap { p in axis.map { p * Double($0) } } }
-    let divisors = try Tensor(products).converted(to: result).reshaped(to: counts)
-    return try Arithmetic.divide([.tensor(try means.reshaped(to: [lead.reduce(1, *)] + counts)), divisors.operand])
-      .reshaped(to: shape)
+    let divisors = try Tensor(products).converted(to: result).reshaped(dims: counts)
+    let planes = try means.reshaped(dims: [Shape(lead).elementCount] + counts)
+    return try Arithmetic.divide([planes.operand, divisors.operand]).reshaped(dims: shape)
   }
 
   /// The mean of each window of the last axis. PyTorch: `nn.functional.avg_pool1d`.
@@ -343,9 +342,11 @@ extension Tensor {
     }
   }
 
-  private func parts(_ size: [Int?], _ name: String) throws(Diagnostic) -> (Tensor, [Int], [AxisParts]) {
-    let extents = try view.extents
-    let spatial = extents.count > size.count ? Array(extents[(extents.count - size.count)...]) : []
+  private func parts(_ size: [Int?], _ name: String) throws(Diagnostic) -> (Tensor, [Dim], [AxisParts]) {
+    let x = try view
+    let extents = x.hints
+    // Which elements a part has is a matter of numbers.
+    let spatial = x.rank > size.count ? ((x.rank - size.count)..<x.rank).map { x.extent($0) } : []
     let (planes, lead) = try planes(size.count, name)
     let wanted = zip(size, spatial).map { $0 ?? $1 }
     guard wanted.allSatisfy({ $0 >= 0 }), spatial.allSatisfy({ $0 > 0 }) else {
@@ -380,7 +381,8 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (planes, lead, parts) = try parts(size, "adaptiveAvgPool\(size.count)d")
       let elements = try planes.split(parts, fillsWithZero: true)
-      return try Self.mean(elements.view, Self.windows(parts), parts.map(\.counts), nil, lead)
+      let counts = parts.map { Dim($0.starts.count) }
+      return try Self.mean(elements.view, Self.windows(parts), counts, parts.map(\.counts), nil, lead)
     }
   }
 
@@ -409,10 +411,10 @@ extension Tensor {
       let (planes, lead, parts) = try parts(size, "adaptiveMaxPool\(size.count)d")
       let elements = try planes.split(parts, fillsWithZero: false).view
       let places = try Self.positions(parts.map(\.extent)).split(parts, fillsWithZero: false).view
-      let counts = parts.map(\.starts.count)
-      let (view, reduced) = Self.arranged(elements, Self.windows(parts), counts)
+      let counts = parts.map { Dim($0.starts.count) }
+      let (view, reduced) = try Self.arranged(elements, Self.windows(parts), counts)
       let made = try Self.pooled(
-        view, Self.arranged(places, Self.windows(parts), counts).view, reduced, lead + counts)
+        view, try Self.arranged(places, Self.windows(parts), counts).view, reduced, lead + counts)
       return (made[0], made[1])
     }
   }

@@ -15,7 +15,7 @@ extension Tensor {
   private static func rank(_ x: TensorView, _ rank: Int, _ name: String) throws(Diagnostic) {
     guard x.rank == rank else {
       throw Diagnostic(
-        .shape, "\(name): a tensor of rank \(rank) is needed, \(x.extents) has rank \(x.rank)",
+        .shape, "\(name): a tensor of rank \(rank) is needed, \(x.hints) has rank \(x.rank)",
         remedy: "matmul takes stacks of matrices of any rank")
     }
   }
@@ -26,20 +26,21 @@ extension Tensor {
   ) throws(Diagnostic) -> Tensor {
     guard a.rank > 0, b.rank > 0 else {
       throw Diagnostic(
-        .shape, "\(name): both operands need an axis, the shapes are \(a.extents) and \(b.extents)",
+        .shape, "\(name): both operands need an axis, the shapes are \(a.hints) and \(b.hints)",
         remedy: "multiply a 0-d tensor with *")
     }
-    let inner = a.extents[a.rank - 1]
-    let met = b.extents[Swift.max(b.rank - 2, 0)]
+    let inner = a.dim(a.rank - 1)
+    let met = b.dim(Swift.max(b.rank - 2, 0))
     guard inner == met else {
       throw Diagnostic(
-        .shape, "\(name): shapes \(a.extents) and \(b.extents) do not meet: inner extents \(inner) and \(met) differ",
+        .shape,
+        "\(name): shapes \(a.hints) and \(b.hints) do not meet: inner extents \(a.hints[a.rank - 1]) and \(b.hints[Swift.max(b.rank - 2, 0)]) differ",
         remedy: "the last axis of the first operand meets the last but one of the second")
     }
     if a.rank == 1, b.rank == 1, addend == nil { return try dotProduct(a, b) }
     for factor in [a, b] { try factor.dtype.requireArithmetic(name) }
-    if a.rank == 2, b.rank == 2, addend == nil, a.dtype == b.dtype, a.dtype != .bool, a.extents[0] > 1,
-      b.extents[1] > 1, inner > 1
+    if a.rank == 2, b.rank == 2, addend == nil, a.dtype == b.dtype, a.dtype != .bool, a.isLong(0), b.isLong(1),
+      a.isLong(1)
     {
       return try Product.matrices(a, b)
     }
@@ -58,7 +59,7 @@ extension Tensor {
       throw Diagnostic(.dtype, "dot: products of bool are not defined", remedy: "convert one operand to a number")
     }
     return try Products.dot(
-      [.tensor(Tensor(a)), .tensor(Tensor(b))], domain: a.extents, axes: [0], compute: dtype.computeDType,
+      [.tensor(Tensor(a)), .tensor(Tensor(b))], domain: a.hints, axes: [0], compute: dtype.computeDType,
       [.reduced(dtype)])[0]
   }
 
@@ -92,9 +93,9 @@ extension Tensor {
   private static func stacks(_ a: TensorView, _ b: TensorView, _ name: String) throws(Diagnostic) {
     try rank(a, 3, name)
     try rank(b, 3, name)
-    guard a.extents[0] == b.extents[0] else {
+    guard a.dim(0) == b.dim(0) else {
       throw Diagnostic(
-        .shape, "\(name): stacks of \(a.extents[0]) and \(b.extents[0]) matrices",
+        .shape, "\(name): stacks of \(a.hints[0]) and \(b.hints[0]) matrices",
         remedy: "give stacks of one size; matmul repeats a single matrix")
     }
   }
@@ -143,9 +144,9 @@ extension Tensor {
   ) throws(Diagnostic) -> Tensor {
     var labels = (0..<b.rank).map { a.rank + $0 }
     for (i, j) in zip(aAxes, bAxes) {
-      guard a.extents[i] == b.extents[j] || a.extents[i] == 1 || b.extents[j] == 1 else {
+      guard a.dim(i) == b.dim(j) || a.dim(i) == 1 || b.dim(j) == 1 else {
         throw Diagnostic(
-          .shape, "\(name): axis \(i) of \(a.extents) meets axis \(j) of \(b.extents), the extents differ",
+          .shape, "\(name): axis \(i) of \(a.hints) meets axis \(j) of \(b.hints), the extents differ",
           remedy: "extents of axes that meet must be equal or 1")
       }
       labels[j] = i
@@ -196,12 +197,12 @@ extension Tensor {
       var (a, b) = (try view, try other.view)
       while a.rank < b.rank { a = a.inserting(0) }
       while b.rank < a.rank { b = b.inserting(0) }
-      let extents = zip(a.extents, b.extents).map { $0 * $1 }
+      let extents = zip(a.dims, b.dims).map { $0 * $1 }
       for axis in (0..<a.rank).reversed() {
         a = a.inserting(axis + 1)
         b = b.inserting(axis)
       }
-      return try Arithmetic.multiply([.tensor(Tensor(a)), .tensor(Tensor(b))]).reshaped(to: extents)
+      return try Arithmetic.multiply([.tensor(Tensor(a)), .tensor(Tensor(b))]).reshaped(dims: extents)
     }
   }
 
@@ -297,9 +298,9 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (x, w) = (try view, try weight.view)
-      guard x.rank > 0, w.rank == 1 || w.rank == 2, x.extents[x.rank - 1] == w.extents[w.rank - 1] else {
+      guard x.rank > 0, w.rank == 1 || w.rank == 2, x.dim(x.rank - 1) == w.dim(w.rank - 1) else {
         throw Diagnostic(
-          .shape, "linear: a weight \(w.extents) does not meet \(x.extents)",
+          .shape, "linear: a weight \(w.hints) does not meet \(x.hints)",
           remedy: "the last axes of both must have one extent")
       }
       let addend = bias.map { ProductAddend(tensor: $0) }
@@ -314,11 +315,11 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (x, y, w) = (try view, try other.view, try weight.view)
-      guard w.rank == 3, x.rank > 0, x.extents.dropLast() == y.extents.dropLast(),
-        x.extents[x.rank - 1] == w.extents[1], y.extents[y.rank - 1] == w.extents[2]
+      guard w.rank == 3, x.rank > 0, y.rank == x.rank, x.dims.dropLast() == y.dims.dropLast(),
+        x.dim(x.rank - 1) == w.dim(1), y.dim(y.rank - 1) == w.dim(2)
       else {
         throw Diagnostic(
-          .shape, "bilinear: a weight \(w.extents) does not meet \(x.extents) and \(y.extents)",
+          .shape, "bilinear: a weight \(w.hints) does not meet \(x.hints) and \(y.hints)",
           remedy: "give a weight [out, first's last extent, second's last extent]")
       }
       // Labels: 0, 1 the inner axes, 2 out, 3... leading axes.

@@ -43,11 +43,11 @@ extension Tensor {
       var parts = extents
       if let free = parts.firstIndex(of: -1) {
         let known = parts.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
-        if known > 0 { parts[free] = source.extents[place] / known }
+        if known > 0 { parts[free] = source.extent(place) / known }
       }
-      guard parts.reduce(1, *) == source.extents[place] else {
+      guard parts.reduce(1, *) == source.extent(place) else {
         throw Diagnostic(
-          .shape, "unflatten: \(extents) does not multiply to the extent \(source.extents[place]) of axis \(axis)",
+          .shape, "unflatten: \(extents) does not multiply to the extent \(source.extent(place)) of axis \(axis)",
           remedy: "the product of the extents must be the axis' extent")
       }
       return try reshaped(to: Array(source.extents[..<place]) + parts + Array(source.extents[(place + 1)...]))
@@ -65,10 +65,10 @@ extension Tensor {
   ) -> [Tensor] {
     attemptAll(file, line, onFailure: { [$0] }) { () throws(Diagnostic) in
       var shape: [Int] = []
-      for tensor in tensors { shape = try broadcastExtents(shape, try tensor.view.extents, "broadcast_tensors") }
+      for tensor in tensors { shape = try broadcastExtents(shape, try tensor.view.hints, "broadcast_tensors") }
       var views: [TensorView] = []
       for tensor in tensors { views.append(try tensor.view) }
-      let dims = broadcastDims(views, to: shape)
+      let dims = broadcastDims(views, to: shape.count)
       return try views.map { view throws(Diagnostic) in Tensor(try view.expanded(to: shape, dims: dims)) }
     }
   }
@@ -79,14 +79,15 @@ extension Tensor {
       let source = try view
       let target = try Self.extents(dims, "sum_to_size")
       let lead = source.rank - target.count
-      guard lead >= 0, target.indices.allSatisfy({ target[$0] == 1 || target[$0] == source.extents[lead + $0] }) else {
+      // Which axes were repeated is a guard.
+      guard lead >= 0, dims.indices.allSatisfy({ dims[$0] == source.dim(lead + $0) || dims[$0] == 1 }) else {
         throw Diagnostic(
-          .shape, "sum_to_size: \(source.extents) is no broadcast of \(target)",
+          .shape, "sum_to_size: \(source.hints) is no broadcast of \(target)",
           remedy: "extents must be equal or 1, aligned at the last axis")
       }
-      let axes = (0..<source.rank).filter { $0 < lead || (target[$0 - lead] == 1 && source.extents[$0] != 1) }
+      let axes = (0..<source.rank).filter { $0 < lead || dims[$0 - lead] != source.dim($0) }
       if axes.isEmpty { return self }
-      return try sum(axes: axes, keepDims: true, file: file, line: line).reshaped(to: target)
+      return try sum(axes: axes, keepDims: true, file: file, line: line).reshaped(dims: dims)
     }
   }
 
@@ -102,7 +103,7 @@ extension Tensor {
       let b = try resolvedAxis(second, rank: source.rank, "diagonal")
       guard a != b, source.rank >= 2 else {
         throw Diagnostic(
-          .argument, "diagonal: axes \(first) and \(second) of \(source.extents)", remedy: "name two different axes")
+          .argument, "diagonal: axes \(first) and \(second) of \(source.hints)", remedy: "name two different axes")
       }
       return Tensor(Self.diagonalView(source, offset, a, b))
     }
@@ -110,7 +111,7 @@ extension Tensor {
 
   private static func diagonalView(_ source: TensorView, _ offset: Int, _ a: Int, _ b: Int) -> TensorView {
     let (rowStart, columnStart) = (Swift.max(-offset, 0), Swift.max(offset, 0))
-    let count = Swift.max(Swift.min(source.extents[a] - rowStart, source.extents[b] - columnStart), 0)
+    let count = Swift.max(Swift.min(source.extent(a) - rowStart, source.extent(b) - columnStart), 0)
     var view = source
     if source.traced != nil {
       let square = source.sliced(a, start: rowStart, count: count).sliced(b, start: columnStart, count: count)
@@ -118,7 +119,7 @@ extension Tensor {
     }
     if count > 0 { view.offset += (rowStart * source.strides[a] + columnStart * source.strides[b]) * source.dtype.size }
     for axis in [a, b].sorted().reversed() { view = view.removing(axis) }
-    view.extents.append(count)
+    view.hints.append(count)
     view.strides.append(source.strides[a] + source.strides[b])
     return view
   }
@@ -178,7 +179,7 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
       guard source.rank >= 2 else {
-        throw Diagnostic(.shape, "\(name): shape \(source.extents) is no matrix", remedy: "give rank 2 or more")
+        throw Diagnostic(.shape, "\(name): shape \(source.hints) is no matrix", remedy: "give rank 2 or more")
       }
       let rows = Tensor.arange(source.dims[source.rank - 2]).unsqueezed(-1)
       let columns = Tensor.arange(source.dims[source.rank - 1])
@@ -204,9 +205,11 @@ extension Tensor {
       let source = try view
       var result = self
       for axis in try resolvedAxes(axes, rank: source.rank, "flip") where source.rank > 0 {
-        let count = source.extents[axis]
-        if count > 1, source.traced != nil {
-          let extent = source.dims[axis]
+        let count = source.hints[axis]
+        if source.traced != nil {
+          let extent = source.dim(axis)
+          // Nothing to reverse without elements, which is a guard.
+          if extent == 0 || extent.isKnown(1) { continue }
           result = Tensor(
             try result.view.sliced(axis, start: count - 1, count: count, step: -1, dims: (extent - 1, extent)))
         } else if count > 1 {
@@ -230,7 +233,7 @@ extension Tensor {
           throw Diagnostic(
             .argument, "roll: \(shifts.count) shifts without axes", remedy: "name an axis for each shift")
         }
-        return try reshaped(to: [-1]).rolled(shifts, axes: [0], file: file, line: line).reshaped(to: source.extents)
+        return try reshaped(to: [-1]).rolled(shifts, axes: [0], file: file, line: line).reshaped(dims: source.dims)
       }
       guard shifts.count == axes.count else {
         throw Diagnostic(
@@ -239,14 +242,16 @@ extension Tensor {
       var result = self
       for (shift, axis) in zip(shifts, axes) {
         let place = try resolvedAxis(axis, rank: source.rank, "roll")
-        let extent = source.extents[place]
-        if extent == 0 { continue }
+        let extent = source.hints[place]
+        if source.dim(place) == 0 { continue }
         let cut = ((extent - shift % extent) % extent + extent) % extent
-        if cut == 0 { continue }
         let whole = try result.view
         // How many times the shift goes round, and whether it ends where it began, are guards.
         let before = whole.dims[place] * ((cut + shift) / extent) - shift
-        _ = Dim.asks(.less, 0, before) && Dim.asks(.less, before, whole.dims[place])
+        guard Dim.asks(.less, 0, before), Dim.asks(.less, before, whole.dims[place]) else {
+          _ = before == 0
+          continue
+        }
         result = Tensor.concatenated(
           [
             Tensor(
@@ -280,9 +285,9 @@ extension Tensor {
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "unfold")
       if source.rank == 0, size == 1, step > 0 { return Tensor(source.inserting(0)) }
-      guard source.rank > 0, size >= 0, step > 0, size <= source.extents[place] else {
+      guard source.rank > 0, size >= 0, step > 0, source.dim(place) >= size else {
         throw Diagnostic(
-          .argument, "unfold: windows of \(size) every \(step) on axis \(axis) of \(source.extents)",
+          .argument, "unfold: windows of \(size) every \(step) on axis \(axis) of \(source.hints)",
           remedy: "the size may be at most the extent, the step at least 1")
       }
       return Tensor(source.windowed(place, size: size, step: step))
@@ -306,8 +311,9 @@ extension Tensor {
         guard source.rank > 0 else {
           throw Diagnostic(.shape, "diff: a 0-d tensor has no neighbours", remedy: "give rank 1 or more")
         }
-        let count = Swift.max(source.extents[place] - 1, 0)
-        if count == 0 { return Tensor(source.sliced(place, start: 0, count: 0)).copied() }
+        let count = Swift.max(source.hints[place] - 1, 0)
+        // Whether there are neighbours is a guard.
+        if source.dim(place) <= 1 { return Tensor(source.sliced(place, start: 0, count: 0)).copied() }
         let length = source.dims[place] - 1
         let later = Tensor(source.sliced(place, start: 1, count: count, dims: (1, length)))
         let earlier = Tensor(source.sliced(place, start: 0, count: count, dims: (0, length)))
@@ -322,17 +328,19 @@ extension Tensor {
     _ other: Tensor, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let shape = try broadcastExtents(try view.extents, try other.view.extents, "cross")
-      let dims = broadcastDims([try view, try other.view], to: shape)
+      let shape = try broadcastExtents(try view.hints, try other.view.hints, "cross")
+      let dims = broadcastDims([try view, try other.view], to: shape.count)
       let place =
         try axis.map { axis throws(Diagnostic) in try resolvedAxis(axis, rank: shape.count, "cross") }
         // Which axes are not of that extent is a guard.
-        ?? zip(shape, dims).enumerated().first { $1.0 == 3 || Dim.asks(.equal, $1.1, 3) }?.offset
-      guard let place, shape[place] == 3 else {
+        ?? dims.firstIndex { $0 == 3 }
+      guard let place, dims[place] == 3 else {
         throw Diagnostic(
           .shape, "cross: shape \(shape) has no axis of extent 3 to use", remedy: "name an axis of extent 3")
       }
-      let (a, b) = (Tensor(try view.expanded(to: shape)), Tensor(try other.view.expanded(to: shape)))
+      let (a, b) = (
+        Tensor(try view.expanded(to: shape, dims: dims)), Tensor(try other.view.expanded(to: shape, dims: dims))
+      )
       let (next, last) = (Tensor([1, 2, 0]), Tensor([2, 0, 1]))
       return a.selecting(next, axis: place) * b.selecting(last, axis: place)
         - a.selecting(last, axis: place) * b.selecting(next, axis: place)
@@ -351,10 +359,14 @@ extension Tensor {
       // Indexing "xy": the first line runs along axis 1, the second along axis 0.
       var places = Array(flat.indices)
       if exchangingFirstTwo, places.count >= 2 { places.swapAt(0, 1) }
-      var extents = [Int](repeating: 0, count: flat.count)
-      for (item, place) in zip(flat, places) { extents[place] = try item.view.elementCount }
+      var dims = [Dim](repeating: 0, count: flat.count)
+      for (item, place) in zip(flat, places) { dims[place] = try item.view.dim(0) }
       var result: [Tensor] = []
-      for (item, place) in zip(flat, places) { result.append(Tensor(try item.view.along(place, of: extents))) }
+      for (item, place) in zip(flat, places) {
+        let lead = (0..<place).reduce(try item.view) { view, _ in view.inserting(0) }
+        let line = ((place + 1)..<dims.count).reduce(lead) { $0.inserting($1) }
+        result.append(Tensor(try line.expanded(to: dims)))
+      }
       return result
     }
   }

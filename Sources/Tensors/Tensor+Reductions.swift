@@ -59,29 +59,35 @@ extension Tensor {
     let source = try view
     let reduced = try resolvedAxes(axes.isEmpty ? nil : axes, rank: source.rank, operation.name)
     let axesInRange = source.rank == 0 ? [] : reduced
-    let count = ReducedShape.count(source.extents, axesInRange)
-    if needsElements, count == 0, source.elementCount == 0,
-      source.extents.indices.allSatisfy({ axesInRange.contains($0) || source.extents[$0] > 0 })
+    let count = ReducedShape.count(source.hints, axesInRange)
+    // Whether there are elements is a guard.
+    if needsElements, axesInRange.contains(where: { source.dim($0) == 0 }),
+      source.hints.indices.allSatisfy({ axesInRange.contains($0) || source.dim($0) != 0 })
     {
       throw Diagnostic(
-        .shape, "\(operation.name): axes \(axesInRange) of \(source.extents) have no element",
+        .shape, "\(operation.name): axes \(axesInRange) of \(source.hints) have no element",
         remedy: "this reduction has no identity: give it at least one element")
     }
     var operands: [PointwiseOperand] = [.tensor(self)]
     let extent = axesInRange.reduce(Dim(1)) { $0 * source.dims[$1] }
     for (number, next) in zip(numbers(count), numbers(count + 1)) {
       // A count that a capture knows as a symbol must not become a number of the graph.
-      if extent.knownValue == nil, next == number + 1 {
-        operands.append(.count(SymbolicCount(extent, offset: number - Double(count))))
+      let offset = number - Double(count)
+      if extent.knownValue == nil, next == number + 1, offset.magnitude < 1e9,
+        Dim.asks(.lessOrEqual, Dim(Int((-offset).rounded(.up))), extent)
+      {
+        operands.append(.count(SymbolicCount(extent, offset: offset)))
       } else {
+        // A count that ended at 0 goes on from some size on.
+        if number == 0 { _ = try extent.sizeAtHand }
         operands.append(.scalar(.floating(number)))
       }
     }
     let made = try operation(
-      operands, domain: source.extents, axes: axesInRange, compute: compute, results.map { .reduced($0) })
+      operands, domain: source.hints, axes: axesInRange, compute: compute, results.map { .reduced($0) })
     guard keepDims else { return made }
     var kept: [Tensor] = []
-    for result in made { kept.append(Tensor(try result.view.keepingDims(axesInRange, of: source.extents))) }
+    for result in made { kept.append(Tensor(try result.view.keepingDims(axesInRange))) }
     return kept
   }
 

@@ -93,23 +93,25 @@ extension Tensor {
   private func resampled(_ axis: Int, _ taps: AxisTaps) throws(Diagnostic) -> Tensor {
     if taps.weights.isEmpty { return try picking(axis, taps.positions[0]) }
     let source = try aroundAxis(axis)
-    var extents = try view.extents
+    var dims = try view.dims
     let count = taps.positions[0].count
-    extents[axis] = count
+    dims[axis] = Dim(count)
     var operands: [Operand] = [.tensor(source)]
     for positions in taps.positions { operands.append(.tensor(try Tensor(positions).view)) }
     for weights in taps.weights { operands.append(.tensor(try Tensor(weights).view)) }
     let made = try Engine.current.run(
       Resampling.program(taps: taps.positions.count), operands,
-      [.fresh(dtype.floatingResult, [source.extents[0], count, source.extents[2]])])
-    return try Tensor(made[0]).reshaped(to: extents)
+      [.fresh(dtype.floatingResult, [source.hints[0], count, source.hints[2]])])
+    return try Tensor(made[0]).reshaped(dims: dims)
   }
 
   private func interpolated(
     _ size: [Int], _ scales: [Double]?, _ mode: InterpolationMode, _ alignsCorners: Bool
   ) throws(Diagnostic) -> Tensor {
-    let extents = try view.extents
-    let spatial = extents.count - 2
+    let x = try view
+    let spatial = x.rank - 2
+    // Places and weights are numbers of these extents.
+    let extents = (0..<x.rank).map { $0 < 2 ? x.hints[$0] : x.extent($0) }
     guard size.allSatisfy({ $0 > 0 }), extents[2...].allSatisfy({ $0 > 0 }) else {
       throw Diagnostic(
         .shape, "interpolate: from \(extents[2...]) to \(size)", remedy: "both need at least one element on each axis")
@@ -135,7 +137,7 @@ extension Tensor {
   }
 
   private func spatialAxes(_ name: String) throws(Diagnostic) -> Int {
-    let extents = try view.extents
+    let extents = try view.hints
     guard (3...5).contains(extents.count) else {
       throw Diagnostic(
         .shape, "\(name): a tensor \(extents)", remedy: "give [batch, channels, one to three spatial axes]")
@@ -171,8 +173,8 @@ extension Tensor {
           remedy: "give one positive number, or \(spatial)")
       }
       let each = scale.count == spatial ? scale : [Double](repeating: scale[0], count: spatial)
-      let extents = try view.extents
-      let size = (0..<spatial).map { Int((Double(extents[2 + $0]) * each[$0]).rounded(.down)) }
+      let x = try view
+      let size = (0..<spatial).map { Int((Double(x.extent(2 + $0)) * each[$0]).rounded(.down)) }
       return try interpolated(size, recomputesScale ? nil : each, mode, alignsCorners)
     }
   }
@@ -182,7 +184,7 @@ extension Tensor {
   /// Groups of r² channels become squares of places. PyTorch: `nn.functional.pixel_shuffle`.
   public func pixelShuffled(_ r: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let e = try view.extents
+      let e = try view.dims
       let n = e.count
       guard n >= 3, r > 0, e[n - 3] % (r * r) == 0 else {
         throw Diagnostic(
@@ -190,17 +192,17 @@ extension Tensor {
           remedy: "give [.., channels · \(r) · \(r), height, width]")
       }
       let lead = Array(e[..<(n - 3)])
-      let channels = e[n - 3] / (r * r)
-      let split = try reshaped(to: lead + [channels, r, r, e[n - 2], e[n - 1]]).view
+      let channels = e[n - 3] / Dim(r * r)
+      let split = try reshaped(dims: lead + [channels, Dim(r), Dim(r), e[n - 2], e[n - 1]]).view
       let order = Array(0..<lead.count) + [0, 3, 1, 4, 2].map { lead.count + $0 }
-      return try Tensor(split.permuted(order)).reshaped(to: lead + [channels, e[n - 2] * r, e[n - 1] * r])
+      return try Tensor(split.permuted(order)).reshaped(dims: lead + [channels, e[n - 2] * r, e[n - 1] * r])
     }
   }
 
   /// Squares of r² places become channels. PyTorch: `nn.functional.pixel_unshuffle`.
   public func pixelUnshuffled(_ r: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let e = try view.extents
+      let e = try view.dims
       let n = e.count
       guard n >= 3, r > 0, e[n - 2] % r == 0, e[n - 1] % r == 0 else {
         throw Diagnostic(
@@ -208,25 +210,25 @@ extension Tensor {
           remedy: "give [.., channels, height · \(r), width · \(r)]")
       }
       let lead = Array(e[..<(n - 3)])
-      let split = try reshaped(to: lead + [e[n - 3], e[n - 2] / r, r, e[n - 1] / r, r]).view
+      let split = try reshaped(dims: lead + [e[n - 3], e[n - 2] / r, Dim(r), e[n - 1] / r, Dim(r)]).view
       let order = Array(0..<lead.count) + [0, 2, 4, 1, 3].map { lead.count + $0 }
-      return try Tensor(split.permuted(order)).reshaped(to: lead + [e[n - 3] * r * r, e[n - 2] / r, e[n - 1] / r])
+      return try Tensor(split.permuted(order)).reshaped(dims: lead + [e[n - 3] * r * r, e[n - 2] / r, e[n - 1] / r])
     }
   }
 
   /// Channels in turn from each of `groups` groups. PyTorch: `nn.functional.channel_shuffle`.
   public func channelShuffled(_ groups: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let e = try view.extents
+      let e = try view.dims
       guard e.count >= 2, groups > 0, e[1] % groups == 0 else {
         throw Diagnostic(
           .shape, "channelShuffled: \(groups) groups do not divide the channels of \(e)",
           remedy: "give [batch, channels, ..] with a multiple of \(groups) channels")
       }
       let rest = Array(e[2...])
-      let split = try reshaped(to: [e[0], groups, e[1] / groups] + rest).view
+      let split = try reshaped(dims: [e[0], Dim(groups), e[1] / groups] + rest).view
       let order = [0, 2, 1] + rest.indices.map { 3 + $0 }
-      return try Tensor(split.permuted(order)).reshaped(to: e)
+      return try Tensor(split.permuted(order)).reshaped(dims: e)
     }
   }
 }

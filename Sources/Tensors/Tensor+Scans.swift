@@ -19,6 +19,7 @@ private enum Scanning {
     let before = (x[0] .< x[1]) || (x[2].truth && (x[0] .== x[1]))
     return [before.converted(to: .i64).sum()]
   }
+  static let choice = PointwiseOperation("median position", .selection) { x in x[0].select(x[1], x[2]) }
   static let member = RowOperation("isin") { x in [(x[0] .== x[1]).reduced(.or)] }
 }
 
@@ -105,15 +106,13 @@ extension Tensor {
       let source = axis == nil ? try reshaped(to: [-1]).view : try view
       let place = try resolvedAxis(axis ?? 0, rank: source.rank, "\(monoid)")
       if source.rank == 0 { return try Self.filled(.integer(0), [], .i64) }
-      guard source.extents[place] > 0 else {
+      guard source.dim(place) != 0 else {
         throw Diagnostic(
-          .shape, "\(monoid): axis \(place) of \(source.extents) has no element", remedy: "give it at least one")
+          .shape, "\(monoid): axis \(place) of \(source.hints) has no element", remedy: "give it at least one")
       }
       let result = try AxisPrograms.argReduce(monoid, source, axis: place)
       if !keepDims { return result }
-      let extents = try view.extents
-      return try result.reshaped(
-        to: axis == nil ? extents.map { _ in 1 } : extents.indices.map { $0 == place ? 1 : extents[$0] })
+      return try Tensor(result.view.keepingDims(axis == nil ? Array(0..<rank) : [place]))
     }
   }
 
@@ -190,10 +189,10 @@ extension Tensor {
     Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "topk")
-      let extent = source.rank == 0 ? 1 : source.extents[place]
-      guard count >= 0, count <= extent else {
+      guard count >= 0, source.rank == 0 ? count <= 1 : count <= source.dim(place) else {
+        let extent = source.rank == 0 ? 1 : source.hints[place]
         throw Diagnostic(
-          .argument, "topk: \(count) elements are wanted, axis \(axis) of \(source.extents) has \(extent)",
+          .argument, "topk: \(count) elements are wanted, axis \(axis) of \(source.hints) has \(extent)",
           remedy: "ask for 0...\(extent)")
       }
       let order = try argsorted(axis, descending: largest, file: file, line: line).view
@@ -209,10 +208,10 @@ extension Tensor {
     Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "kthvalue")
-      let extent = source.rank == 0 ? 1 : source.extents[place]
-      guard k >= 1, k <= extent else {
+      guard k >= 1, source.rank == 0 ? k <= 1 : k <= source.dim(place) else {
+        let extent = source.rank == 0 ? 1 : source.hints[place]
         throw Diagnostic(
-          .argument, "kthvalue: k is \(k), axis \(axis) of \(source.extents) has \(extent) elements",
+          .argument, "kthvalue: k is \(k), axis \(axis) of \(source.hints) has \(extent) elements",
           remedy: "ask for 1...\(extent)")
       }
       let order = try argsorted(axis, file: file, line: line).view
@@ -233,17 +232,19 @@ extension Tensor {
       if source.rank == 0 {
         return ValuesAndIndices(values: self, indices: try Self.filled(.integer(0), [], .i64))
       }
-      let extent = source.extents[place]
-      guard extent > 0 else {
-        throw Diagnostic(.shape, "median: axis \(axis) of \(source.extents) has no element", remedy: "give it one")
+      let extent = source.dim(place)
+      guard extent != 0 else {
+        throw Diagnostic(.shape, "median: axis \(axis) of \(source.hints) has no element", remedy: "give it one")
       }
       let order = argsorted(axis, file: file, line: line)
       let nans = isNaN(file: file, line: line).countNonzero(axis, keepDims: true, file: file, line: line)
       // NaNs are last: ignored, they shorten the row; else any of them is the answer, and the last one is one.
+      let (last, half) = (source.hints[place] - 1, (source.hints[place] - 1) / 2)
+      let end = PointwiseOperand(extent: extent - 1, last)
       let middle =
         ignoringNaN
-        ? (Int(extent) - 1 - nans).floorDivided(by: 2).clamped(min: 0)
-        : Tensor.select(nans > 0, extent - 1, (extent - 1) / 2)
+        ? try Arithmetic.subtract([end, nans.operand]).floorDivided(by: 2).clamped(min: 0)
+        : try Scanning.choice([(nans > 0).operand, end, PointwiseOperand(extent: (extent - 1) / 2, half)])
       let place2 = try AxisPrograms.gather(try order.view, try middle.view, axis: place)
       return try taking(place2, axis, keepDims)
     }
@@ -269,23 +270,21 @@ extension Tensor {
         throw Diagnostic(.shape, "searchsorted: the boundaries have no axis", remedy: "give a tensor of rank 1 or more")
       }
       let meet = try sorted.dtype.promoted(with: wanted.dtype)
-      let count = sorted.extents[sorted.rank - 1]
+      let domain = wanted.hints + [sorted.hints[sorted.rank - 1]]
       var boundaries = sorted
-      if sorted.rank == 1 {
-        boundaries = try sorted.expanded(to: wanted.extents + [count])
-      } else {
-        guard wanted.rank == sorted.rank, Array(wanted.extents.dropLast()) == Array(sorted.extents.dropLast()) else {
+      if sorted.rank > 1 {
+        guard wanted.rank == sorted.rank, wanted.dims.dropLast() == sorted.dims.dropLast() else {
           throw Diagnostic(
             .shape,
-            "searchsorted: boundaries \(sorted.extents) and values \(wanted.extents) differ before the last axis",
+            "searchsorted: boundaries \(sorted.hints) and values \(wanted.hints) differ before the last axis",
             remedy: "give boundaries of rank 1, or equal leading extents")
         }
-        boundaries = try sorted.inserting(sorted.rank - 1).expanded(to: wanted.extents + [count])
+        boundaries = sorted.inserting(sorted.rank - 1)
       }
-      let points = try wanted.inserting(wanted.rank).expanded(to: wanted.extents + [count])
+      let points = wanted.inserting(wanted.rank)
       return try Scanning.search(
         [.tensor(Tensor(boundaries)), .tensor(Tensor(points)), .scalar(.integer(right ? 1 : 0))],
-        domain: wanted.extents + [count], axes: [wanted.rank], compute: meet, [.reduced(dtype)])[0]
+        domain: domain, axes: [wanted.rank], compute: meet, [.reduced(dtype)])[0]
     }
   }
 
@@ -299,13 +298,9 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
       let flat = try others.reshaped(to: [-1]).view
-      let domain = source.extents + flat.extents
       return try Scanning.member(
-        [
-          .tensor(Tensor(try source.inserting(source.rank).expanded(to: domain))),
-          .tensor(Tensor(try flat.expanded(to: domain))),
-        ], domain: domain, axes: [source.rank], compute: try source.dtype.promoted(with: flat.dtype),
-        [.reduced(.bool)])[0]
+        [.tensor(Tensor(source.inserting(source.rank))), .tensor(Tensor(flat))], domain: source.hints + flat.hints,
+        axes: [source.rank], compute: try source.dtype.promoted(with: flat.dtype), [.reduced(.bool)])[0]
     }
   }
 }

@@ -28,14 +28,14 @@ extension Tensor {
     _ operation: RowOperation, _ other: Tensor, _ axis: Int, _ numbers: [Double], keepDims: Bool
   ) throws(Diagnostic) -> Tensor {
     let (x, y) = (try view, try other.view)
-    let domain = try broadcastExtents(x.extents, y.extents, operation.name)
+    let domain = try broadcastExtents(x.hints, y.hints, operation.name)
     let place = try resolvedAxis(axis, rank: domain.count, operation.name)
     let axes = domain.isEmpty ? [] : [place]
     let result = try x.dtype.promoted(with: y.dtype).floatingResult
     let made = try operation(
       [operand, other.operand] + numbers.map { .scalar(.floating($0)) }, domain: domain, axes: axes,
       compute: result.computeDType, [.reduced(result)])[0]
-    return keepDims ? Tensor(try made.view.keepingDims(axes, of: domain)) : made
+    return keepDims ? Tensor(try made.view.keepingDims(axes)) : made
   }
 
   /// The cosine of the angle between two vectors along `axis`. PyTorch: `nn.functional.cosine_similarity`.

@@ -32,7 +32,7 @@ extension Tensor {
     let place = try resolvedAxis(axis, rank: x.rank, operation.name)
     let result = (dtype ?? x.dtype).floatingResult
     return try operation(
-      [operand] + more, domain: x.extents, axes: x.rank == 0 ? [] : [place], compute: result.computeDType,
+      [operand] + more, domain: x.hints, axes: x.rank == 0 ? [] : [place], compute: result.computeDType,
       [.full(result)])[0]
   }
 
@@ -70,8 +70,8 @@ extension Tensor {
 
 /// For operations that do not broadcast.
 package func sameShape(_ a: Tensor, _ b: Tensor, _ name: String) throws(Diagnostic) {
-  let (x, y) = (try a.view.extents, try b.view.extents)
-  guard x == y else {
-    throw Diagnostic(.shape, "\(name): shapes \(x) and \(y) differ", remedy: "give tensors of one shape")
+  let (x, y) = (try a.view, try b.view)
+  guard x.dims == y.dims else {
+    throw Diagnostic(.shape, "\(name): shapes \(x.hints) and \(y.hints) differ", remedy: "give tensors of one shape")
   }
 }

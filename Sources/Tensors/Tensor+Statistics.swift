@@ -34,7 +34,7 @@ extension Tensor {
       let extents = try view.extents
       let flat = axis == nil || extents.isEmpty ? try reshaped(to: [-1]) : self
       let place = extents.isEmpty ? 0 : try resolvedAxis(axis ?? 0, rank: try flat.view.rank, "quantile")
-      let extent = try flat.view.extents[place]
+      let extent = try flat.view.extent(place)
       guard extent > 0 else {
         throw Diagnostic(.shape, "quantile: axis \(place) of \(extents) has no element", remedy: "give it one")
       }
@@ -74,7 +74,7 @@ extension Tensor {
         throw Diagnostic(.shape, "cov: shape \(extents) is no matrix", remedy: "give [variables, observations]")
       }
       let x = extents.count == 2 ? self : try reshaped(to: [1, -1])
-      let columns = try x.view.extents[1]
+      let columns = try x.view.extent(1)
       var weight = Tensor.full([Dim(columns)], 1, dtype: dtype.floatingResult)
       if let frequencies { weight = weight * frequencies.converted(to: weight.dtype) }
       if let weights { weight = weight * weights }
@@ -147,9 +147,9 @@ extension Tensor {
       guard source.rank > 0 else {
         throw Diagnostic(.shape, "trapezoid: a 0-d tensor has no axis", remedy: "give rank 1 or more")
       }
-      let count = Swift.max(source.extents[place] - 1, 0)
-      let first = Swift.min(1, source.extents[place])
-      let length = source.extents[place] == 0 ? 0 : source.dims[place] - 1
+      let count = Swift.max(source.hints[place] - 1, 0)
+      // Whether there are elements is a guard.
+      let (first, length) = source.dim(place) == 0 ? (0, 0) : (1, source.dim(place) - 1)
       let sums =
         Tensor(source.sliced(place, start: first, count: count, dims: (Dim(first), length)))
         + Tensor(source.sliced(place, start: 0, count: count, dims: (0, length)))
@@ -164,13 +164,13 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
-      guard a.rank >= 2, b.rank >= 2, a.extents[a.rank - 1] == b.extents[b.rank - 1], p >= 0 else {
+      guard a.rank >= 2, b.rank >= 2, a.dim(a.rank - 1) == b.dim(b.rank - 1), p >= 0 else {
         throw Diagnostic(
-          .shape, "cdist: shapes \(a.extents) and \(b.extents), p \(p)", remedy: "rows of both have one extent")
+          .shape, "cdist: shapes \(a.hints) and \(b.hints), p \(p)", remedy: "rows of both have one extent")
       }
       let left = a.inserting(a.rank - 1)
       let right = b.inserting(b.rank - 2)
-      let domain = try broadcastExtents(left.extents, right.extents, "cdist")
+      let domain = try broadcastExtents(left.hints, right.hints, "cdist")
       let result = try a.dtype.promoted(with: b.dtype).floatingResult
       let operation: RowOperation =
         switch p {
@@ -201,15 +201,15 @@ extension Tensor {
       guard matrices.allSatisfy({ $0.rank == 2 }) else {
         throw Diagnostic(.shape, "block_diag: a block has more than two axes", remedy: "give matrices")
       }
-      let extents = [matrices.reduce(0) { $0 + $1.extents[0] }, matrices.reduce(0) { $0 + $1.extents[1] }]
+      let extents = [matrices.reduce(0) { $0 + $1.extent(0) }, matrices.reduce(0) { $0 + $1.extent(1) }]
       let result = try filled(.integer(0), extents, dtype)
       var (row, column) = (0, 0)
       for block in matrices {
-        let target = try result.view.sliced(0, start: row, count: block.extents[0])
-          .sliced(1, start: column, count: block.extents[1])
+        let target = try result.view.sliced(0, start: row, count: block.extent(0))
+          .sliced(1, start: column, count: block.extent(1))
         if block.elementCount > 0 { try copy(block, into: target) }
-        row += block.extents[0]
-        column += block.extents[1]
+        row += block.extent(0)
+        column += block.extent(1)
       }
       return result
     }

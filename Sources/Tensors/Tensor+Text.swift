@@ -52,7 +52,7 @@ private struct TensorText {
     var part = Tensor(source)
     for axis in source.extents.indices where isCut[axis] {
       let view = try part.view
-      let extent = view.extents[axis]
+      let extent = view.extent(axis)
       part = Tensor.concatenated(
         [
           Tensor(view.sliced(axis, start: 0, count: Self.edge)),

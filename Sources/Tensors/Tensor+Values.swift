@@ -79,7 +79,7 @@ extension Tensor {
       guard Dim.asks(.less, 0, extent) else { return Tensor(try extent.value) }
       // The last coordinate of a range of that length: no memory, a number in the kernel that uses it.
       let range = try Tensor.arange(extent, file: file, line: line).view
-      let last = range.sliced(0, start: range.extents[0] - 1, count: 1, dims: (extent - 1, 1)).removing(0)
+      let last = range.sliced(0, start: range.hints[0] - 1, count: 1, dims: (extent - 1, 1)).removing(0)
       return Tensor(last) + 1
     }
   }
@@ -93,7 +93,7 @@ extension Tensor {
     let source = try view.read(.item, file, line)
     guard source.elementCount == 1 else {
       throw Diagnostic(
-        .shape, "item() needs one element, shape \(source.extents) has \(source.elementCount)",
+        .shape, "item() needs one element, shape \(source.hints) has \(source.hints.reduce(1, *))",
         remedy: "read all of them with array()", file: file, line: line)
     }
     return source.element(at: 0)

@@ -23,21 +23,24 @@ package func countedElements(_ extents: [Int]) -> Int? {
 extension TensorView {
   /// Different coordinates are different memory, as far as ordered strides show.
   package var elementsAreDistinct: Bool {
+    // Of memory only: what a capture writes to is a value.
+    if traced != nil { return true }
     var reach = 1
-    for axis in extents.indices.sorted(by: { abs(strides[$0]) < abs(strides[$1]) }) where extents[axis] > 1 {
+    for axis in hints.indices.sorted(by: { abs(strides[$0]) < abs(strides[$1]) }) where hints[axis] > 1 {
       if abs(strides[axis]) < reach { return false }
-      reach = abs(strides[axis]) * extents[axis]
+      reach = abs(strides[axis]) * hints[axis]
     }
     return true
   }
 
-  /// The view in `extents` (same element count), or nil where strides cannot say it.
+  /// The view in `extents` (same element count), or nil where strides cannot say it. `dims`: the extents as a capture
+  /// knows them; nil where they follow from the others.
   package func reshapedView(_ target: [Int], dims: [Dim?]? = nil) -> TensorView? {
     if let lifted = lifted(for: dims?.compactMap { $0 } ?? []) { return lifted.reshapedView(target, dims: dims) }
     var view = self
-    view.extents = target
+    view.hints = target
     if let traced {
-      let symbolic = TracedExtents.reshaped(self.dims, extents, to: dims ?? target.map { _ in nil }, target)
+      let symbolic = TracedExtents.reshaped(self.dims, hints, to: dims ?? target.map { _ in nil }, target)
       let source = self.dims.elementsEqual(traced.dims) { $0.isIdentical(to: $1) }
       let whole = source ? traced : traced.adding(.broadcast(self.dims))
       view.traced = whole.adding(.reshape(symbolic))
@@ -49,12 +52,12 @@ extension TensorView {
       return view
     }
     // Split both shapes into the shortest groups of equal element count; each group must be contiguous inside.
-    let old = extents.indices.filter { extents[$0] != 1 }
+    let old = hints.indices.filter { hints[$0] != 1 }
     var newStrides = [Int](repeating: 0, count: target.count)
     var i = 0
     var j = 0
     while i < old.count {
-      var oldCount = extents[old[i]]
+      var oldCount = hints[old[i]]
       var iEnd = i + 1
       while j < target.count, target[j] == 1 { j += 1 }
       guard j < target.count else { return nil }
@@ -62,8 +65,8 @@ extension TensorView {
       var jEnd = j + 1
       while oldCount != newCount {
         if oldCount < newCount {
-          guard iEnd < old.count, strides[old[iEnd - 1]] == strides[old[iEnd]] * extents[old[iEnd]] else { return nil }
-          oldCount *= extents[old[iEnd]]
+          guard iEnd < old.count, strides[old[iEnd - 1]] == strides[old[iEnd]] * hints[old[iEnd]] else { return nil }
+          oldCount *= hints[old[iEnd]]
           iEnd += 1
         } else {
           guard jEnd < target.count else { return nil }
@@ -93,12 +96,12 @@ extension TensorView {
 
   package func permuted(_ order: [Int]) -> TensorView {
     var view = self
-    view.extents = order.map { extents[$0] }
+    view.hints = order.map { hints[$0] }
     view.strides = order.map { strides[$0] }
     if let traced {
       // Axes that are left out have the extent 1.
-      let dropped = extents.indices.filter { !order.contains($0) }
-      let kept = extents.indices.filter { order.contains($0) }
+      let dropped = hints.indices.filter { !order.contains($0) }
+      let kept = hints.indices.filter { order.contains($0) }
       let squeezed = dropped.reversed().reduce(traced) { $0.adding(.remove(axis: $1)) }
       view.traced = squeezed.adding(.permute(order.map { kept.firstIndex(of: $0) ?? 0 }))
     }
@@ -110,20 +113,28 @@ extension TensorView {
   package func sliced(
     _ axis: Int, start: Int, count: Int, step: Int = 1, dims: (start: Dim, count: Dim)? = nil
   ) -> TensorView {
-    if start == 0, step == 1, count == extents[axis], dims == nil { return self }
+    if start == 0, step == 1, count == hints[axis], dims == nil, traced == nil || self.dims[axis].isKnown(count) {
+      return self
+    }
+    if let dims, dims.start.isKnown(0), step == 1, dims.count.isIdentical(to: dim(axis)) { return self }
     if let dims, let lifted = lifted(for: [dims.start, dims.count]) {
       return lifted.sliced(axis, start: start, count: count, step: step, dims: dims)
     }
     var view = self
     if let traced {
-      // A repeated axis stays one: its elements are all the same.
-      if !traced.dims[axis].isKnown(1) || extents[axis] == 1 {
-        let (first, length) = dims ?? (Dim(start), Dim(count))
-        // A number that fits at the sizes at hand need not fit at others: a guard.
-        if dims == nil, count > 0 { _ = Dim.asks(.less, Dim(max(start, start + (count - 1) * step)), self.dims[axis]) }
+      let (first, length) = dims ?? (Dim(start), Dim(count))
+      let whole = self.dims[axis]
+      // A number that fits at the sizes at hand need not fit at others: a guard.
+      if dims == nil, count > 0 { _ = Dim.asks(.less, Dim(max(start, start + (count - 1) * step)), whole) }
+      if !traced.dims[axis].isKnown(1) || hints[axis] == 1 {
         view.traced = traced.adding(.slice(axis: axis, start: first, count: length, step: step))
+      } else if length.knownValue == nil {
+        // A repeated axis repeats as far as is asked for: its elements are all the same.
+        var wanted = self.dims
+        wanted[axis] = length
+        view.traced = traced.adding(.broadcast(wanted))
       }
-      view.extents[axis] = count
+      view.hints[axis] = count
       return view
     }
     // Who calls has checked its arguments: a view that leaves its memory is a mistake here, and must not be read.
@@ -131,7 +142,7 @@ extension TensorView {
       start >= 0 && count >= 0 && (count == 0 || start + (count - 1) * step < extents[axis]),
       "elements \(start), \(start) + \(step)... (\(count)) of an axis of \(extents[axis])")
     view.offset += start * strides[axis] * dtype.size
-    view.extents[axis] = count
+    view.hints[axis] = count
     // A step beyond the only element says nothing, and must not overflow.
     view.strides[axis] = count > 1 ? strides[axis] * step : strides[axis]
     return view
@@ -141,13 +152,18 @@ extension TensorView {
   package func windowed(_ axis: Int, size: Int, step: Int, dilation: Int = 1) -> TensorView {
     var view = self
     let span = (size - 1) * dilation + 1
-    view.extents[axis] = max((extents[axis] - span) / step + 1, 0)
-    view.strides[axis] = view.extents[axis] > 1 ? strides[axis] * step : strides[axis]
-    view.extents.append(size)
+    view.hints[axis] = max((hints[axis] - span) / step + 1, 0)
+    view.strides[axis] = view.hints[axis] > 1 ? strides[axis] * step : strides[axis]
+    view.hints.append(size)
     view.strides.append(strides[axis] * dilation)
     if let traced {
-      _ = Dim.asks(.lessOrEqual, Dim(span), dims[axis])
-      let whole = traced.dims[axis].isKnown(extents[axis]) ? traced : traced.adding(.broadcast(dims))
+      guard Dim.asks(.lessOrEqual, Dim(span), dims[axis]) else {
+        // None: nothing to see, of as many places as a window has.
+        let none = sliced(axis, start: 0, count: 0, dims: (0, 0)).inserting(rank)
+        view.traced = none.traced?.adding(.broadcast(none.dims.dropLast() + [Dim(size)]))
+        return view
+      }
+      let whole = traced.dims[axis].isKnown(hints[axis]) ? traced : traced.adding(.broadcast(dims))
       view.traced = whole.adding(.windows(axis: axis, size: size, step: step, dilation: dilation))
     }
     return view
@@ -155,7 +171,7 @@ extension TensorView {
 
   package func inserting(_ axis: Int) -> TensorView {
     var view = self
-    view.extents.insert(1, at: axis)
+    view.hints.insert(1, at: axis)
     view.strides.insert(0, at: axis)
     view.traced = traced?.adding(.insert(axis: axis))
     return view
@@ -163,7 +179,7 @@ extension TensorView {
 
   package func removing(_ axis: Int) -> TensorView {
     var view = self
-    view.extents.remove(at: axis)
+    view.hints.remove(at: axis)
     view.strides.remove(at: axis)
     if let traced {
       // Any element will do where all are wanted the same.
@@ -173,14 +189,28 @@ extension TensorView {
     return view
   }
 
+  /// No elements; whether there are some is a guard.
+  var isEmpty: Bool { traced == nil ? hints.contains(0) : dims.contains { $0 == 0 } }
+
+  /// More than one element along the axis, as far as it is known; that there is one is a guard.
+  func isLong(_ axis: Int) -> Bool {
+    let dim = dim(axis)
+    return dim.knownValue.map { $0 > 1 } ?? (Dim.asks(.lessOrEqual, dim, 0) ? false : true)
+  }
+
+  /// An axis whose extent is 1, as a guard may say, with 1 for its extent.
+  func single(_ axis: Int) -> TensorView {
+    dims[axis].isKnown(1) ? self : sliced(axis, start: 0, count: 1, dims: (0, 1))
+  }
+
   /// While a function is captured: the elements [i, i] of two axes of one extent, as a last axis.
   func diagonal(_ a: Int, _ b: Int) -> TensorView {
     var view = self
     for axis in [a, b].sorted().reversed() {
-      view.extents.remove(at: axis)
+      view.hints.remove(at: axis)
       view.strides.remove(at: axis)
     }
-    view.extents.append(extents[a])
+    view.hints.append(hints[a])
     view.strides.append(1)
     view.traced = traced?.adding(.diagonal(a, b, count: dims[a]))
     return view
@@ -188,15 +218,15 @@ extension TensorView {
 
   /// `axis` as two: `outer` blocks of neighbours.
   package func splitting(_ axis: Int, outer: Int) -> TensorView {
-    let inner = extents[axis] / max(outer, 1)
-    let target = extents[..<axis] + [outer, inner] + extents[(axis + 1)...]
+    let inner = hints[axis] / max(outer, 1)
+    let target = hints[..<axis] + [outer, inner] + hints[(axis + 1)...]
     if traced != nil {
       var dims: [Dim?] = self.dims
-      dims.replaceSubrange(axis...axis, with: [Dim(outer), self.dims[axis].knownValue == nil ? nil : Dim(inner)])
+      dims.replaceSubrange(axis...axis, with: [Dim(outer), self.dims[axis] / Dim(max(outer, 1))])
       return reshapedView(Array(target), dims: dims) ?? self
     }
     var view = self
-    view.extents = Array(target)
+    view.hints = Array(target)
     view.strides.replaceSubrange(axis...axis, with: [strides[axis] * inner, strides[axis]])
     return view
   }
@@ -206,14 +236,15 @@ extension Tensor {
   private static let copyOperation = PointwiseOperation("copy", .promoted, movesOnly: true) { _, values in values[0] }
 
   /// The elements in fresh row-major memory.
-  package func contiguousCopy() throws(Diagnostic) -> Tensor {
+  package func contiguousCopy(as dtype: DType? = nil) throws(Diagnostic) -> Tensor {
     let source = try view
-    return try Self.copyOperation.asIs(source, into: nil)
+    return try Self.copyOperation.asIs(source, to: .fresh(dtype ?? source.dtype, source.hints))
   }
 
   /// Writes the elements of `source`, broadcast and converted, into `target`.
   package static func copy(_ source: TensorView, into target: TensorView) throws(Diagnostic) {
-    _ = try copyOperation.asIs(source.expanded(to: target.extents), into: target)
+    let spread = try source.expanded(to: target.hints, dims: target.traced == nil ? nil : target.dims)
+    _ = try copyOperation.asIs(spread, to: .existing(target))
   }
 
   /// A row-major tensor: this one if it already is.
@@ -233,21 +264,31 @@ extension Tensor {
   /// The same elements in the shape `dims`; one extent may be -1.
   public func reshaped(_ dims: [Dim], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      var extents: [Int] = []
-      for dim in dims { extents.append(try dim.sizeAtHand) }
-      return try reshaped(to: extents, dims: dims.map { $0.isIdentical(to: -1) ? nil : $0 })
+      try reshaped(dims: dims)
     }
+  }
+
+  /// The same in extents as a capture knows them; one may be -1.
+  package func reshaped(dims: [Dim]) throws(Diagnostic) -> Tensor {
+    var extents: [Int] = []
+    var wanted: [Dim?] = []
+    for dim in dims {
+      extents.append(try dim.sizeHint)
+      // A symbol that is -1 at hand is that by a guard.
+      wanted.append(dim.isIdentical(to: -1) || Dim.asks(.less, dim, 0) ? nil : dim)
+    }
+    return try reshaped(to: extents, dims: wanted)
   }
 
   /// `dims`: the wanted extents as a capture knows them; nil where they follow from the others.
   package func reshaped(to wanted: [Int], dims: [Dim?]? = nil) throws(Diagnostic) -> Tensor {
     let source = try view
-    let count = source.elementCount
+    let count = source.hints.reduce(1, *)
     var extents = wanted
     if let free = extents.firstIndex(of: -1) {
       let known = countedElements(extents.enumerated().filter { $0.offset != free }.map(\.element)) ?? 0
       guard known > 0, count % known == 0 else {
-        throw Diagnostic(.shape, "reshape: \(source.extents) has \(count) elements, which \(wanted) does not divide")
+        throw Diagnostic(.shape, "reshape: \(source.hints) has \(count) elements, which \(wanted) does not divide")
       }
       extents[free] = count / known
     }
@@ -255,12 +296,18 @@ extension Tensor {
     guard extents.allSatisfy({ $0 >= 0 }), wantedCount == count else {
       throw Diagnostic(
         .shape,
-        "reshape: \(source.extents) has \(count) elements, \(wanted) has \(wantedCount.map { "\($0)" } ?? "too many")",
+        "reshape: \(source.hints) has \(count) elements, \(wanted) has \(wantedCount.map { "\($0)" } ?? "too many")",
         remedy: "the extents' product must be \(count)")
     }
-    if let reshaped = source.reshapedView(extents, dims: dims) { return Tensor(reshaped) }
+    if let reshaped = source.reshapedView(extents, dims: dims) {
+      // Where a number stood for an extent, the extent is that number by a guard.
+      if dims == nil, reshaped.traced != nil {
+        for (dim, given) in zip(reshaped.dims, wanted) where given != -1 { _ = try dim.sizeAtHand }
+      }
+      return Tensor(reshaped)
+    }
     guard let reshaped = try contiguousCopy().view.reshapedView(extents, dims: dims) else {
-      throw Diagnostic(.compiler, "reshape: a copy of \(source.extents) is not row-major")
+      throw Diagnostic(.compiler, "reshape: a copy of \(source.hints) is not row-major")
     }
     return Tensor(reshaped)
   }
@@ -308,19 +355,24 @@ extension Tensor {
       let source = try view
       var extents: [Int] = []
       let lead = dims.count - source.rank
+      let own = source.dims
       var known: [Dim] = []
+      var fits = lead >= 0
       for (i, dim) in dims.enumerated() {
-        let wanted = try dim.sizeAtHand
-        let isKept = wanted == -1 && i >= lead
-        extents.append(isKept ? source.extents[i - lead] : wanted)
-        known.append(isKept ? source.dims[i - lead] : dim)
+        let wanted = try dim.sizeHint
+        let isKept = i >= lead && Dim.asks(.equal, dim, -1)
+        extents.append(isKept ? source.hints[i - lead] : wanted)
+        known.append(isKept ? own[i - lead] : dim)
+        if isKept { continue }
+        // That an extent repeats, is the same, or is no extent at all is a guard.
+        if i >= lead, lead >= 0 {
+          fits = fits && (Dim.asks(.equal, own[i - lead], dim) || Dim.asks(.equal, own[i - lead], 1))
+        }
+        fits = fits && Dim.asks(.lessOrEqual, 0, dim)
       }
-      guard lead >= 0,
-        source.extents.indices.allSatisfy({ source.extents[$0] == 1 || source.extents[$0] == extents[lead + $0] }),
-        extents.allSatisfy({ $0 >= 0 }), countedElements(extents) != nil
-      else {
+      guard fits, countedElements(extents) != nil else {
         throw Diagnostic(
-          .shape, "expand: \(source.extents) cannot be repeated to \(extents)",
+          .shape, "expand: \(source.hints) cannot be repeated to \(extents)",
           remedy: "only axes of extent 1 repeat, to extents of 0 or more")
       }
       return Tensor(try source.expanded(to: extents, dims: known))
@@ -354,12 +406,12 @@ extension Tensor {
     _ first: Int = 0, _ last: Int = -1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let extents = try view.extents
-      if extents.isEmpty { return try reshaped(to: [1]) }
-      let i = try resolvedAxis(first, rank: extents.count, "flatten")
-      let j = try resolvedAxis(last, rank: extents.count, "flatten")
+      let dims = try view.dims
+      if dims.isEmpty { return try reshaped(to: [1]) }
+      let i = try resolvedAxis(first, rank: dims.count, "flatten")
+      let j = try resolvedAxis(last, rank: dims.count, "flatten")
       guard i <= j else { throw Diagnostic(.argument, "flatten: axis \(first) comes after axis \(last)") }
-      return try reshaped(to: Array(extents[..<i]) + [extents[i...j].reduce(1, *)] + Array(extents[(j + 1)...]))
+      return try reshaped(dims: Array(dims[..<i]) + [Shape(Array(dims[i...j])).elementCount] + Array(dims[(j + 1)...]))
     }
   }
 }

@@ -40,7 +40,7 @@ public struct Tensor: Sendable {
   /// The extents, outermost axis first. A failed tensor has the empty shape.
   public var shape: TensorShape {
     let view = body.view
-    return TensorShape(view.extents, symbolic: view.traced == nil ? nil : view.dims, failure: body.failure)
+    return TensorShape(view.hints, symbolic: view.traced == nil ? nil : view.dims, failure: body.failure)
   }
 
   /// The number of axes.
@@ -49,7 +49,7 @@ public struct Tensor: Sendable {
   /// The number of elements.
   public var elementCount: Dim {
     if let failure = body.failure { return .failed(failure) }
-    return body.view.traced == nil ? Dim(body.view.elementCount) : Shape(body.view.dims).elementCount
+    return body.view.traced == nil ? Dim(body.view.hints.reduce(1, *)) : Shape(body.view.dims).elementCount
   }
 
   /// Runs `make`; a thrown diagnostic becomes a failed tensor located at the caller.
@@ -114,10 +114,10 @@ package final class TensorBody: @unchecked Sendable {
 
   /// Whether this is a good tensor in memory, of that dtype and these extents; a negative extent stands for any from 2 on.
   package func fits(_ dtype: DType, _ extents: UnsafeBufferPointer<Int>) -> Bool {
-    guard view.dtype == dtype, view.extents.count == extents.count, view.traced == nil, !isFailed else {
+    guard view.dtype == dtype, view.hints.count == extents.count, view.traced == nil, !isFailed else {
       return false
     }
-    return view.extents.withUnsafeBufferPointer { given in
+    return view.hints.withUnsafeBufferPointer { given in
       for axis in 0..<given.count where given[axis] != extents[axis] && (extents[axis] >= 0 || given[axis] < 2) {
         return false
       }
@@ -154,7 +154,8 @@ extension Tensor {
 
 /// The extents of a tensor. `shape[i]` is a ``Dim``; an axis outside the rank gives a failed one.
 public struct TensorShape: Sendable, Hashable, CustomStringConvertible {
-  package let extents: [Int]
+  /// At hand: for messages.
+  private let extents: [Int]
   /// The extents as a capture knows them.
   private let symbolic: [Dim]?
   private let failure: Diagnostic?
@@ -178,6 +179,16 @@ public struct TensorShape: Sendable, Hashable, CustomStringConvertible {
   }
 
   public var dims: [Dim] { failure.map { [.failed($0)] } ?? symbolic ?? extents.map { Dim($0) } }
+
+  /// Whether rank and extents are the same. Inside `compile` the answer is a guard.
+  public static func == (a: TensorShape, b: TensorShape) -> Bool {
+    a.extents.count == b.extents.count && a.failure == b.failure && a.dims == b.dims
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(failure)
+    hasher.combine(dims)
+  }
 
   /// "[2, 3]"; inside `compile` "[s0, 3]".
   public var description: String { symbolic.map { Shape($0).description } ?? "\(extents)" }

@@ -1,12 +1,20 @@
-// Which symbolic extents a reshape has, worked out from the sizes at hand. Not a proof: what does not follow from the
-// groups stays a number, and a capture's second trace with other sizes finds out if that was wrong.
+// Which symbolic extents a reshape has: found with the help of the sizes at hand, kept where it holds for all sizes.
+// Not a guess: what holds at hand only is a guard. Surprise: the graph refuses a reshape whose counts are not proved equal.
 import Basics
 import Engine
 import TensorTypes
 
 extension Dim {
-  /// The number at hand: no guard, since the extent itself goes into the graph.
+  /// The number at hand, which is a guard: what is done with it is not known. See ``DimGuard/isRead``.
   package var sizeAtHand: Int {
+    get throws(Diagnostic) {
+      if let number = knownValue ?? DimObservation.observer?.reads(self) { return number }
+      return try value
+    }
+  }
+
+  /// The number at hand without a word to the capture, for the size of a result whose extent in the graph is this one.
+  package var sizeHint: Int {
     get throws(Diagnostic) {
       if let hint { return hint }
       return try value
@@ -17,8 +25,28 @@ extension Dim {
 enum TracedExtents {
   /// The extents of a reshape from `source` (sizes `from`) to sizes `to`, of which `wanted` are known.
   static func reshaped(_ source: [Dim], _ from: [Int], to wanted: [Dim?], _ to: [Int]) -> [Dim] {
+    if (source + wanted.compactMap { $0 }).allSatisfy({ $0.knownValue != nil }) {
+      return zip(wanted, to).map { $0 ?? Dim($1) }
+    }
+    let found = grouped(source, from, to: wanted, to)
+    let total = Shape(source).elementCount
+    if Shape(found).elementCount.isIdentical(to: total) { return found }
+    // One extent that follows from the others; that it does, and that the counts agree, is a guard.
+    let free = wanted.indices.filter { wanted[$0] == nil }
     var result = zip(wanted, to).map { $0 ?? Dim($1) }
-    if from.contains(0) || source.allSatisfy({ $0.knownValue != nil }) { return result }
+    if free.count == 1 {
+      let others = Shape(result.indices.filter { $0 != free[0] }.map { result[$0] }).elementCount
+      result[free[0]] = total / others
+    } else if !free.isEmpty {
+      result = found
+    }
+    _ = Dim.unifies(total, Shape(result).elementCount)
+    return result
+  }
+
+  private static func grouped(_ source: [Dim], _ from: [Int], to wanted: [Dim?], _ to: [Int]) -> [Dim] {
+    var result = zip(wanted, to).map { $0 ?? Dim($1) }
+    if from.contains(0) { return result }
     var (i, j) = (0, 0)
     // The shortest groups of axes with equal element counts.
     while i < from.count, j < to.count {

@@ -20,4 +20,11 @@ import Testing
     #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number)" } == [])
     #expect(report.lines.count { if case .symbolic? = $0.sizes { true } else { false } } >= 55)
   }
+
+  /// A sample: `azulejo conformance --mode sizes` runs all of them.
+  @Test func cases_at_many_sizes_agree_with_eager() throws {
+    let counts = try ConformanceRunner(path: Self.path).sweep(tier: .core, every: 97)
+    #expect(counts.differences == [])
+    #expect(counts.calls > 500)
+  }
 }
