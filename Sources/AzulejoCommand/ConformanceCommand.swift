@@ -28,13 +28,15 @@ struct ConformanceCommand: ParsableCommand {
   }
 
   enum ModeName: String, CaseIterable, ExpressibleByArgument {
-    case eager, compiled, dynamic
+    case eager, compiled, dynamic, constants, failed
 
     var mode: ConformanceMode {
       switch self {
       case .eager: .eager
       case .compiled: .compiled
       case .dynamic: .dynamic
+      case .constants: .constants
+      case .failed: .failed
       }
     }
   }
@@ -47,7 +49,8 @@ struct ConformanceCommand: ParsableCommand {
   var op: String?
   @Option(
     help: ArgumentHelp(
-      "How operations run: eager, compiled, or dynamic (compiled with every extent a symbol).", valueName: "mode"))
+      "How operations run: eager, compiled, dynamic (compiled with every extent a symbol), or constants (compiled, on "
+        + "constants of every kind), or failed (on failed tensors).", valueName: "mode"))
   var mode: ModeName = .eager
   @OptionGroup var device: DeviceOptions
   @OptionGroup var output: OutputOptions

@@ -79,7 +79,7 @@ extension ConformanceValue {
   }
 
   /// A mistake in one of the tensors.
-  fileprivate var failure: Diagnostic? {
+  var failure: Diagnostic? {
     switch self {
     case .tensor(let tensor): tensor.failure
     case .list(let values): values.lazy.compactMap(\.failure).first

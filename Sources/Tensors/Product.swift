@@ -53,6 +53,14 @@ enum Product {
       }
     }
     let outExtents = out.map { extents[$0] ?? 1 }
+    if let addend {
+      let spread = try addend.tensor.view
+      guard try broadcastExtents(spread.extents, outExtents, name) == outExtents else {
+        throw Diagnostic(
+          .shape, "\(name): \(spread.extents) cannot be added to a product \(outExtents)",
+          remedy: "the addend must broadcast to the product's shape")
+      }
+    }
     let result = try Engine.current.allocate(dtype, outExtents)
     if result.elementCount == 0 { return Tensor(result) }
     if extents.values.contains(0) { return try withoutElements(result, addend) }
@@ -68,13 +76,7 @@ enum Product {
     let target = walked(Factor(view: result, labels: out))
     var factors = [left, right, target]
     if let addend {
-      let spread = try addend.tensor.view
-      guard try broadcastExtents(spread.extents, outExtents, name) == outExtents else {
-        throw Diagnostic(
-          .shape, "\(name): \(spread.extents) cannot be added to a product \(outExtents)",
-          remedy: "the addend must broadcast to the product's shape")
-      }
-      let view = try spread.expanded(to: outExtents)
+      let view = try addend.tensor.view.expanded(to: outExtents)
       factors.append(
         Factor(view: view.permuted(outExtents.indices.filter { outExtents[$0] != 1 }), labels: target.labels))
     }

@@ -15,6 +15,7 @@ private struct Subscript {
 
   init(_ source: TensorView, _ indices: [TensorIndex]) throws(Diagnostic) {
     view = source
+    for case .tensor(let tensor) in indices { _ = try tensor.view }
     let given = indices.filter { if case .nothing = $0 { false } else { true } }
     var consumed = 0
     var ellipses = 0
