@@ -157,7 +157,7 @@ extension Tensor {
     guard !part.positions.isEmpty else {
       _ = try broadcastInto(part.view.extents, source.extents)
       // A value that reads this tensor's own memory is copied before it changes.
-      let shares = source.storage === part.view.storage
+      let shares = source.sharesMemory(with: part.view)
       let safe = shares ? try value.contiguousCopy().view : source
       try makeUnique()
       let target = try Subscript(try view, indices).view
