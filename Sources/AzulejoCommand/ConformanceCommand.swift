@@ -28,7 +28,7 @@ struct ConformanceCommand: ParsableCommand {
   }
 
   enum ModeName: String, CaseIterable, ExpressibleByArgument {
-    case eager, compiled, dynamic, sizes
+    case eager, compiled, dynamic, constants, failed, sizes
 
     /// nil: not the recorded sizes.
     var mode: ConformanceMode? {
@@ -36,6 +36,8 @@ struct ConformanceCommand: ParsableCommand {
       case .eager: .eager
       case .compiled: .compiled
       case .dynamic: .dynamic
+      case .constants: .constants
+      case .failed: .failed
       case .sizes: nil
       }
     }
@@ -49,7 +51,8 @@ struct ConformanceCommand: ParsableCommand {
   var op: String?
   @Option(
     help: ArgumentHelp(
-      "How operations run: eager, compiled, dynamic (compiled with every extent a symbol), or sizes (compiled, at many sizes, against eager).",
+      "How operations run: eager, compiled, dynamic (compiled with every extent a symbol), constants (compiled, on "
+        + "constants of every kind), failed (on failed tensors), or sizes (compiled, at many sizes, against eager).",
       valueName: "mode"))
   var mode: ModeName = .eager
   @Option(help: ArgumentHelp("With --mode sizes: one case in so many.", valueName: "n"))

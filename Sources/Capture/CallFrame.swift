@@ -151,7 +151,7 @@ final class CallFrame: @unchecked Sendable {
   }
 
   private func isStateMemory(_ memory: TensorView) -> Bool {
-    loans.values.contains { $0.isAlone && !$0.isCopied && $0.original.body.view.storage === memory.storage }
+    loans.values.contains { $0.isAlone && !$0.isCopied && $0.original.body.view.sharesMemory(with: memory) }
   }
 
   // MARK: The end

@@ -46,7 +46,7 @@ extension Compiled {
     var known: Set<ObjectIdentifier> = []
     var bytes = 0
     for case .constant(let view) in segments.flatMap(\.sources)
-    where known.insert(ObjectIdentifier(view.storage)).inserted {
+    where known.insert(view.memory).inserted {
       bytes += view.elementCount * view.dtype.size
     }
     if known.isEmpty { return nil }

@@ -14,6 +14,10 @@ public enum ConformanceMode: String, Sendable, CaseIterable {
   case compiled
   /// As `compiled`, with every extent a symbol from the first call, and replayed at smaller sizes too.
   case dynamic
+  /// Captured by `compile` with constants of every kind in place of the tensors, and compared with eager.
+  case constants
+  /// With a failed tensor in place of each tensor in turn, eagerly and compiled.
+  case failed
 }
 
 /// What became of one case.
@@ -140,7 +144,7 @@ public struct ConformanceRunner: Sendable {
     let chosen = cases.filter { (tier == nil || $0.tier == tier) && (op == nil || $0.op == op) }
     for (number, item) in chosen.enumerated() where number % every == 0 {
       var sizes: ConformanceSizes?
-      let outcome = outcome(of: item, mode: mode, sizes: &sizes)
+      let outcome = outcome(of: item, mode: mode, isSample: every > 1, sizes: &sizes)
       let line = ConformanceReport.Line(conformanceCase: item, outcome: outcome, sizes: sizes)
       report.add(line)
       progress(line)
@@ -179,7 +183,7 @@ public struct ConformanceRunner: Sendable {
   }
 
   private func outcome(
-    of item: ConformanceCase, mode: ConformanceMode, sizes: inout ConformanceSizes?
+    of item: ConformanceCase, mode: ConformanceMode, isSample: Bool, sizes: inout ConformanceSizes?
   ) -> ConformanceOutcome {
     guard let operation = ConformanceTable.shared.operation(item.op) else { return .unsupported }
     do {
@@ -191,6 +195,12 @@ public struct ConformanceRunner: Sendable {
       case .compiled:
         let f = compile { (arguments: ConformanceArguments) in try operation.run(arguments) }
         result = try f(arguments)
+      case .constants:
+        try ConstantCase(operation: operation, arguments: arguments, number: item.number).run(isSample: isSample)
+        return .passed
+      case .failed:
+        try FailedCase(operation: operation, arguments: arguments).run()
+        return .passed
       case .dynamic: (result, sizes) = try DynamicCase(operation: operation, arguments: arguments).run()
       }
       let expected = try item.expected(tensors)

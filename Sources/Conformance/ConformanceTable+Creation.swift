@@ -45,13 +45,13 @@ extension ConformanceTable {
       .full(like: try a.tensor(0), try a.number(1, "fill_value"), dtype: try a.dtype())
     }
     tensor("new_zeros") { a throws(Diagnostic) in
-      .zeros(try a.dims(1, "size"), dtype: try a.dtype(else: a.tensor(0).dtype))
+      .zeros(try a.dims(1, "size"), dtype: try a.dtype(else: a.tensor(0).view.dtype))
     }
     tensor("new_ones") { a throws(Diagnostic) in
-      .ones(try a.dims(1, "size"), dtype: try a.dtype(else: a.tensor(0).dtype))
+      .ones(try a.dims(1, "size"), dtype: try a.dtype(else: a.tensor(0).view.dtype))
     }
     tensor("new_full") { a throws(Diagnostic) in
-      .full(try a.dims(1, "size"), try a.number(2, "fill_value"), dtype: try a.dtype(else: a.tensor(0).dtype))
+      .full(try a.dims(1, "size"), try a.number(2, "fill_value"), dtype: try a.dtype(else: a.tensor(0).view.dtype))
     }
     tensor("fill") { a throws(Diagnostic) in
       .full(like: try a.tensor(0), try a.number(1, "value"), dtype: try a.tensor(0).dtype)

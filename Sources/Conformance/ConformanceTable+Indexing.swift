@@ -158,14 +158,14 @@ extension ConformanceTable {
     tensor("select_scatter") { a throws(Diagnostic) in
       var x = try a.tensor(0)
       let axis = try a.int(2, "dim", else: 0)
-      let lead = [TensorIndex](repeating: .all, count: axis < 0 ? axis + x.rank : axis)
+      let lead = try [TensorIndex](repeating: .all, count: resolvedAxis(axis, rank: x.view.rank, "axis"))
       x[indices: lead + [.at(Dim(try a.required(3, "index")))]] = try a.tensor(1, "src")
       return x
     }
     tensor("slice_scatter") { a throws(Diagnostic) in
       var x = try a.tensor(0)
       let axis = try a.int(2, "dim", else: 0)
-      let lead = [TensorIndex](repeating: .all, count: axis < 0 ? axis + x.rank : axis)
+      let lead = try [TensorIndex](repeating: .all, count: resolvedAxis(axis, rank: x.view.rank, "axis"))
       x[indices: lead + [.slice(try a.int(3, "start"), try a.int(4, "end"), by: try a.int(5, "step", else: 1))]] =
         try a.tensor(1, "src")
       return x

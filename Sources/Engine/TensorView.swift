@@ -5,7 +5,9 @@ import Scalars
 import TensorTypes
 
 package struct TensorView: Sendable {
-  package var storage: Storage
+  /// Not for other modules: a view that were made anew of another one's storage would lose `traced`, and whoever read it
+  /// would read memory that is not there. Views are made from views, by changing a copy.
+  var storage: Storage
   /// Bytes from the storage's base to the first element.
   package var offset: Int
   package var dtype: DType
@@ -74,6 +76,13 @@ package struct TensorView: Sendable {
       (extents, strides) = (view.hints, view.strides)
     }
   }
+
+  /// Writing to one of the two shows in the other.
+  package func sharesMemory(with other: TensorView) -> Bool { storage === other.storage }
+  /// Equal for views of one memory.
+  package var memory: ObjectIdentifier { ObjectIdentifier(storage) }
+  /// Nobody else holds the memory.
+  package mutating func holdsMemoryAlone() -> Bool { isKnownUniquelyReferenced(&storage) }
 
   @inline(__always) package var rank: Int { hints.count }
   /// A number like `extents`: a guard where those are.

@@ -226,9 +226,7 @@ extension Trace {
     }
     state.prints = []
     let before = state.builder.graph
-    state.builder = GraphBuilder(name: name)
-    for argument in before.arguments { _ = state.builder.extent(argument) }
-    state.forgetConstants()
+    state.beginPiece(name, arguments: before.arguments.count, dead: Set(dead.withLock { $0 }))
     var parameters: [Value: Value] = [:]
     for cell in alive {
       guard let source = sources[cell.value] else { continue }

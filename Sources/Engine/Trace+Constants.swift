@@ -48,7 +48,7 @@ extension Trace {
   }
 
   /// The elements of `view` if constants alone decide them, else nil.
-  func constantElements(_ view: TracedView) throws(Diagnostic) -> TensorView? {
+  package func constantElements(_ view: TracedView) throws(Diagnostic) -> TensorView? {
     let found = try locked { state throws(Diagnostic) -> (value: Value, known: TensorView?, copy: ConstantGraph?) in
       let value = try read(TensorView(traced: view, state.cells[view.cell.id].dtype, extents: []), &state)
       if let known = state.elements[value] { return (value, known, nil) }
@@ -64,11 +64,54 @@ extension Trace {
 }
 
 extension Trace.State {
-  /// A new piece begins, which has read nothing yet.
-  mutating func forgetConstants() {
-    sources = []
-    (constants, held) = ([:], [])
-    elements = [:]
+  /// Values that constants alone decide, by their numbers.
+  var isConstant: [Bool] {
+    var result = [Bool](repeating: false, count: builder.nodeCount)
+    for i in result.indices {
+      let node = builder.graph[Value(i)]
+      switch node.primitive {
+      case .scalar: break
+      case .parameter(let p): if case .constant = sources[p] { result[i] = true }
+      default:
+        result[i] =
+          node.type.shape.knownExtents != nil && node.primitive.hasKnownExtents
+          && node.operands.allSatisfy { result[Int($0.id)] }
+      }
+    }
+    return result
+  }
+
+  /// A new piece begins with so many arguments. It has read nothing yet; what constants alone decide is computed from them
+  /// there too, so it stays what constants alone decide.
+  mutating func beginPiece(_ name: String, arguments: Int, dead: Set<Int>) {
+    let (before, sources, isConstant) = (builder.graph, sources, isConstant)
+    builder = GraphBuilder(name: name)
+    for argument in before.arguments.prefix(arguments) { _ = builder.extent(argument) }
+    self.sources = []
+    (constants, elements) = ([:], [:])
+    // Cells that nobody holds have values of earlier pieces.
+    let held = cells.indices.filter { id in
+      !dead.contains(id) && (cells[id].value.map { isConstant[Int($0.id)] } ?? false)
+    }
+    var needed = Set(held.compactMap { cells[$0].value })
+    for i in isConstant.indices.reversed() where needed.contains(Value(i)) {
+      needed.formUnion(before[Value(i)].operands)
+    }
+    var places: [Value: Value] = [:]
+    for value in needed.sorted(by: { $0.id < $1.id }) {
+      let node = before[value]
+      if case .parameter(let p) = node.primitive, case .constant(let view) = sources[p] {
+        self.sources.append(sources[p])
+        let name = "c\(self.sources.count - 1)"
+        places[value] = builder.parameter(name, node.type, strides: before.parameters[p].strides)
+        constants[TensorView.Place(view)] = places[value]
+      } else {
+        builder.origin = node.origin
+        builder.append(1) { _ in node.on(node.operands.compactMap { places[$0] }) }
+        places[value] = Value(builder.nodeCount - 1)
+      }
+    }
+    for id in held { cells[id].value = cells[id].value.flatMap { places[$0] } }
   }
 }
 

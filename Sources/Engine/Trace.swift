@@ -106,7 +106,7 @@ package final class Trace: Sendable {
   }
 
   let state: Mutex<State>
-  private let dead = Mutex<[Int]>([])
+  let dead = Mutex<[Int]>([])
   private let onBreak: BreakHandler
   package let name: String
   /// The capture around this one, which is of a closure: a loop's body, a branch.
@@ -534,16 +534,17 @@ package final class Trace: Sendable {
     }
   }
 
-  /// Values that living tensors hold and that are neither parameters nor nothing: what later code may still read.
-  /// `source`: where the value comes from if it is an argument already.
+  /// Values that living tensors hold and that are neither nothing nor decided by constants alone: what later code may
+  /// still read. `source`: where the value comes from if it is an argument already.
   package func livingValues() -> [(cell: Int, value: Value, source: Source?)] {
     state.withLock { living($0) }
   }
 
   func living(_ state: State) -> [(cell: Int, value: Value, source: Source?)] {
     let dead = Set(dead.withLock { $0 })
+    let isConstant = state.isConstant
     return state.cells.indices.compactMap { id in
-      guard !dead.contains(id), let value = state.cells[id].value else { return nil }
+      guard !dead.contains(id), let value = state.cells[id].value, !isConstant[Int(value.id)] else { return nil }
       guard case .parameter(let i) = state.builder.primitive(value) else { return (id, value, nil) }
       return (id, value, state.sources[i])
     }
@@ -558,10 +559,7 @@ package final class Trace: Sendable {
     state.withLock { state in
       (state.sections, state.prints) = ([], [])
       (state.carried, state.carriedAtBreak) = (carried, carried)
-      let arguments = Array(state.builder.graph.arguments.prefix(state.hints.count))
-      state.builder = GraphBuilder(name: name)
-      for argument in arguments { _ = state.builder.extent(argument) }
-      state.forgetConstants()
+      state.beginPiece(name, arguments: state.hints.count, dead: Set(dead.withLock { $0 }))
       state.numbers = []
       for (id, source, type) in cells {
         state.sources.append(source)

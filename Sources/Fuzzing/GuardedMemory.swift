@@ -10,6 +10,7 @@ import TensorTypes
 
 struct GuardedMemory {
   let view: TensorView
+  private let storage: Storage
   private let start: Int
   private let count: Int
   private static let canary: UInt8 = 0xa5
@@ -18,7 +19,7 @@ struct GuardedMemory {
   private static let margin = 192
 
   init(_ content: GraphCase.Memory, _ dtype: DType, _ engine: Engine) throws(Diagnostic) {
-    let storage = try Self.storage(content.bytes.count, dtype, engine)
+    storage = try Self.storage(content.bytes.count, dtype, engine)
     start = Self.margin + dtype.size
     count = content.bytes.count
     view = TensorView(
@@ -28,7 +29,7 @@ struct GuardedMemory {
 
   init(poisoned dtype: DType, _ extents: [Int], _ engine: Engine) throws(Diagnostic) {
     count = extents.reduce(dtype.size, *)
-    let storage = try Self.storage(count, dtype, engine)
+    storage = try Self.storage(count, dtype, engine)
     start = Self.margin + dtype.size
     view = TensorView(storage, offset: start, dtype, extents: extents)
     for i in start..<(start + count) { storage.bytes[i] = Self.poison }
@@ -42,18 +43,18 @@ struct GuardedMemory {
 
   /// The first canary that is not one any more, counted from the tensor's first byte.
   var violation: Int? {
-    let bytes = view.storage.bytes
+    let bytes = storage.bytes
     return bytes.indices.first { (i: Int) in (i < start || i >= start + count) && bytes[i] != Self.canary }.map {
       $0 - start
     }
   }
 
   /// The first byte that is not as it was.
-  func change(from bytes: [UInt8]) -> Int? { bytes.indices.first { view.storage.bytes[start + $0] != bytes[$0] } }
+  func change(from bytes: [UInt8]) -> Int? { bytes.indices.first { storage.bytes[start + $0] != bytes[$0] } }
 
   /// The elements, row-major.
   func value() throws(Diagnostic) -> ReferenceTensor {
-    let bytes = Array(view.storage.bytes[start..<(start + count)])
+    let bytes = Array(storage.bytes[start..<(start + count)])
     let (dtype, first) = (view.dtype, (view.offset - start) / view.dtype.size)
     return try ReferenceTensor(dtype, view.extents, bytes: bytes, strides: view.strides, offset: first)
   }

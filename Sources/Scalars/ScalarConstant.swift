@@ -4,7 +4,7 @@ import TensorTypes
 
 public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
   public let dtype: DType
-  /// Double bits for floats, the value for integers and bool.
+  /// Double bits for floats, the value for integers, 0 or 1 for bool.
   public let bits: UInt64
 
   public init(_ dtype: DType, _ value: Double) {
@@ -13,6 +13,8 @@ public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
       bits = value.bitPattern
     } else if dtype == .u64 {
       bits = UInt64(bitPattern: ScalarReference.truncated(value, to: .u64))
+    } else if dtype == .bool {
+      bits = value != 0 ? 1 : 0
     } else {
       bits = UInt64(bitPattern: Int64(exactly: value.rounded(.towardZero)) ?? (value > 0 ? .max : value < 0 ? .min : 0))
     }
@@ -20,7 +22,9 @@ public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
 
   public init(_ dtype: DType, integer value: Int64) {
     self.dtype = dtype
-    bits = dtype.isFloating ? Double(value).bitPattern : UInt64(bitPattern: value)
+    bits =
+      dtype.isFloating
+      ? Double(value).bitPattern : UInt64(bitPattern: dtype == .bool && value != 0 ? 1 : value)
   }
 
   public var doubleValue: Double {

@@ -149,14 +149,14 @@ package final class PointwiseOperation: Sendable {
     var extents: [Int] = []
     for operand in operands {
       if case .tensor(let tensor) = operand {
-        extents = try broadcastExtents(extents, tensor.body.view.hints, name)
+        extents = try broadcastExtents(extents, tensor.view.hints, name)
       }
     }
     var bound: [Operand] = []
     bound.reserveCapacity(operands.count)
     for (i, operand) in operands.enumerated() {
       switch operand {
-      case .tensor(let tensor): bound.append(.tensor(try tensor.body.view.expanded(to: extents)))
+      case .tensor(let tensor): bound.append(.tensor(try tensor.view.expanded(to: extents)))
       case .count(let count): bound.append(.scalar(ScalarOperand(compute.computeDType, bits: 0, count: count)))
       case .scalar(let value):
         var dtype = compute

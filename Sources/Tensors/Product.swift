@@ -40,6 +40,14 @@ enum Product {
     let outDims = out.map { extents[$0] ?? 1 }
     var outExtents: [Int] = []
     for dim in outDims { outExtents.append(try dim.sizeHint) }
+    if let addend {
+      let spread = try addend.tensor.view
+      try broadcastInto(outDims, spread.dims) { () throws(Diagnostic) in
+        Diagnostic(
+          .shape, "\(name): \(spread.hints) cannot be added to a product \(outExtents)",
+          remedy: "the addend must broadcast to the product's shape")
+      }
+    }
     // Whether there are elements is a guard.
     if outDims.contains(0) { return try Tensor.filled(.integer(0), outExtents, dtype, dims: outDims) }
     if extents.values.contains(0) { return try withoutElements(outExtents, outDims, dtype, addend) }
@@ -56,13 +64,7 @@ enum Product {
     let target = walked(Factor(view: result, labels: out), outDims)
     var factors = [left, right, target]
     if let addend {
-      let view = try addend.tensor.view
-      try broadcastInto(outDims, view.dims) { () throws(Diagnostic) in
-        Diagnostic(
-          .shape, "\(name): \(view.hints) cannot be added to a product \(outExtents)",
-          remedy: "the addend must broadcast to the product's shape")
-      }
-      let spread = try view.dropping(to: outExtents.count).expanded(to: outExtents, dims: outDims)
+      let spread = try addend.tensor.view.dropping(to: outExtents.count).expanded(to: outExtents, dims: outDims)
       factors.append(
         Factor(view: spread.permuted(outDims.indices.filter { !outDims[$0].isKnown(1) }), labels: target.labels))
     }

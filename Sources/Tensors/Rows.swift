@@ -24,6 +24,8 @@ package final class RowOperation: Sendable {
     var reduced: Int
     var rank: Int
     var results: [DType]
+    /// Bit i: operand i is a Swift number, which comes in the dtype that the program computes in.
+    var numbers: Int
   }
 
   package init(_ name: String, _ formula: @escaping Formula) {
@@ -69,6 +71,7 @@ package final class RowOperation: Sendable {
         bound.append(.scalar(ScalarOperand(value.constant(dtype.computeDType))))
       }
     }
+    let numbers = bound.indices.reduce(0) { if case .scalar = bound[$1] { $0 | 1 << $1 } else { $0 } }
     let resultDTypes = results.map { result -> DType in
       switch result {
       case .full(let dtype), .reduced(let dtype): dtype
@@ -76,7 +79,7 @@ package final class RowOperation: Sendable {
     }
     let views = try Engine.current.runRows(bound, extents: domain, reduced: reduced, results) { kinds in
       let bits = kinds.indices.reduce(0) { kinds[$1] ? $0 | 1 << $1 : $0 }
-      let key = Key(compute: compute, reduced: bits, rank: kinds.count, results: resultDTypes)
+      let key = Key(compute: compute, reduced: bits, rank: kinds.count, results: resultDTypes, numbers: numbers)
       return programs.withLock { known in
         if let program = known[key] { return program }
         let made = program(kinds, key)
@@ -91,11 +94,11 @@ package final class RowOperation: Sendable {
     let pattern = kinds.map { $0 ? "r" : "k" }.joined()
     let compute = key.compute.map { "\($0)" } ?? "-"
     let axes = kinds.indices.filter { kinds[$0] }
-    return Program("rows \(name) \(compute) \(pattern) \(key.results)") {
+    return Program("rows \(name) \(compute) \(pattern) \(key.results)\(key.numbers == 0 ? "" : " \(key.numbers)")") {
       [formula] builder, values throws(Diagnostic) in
       var converted = values
       if let compute = key.compute {
-        for i in values.indices where !builder.isNumber(values[i]) {
+        for i in values.indices where key.numbers >> i & 1 == 0 {
           converted[i] = try builder.convert(values[i], to: compute)
         }
       }
@@ -127,6 +130,15 @@ package func resolvedAxis(_ axis: Int, rank: Int, _ name: String) throws(Diagnos
   guard index >= 0, index < bound else {
     throw Diagnostic(
       .index, "\(name): axis \(axis) is outside \(-bound)...\(bound - 1)", remedy: "the tensor has rank \(rank)")
+  }
+  return index
+}
+
+/// As `resolvedAxis`, of operations that need the axis to be there: not of a 0-d tensor.
+package func walkedAxis(_ axis: Int, rank: Int, _ name: String) throws(Diagnostic) -> Int {
+  let index = try resolvedAxis(axis, rank: rank, name)
+  guard rank > 0 else {
+    throw Diagnostic(.shape, "\(name): a 0-d tensor has no axis", remedy: "give rank 1 or more")
   }
   return index
 }

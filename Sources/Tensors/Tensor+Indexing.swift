@@ -15,6 +15,7 @@ private struct Subscript {
 
   init(_ source: TensorView, _ indices: [TensorIndex]) throws(Diagnostic) {
     view = source
+    for case .tensor(let tensor) in indices { _ = try tensor.view }
     let given = indices.filter { if case .nothing = $0 { false } else { true } }
     var consumed = 0
     var ellipses = 0
@@ -151,7 +152,7 @@ extension Tensor {
     guard !part.positions.isEmpty else {
       try broadcastInto(part.view.dims, source.dims)
       // A value that reads this tensor's own memory is copied before it changes.
-      let shares = source.storage === part.view.storage
+      let shares = source.sharesMemory(with: part.view)
       let safe = shares ? try value.contiguousCopy().view : source
       try makeUnique()
       let target = try Subscript(try view, indices).view

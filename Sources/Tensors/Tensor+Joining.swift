@@ -133,15 +133,20 @@ extension Tensor {
 
   // MARK: Cutting
 
-  private static func pieces(
-    _ file: StaticString, _ line: UInt, _ make: () throws(Diagnostic) -> [Tensor]
-  ) -> [Tensor] { attemptAll(file, line, onFailure: { [$0] }, make) }
+  /// `make`'s tensors; if they fail, as many failed ones as were asked for, so that taking one by its number gives the
+  /// mistake and stops nobody. `count` nil: nobody knows how many there would be, and there are many.
+  static func several(
+    _ file: StaticString, _ line: UInt, _ count: Int?, _ make: () throws(Diagnostic) -> [Tensor]
+  ) -> [Tensor] {
+    let asked = Swift.min(Swift.max(count ?? 64, 1), 1 << 16)
+    return attemptAll(file, line, onFailure: { [Tensor](repeating: $0, count: asked) }, make)
+  }
 
   /// Pieces with the extents `sizes` along `axis`. Views. PyTorch: `split`.
   public func split(
     sizes: [Int], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line
   ) -> [Tensor] {
-    Self.pieces(file, line) { () throws(Diagnostic) in
+    Self.several(file, line, sizes.count) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "split")
       guard source.rank > 0, sizes.allSatisfy({ $0 >= 0 }), source.dim(place) == sizes.reduce(0, +) else {
@@ -155,7 +160,7 @@ extension Tensor {
 
   /// Pieces of `size` along `axis`; the last may be shorter. Views. PyTorch: `split`.
   public func split(every size: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.pieces(file, line) { () throws(Diagnostic) in
+    Self.several(file, line, nil) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "split")
       guard source.rank > 0, size > 0 else {
@@ -167,7 +172,7 @@ extension Tensor {
 
   /// At most `count` pieces of equal extent; the last may be shorter. Views. PyTorch: `chunk`.
   public func chunks(_ count: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.pieces(file, line) { () throws(Diagnostic) in
+    Self.several(file, line, count) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "chunk")
       guard source.rank > 0, count > 0 else {
@@ -181,7 +186,7 @@ extension Tensor {
 
   /// Pieces between the positions `at` along `axis`. Views. PyTorch: `tensor_split`.
   public func split(at positions: [Int], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.pieces(file, line) { () throws(Diagnostic) in
+    Self.several(file, line, positions.count + 1) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "tensor_split")
       guard source.rank > 0 else {
@@ -211,7 +216,7 @@ extension Tensor {
 
   /// `count` pieces whose extents differ by at most 1, longer ones first. Views. PyTorch: `tensor_split`.
   public func split(into count: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.pieces(file, line) { () throws(Diagnostic) in
+    Self.several(file, line, count) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "tensor_split")
       guard source.rank > 0, count > 0 else {
@@ -228,7 +233,7 @@ extension Tensor {
 
   /// The slices along `axis`, without it. Views. PyTorch: `unbind`.
   public func unbound(_ axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.pieces(file, line) { () throws(Diagnostic) in
+    Self.several(file, line, nil) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "unbind")
       guard source.rank > 0 else {
@@ -303,10 +308,7 @@ extension Tensor {
         return try reshaped(to: [-1]).repeatingElements(count, axis: 0, file: file, line: line)
       }
       let source = try view
-      let place = try resolvedAxis(axis, rank: source.rank, "repeat_interleave")
-      guard source.rank > 0 else {
-        return try reshaped(to: [1]).repeatingElements(count, axis: 0, file: file, line: line)
-      }
+      let place = try walkedAxis(axis, rank: source.rank, "repeat_interleave")
       var dims = source.dims
       dims.insert(Dim(count), at: place + 1)
       var merged = source.dims
@@ -323,7 +325,7 @@ extension Tensor {
       guard let axis else {
         return try reshaped(to: [-1]).repeatingElements(counts: counts, axis: 0, file: file, line: line)
       }
-      let extent = try view.extent(try resolvedAxis(axis, rank: rank, "repeat_interleave"))
+      let extent = try view.extent(try walkedAxis(axis, rank: rank, "repeat_interleave"))
       let times: [Int] = try counts.array()
       guard times.count == extent || times.count == 1, times.allSatisfy({ $0 >= 0 }) else {
         throw Diagnostic(

@@ -240,6 +240,7 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (x, extents) = try byChannels("instanceNorm")
+      for unread in [runningMean, runningVariance] where usesInputStatistics { _ = try unread?.view }
       if !usesInputStatistics {
         return try normalized(x, runningMean, runningVariance, weight, bias, eps, "instanceNorm").reshaped(
           dims: extents)
@@ -282,8 +283,15 @@ extension Tensor {
     file: StaticString = #fileID, line: UInt = #line
   ) -> BatchNormResult {
     Self.attemptAll(
-      file, line, onFailure: { BatchNormResult(output: $0, mean: $0, inverseDeviation: $0) }
+      file, line,
+      onFailure: {
+        BatchNormResult(
+          output: $0, mean: $0, inverseDeviation: $0, runningMean: runningMean == nil ? nil : $0,
+          runningVariance: runningVariance == nil ? nil : $0)
+      }
     ) { () throws(Diagnostic) in
+      // Results that do not read them fail as well: they come together.
+      for given in [runningMean, runningVariance] { _ = try given?.view }
       if try view.rank == 1, try view.dim(0) == 0 {
         let none = try Self.filled(.floating(0), [0], dtype.floatingResult)
         return BatchNormResult(

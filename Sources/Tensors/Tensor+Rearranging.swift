@@ -39,7 +39,7 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
-      let place = try resolvedAxis(axis, rank: source.rank, "unflatten")
+      let place = try walkedAxis(axis, rank: source.rank, "unflatten")
       var parts = extents
       if let free = parts.firstIndex(of: -1) {
         let known = parts.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
@@ -63,7 +63,7 @@ extension Tensor {
   public static func broadcasting(
     _ tensors: [Tensor], file: StaticString = #fileID, line: UInt = #line
   ) -> [Tensor] {
-    attemptAll(file, line, onFailure: { [$0] }) { () throws(Diagnostic) in
+    several(file, line, tensors.count) { () throws(Diagnostic) in
       var shape: [Int] = []
       for tensor in tensors { shape = try broadcastExtents(shape, try tensor.view.hints, "broadcast_tensors") }
       var views: [TensorView] = []
@@ -241,7 +241,7 @@ extension Tensor {
       }
       var result = self
       for (shift, axis) in zip(shifts, axes) {
-        let place = try resolvedAxis(axis, rank: source.rank, "roll")
+        let place = try walkedAxis(axis, rank: source.rank, "roll")
         let extent = source.hints[place]
         if source.dim(place) == 0 { continue }
         let cut = ((extent - shift % extent) % extent + extent) % extent
@@ -334,7 +334,7 @@ extension Tensor {
         try axis.map { axis throws(Diagnostic) in try resolvedAxis(axis, rank: shape.count, "cross") }
         // Which axes are not of that extent is a guard.
         ?? dims.firstIndex { $0 == 3 }
-      guard let place, dims[place] == 3 else {
+      guard let place, place < dims.count, dims[place] == 3 else {
         throw Diagnostic(
           .shape, "cross: shape \(shape) has no axis of extent 3 to use", remedy: "name an axis of extent 3")
       }
@@ -353,7 +353,7 @@ extension Tensor {
   public static func grid(
     _ lines: [Tensor], exchangingFirstTwo: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> [Tensor] {
-    attemptAll(file, line, onFailure: { [$0] }) { () throws(Diagnostic) in
+    several(file, line, lines.count) { () throws(Diagnostic) in
       var flat: [Tensor] = []
       for item in lines { flat.append(try item.reshaped(to: [-1])) }
       // Indexing "xy": the first line runs along axis 1, the second along axis 0.

@@ -9,8 +9,10 @@ extension Tensor: CustomStringConvertible {
   /// As PyTorch prints: `tensor([[1., 2.], [3., 4.]])`; a failed tensor prints its mistake.
   public var description: String {
     if let failure { return "failed tensor: \(failure)" }
-    // While a function is captured there are no elements yet.
-    if body.view.traced != nil {
+    // While a function is captured there are no elements yet, but of what constants alone decide.
+    var known: TensorView?
+    if let traced = body.view.traced { known = try? traced.cell.trace.constantElements(traced) }
+    if body.view.traced != nil, known == nil {
       if let trace = Trace.current {
         var skipped = Diagnostic(.compiler, "")
         skipped.origin = Diagnostic.Origin()
@@ -20,8 +22,10 @@ extension Tensor: CustomStringConvertible {
       return "traced tensor \(dtype)\(shape)"
     }
     do throws(Diagnostic) {
-      let source = try view
-      let layout = try Trace.outside { () throws(Diagnostic) in try TensorText(source) }
+      var source = try view
+      if let known { source = try known.expanded(to: source.extents) }
+      let shown = source
+      let layout = try Trace.outside { () throws(Diagnostic) in try TensorText(shown) }
       var text = "tensor(" + layout.body
       let extents = body.view.extents
       if body.view.elementCount == 0, extents != [0] { text += ", shape: \(extents)" }

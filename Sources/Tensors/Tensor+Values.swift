@@ -149,6 +149,8 @@ extension TensorView {
     _ kind: Trace.BreakKind, _ file: StaticString, _ line: UInt
   ) throws(Diagnostic) -> TensorView {
     guard let traced else { return self }
-    return try traced.cell.trace.handOut(traced, kind, .init(file: "\(file)", line: line))
+    let found = try traced.cell.trace.handOut(traced, kind, .init(file: "\(file)", line: line))
+    // Axes that repeat do so in the view only.
+    return found.extents == extents ? found : try found.expanded(to: extents)
   }
 }

@@ -110,7 +110,7 @@ package final class TensorBody: @unchecked Sendable {
   }
 
   /// True if nobody else reads the storage, so that it may be written in place.
-  func holdsStorageAlone() -> Bool { isKnownUniquelyReferenced(&view.storage) }
+  func holdsStorageAlone() -> Bool { view.holdsMemoryAlone() }
 
   /// Whether this is a good tensor in memory, of that dtype and these extents; a negative extent stands for any from 2 on.
   package func fits(_ dtype: DType, _ extents: UnsafeBufferPointer<Int>) -> Bool {

@@ -2,6 +2,7 @@
 // Not every operation: the recorded cases are run on constants by ConformanceTests.
 import Basics
 import Capture
+import Synchronization
 import TensorTypes
 import Tensors
 import Testing
@@ -74,6 +75,28 @@ private struct ConstantProgram: Sendable, CustomTestStringConvertible {
       .init("a window by a size") { x in wide.transposed()[0..<x.shape[0], 1] + x },
       .init("an element by a size") { x in (floats([16]) * 2)[x.shape[0]] + x },
       .init("expanded by a size") { x in (Tensor(3 as Float) + 1).expanded(x.shape[0]) * x },
+      .init("in a branch") { x in
+        try cond(x.sum() > 0, { (k * 2).sum(0) + x[0] }, else: { (k + 1).transposed()[0..., 0] - x[0] })
+      },
+      .init("a branch by constants") { x in try cond((k * 2).sum() > 0, { x * 2 }, else: { x }) },
+      .init("in a loop") { x in
+        let outer = (k * 2).transposed()
+        return try whileLoop(x[0] * 0, while: { $0.sum() < 40 }) { s in
+          try s + (outer * 2).max().item(as: Float.self).magnitude + (w * 3).sum().item(as: Float.self).magnitude + 1
+        }
+      },
+      .init("over constants") { x in
+        try scan(x[0], over: (k * 2).transposed()) { s, row in (s + row.sum(), row * s) }.results
+      },
+      .init("across a loop") { x in
+        let before = (wide * 2)[stride(from: 0, to: 4, by: 2)]
+        let grown = try whileLoop(x.sum(), while: { $0 < 50 }) { $0 + before.max() + 1 }
+        return try before * grown + before.sum().item(as: Float.self)
+      },
+      .init("a strided copy across a loop") { x in
+        let before = w.copied()
+        return try whileLoop(x.sum(), while: { $0 < 50 }) { $0 * 0 + 60 } + before
+      },
       .init("empty") { x in Tensor([] as [Float], shape: [0, 3]).sum(0) + x[0] },
     ]
   }()
@@ -95,4 +118,46 @@ private func constants_are_what_they_are_eagerly(_ program: ConstantProgram) thr
       }
     }
   }
+}
+
+@Test func large_constants_made_inside_are_the_same_in_every_capture() throws {
+  // Larger than what is known by its elements; strided, behind breaks, and in functions that run on each call.
+  let f = compile { (x: Tensor) in
+    let table = floats([64, 64]).transposed()[1..., 2...]
+    let sign = try x.sum().item(as: Int.self) > 0
+    let scale = try x.sum().item(as: Float.self)
+    return (sign ? table : table * 2) * scale + table.sum()
+  }
+  for x in [floats([3]), floats([3]) - 20, floats([3]) + 1, floats([5])] {
+    let table = floats([64, 64]).transposed()[1..., 2...]
+    let eager = try (x.sum().item(as: Int.self) > 0 ? table : table * 2) * x.sum() + table.sum()
+    #expect(try f(x).isAllClose(to: eager))
+  }
+}
+
+@Test func constants_that_differ_are_still_refused() throws {
+  let calls = Lines()
+  let f = compile { (x: Tensor) in
+    calls.add("")
+    return x + (Tensor([1, 2, 3, Float(calls.all.count)]) * 2).reshaped(2, 2).transposed()[0]
+  }
+  #expect(throws: Diagnostic.self) { try f(floats([2])) }
+}
+
+@Test func printing_constants_is_done_on_each_run() throws {
+  let lines = Lines()
+  let k = floats([2])
+  let f = compile { (x: Tensor) in
+    k.print("k")
+    (k * 2).print("twice")
+    return x
+  }
+  try TensorPrinting.$sink.withValue({ lines.add($0) }) { for _ in 0..<2 { _ = try f(floats([3])) } }
+  #expect(lines.all == ["k: \(k)", "twice: \(k * 2)", "k: \(k)", "twice: \(k * 2)"])
+}
+
+private final class Lines: Sendable {
+  private let lines = Mutex<[String]>([])
+  var all: [String] { lines.withLock { $0 } }
+  func add(_ line: String) { lines.withLock { $0.append(line) } }
 }

@@ -27,4 +27,20 @@ import Testing
     #expect(counts.differences == [])
     #expect(counts.calls > 500)
   }
+
+  /// A sample: `azulejo conformance --mode constants` runs all of them, on every kind of constant.
+  @Test func compiled_operations_on_constants_equal_eager_ones() throws {
+    let report = try ConformanceRunner(path: Self.path).run(tier: .core, mode: .constants, every: 14)
+    let failed = report.lines.filter { if case .failed = $0.outcome { true } else { false } }
+    #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number): \($0.outcome)" } == [])
+    #expect(report.byOperation.count >= 64)
+  }
+
+  /// A sample: `azulejo conformance --mode failed` runs all of them.
+  @Test func the_first_mistake_comes_out_of_every_operation() throws {
+    let report = try ConformanceRunner(path: Self.path).run(mode: .failed, every: 7)
+    let failed = report.lines.filter { if case .failed = $0.outcome { true } else { false } }
+    #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number): \($0.outcome)" } == [])
+    #expect(report.total.passed >= 150)
+  }
 }

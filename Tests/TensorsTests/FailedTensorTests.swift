@@ -46,6 +46,33 @@ import Testing
     #expect(target.failure == first)
   }
 
+  @Test func lists_that_fail_have_as_many_failed_tensors_as_were_asked_for() {
+    let x = Tensor.zeros(2, 4)
+    let broken = x.matmul(x)
+    for (list, last) in [
+      (x.split(sizes: [2, 3], axis: -1), 1), (x.split(into: 5, axis: 7), 4), (broken.chunks(3), 2),
+      (broken.split(at: [1, 2]), 2), (broken.unbound(), 3), (broken.split(every: 2), 3),
+      (Tensor.broadcasting([x, broken]), 1), (Tensor.grid([x, broken]), 1), (broken.chunks(.max), 9),
+    ] {
+      #expect(list[last].failure != nil)
+      #expect(list[last].failure == list[0].failure)
+    }
+    #expect(broken.chunks(3)[2].failure == broken.failure)
+  }
+
+  @Test func a_failed_mask_keeps_its_mistake() {
+    let x = Tensor.zeros(2, 4)
+    let mask = x.matmul(x) > 0
+    let first = x.matmul(x).failure?.message
+    #expect(Tensor.select(mask, x, 0.0).failure?.message == first)
+    #expect(x.filled(where: mask, with: 1).failure?.message == first)
+    #expect(x.kept(where: mask, else: x).failure?.message == first)
+    #expect(x[mask].failure?.message == first)
+    var written = x
+    written[mask] = Tensor(1)
+    #expect(written.failure?.message == first)
+  }
+
   @Test func an_axis_outside_the_rank_gives_a_failed_extent() {
     let extent = Tensor.zeros(2, 3).shape[5]
     #expect(throws: Diagnostic.self) { try extent.value }
