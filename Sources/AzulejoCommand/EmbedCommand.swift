@@ -21,6 +21,11 @@ struct EmbedCommand: ParsableCommand {
   @Option(
     parsing: .unconditionalSingleValue, help: ArgumentHelp("A text; may be given several times.", valueName: "text"))
   var text: [String] = []
+  @Option(
+    help: ArgumentHelp(
+      "What kind of text it is, by a name of the model's own prompts; its usual kind if left out.",
+      valueName: "name"))
+  var prompt: String?
   @OptionGroup var device: DeviceOptions
   @OptionGroup var output: OutputOptions
 
@@ -35,7 +40,7 @@ struct EmbedCommand: ParsableCommand {
     var embeddings: [JSON] = []
     for (i, text) in text.enumerated() {
       Console.progress("text \(i + 1) of \(self.text.count)")
-      let embedding = try encoder(text).array(as: Float.self)
+      let embedding = try encoder(text, prompt: prompt).array(as: Float.self)
       if output.json {
         embeddings.append(.array(embedding.map { .number(Double($0)) }))
       } else {

@@ -1,5 +1,5 @@
 // BERT as a sentence encoder: a directory as Sentence Transformers writes it in, an embedding per text out.
-// Not a masked language model: heads are ignored. Surprise: one text at a time, so nothing is ever padded and no
+// Not a masked language model: heads are left alone. Surprise: one text at a time, so nothing is ever padded and no
 // attention mask exists.
 import Basics
 import Engine
@@ -8,55 +8,11 @@ import Tensors
 import TensorTypes
 import Tokenizers
 
-/// What `config.json` of a BERT model says.
-public struct BertConfiguration: Sendable {
-  public var layers: Int
-  /// Elements of a token's embedding.
-  public var width: Int
-  public var heads: Int
-  /// Longest text, in tokens, special ones included.
-  public var context: Int
-  public var epsilon: Double
-
-  init(_ directory: ModelDirectory) throws(Diagnostic) {
-    let json = try directory.json("config.json")
-    func integer(_ key: String) throws(Diagnostic) -> Int {
-      guard let value = json[key]?.int, value > 0 else {
-        throw directory.mistake("config.json", "'\(key)' is missing or no positive integer")
-      }
-      return value
-    }
-    func require(_ key: String, _ supported: String) throws(Diagnostic) {
-      guard let value = json[key]?.string, value != supported else { return }
-      throw directory.mistake("config.json", "'\(key)' is '\(value)', only '\(supported)' is supported")
-    }
-    try require("model_type", "bert")
-    try require("hidden_act", "gelu")
-    try require("position_embedding_type", "absolute")
-    layers = try integer("num_hidden_layers")
-    width = try integer("hidden_size")
-    heads = try integer("num_attention_heads")
-    context = try integer("max_position_embeddings")
-    epsilon = json["layer_norm_eps"]?.double ?? 1e-12
-    guard width % heads == 0 else {
-      throw directory.mistake("config.json", "a width of \(width) does not divide into \(heads) heads")
-    }
-    if let limit = try directory.optionalJSON("sentence_bert_config.json")?["max_seq_length"]?.int, limit > 2 {
-      context = min(context, limit)
-    }
-  }
-}
-
 /// A BERT encoder with its tokenizer and pooling.
 ///
 ///     let encoder = try BertEncoder(directory: "all-MiniLM-L6-v2")
 ///     let embedding = try encoder("That is a happy person").array(as: Float.self)
 public struct BertEncoder: Sendable {
-  /// How the tokens' states become one embedding.
-  enum Pooling: Sendable {
-    case mean
-    case firstToken
-  }
   struct Affine: Sendable {
     var weight: LinearWeight
     var bias: Tensor
@@ -83,51 +39,51 @@ public struct BertEncoder: Sendable {
   private let type: Tensor
   private let norm: Norm
   private let layers: [Layer]
-  private let pooling: Pooling
-  private let normalizes: Bool
+  private let modules: SentenceModules
+  /// Elements of an embedding: the encoder's width, unless modules after it change it.
+  public var embeddingWidth: Int { modules.width }
+  /// What models put before texts of a kind ("query", "document"), by the kind's name.
+  public let prompts: [String: String]
+  /// The kind of prompt that texts get where none is asked for.
+  public let standardPrompt: String?
 
   /// Loads the model in `directory`: config.json, model.safetensors, tokenizer.json, and where they exist
-  /// modules.json, 1_Pooling/config.json, sentence_bert_config.json.
+  /// modules.json with the modules' folders, sentence_bert_config.json, config_sentence_transformers.json and
+  /// tokenizer_config.json.
   ///
   /// - Throws: a Diagnostic if a file is missing or damaged, or asks for what is not supported.
   public init(directory path: String) throws(Diagnostic) {
-    let directory = try ModelDirectory(path)
-    let c = try BertConfiguration(directory)
+    let root = try ModelDirectory(path)
+    let encoderPath = try SentenceModules.encoderPath(root)
+    let directory = encoderPath.isEmpty ? root : try ModelDirectory(root.file(encoderPath))
+    var c = try BertConfiguration(directory)
+    var tokenizer = try directory.tokenizer()
+    let text = try SentenceText(directory, root, tokenizer)
+    if let longest = text.longest { c.context = min(c.context, longest) }
+    if text.lowercases { tokenizer = try tokenizer.lowercasing() }
     configuration = c
-    tokenizer = try directory.tokenizer()
-    (pooling, normalizes) = try directory.pooling()
-    let file = try SafetensorsFile(path: directory.file("model.safetensors"))
-    let prefix = file.contains("bert.embeddings.word_embeddings.weight") ? "bert." : ""
-    func stored(_ name: String, _ shape: [Int?]) throws(Diagnostic) -> StoredTensor {
-      let tensor = try file.tensor(prefix + name)
-      guard tensor.shape.count == shape.count, zip(tensor.shape, shape).allSatisfy({ $1 == nil || $0 == $1 }) else {
-        let wanted = shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", ")
-        throw Diagnostic(.format, "\(path): \(tensor): the shape [\(wanted)] was expected")
-      }
-      return tensor
-    }
-    func affine(_ name: String, _ rows: Int?, _ columns: Int?) throws(Diagnostic) -> Affine {
-      let weight = try stored("\(name).weight", [rows, columns])
-      return Affine(
-        weight: try LinearWeight(weight), bias: try stored("\(name).bias", [weight.shape[0]]).tensor())
+    self.tokenizer = tokenizer
+    prompts = text.prompts
+    standardPrompt = text.standardPrompt
+    modules = try SentenceModules(root, encoderWidth: c.width)
+    let isWrapped = try directory.tensors().contains("bert.embeddings.word_embeddings.weight")
+    let tensors = try directory.tensors(named: isWrapped ? "bert." : "")
+    func affine(_ name: String, _ rows: Int, _ columns: Int) throws(Diagnostic) -> Affine {
+      Affine(
+        weight: try tensors.matrix("\(name).weight", rows, columns), bias: try tensors.vector("\(name).bias", rows))
     }
     func norm(_ name: String) throws(Diagnostic) -> Norm {
       Norm(
-        weight: try stored("\(name).weight", [c.width]).tensor(), bias: try stored("\(name).bias", [c.width]).tensor())
+        weight: try tensors.vector("\(name).weight", c.width), bias: try tensors.vector("\(name).bias", c.width))
     }
-    let table = try stored("embeddings.word_embeddings.weight", [nil, c.width])
-    guard table.shape[0] >= tokenizer.count else {
+    guard c.vocabulary >= tokenizer.count else {
       throw Diagnostic(
-        .format, "\(path): \(tokenizer.count) tokens in tokenizer.json, \(table.shape[0]) rows in the embedding",
+        .format, "\(path): \(tokenizer.count) tokens in tokenizer.json, \(c.vocabulary) rows in the embedding",
         remedy: "check that the files belong to one model")
     }
-    words = try LinearWeight(table)
-    let places = try stored("embeddings.position_embeddings.weight", [nil, c.width])
-    guard places.shape[0] >= c.context else {
-      throw Diagnostic(.format, "\(path): \(places): \(c.context) positions were expected")
-    }
-    positions = try places.tensor()
-    type = try stored("embeddings.token_type_embeddings.weight", [nil, c.width]).tensor()
+    words = try tensors.matrix("embeddings.word_embeddings.weight", c.vocabulary, c.width)
+    positions = try tensors.dense("embeddings.position_embeddings.weight", [c.positions, c.width])
+    type = try tensors.dense("embeddings.token_type_embeddings.weight", [c.types, c.width])
     self.norm = try norm("embeddings.LayerNorm")
     var layers: [Layer] = []
     for i in 0..<c.layers {
@@ -139,27 +95,57 @@ public struct BertEncoder: Sendable {
           value: try affine("\(name).attention.self.value", c.width, c.width),
           output: try affine("\(name).attention.output.dense", c.width, c.width),
           attentionNorm: try norm("\(name).attention.output.LayerNorm"),
-          up: try affine("\(name).intermediate.dense", nil, c.width),
-          down: try affine("\(name).output.dense", c.width, nil), norm: try norm("\(name).output.LayerNorm")))
+          up: try affine("\(name).intermediate.dense", c.inner, c.width),
+          down: try affine("\(name).output.dense", c.width, c.inner), norm: try norm("\(name).output.LayerNorm")))
     }
     self.layers = layers
+    try tensors.refuseUnread("a BERT encoder", except: Self.isUnneeded)
   }
 
-  /// The embedding [width] of `text`; what is beyond the model's longest text is cut off.
-  public func callAsFunction(_ text: String) throws(Diagnostic) -> Tensor {
-    let ids = tokenizer.encode(text, maximumLength: configuration.context)
-    return try self(Tensor(ids.map { Int64($0) }))
+  /// Heads, which no state depends on, and the numbers of positions where they are the usual ones.
+  private static func isUnneeded(_ tensor: StoredTensor) throws(Diagnostic) -> Bool {
+    let name = tensor.name.hasPrefix("bert.") ? String(tensor.name.dropFirst(5)) : tensor.name
+    if name == "embeddings.position_ids" {
+      return try tensor.floats().enumerated().allSatisfy { Float($0.offset) == $0.element }
+    }
+    return ["pooler.dense.", "cls.predictions.", "cls.seq_relationship.", "classifier."].contains { name.hasPrefix($0) }
   }
 
-  /// The embedding [width] of token ids (i64, rank 1), special ones included: what `compile` captures.
-  public func callAsFunction(_ ids: Tensor) throws(Diagnostic) -> Tensor {
-    let states = try states(ids)
-    let pooled =
-      switch pooling {
-      case .mean: try ModelOperations.meanOfRows(states)
-      case .firstToken: try Tensor(states.view.sliced(0, start: 0, count: 1)).reshaped(to: [-1])
+  /// The embedding of `text`; what is beyond the model's longest text is cut off.
+  ///
+  /// - Parameter prompt: a kind of text in ``prompts``; nil takes ``standardPrompt``.
+  /// - Throws: a Diagnostic for an unknown kind.
+  public func callAsFunction(_ text: String, prompt: String? = nil) throws(Diagnostic) -> Tensor {
+    var start = ""
+    if let name = prompt ?? standardPrompt {
+      guard let known = prompts[name] else {
+        let names = prompts.keys.sorted().joined(separator: ", ")
+        throw Diagnostic(
+          .argument, "the model has no prompt \(Setting.quoted(name))",
+          remedy: prompts.isEmpty ? "leave it out: this model has none" : "its prompts are: \(names)")
       }
-    return normalizes ? try ModelOperations.unitLength(pooled) : pooled
+      start = known
+    }
+    let ids = tokenizer.encode(start + text, maximumLength: configuration.context)
+    var skipped = 0
+    if !start.isEmpty, !modules.poolsPrompt {
+      // As Sentence Transformers counts: the prompt by itself, without a special token at its end.
+      let alone = tokenizer.encode(start, maximumLength: configuration.context)
+      skipped = alone.count - (alone.last.map(tokenizer.isControl) ?? false ? 1 : 0)
+      guard skipped < ids.count else {
+        throw Diagnostic(
+          .argument, "the prompt leaves no room for a text in \(configuration.context) tokens",
+          remedy: "use a shorter prompt")
+      }
+    }
+    return try embedding(of: Tensor(ids.map { Int64($0) }), prompt: skipped)
+  }
+
+  /// The embedding of token ids (i64, rank 1), special ones included: what `compile` captures. Prompts are the caller's.
+  public func callAsFunction(_ ids: Tensor) throws(Diagnostic) -> Tensor { try embedding(of: ids, prompt: 0) }
+
+  private func embedding(of ids: Tensor, prompt: Int) throws(Diagnostic) -> Tensor {
+    try modules(states(ids), prompt: prompt)
   }
 
   /// The last layer's states [tokens, width].
@@ -186,9 +172,15 @@ public struct BertEncoder: Sendable {
         try Trace.current == nil
         ? ModelOperations.attention(q, k, v, start: nil) : ModelOperations.capturedAttention(q, k, v, start: nil)
       x = try normalized([layer.output.weight(mixed), layer.output.bias, x], layer.attentionNorm)
-      let wide = try ModelOperations.gelu(layer.up.weight(x), bias: layer.up.bias)
+      let wide = try activated(layer.up.weight(x), layer.up.bias)
       x = try normalized([layer.down.weight(wide), layer.down.bias, x], layer.norm)
     }
     return x
+  }
+
+  private func activated(_ x: Tensor, _ bias: Tensor) throws(Diagnostic) -> Tensor {
+    // The usual one has a launch of its own that adds the bias too.
+    if configuration.activation == .gelu { return try ModelOperations.gelu(x, bias: bias) }
+    return configuration.activation(try ModelOperations.sum(x, bias))
   }
 }

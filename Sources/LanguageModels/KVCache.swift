@@ -38,17 +38,16 @@ public struct KVCache: Sendable {
     }
     memory = Tensor(try Engine.current.memory(.f32, [c.layers, 2, capacity, c.keyHeads, c.headWidth]))
     // Angles in Double: at position 8000 a Float angle is off by 5e-4.
-    let half = c.headWidth / 2
-    let frequencies = (0..<half).map { pow(c.rotaryBase, -2 * Double($0) / Double(c.headWidth)) }
+    let (angles, magnitude) = (model.rotary.angles, model.rotary.magnitude)
+    let half = angles.count
     var cosines: [Float] = []
     var sines: [Float] = []
     cosines.reserveCapacity(capacity * half)
     sines.reserveCapacity(capacity * half)
     for position in 0..<capacity {
-      for frequency in frequencies {
-        let angle = Double(position) * frequency
-        cosines.append(Float(cos(angle)))
-        sines.append(Float(sin(angle)))
+      for angle in angles {
+        cosines.append(Float(cos(Double(position) * angle) * magnitude))
+        sines.append(Float(sin(Double(position) * angle) * magnitude))
       }
     }
     cosine = Tensor(cosines, shape: [capacity, half])

@@ -26,6 +26,13 @@ enum LinearWeight: Sendable {
     }
   }
 
+  var rows: Int {
+    switch self {
+    case .dense(let weight): weight.body.view.extents[0]
+    case .quantized(let weight): weight.rows
+    }
+  }
+
   var elementCount: Int {
     switch self {
     case .dense(let weight): weight.body.view.elementCount

@@ -1,89 +1,40 @@
-// The Llama family: grouped queries, rotary positions, RMSNorm, SwiGLU, tied or own output embedding.
-// Not a loader of chats or text: ids in, logits out. Surprise: the cache is the caller's value, so one model serves
-// any number of conversations.
+// The Llama family: grouped queries, rotary positions, RMSNorm, SwiGLU, tied or own output embedding, biases where the
+// file has them. Not a loader of chats or text: ids in, logits out. Surprise: the cache is the caller's value, so one
+// model serves any number of conversations.
 import Basics
 import Engine
 import Formats
 import Tensors
 import TensorTypes
 
-/// What a Llama file says about itself.
-public struct LlamaConfiguration: Sendable {
-  /// Number of layers.
-  public var layers: Int
-  /// Elements of a token's embedding.
-  public var width: Int
-  public var heads: Int
-  /// Heads of keys and values; query heads share them evenly.
-  public var keyHeads: Int
-  public var headWidth: Int
-  /// Longest text, in tokens.
-  public var context: Int
-  public var epsilon: Double
-  public var rotaryBase: Double
-  var rotaryLayout: RotaryLayout
-
-  static let architectures: [String: RotaryLayout] = ["llama": .interleaved, "qwen2": .halves]
-
-  init(_ file: GGUFFile) throws(Diagnostic) {
-    let name = try file.string("general.architecture")
-    guard let layout = Self.architectures[name] else {
-      throw Diagnostic(
-        .format, "\(file.file.path): the architecture '\(name)' is not supported",
-        remedy: "supported are \(Self.architectures.keys.sorted().joined(separator: ", "))")
-    }
-    if let experts = file.metadata["\(name).expert_count"]?.integer, experts > 0 {
-      throw Diagnostic(
-        .format, "\(file.file.path): is a mixture of \(experts) experts (\(name).expert_count), which is not supported",
-        remedy: "use a model without experts")
-    }
-    layers = try file.integer("\(name).block_count")
-    width = try file.integer("\(name).embedding_length")
-    heads = try file.integer("\(name).attention.head_count")
-    keyHeads = file.metadata["\(name).attention.head_count_kv"]?.integer ?? heads
-    context = try file.integer("\(name).context_length")
-    epsilon = try file.number("\(name).attention.layer_norm_rms_epsilon")
-    rotaryBase = file.metadata["\(name).rope.freq_base"]?.number ?? 10000
-    rotaryLayout = layout
-    guard layers > 0, heads > 0, keyHeads > 0, heads % keyHeads == 0, width > 0, context > 0 else {
-      throw Diagnostic(
-        .format,
-        "\(file.file.path): \(layers) layers, \(heads) heads, \(keyHeads) key heads, width \(width) fit no model")
-    }
-    headWidth = file.metadata["\(name).attention.key_length"]?.integer ?? width / heads
-    guard headWidth > 0, headWidth % 2 == 0 else {
-      throw Diagnostic(.format, "\(file.file.path): heads of width \(headWidth) cannot be rotated in pairs")
-    }
-    // Everything the model computes from these numbers: a layer's matrices, and a cache of the whole context.
-    guard CheckedSize.bytes([heads, headWidth, width], .f32) != nil,
-      CheckedSize.bytes([layers, 2, context, keyHeads, headWidth], .f32) != nil
-    else {
-      throw Diagnostic(
-        .format,
-        "\(file.file.path): \(layers) layers of \(heads) heads of width \(headWidth), "
-          + "width \(width) and context \(context) have more bytes than a machine can address")
-    }
-  }
-}
-
 /// A language model of the Llama family.
 public struct Llama: Sendable {
+  /// A product and, where the model has one, the bias after it.
+  struct Projection: Sendable {
+    var weight: LinearWeight
+    var bias: Tensor?
+
+    func callAsFunction(_ x: Tensor) throws(Diagnostic) -> Tensor {
+      let product = try weight(x)
+      return try bias.map { bias throws(Diagnostic) in try ModelOperations.sum(product, bias) } ?? product
+    }
+  }
   struct Layer: Sendable {
     var attentionNorm: Tensor
-    var query: LinearWeight
-    var key: LinearWeight
-    var value: LinearWeight
-    var biases: [Tensor]?
-    var output: LinearWeight
+    var query: Projection
+    var key: Projection
+    var value: Projection
+    var output: Projection
     var feedForwardNorm: Tensor
-    var gate: LinearWeight
-    var up: LinearWeight
-    var down: LinearWeight
+    var gate: Projection
+    var up: Projection
+    var down: Projection
   }
 
   public let configuration: LlamaConfiguration
   /// Rows of the embedding: ids are below it.
   public let vocabulary: Int
+  let rotary: RotaryFrequencies
   private let embedding: LinearWeight
   private let layers: [Layer]
   private let norm: Tensor
@@ -91,48 +42,60 @@ public struct Llama: Sendable {
 
   /// The model in a GGUF file; weights stay in the mapped file.
   ///
-  /// - Throws: a Diagnostic for a missing tensor, an unknown architecture or encoding.
+  /// - Throws: a Diagnostic for a missing tensor or one of another shape, an unknown architecture or encoding, and for
+  ///   whatever the file holds that this model would ignore.
   public init(_ file: GGUFFile) throws(Diagnostic) {
-    configuration = try LlamaConfiguration(file)
-    func linear(_ name: String, _ rows: Int?, _ columns: Int?) throws(Diagnostic) -> LinearWeight {
-      let stored = try file.tensor(name)
-      guard stored.shape.count == 2, rows == nil || stored.shape[0] == rows,
-        columns == nil || stored.shape[1] == columns
-      else {
-        let wanted = [rows, columns].map { $0.map(String.init) ?? "?" }
-        throw Diagnostic(.format, "\(stored): the shape [\(wanted.joined(separator: ", "))] was expected")
-      }
-      return try LinearWeight(stored)
-    }
-    func vector(_ name: String) throws(Diagnostic) -> Tensor { try file.tensor(name).tensor() }
-    let c = configuration
-    let (queryWidth, keyWidth) = (c.heads * c.headWidth, c.keyHeads * c.headWidth)
-    embedding = try linear("token_embd.weight", nil, c.width)
-    vocabulary = try file.tensor("token_embd.weight").shape[0]
-    output = file.contains("output.weight") ? try linear("output.weight", nil, c.width) : embedding
-    norm = try vector("output_norm.weight")
+    let c = try LlamaConfiguration(file)
+    configuration = c
+    let tensors = ModelTensors(.gguf(file))
+    let table = try tensors.stored("token_embd.weight", [c.vocabulary, c.width])
+    embedding = try LinearWeight(table)
+    vocabulary = table.shape[0]
+    output =
+      tensors.contains("output.weight") ? try tensors.matrix("output.weight", table.shape[0], c.width) : embedding
+    norm = try tensors.vector("output_norm.weight", c.width)
+    rotary = try Self.rotary(c, tensors)
     var layers: [Layer] = []
-    for i in 0..<c.layers {
-      let name = "blk.\(i)"
-      var biases: [Tensor]?
-      if file.contains("\(name).attn_q.bias") {
-        biases = [
-          try vector("\(name).attn_q.bias"), try vector("\(name).attn_k.bias"), try vector("\(name).attn_v.bias"),
-        ]
-      }
-      layers.append(
-        Layer(
-          attentionNorm: try vector("\(name).attn_norm.weight"),
-          query: try linear("\(name).attn_q.weight", queryWidth, c.width),
-          key: try linear("\(name).attn_k.weight", keyWidth, c.width),
-          value: try linear("\(name).attn_v.weight", keyWidth, c.width), biases: biases,
-          output: try linear("\(name).attn_output.weight", c.width, queryWidth),
-          feedForwardNorm: try vector("\(name).ffn_norm.weight"),
-          gate: try linear("\(name).ffn_gate.weight", nil, c.width),
-          up: try linear("\(name).ffn_up.weight", nil, c.width),
-          down: try linear("\(name).ffn_down.weight", c.width, nil)))
-    }
+    for i in 0..<c.layers { layers.append(try Self.layer(i, c, tensors)) }
     self.layers = layers
+    try tensors.refuseUnread("a model of the Llama family") { _ in false }
+  }
+
+  private static func rotary(
+    _ c: LlamaConfiguration, _ tensors: ModelTensors
+  ) throws(Diagnostic) -> RotaryFrequencies {
+    var rotary = RotaryFrequencies(base: c.rotaryBase, width: c.rotaryWidth)
+    let name = "rope_freqs.weight"
+    if tensors.contains(name) {
+      let stored = try tensors.stored(name, [c.rotaryWidth / 2])
+      let factors = try stored.floats()
+      guard factors.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+        throw tensors.mistake(stored, "factors of rotary frequencies are positive and finite")
+      }
+      rotary.divide(by: factors)
+    }
+    rotary.stretch(c.scaling, base: c.rotaryBase, width: c.rotaryWidth)
+    return rotary
+  }
+
+  private static func layer(
+    _ number: Int, _ c: LlamaConfiguration, _ tensors: ModelTensors
+  ) throws(Diagnostic) -> Layer {
+    let name = "blk.\(number)"
+    func projection(_ part: String, _ rows: Int?, _ columns: Int) throws(Diagnostic) -> Projection {
+      let stored = try tensors.stored("\(name).\(part).weight", [rows, columns])
+      return Projection(
+        weight: try LinearWeight(stored), bias: try tensors.vectorIfPresent("\(name).\(part).bias", stored.shape[0]))
+    }
+    let (queryWidth, keyWidth) = (c.heads * c.headWidth, c.keyHeads * c.headWidth)
+    let gate = try projection("ffn_gate", c.inner?[number], c.width)
+    let inner = gate.weight.rows
+    return Layer(
+      attentionNorm: try tensors.vector("\(name).attn_norm.weight", c.width),
+      query: try projection("attn_q", queryWidth, c.width), key: try projection("attn_k", keyWidth, c.width),
+      value: try projection("attn_v", keyWidth, c.width), output: try projection("attn_output", c.width, queryWidth),
+      feedForwardNorm: try tensors.vector("\(name).ffn_norm.weight", c.width), gate: gate,
+      up: try projection("ffn_up", inner, c.width), down: try projection("ffn_down", c.width, inner))
   }
 
   /// Elements of all weight matrices that a step multiplies by.
@@ -141,7 +104,7 @@ public struct Llama: Sendable {
   package var weightBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
 
   private var matrices: [LinearWeight] {
-    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] } + [output]
+    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down].map(\.weight) } + [output]
   }
 
   /// Logits [vocabulary] of the token after `tokens`, which are appended to the cache.
@@ -172,10 +135,7 @@ public struct Llama: Sendable {
     var x = try embedding.gathering(tokens)
     for (i, layer) in layers.enumerated() {
       let h = try ModelOperations.rmsNorm(x, weight: layer.attentionNorm, epsilon: c.epsilon)
-      var parts = [try layer.query(h), try layer.key(h), try layer.value(h)]
-      if let biases = layer.biases {
-        for p in parts.indices { parts[p] = try ModelOperations.sum(parts[p], biases[p]) }
-      }
+      let parts = [try layer.query(h), try layer.key(h), try layer.value(h)]
       func heads(_ x: Tensor, _ parts: Int) throws(Diagnostic) -> Tensor {
         try x.reshaped(dims: [count, Dim(parts), Dim(c.headWidth)])
       }

@@ -48,6 +48,20 @@ struct ModelDirectory {
     Diagnostic(.format, "\(file(name)): \(what)", remedy: "check that the directory holds a model of the BERT family")
   }
 
+  func settings(_ name: String) throws(Diagnostic) -> ModelSettings {
+    try ModelSettings(json(name), place: file(name))
+  }
+
+  /// The settings in a file that need not be there: none then.
+  func optionalSettings(_ name: String) throws(Diagnostic) -> ModelSettings {
+    try ModelSettings(optionalJSON(name) ?? .object([]), place: file(name))
+  }
+
+  /// The tensors of model.safetensors in the folder `prefix` ("" or with a slash at the end).
+  func tensors(_ prefix: String = "", named start: String = "") throws(Diagnostic) -> ModelTensors {
+    ModelTensors(.safetensors(try SafetensorsFile(path: file(prefix + "model.safetensors"))), prefix: start)
+  }
+
   func tokenizer() throws(Diagnostic) -> Tokenizer {
     do {
       return try Tokenizer(json: json("tokenizer.json"))
@@ -56,29 +70,5 @@ struct ModelDirectory {
       if error.kind == .format { located.message = "\(path)/\(error.message)" }
       throw located
     }
-  }
-
-  /// How modules.json and 1_Pooling ask for one embedding; the mean of all tokens without them.
-  func pooling() throws(Diagnostic) -> (BertEncoder.Pooling, normalizes: Bool) {
-    guard let modules = try optionalJSON("modules.json")?.array else { return (.mean, false) }
-    var pooling = BertEncoder.Pooling.mean
-    var normalizes = false
-    for module in modules {
-      let type = module["type"]?.string ?? "?"
-      switch type.split(separator: ".").last {
-      case "Transformer": break
-      case "Normalize": normalizes = true
-      case "Pooling":
-        let name = (module["path"]?.string ?? "1_Pooling") + "/config.json"
-        let modes = try json(name).members?.filter { $0.key.hasPrefix("pooling_mode_") && $0.value.bool == true } ?? []
-        switch modes.map(\.key) {
-        case ["pooling_mode_mean_tokens"]: pooling = .mean
-        case ["pooling_mode_cls_token"]: pooling = .firstToken
-        case let other: throw mistake(name, "\(other) is not supported: pooling is the mean or the first token")
-        }
-      default: throw mistake("modules.json", "the module '\(type)' is not supported")
-      }
-    }
-    return (pooling, normalizes)
   }
 }

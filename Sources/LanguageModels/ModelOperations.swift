@@ -93,15 +93,17 @@ enum ModelOperations {
     return [first, second]
   }
 
-  /// Rotates pairs of the last axis of x [tokens, heads, width]; tables are [tokens, width / 2].
+  /// Rotates pairs of the last axis of x [tokens, heads, width]; tables are [tokens, pairs]. Elements after the pairs
+  /// stay as they are.
   static func rotated(
     _ x: Tensor, cosine: Tensor, sine: Tensor, layout: RotaryLayout
   ) throws(Diagnostic) -> Tensor {
     let source = try x.view
-    let half = source.extent(2) / 2
+    let half = try cosine.view.extent(1)
+    let rest = source.extent(2) - 2 * half
     func pair(_ view: TensorView, _ which: Int) -> TensorView {
       switch layout {
-      case .interleaved: view.sliced(2, start: which, count: half, step: 2)
+      case .interleaved: view.sliced(2, start: 0, count: 2 * half).sliced(2, start: which, count: half, step: 2)
       case .halves: view.sliced(2, start: which * half, count: half)
       }
     }
@@ -114,15 +116,23 @@ enum ModelOperations {
       // Joined as values: whoever reads them may rotate on the fly.
       let made = try Engine.current.runPointwise(
         rotation, operands.map { .tensor($0) }, [.fresh(.f32, extents), .fresh(.f32, extents)])
-      switch layout {
-      case .interleaved:
-        return try Tensor.concatenated(made.map { Tensor($0.inserting(3)) }, axis: 3).reshaped(dims: source.dims)
-      case .halves: return Tensor.concatenated(made.map { Tensor($0) }, axis: 2)
+      var parts = made.map { Tensor($0) }
+      if layout == .interleaved {
+        let both = Tensor.concatenated(made.map { Tensor($0.inserting(3)) }, axis: 3)
+        var dims = source.dims
+        dims[2] = Dim(2 * half)
+        parts = [try both.reshaped(dims: dims)]
       }
+      if rest > 0 { parts.append(Tensor(source.sliced(2, start: 2 * half, count: rest))) }
+      return parts.count == 1 ? parts[0] : Tensor.concatenated(parts, axis: 2)
     }
     let result = try Engine.current.allocate(.f32, source.hints)
     _ = try Engine.current.runPointwise(
       rotation, operands.map { .tensor($0) }, [.existing(pair(result, 0)), .existing(pair(result, 1))])
+    if rest > 0 {
+      func tail(_ view: TensorView) -> TensorView { view.sliced(2, start: 2 * half, count: rest) }
+      try Tensor.copy(tail(source), into: tail(result))
+    }
     return Tensor(result)
   }
 }

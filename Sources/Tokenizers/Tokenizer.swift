@@ -24,7 +24,7 @@ public struct Tokenizer: Sendable {
     var composes = false
   }
 
-  let model: Model
+  private(set) var model: Model
   let tokens: TokenTable
   let added: AddedTokens
   /// Ids whose text is written as it is, not in the byte alphabet, and which `decode` may skip.
@@ -65,6 +65,31 @@ public struct Tokenizer: Sendable {
     "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>",
     "<|return|>", "<|END_OF_TURN_TOKEN|>",
   ]
+
+  /// The tokenizer with texts put in lower case first; itself where that is done already.
+  ///
+  /// - Throws: a Diagnostic for families that have no such step.
+  public func lowercasing() throws(Diagnostic) -> Tokenizer {
+    switch model {
+    case .wordPieces(let encoder, var normalizer):
+      normalizer.lowercases = true
+      var result = self
+      result.model = .wordPieces(encoder, normalizer)
+      return result
+    case .bytePairs:
+      throw Diagnostic(
+        .format, "byte pairs in lower case ('do_lower_case') are not supported", remedy: "use a WordPiece model")
+    }
+  }
+
+  /// The settings that tokenizer_config.json repeats, under its names.
+  public var settingsOfConfiguration: [(key: String, value: Bool)] {
+    guard case .wordPieces(_, let normalizer) = model else { return [] }
+    return [
+      ("do_lower_case", normalizer.lowercases), ("strip_accents", normalizer.stripsAccents),
+      ("tokenize_chinese_chars", normalizer.spacesIdeographs),
+    ]
+  }
 
   /// How many ids there are.
   public var count: Int { tokens.count }
