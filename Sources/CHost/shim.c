@@ -49,25 +49,34 @@ const void *azulejo_image(const void *address, const char **path) {
   return image.dli_fbase;
 }
 
-static uintptr_t stack_end(void) {
+/// The stack of this thread, [*start, *end); zeros where the system does not say.
+static void stack_bounds(uintptr_t *start, uintptr_t *end) {
+  *start = *end = 0;
 #if defined(__linux__)
-  void *start = NULL;
+  void *lowest = NULL;
   size_t bytes = 0;
   pthread_attr_t attributes;
-  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
-  int failure = pthread_attr_getstack(&attributes, &start, &bytes);
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+  if (pthread_attr_getstack(&attributes, &lowest, &bytes) == 0) {
+    *start = (uintptr_t)lowest;
+    *end = *start + bytes;
+  }
   pthread_attr_destroy(&attributes);
-  return failure ? 0 : (uintptr_t)start + bytes;
 #elif defined(__APPLE__)
-  return (uintptr_t)pthread_get_stackaddr_np(pthread_self());
-#else
-  return 0;
+  *end = (uintptr_t)pthread_get_stackaddr_np(pthread_self());
+  *start = *end - pthread_get_stacksize_np(pthread_self());
 #endif
 }
 
+uintptr_t azulejo_stack_start(void) {
+  static _Thread_local uintptr_t start, end;
+  if (end == 0) stack_bounds(&start, &end);
+  return start;
+}
+
 int azulejo_callers(uintptr_t *addresses, int limit) {
-  static _Thread_local uintptr_t end;
-  if (end == 0) end = stack_end();
+  static _Thread_local uintptr_t start, end;
+  if (end == 0) stack_bounds(&start, &end);
   // Swift marks the frames of asynchronous functions with bit 60 of the pointer they save.
   const uintptr_t mark = ~((uintptr_t)1 << 60);
   uintptr_t frame = (uintptr_t)__builtin_frame_address(0);

@@ -25,7 +25,13 @@ public struct ChatMessage: Sendable, Hashable {
 /// The common families (ChatML, Llama 2 and 3, Mistral, Zephyr, Gemma, Phi 3, Command R and the like) are small Jinja
 /// programs; the parts of Jinja that such programs use are understood, anything else is an error that names it.
 public struct ChatTemplate: Sendable, Hashable {
-  private let statements: [TemplateStatement]
+  private let program: Program
+
+  /// What a template's text says.
+  struct Program: Sendable, Hashable {
+    var statements: [TemplateStatement]
+    var scopes: TemplateScopes
+  }
 
   /// Parses a template.
   /// - Parameter source: `tokenizer.chat_template` of a GGUF file, `chat_template` of a tokenizer_config.json.
@@ -34,7 +40,9 @@ public struct ChatTemplate: Sendable, Hashable {
     guard source.utf8.count <= Self.longestSource else {
       throw Self.mistake("a text of \(source.utf8.count) bytes is no template", line: 1)
     }
-    statements = try TemplateParser.statements(of: source)
+    let (statements, scopes) = try TemplateParser.template(of: source)
+    try TemplateNameCheck.check(statements)
+    program = Program(statements: statements, scopes: try TemplateScopes(of: statements, count: scopes))
   }
 
   private static let longestSource = 1 << 20
@@ -52,24 +60,27 @@ public struct ChatTemplate: Sendable, Hashable {
     for messages: [ChatMessage], addingGenerationPrompt: Bool = true, beginning: String = "", end: String = "",
     variables: [String: JSON] = [:]
   ) throws(Diagnostic) -> String {
-    var names: [String: TemplateValue] = [
-      "messages": .list(
-        messages.map { .dictionary([("role", .string($0.role)), ("content", .string($0.content))]) }),
+    var names: [String: JSON] = [
+      "messages": .array(
+        messages.map { .object([.init("role", .string($0.role)), .init("content", .string($0.content))]) }),
       "add_generation_prompt": .bool(addingGenerationPrompt), "bos_token": .string(beginning),
-      "eos_token": .string(end), "tools": .none, "documents": .none,
+      "eos_token": .string(end), "tools": .null, "documents": .null,
     ]
-    for (name, value) in variables { names[name] = TemplateValue(value) }
-    var evaluator = TemplateEvaluator(names)
-    _ = try evaluator.run(statements)
-    let prompt = evaluator.output
+    names.merge(variables) { $1 }
+    let prompt = try text(names)
     // A template made for other names would drop the question without a word.
     if let question = messages.last(where: { $0.role == "user" })?.content {
-      let words = TemplateFunctions.stripped(question, of: nil)
-      guard TemplateFunctions.find(Array(words.unicodeScalars), in: Array(prompt.unicodeScalars), from: 0) != nil else {
+      let words = PythonText.stripped(question)
+      guard PythonText.find(Array(words.utf8), in: Array(prompt.utf8), from: 0) != nil else {
         throw Self.mistake("the user's text does not appear in the prompt it makes", line: nil)
       }
     }
     return prompt
+  }
+
+  /// What the template writes with these variables and no others.
+  func text(_ variables: [String: JSON], budget: TemplateBudget = TemplateBudget()) throws(Diagnostic) -> String {
+    try TemplateEvaluator(program, variables, budget: budget).run()
   }
 
   /// The error for a model without a template.

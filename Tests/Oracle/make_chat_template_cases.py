@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """Records what Jinja, set up as Hugging Face's apply_chat_template does, makes of chat templates of the common families
-and of many small expressions: Tests/Oracle/chat_template_cases.json.
+and of many small expressions, some written by hand and some by random_templates.py: Tests/Oracle/chat_template_cases.json.
 
-    python3 -m venv venv && venv/bin/pip install jinja2
+    python3 -m venv venv && venv/bin/pip install jinja2==3.1.6
     venv/bin/python Tests/Oracle/make_chat_template_cases.py
 
 The templates are written for this test in the manner of each family; smollm2's is the one in its GGUF file.
 """
 
+import copy
 import json
 import pathlib
+import re
 
 import jinja2
 import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+import random_templates
 
 FAMILIES = {
     "smollm2": "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
@@ -289,6 +293,23 @@ EXPRESSIONS = [
     "{% set t = 'a', 'b' %}{{ t|join }} {{ 1e3 }} {{ 2.5e-1 + 1_000 }} {{ -x.a|abs }} {{ -2 is number }} {{ (-2)|abs }} {{ - -2 }}",
     "{{ 'x' if missing.deep is defined else 'y' }}", "{{ missing.attr }}", "{{ missing + 1 }}", "{{ 'a' + 1 }}", "{{ [1][0].x.y }}", "{{ 1 // 0 }}", "{{ nofunction() }}",
     "{{ raise_exception('no') }}", "{% for x in 5 %}{% endfor %}", "{{ 'a' < 1 }}", "{{ none.foo is defined }}", "{% if x is nosuchtest %}{% endif %}", "{{ x|nosuchfilter }}", "{{ 'a'.nosuchmethod() }}",
+    # What was once computed otherwise, or not at all.
+    "{{ 1 < 3 < 2 }} {{ 3 > 2 > 1 }} {{ 1 < 2 == 2 }} {{ 1 in [1] == true }} {{ 'a' < 'b' < 'c' in 'cd' }}",
+    "{{ x|tojson(indent=4) }}{{ x|tojson(sort_keys=true) }}{{ x|tojson(separators=(',', ':')) }}{{ 'é\u2028<'|tojson }}{{ 'é😀'|tojson(ensure_ascii=true) }}{{ 'é'|tojson(true) }}{{ {1: 2, none: 3, true: 4, 1.5: 5}|tojson }}{{ []|tojson(indent=2) }}{{ [[], {}]|tojson(indent=0) }}{{ 1e16|tojson }}{{ (1, (2,))|tojson(indent='--') }}",
+    "{{ items|map(attribute='a.b')|list }}{{ [{'a': {'b': 1}}, {'a': {'b': [2, 3]}}]|map(attribute='a.b')|list }}{{ [{'a': {'b': [2, 3]}}]|map(attribute='a.b.1')|list }}{{ items|map(attribute='zz', default='-')|join }}{{ items|map('tojson')|join(' ') }}{{ ['a b', 'c']|map('replace', ' ', '_')|list }}{{ [[1], []]|map('first')|map('default', 'none')|list }}",
+    "{{ items|sort(attribute='s', reverse=true)|map(attribute='n')|list }}{{ ['b', 'A', 'a']|sort }}{{ ['b', 'A', 'a']|sort(case_sensitive=true) }}{{ items|sum(attribute='n') }}{{ [1, 2]|sum(start=10) }}{{ ['b', 'A']|min }}{{ items|max(attribute='n') }}{{ []|max }}{{ items|groupby('s')|map('first')|join }}{{ items|groupby('n')|map(attribute='list')|list }}",
+    "{{ 42.55|round }} {{ 42.55|round(1, 'floor') }} {{ 2.5|round }} {{ 2.675|round(2) }} {{ 5|round }} {{ 1234|round(-2) }} {{ '3.7'|float|round|int }} {{ 7.0 // 2 }} {{ -7.5 % 2 }} {{ 1e16 }} {{ 123456789012345.6 }} {{ 1e-5 }} {{ 0.1 + 0.2 }} {{ 1 / 3 }} {{ 2 ** 0.5 }} {{ 1e22 }} {{ 5 % -3 }} {{ -0.0 }}",
+    "{{ 'a,b;c'.rsplit(',', 1) }}{{ 'one\ntwo\r\nthree\n'.splitlines() }}{{ ' a  b c '.split(none, 1) }}{{ ' a  b c '.rsplit(none, 1) }}{{ 'a-b-c'.partition('-') }}{{ 'a-b-c'.rpartition('-') }}{{ '-'.join(['x', 'y']) }}{{ 'prefix'.removeprefix('pre') }}{{ 'abc'.center(8, '*') }}{{ '7'.zfill(3) }}{{ 'aXbX'.count('X') }}{{ \"they're bill's\".title() }}{{ \"they're bill's\"|title }}{{ 'ΑΣ'.lower() }}{{ 'ß'.upper() }}",
+    "{{ '%s is %d years, %.2f %5s|%-5s|%x %%' % ('A', 3, 1.005, 'r', 'l', 255) }}{{ '%(a)s' % x }}{{ '{} {1}'.format(1, 2) if false else '{1} {0}'.format(1, 2) }}{{ '{:>6}|{:<6}|{:^6}|{:06.2f}|{:,}'.format('a', 'b', 'c', 3.14159, 1234567) }}{{ '{x[a]} {0.list}'.format(x, x=x) }}{{ '%s'|format('z') }}{{ '{!r}'.format('q') }}",
+    "{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}[{{ a }}]{% set a = 5 %}{% with a = a + 1 %}{{ a }}{% set a = 9 %}{% endwith %}{{ a }}{% filter upper %}up {{ a }}{% endfilter %}{% set q | trim | title %}  some words {% endset %}{{ q }}",
+    "{% macro box(title) %}[{{ title }}: {{ caller('c') if caller else '-' }}]{% endmacro %}{{ box('x') }}{% call(v) box('y') %}in {{ v }}{% endcall %}{% macro all(a) %}{{ a }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ all(1, 2, 3, k='v') }}{{ box }}{{ box.name }}",
+    "{% for i in [1, 2] %}{{ q }}{% set q = i %}{{ q }}{% endfor %}{% for i in [1, 2] %}{% for j in [1] %}[{{ r }}]{% endfor %}{% set r = i %}{% endfor %}{% for i in [1, 2] %}{% if i == 2 %}{% set x = 'in' %}{% endif %}{{ x is string }}{% endfor %}{% macro late() %}{{ later }}{% endmacro %}{% set later = 7 %}{{ late() }}",
+    "{% for a in [1, 1, 2] %}{{ loop.changed(a) }}{{ loop.cycle('x', 'y', 'z') }}{{ loop.depth }}{% endfor %}{% for n in [[1, [2]], [3]] recursive %}{{ loop.depth0 }}{{ n if n is number else loop(n) }}{% endfor %}{% for a in [1, 2] %}{% continue %}{% else %}else{% endfor %}{% for a in range(5) if a is even %}{{ a }}{{ loop.length }}{{ loop.nextitem }}{% endfor %}{% for (a, b), c in [[[1, 2], 3]] %}{{ a }}{{ b }}{{ c }}{% endfor %}",
+    "{{ {1: 'a', 'b': 2}[1] }}{{ {true: 'x'}[1] }}{{ {'items': 5}.items is defined }}{{ {'items': 5}['items'] }}{{ {'a': 1}.items() }}{{ {'a': 1}.keys() }}{{ {}.pop is defined }}{{ [1].append is defined }}{{ ''.__class__ is defined }}{{ (1, 'a') }}{{ (1,) }}{{ [1, 2] == (1, 2) }}{{ range(3) }}{{ range(3)|list }}{{ range(0, 9, 4)[1] }}{{ [1, [2, 3]][1][0] }}{{ [[1, 2]].0.1 }}",
+    "{{ '<b>'|e }}{{ ('<b>'|e) + '<i>' }}{{ ['<'|e] }}{{ '<'|safe|e }}{{ '<'|e|forceescape }}{{ {'a': 1, 'b': none}|xmlattr }}{{ 'a b/c?'|urlencode }}{{ {'k': 'v w'}|urlencode }}{{ 1500000|filesizeformat }}{{ 'one two three'|truncate(9, leeway=0) }}{{ 'a b'|wordcount }}{{ [1, 2, 3]|batch(2, 0)|list }}{{ [1, 2, 3]|slice(2)|list }}{{ 'ab'|center(6) }}",
+    "{% set m = [1, 2]|map('string') %}{{ m|join(',') }}[{{ m|join(',') }}]{{ [1, 2]|select('nosuch') is iterable }}{{ []|map('nosuch')|list }}{{ [0, 1]|select|list }}{{ [{'a': none}, {'a': 1}]|selectattr('a', 'none')|list|length }}{{ [{'a': 1}, {}]|selectattr('a', 'undefined')|list }}",
+    "{{ 'x'|indent }}{{ 'a\n\nb'|indent(2, blank=true) }}{{ 'a\nb'|indent('> ', true) }}{{ 0x1f }}{{ 0b11 }}{{ 1_0 }}{{ '\x41\101\q' }}{{ 'a'\n'b' }}{{ -2 ** 2 }}{{ +true }}{{ not 1 == 2 }}{{ 1 if 0 }}{{ 'a' ~ none }}{{ 'a' if 'b' is filter else 'c' }}{{ 'upper' is filter }}",
+    "{{ none|selectattr('a')|list }}", "{{ none|select|list }}", "{{ [1]|map('upper') }}", "{{ {'a': 1}|dictsort(by='x') }}", "{{ 'a'.format }}", "{% set x.y = 1 %}", "{{ namespace(_a=1) }}", "{% for loop in [1] %}{{ loop.index }}{% endfor %}", "{% macro m(a=1, b) %}{% endmacro %}", "{{ f(a=1, 2) }}", "{% break %}", "{{ x is defined is string }}", "{{ 'a'|nosuch if false }}", "{% if false %}{{ 'a'|nosuch }}{% endif %}ok",
     "{% if %}", "{% for x %}{% endfor %}", "{{ 1 + }}", "{% endif %}", "{% if true %}", "{{ 'open }}", "{# open", "{{ (1 }}", "{% nosuch %}", "{{ 1 2 }}", "{% set = 3 %}", "{% else %}",
 ]
 VARIABLES = {
@@ -299,33 +320,86 @@ VARIABLES = {
 
 
 class Generation(jinja2.ext.Extension):
+    """As transformers marks what the model writes: a call of the block's body, so a scope of its own."""
+
     tags = {"generation"}
 
     def parse(self, parser):
         line = next(parser.stream).lineno
         body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
-        return jinja2.nodes.Scope(body, lineno=line)
+        return jinja2.nodes.CallBlock(self.call_method("written"), [], [], body).set_lineno(line)
+
+    def written(self, caller):
+        return caller()
+
+
+class Namespace(jinja2.utils.Namespace):
+    """As transformers has it since 5: without names that begin with an underscore."""
+
+    def __init__(*arguments, **named):
+        self, members = arguments[0], dict(*arguments[1:], **named)
+        for name in members:
+            Namespace.check(name)
+        jinja2.utils.Namespace.__init__(self, members)
+
+    def __setitem__(self, name, value):
+        Namespace.check(name)
+        jinja2.utils.Namespace.__setitem__(self, name, value)
+
+    @staticmethod
+    def check(name):
+        if isinstance(name, str) and name.startswith("_"):
+            raise jinja2.exceptions.SecurityError(name)
 
 
 def environment():
+    """Jinja as transformers 5.24 sets it up (utils/chat_template_utils.py)."""
     made = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
-    made.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
+
+    def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+        return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
     def refuse(message):
         raise jinja2.exceptions.TemplateError(message)
 
-    made.globals["raise_exception"] = refuse
-    made.globals["strftime_now"] = lambda _: ""
+    made.filters["tojson"] = tojson
+    made.globals.update(
+        raise_exception=refuse, strftime_now=lambda _: "", namespace=Namespace,
+        dict=lambda *arguments, **named: dict(*arguments, **named))
     return made
+
+
+ENVIRONMENT = environment()
+# What Python prints with an address, or a class' own name, is another text each time: refused like an error.
+UNTOLD = re.compile(r" at 0x[0-9a-f]+|jinja2\.|<class|Namespace", re.IGNORECASE)
 
 
 def rendered(source, **variables):
     """The text, or null for what Jinja refuses."""
     try:
-        return environment().from_string(source).render(**variables)
+        # Jinja's filters can change a list although its sandbox forbids that to templates: `[1]|indent` does.
+        text = ENVIRONMENT.from_string(source).render(**copy.deepcopy(variables))
     except Exception:
         return None
+    return None if UNTOLD.search(text) else text
+
+
+def random_cases(count, seed):
+    """Small templates that Jinja gives a text for, and a quarter as many that it refuses."""
+    texts, refused, number = [], [], seed
+    while len(texts) < count:
+        source = random_templates.template(number)
+        number += 1
+        if len(source) > 300:
+            continue
+        text = rendered(source, **random_templates.VARIABLES)
+        if text is None:
+            if len(refused) < count // 4:
+                refused.append([source, None])
+        elif text.strip() and len(text) < 300:
+            texts.append([source, text])
+    return texts + refused
 
 
 def main():
@@ -337,11 +411,13 @@ def main():
              for add in (True, False)] for c in conversations]
         families.append({"name": name, "template": source, "prompts": prompts})
     expressions = [{"template": e, "text": rendered(e, **VARIABLES)} for e in EXPRESSIONS]
-    parts = {"conversations": conversations, "families": families, "variables": VARIABLES, "expressions": expressions}
+    chance = random_cases(1200, seed=1_000_000)
+    parts = {"conversations": conversations, "families": families, "variables": VARIABLES, "expressions": expressions,
+             "random_variables": random_templates.VARIABLES, "random": chance}
     target = pathlib.Path(__file__).resolve().parent / "chat_template_cases.json"
     target.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in parts.items()) + "\n}\n")
     refused = sum(e["text"] is None for e in expressions)
-    print(f"{target}: {len(families)} families, {len(expressions)} expressions ({refused} refused)")
+    print(f"{target}: {len(families)} families, {len(expressions)} expressions ({refused} refused), {len(chance)} random")
 
 
 main()

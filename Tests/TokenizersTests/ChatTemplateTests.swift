@@ -53,6 +53,7 @@ import Testing
     for (source, name) in [
       ("\n\n{% include 'x' %}", "include"), ("{{ 1 }}\n{{ messages|nosuch }}", "nosuch"),
       ("{{ messages is weird }}", "weird"), ("{{ function(1) }}", "function"),
+      ("{% autoescape true %}", "autoescape"), ("{{ 'a'.encode() }}", "encode"), ("{{ [1]|random }}", "random"),
     ] {
       let error = #expect(throws: Diagnostic.self) { try ChatTemplate(source).prompt(for: [.user("x")]) }
       #expect(error?.kind == .format)
@@ -72,24 +73,6 @@ import Testing
       try ChatTemplate("{{ raise_exception('one turn only') }}").prompt(for: [.user("x")])
     }
     #expect(error?.kind == .argument && error?.message.contains("one turn only") == true)
-  }
-
-  @Test func hostile_templates_end_in_an_error() {
-    let hostile = [
-      String(repeating: "(", count: 100_000), "{{ " + String(repeating: "(", count: 100_000) + " }}",
-      "{{ " + String(repeating: "not ", count: 100_000) + "1 }}",
-      "{{ 1" + String(repeating: " + 1", count: 100_000) + " }}",
-      "{{ a" + String(repeating: ".a", count: 100_000) + " }}",
-      String(repeating: "{% if 1 %}", count: 100_000),
-      "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-      "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
-      "{{ range(999999999999) }}", "{{ 'x' * 999999999999 }}", "{{ 9223372036854775807 + 1 }}",
-      "{% set a = 'xxxxxxxxxxxxxxxx' %}" + String(repeating: "{% set a = a ~ a %}", count: 40) + "{{ a }}",
-      "{{ 9223372036854775807 * 2 }}{{ -9223372036854775807 - 2 }}", "{{ [1][::0] }}",
-    ]
-    for source in hostile {
-      #expect(throws: Diagnostic.self, "\(source.prefix(60))") { try ChatTemplate(source).prompt(for: [.user("x")]) }
-    }
   }
 
   @Test(.enabled(if: FetchedModels.has(FetchedModels.smollm2), "needs the SmolLM2 GGUF: run scripts/fetch-models"))

@@ -1,5 +1,5 @@
 // What the host offers and Swift cannot say: a pause hint, one block of thread-local words, processor count, memory hints,
-// the image that code is in, who called.
+// the image that code is in, who called, how much stack is left.
 // No logic lives here.
 #pragma once
 #include <stddef.h>
@@ -41,6 +41,12 @@ void azulejo_populate(void *_Nonnull start, size_t bytes, size_t page);
 
 /// Where the image (program or library) that holds `address` begins in memory; its path goes to `path`. NULL: none.
 const void *_Nullable azulejo_image(const void *_Nonnull address, const char *_Nullable *_Nonnull path);
+
+/// The lowest address of this thread's stack; 0 where the system does not say.
+uintptr_t azulejo_stack_start(void);
+
+/// Where the caller's stack stands.
+static inline uintptr_t azulejo_stack_position(void) { return (uintptr_t)__builtin_frame_address(0); }
 
 /// The return addresses of this thread's callers, nearest first, at most `limit`; how many. It follows frame pointers inside
 /// the thread's stack: code that keeps none can hide callers, never crash the walk.

@@ -1,4 +1,5 @@
 // The syntax tree of a chat template: plain values, so that a template is Sendable.
+// Surprise: a `TemplateScopeID` stands where Jinja begins a scope of its own; what is in it is found by TemplateScopes.
 
 /// Something with a value.
 indirect enum TemplateExpression: Sendable, Hashable {
@@ -9,20 +10,37 @@ indirect enum TemplateExpression: Sendable, Hashable {
   case string(String)
   case name(String)
   case list([TemplateExpression])
-  case dictionary([TemplateArgument])
+  case tuple([TemplateExpression])
+  case dictionary([Member])
   case attribute(TemplateExpression, String)
   case element(TemplateExpression, TemplateExpression)
-  case slice(TemplateExpression, from: TemplateExpression?, to: TemplateExpression?, by: TemplateExpression?)
-  case call(TemplateExpression, [TemplateArgument])
-  case filter(TemplateExpression, String, [TemplateArgument])
-  case test(TemplateExpression, String, [TemplateArgument])
+  /// Only as the index of an element.
+  case slice(from: TemplateExpression?, to: TemplateExpression?, by: TemplateExpression?)
+  case call(TemplateExpression, TemplateArgumentList)
+  /// Without a base: what a block has written.
+  case filter(TemplateExpression?, String, TemplateArgumentList)
+  case test(TemplateExpression, String, TemplateArgumentList)
   case not(TemplateExpression)
   case negative(TemplateExpression)
+  case positive(TemplateExpression)
   case and(TemplateExpression, TemplateExpression)
   case or(TemplateExpression, TemplateExpression)
   case binary(TemplateOperator, TemplateExpression, TemplateExpression)
+  case concatenation([TemplateExpression])
+  /// `a < b < c`: every operand is computed once, up to the first comparison that fails.
+  case comparison(TemplateExpression, [Comparison])
   /// a if condition else b; without b the value is undefined.
   case choice(TemplateExpression, condition: TemplateExpression, otherwise: TemplateExpression?)
+
+  struct Member: Sendable, Hashable {
+    var key: TemplateExpression
+    var value: TemplateExpression
+  }
+
+  struct Comparison: Sendable, Hashable {
+    var sign: TemplateComparison
+    var operand: TemplateExpression
+  }
 }
 
 enum TemplateOperator: String, Sendable, Hashable {
@@ -33,7 +51,9 @@ enum TemplateOperator: String, Sendable, Hashable {
   case floorDivide = "//"
   case remainder = "%"
   case power = "**"
-  case concatenate = "~"
+}
+
+enum TemplateComparison: String, Sendable, Hashable {
   case equal = "=="
   case unequal = "!="
   case less = "<"
@@ -44,11 +64,30 @@ enum TemplateOperator: String, Sendable, Hashable {
   case notContained = "not in"
 }
 
-/// A call's argument, or a dictionary's member, whose key is then an expression.
-struct TemplateArgument: Sendable, Hashable {
-  var name: TemplateExpression?
-  var value: TemplateExpression
+/// What stands in the parentheses of a call.
+struct TemplateArgumentList: Sendable, Hashable {
+  var positional: [TemplateExpression] = []
+  var named: [Named] = []
+  /// `*list` and `**dictionary`
+  var spread: TemplateExpression?
+  var spreadNamed: TemplateExpression?
+
+  struct Named: Sendable, Hashable {
+    var name: String
+    var value: TemplateExpression
+  }
 }
+
+/// Where a value goes.
+indirect enum TemplateTarget: Sendable, Hashable {
+  case name(String)
+  /// A member of a namespace.
+  case member(String, String)
+  case tuple([TemplateTarget])
+}
+
+/// The number of a scope in `TemplateScopes`.
+typealias TemplateScopeID = Int
 
 /// Something with an effect. `line` is where its tag begins.
 struct TemplateStatement: Sendable, Hashable {
@@ -57,13 +96,18 @@ struct TemplateStatement: Sendable, Hashable {
 
   indirect enum Kind: Sendable, Hashable {
     case text(String)
-    case output(TemplateExpression)
+    case output([TemplateExpression])
     case when([Branch], otherwise: [TemplateStatement])
     case loop(Loop)
-    case assign([Target], TemplateExpression)
+    case assign(TemplateTarget, TemplateExpression)
     /// `{% set x %}...{% endset %}`
-    case capture(Target, [TemplateStatement])
+    case capture(Block, TemplateTarget)
     case macro(TemplateMacro)
+    /// `{% call(x) m() %}...{% endcall %}`; `generation` blocks are calls of nothing.
+    case call(TemplateExpression?, TemplateMacro)
+    /// `{% filter upper %}...{% endfilter %}`
+    case filter(Block)
+    case with([TemplateTarget], [TemplateExpression], Block)
     case leaveLoop
     case nextRound
   }
@@ -73,25 +117,34 @@ struct TemplateStatement: Sendable, Hashable {
     var body: [TemplateStatement]
   }
 
+  /// Statements in a scope of their own, and the filter that what they write goes through.
+  struct Block: Sendable, Hashable {
+    var scope: TemplateScopeID
+    var filter: TemplateExpression?
+    var body: [TemplateStatement]
+  }
+
   struct Loop: Sendable, Hashable {
-    var names: [String]
+    var target: TemplateTarget
     var sequence: TemplateExpression
     var condition: TemplateExpression?
     var body: [TemplateStatement]
     var otherwise: [TemplateStatement]
-  }
-
-  enum Target: Sendable, Hashable {
-    case name(String)
-    /// A member of a namespace.
-    case member(String, String)
+    var isRecursive: Bool
+    /// Of the body, the condition and the `else`.
+    var scopes: (body: TemplateScopeID, condition: TemplateScopeID, otherwise: TemplateScopeID) {
+      (firstScope, firstScope + 1, firstScope + 2)
+    }
+    var firstScope: TemplateScopeID
   }
 }
 
 struct TemplateMacro: Sendable, Hashable {
-  var name: String
+  /// Nil for the body of a call block.
+  var name: String?
   var parameters: [String]
-  /// By parameter; those without one are undefined when left out.
-  var defaults: [String: TemplateExpression]
+  /// Of the last parameters; the others are undefined when left out.
+  var defaults: [TemplateExpression]
   var body: [TemplateStatement]
+  var scope: TemplateScopeID
 }
