@@ -299,7 +299,7 @@ extension Tensor {
       guard let axis else {
         return try reshaped(to: [-1]).repeatingElements(count, axis: 0, file: file, line: line)
       }
-      let source = try view
+      let source = rank == 0 ? try reshaped(to: [1]).view : try view
       let place = try resolvedAxis(axis, rank: source.rank, "repeat_interleave")
       var extents = source.extents
       extents.insert(count, at: place + 1)
@@ -316,6 +316,9 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       guard let axis else {
         return try reshaped(to: [-1]).repeatingElements(counts: counts, axis: 0, file: file, line: line)
+      }
+      if rank == 0 {
+        return try reshaped(to: [1]).repeatingElements(counts: counts, axis: axis, file: file, line: line)
       }
       let extent = try view.extents[try resolvedAxis(axis, rank: rank, "repeat_interleave")]
       let times: [Int] = try counts.array()
