@@ -64,7 +64,8 @@ let package = Package(
     // 8
     layer("LanguageModels", ["Capture", "Formats", "Tokenizers"]),
     layer("Insight", ["Capture"]),  // roofline, machine card, benchmark statistics, reports
-    layer("Fuzzing", ["Capture", "RandomGraphs"]),  // compiled against operation by operation against the reference
+    // Compiled against operation by operation against the reference.
+    layer("Fuzzing", ["Capture", "Conformance", "RandomGraphs"]),
     layer("Azulejo", ["Capture", "Formats", "LanguageModels", "Insight"]),
     .executableTarget(
       name: "AzulejoCommand", dependencies: ["Azulejo", "Conformance", "Fuzzing", "Insight", arguments]),

@@ -6,19 +6,21 @@ import Basics
 import Dispatch
 import Foundation
 import Fuzzing
-import RandomGraphs
 import Synchronization
 
 struct FuzzCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "fuzz", abstract: "Compile random graphs and compare what they compute.",
+    commandName: "fuzz", abstract: "Compile random graphs and programs and compare what they compute.",
     discussion: """
-      Each graph is made from the primitives' own records, with random dtypes, strides, extents from 0 to 33, views,
-      elements and calls of several sizes. It is run compiled (fused as a whole), as a kernel for each operation, and in
-      the reference interpreter with bounds for rounding. What no correct machine gives is reduced to the smallest graph
-      that shows it, and printed as a test.
+      Every other case is a graph made from the primitives' own records, with random dtypes, strides, extents from 0 to 33,
+      views, elements and calls of several sizes. It is run compiled (fused as a whole), as a kernel for each operation,
+      and in the reference interpreter with bounds for rounding. The others are programs over the library's operations:
+      with constants that are captured or made inside and views of them, state that is written, sizes as arguments,
+      arguments in enums and dictionaries, and later calls with other sizes, ranks and dtypes. They are run eagerly, and
+      compiled in three ways. What no correct machine gives is reduced to the smallest case that shows it, and printed as
+      a test.
 
-      Equal seeds give equal graphs; how many of them depends on the time. Exit status: 0 nothing found, 1 findings.
+      Equal seeds give equal cases; how many of them depends on the time. Exit status: 0 nothing found, 1 findings.
 
       Examples:
         azulejo fuzz --seed 7 --minutes 10
@@ -89,7 +91,7 @@ struct FuzzCommand: ParsableCommand {
   private func runCase(_ given: String, _ campaign: Campaign) throws {
     var text = given
     if FileManager.default.fileExists(atPath: given) { text = try String(contentsOfFile: given, encoding: .utf8) }
-    let sample = try GraphCase(text: text)
+    let sample = try FuzzCase(text: text)
     switch campaign.outcome(of: sample) {
     case nil: throw ExitCode(130)
     case .agrees?: Console.note("agrees")

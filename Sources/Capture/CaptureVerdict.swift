@@ -46,6 +46,7 @@ extension TracedRun {
 extension CallSignature {
   fileprivate func combine(into hash: inout StableHash) {
     hash.combine(symbols.count)
+    for text in form.description { hash.combine(text) }
     for leaf in leaves {
       switch leaf {
       case .tensor(let dtype, let extents):

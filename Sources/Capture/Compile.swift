@@ -51,9 +51,9 @@ public func compile<each A: Tree, R: Tree>(
       repeat v.argument(&place, each input)
     },
     call: { _, input, v in
-      let result = try f(repeat replaced(each input, &v))
+      let arguments = (repeat replaced(each input, &v))
       if let failure = v.failure { throw failure }
-      return result
+      return try f(repeat each arguments)
     },
     readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
 }
@@ -74,9 +74,9 @@ public func compile<each A: Tree, each R: Tree>(
       repeat v.argument(&place, each input)
     },
     call: { _, input, v in
-      let result = try f(repeat replaced(each input, &v))
+      let arguments = (repeat replaced(each input, &v))
       if let failure = v.failure { throw failure }
-      return result
+      return try f(repeat each arguments)
     },
     readOutput: { output, v in repeat (each output).read(&v) },
     fill: { output, v in (repeat replaced(each output, &v)) })
@@ -136,6 +136,92 @@ public func compile<S: Tree, each A: Tree, each R: Tree>(
     },
     readOutput: { output, v in repeat (each output).read(&v) },
     fill: { output, v in (repeat replaced(each output, &v)) })
+}
+
+// MARK: One argument
+//
+// A lone type is no tuple of a pack to Swift, so where the type of the result is written down (`Compiled<Stateless, Tensor,
+// Tensor>`) the overloads above are not found.
+
+/// As ``compile(mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_)`` for functions of one argument.
+public func compile<A: Tree, R: Tree>(
+  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8, maxPlans: Int = 32,
+  fuses: Bool = true,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (A) throws -> R
+) -> Compiled<Stateless, A, R> {
+  Compiled(
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
+    readInput: { $1.constant("0", $0) }, call: { _, input, v in try f(argument(input, &v)) },
+    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+}
+
+/// As ``compile(mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_)`` for functions of one argument that give a
+/// tuple, or nothing.
+public func compile<A: Tree, each R: Tree>(
+  mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8, maxPlans: Int = 32,
+  fuses: Bool = true,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (A) throws -> (repeat each R)
+) -> Compiled<Stateless, A, (repeat each R)> {
+  Compiled(
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
+    readInput: { $1.constant("0", $0) }, call: { _, input, v in try f(argument(input, &v)) },
+    readOutput: { output, v in repeat (each output).read(&v) },
+    fill: { output, v in (repeat replaced(each output, &v)) })
+}
+
+/// As ``compile(updating:mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_,_)`` for functions of one argument.
+public func compile<S: Tree, A: Tree, R: Tree>(
+  updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  maxPlans: Int = 32,
+  fuses: Bool = true,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (inout S, A) throws -> R
+) -> Compiled<S, A, R> {
+  Compiled(
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
+    readInput: { $1.constant("0", $0) },
+    call: { state, input, v in
+      state.visit(&v)
+      return try f(&state, argument(input, &v))
+    },
+    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+}
+
+/// As ``compile(updating:mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_,_)`` for functions of one argument that
+/// give a tuple, or nothing.
+public func compile<S: Tree, A: Tree, each R: Tree>(
+  updating: S.Type, mode: CaptureMode = .partial, dynamic: DynamicShapes = .automatic, maxRecompiles: Int = 8,
+  maxPlans: Int = 32,
+  fuses: Bool = true,
+  file: StaticString = #fileID, line: UInt = #line,
+  _ f: @escaping @Sendable (inout S, A) throws -> (repeat each R)
+) -> Compiled<S, A, (repeat each R)> {
+  Compiled(
+    options: CompileOptions(
+      mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
+      file: file, line: line),
+    readInput: { $1.constant("0", $0) },
+    call: { state, input, v in
+      state.visit(&v)
+      return try f(&state, argument(input, &v))
+    },
+    readOutput: { output, v in repeat (each output).read(&v) },
+    fill: { output, v in (repeat replaced(each output, &v)) })
+}
+
+/// The last argument with the visitor's leaves in place of its own.
+private func argument<T: Tree>(_ tree: T, _ v: inout Visitor) throws -> T {
+  let made = replaced(tree, &v)
+  if let failure = v.failure { throw failure }
+  return made
 }
 
 /// The tree with the visitor's leaves in place of its own.

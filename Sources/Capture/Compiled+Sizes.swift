@@ -60,6 +60,7 @@ extension Compiled {
     func name(_ leaf: Int) -> String { names.indices.contains(leaf) ? "'\(names[leaf])'" : "\(leaf)" }
     for plan in knownPlans {
       switch plan.signature.mismatch(leaves) {
+      case .form(let change)?: reasons.append("in the arguments now \(change)")
       case .structure?: reasons.append("the structure of the arguments changed")
       case .dtype(let leaf)?: reasons.append("\(name(leaf)) has another dtype")
       case .value(let leaf)?: reasons.append("the plain value \(name(leaf)) changed to \(leaves[leaf].text)")

@@ -13,7 +13,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   typealias Call = @Sendable (inout State, Input, inout Visitor) throws -> Output
   let options: CompileOptions
   let history: CompileHistory
-  private let readInput: @Sendable (Input, inout Visitor) -> Void
+  let readInput: @Sendable (Input, inout Visitor) -> Void
   private let call: Call
   private let readOutput: @Sendable (Output, inout Visitor) -> Void
   private let fill: @Sendable (Output, inout Visitor) -> Output
@@ -78,7 +78,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
   private func invoke(_ state: inout State, _ input: Input) throws -> Output {
     var visitor = Visitor(.collect)
     visitor.reserve(lastCount.load(ordering: .relaxed))
-    state.read(&visitor)
+    visitor.root(state)
     let stateCount = visitor.leaves.count
     readInput(input, &visitor)
     var leaves = CallLeaves(taking: &visitor)
@@ -101,6 +101,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       for plan in plans.withLock({ $0 }) {
         if let values = try plan.accepts(leaves) { return Made(plan: plan, values: values, known: []) }
       }
+      try prepare(&leaves, state, input)
       let made = try capture(leaves, stateCount, state, input)
       guard let values = try made.plan.accepts(leaves) else {
         throw Diagnostic(.compiler, "\(options.name): a new plan does not fit the call that it was made from")
@@ -208,10 +209,6 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     var naming = Visitor(.name)
     state.read(&naming)
     readInput(input, &naming)
-    if var mistake = hiddenTensor(state, input, leaves.all) {
-      mistake.location = options.place
-      throw mistake
-    }
     if var mistake = options.dynamic.mistake(naming.names, leaves.all) {
       mistake.location = options.place
       throw mistake
@@ -303,7 +300,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     }
     if let failure = trace.failure { throw failure }
     var after = Visitor(.collect)
-    state.read(&after)
+    after.root(state)
     var results = Visitor(.collect)
     readOutput(output, &results)
     if let change = changedStructure(given, state) {
@@ -333,6 +330,12 @@ extension Compiled {
       state.read(&leaves)
       return Array(zip(names.names, leaves.leaves))
     }
+    let forms = [before, after].map { state in
+      var form = Visitor.describing
+      form.root(state)
+      return form.form
+    }
+    if let change = forms[0].change(to: forms[1]) { return "now \(change)" }
     let (old, new) = (members(before), members(after))
     for (x, y) in zip(old, new) {
       switch (x.leaf, y.leaf) {

@@ -319,6 +319,11 @@ struct CapturedChoice {
       // A break, which is refused in `.whole` mode, and then straight code.
       return try predicate.item(as: Bool.self, file: place.file, line: place.line) ? then() : otherwise()
     }
+    if let change = a.result.form.change(to: b.result.form) {
+      throw place.error(
+        .argument, "of the second branch's result \(change), which it is not in the first's",
+        "give both results one structure, and what differs as a tensor")
+    }
     try checkAgreement(a.result.leaves, b.result.leaves)
     let views: [TensorView]
     if a.code.isCheap, b.code.isCheap {
@@ -347,10 +352,12 @@ struct CapturedChoice {
   private func captured<R: Tree>(_ branch: () throws -> R) throws -> Captured<R>? {
     let inner = try Trace.closure("\(place.name) branch", inside: trace, []).trace
     defer { inner.close() }
+    let draws = DrawLog()
     do {
       return try inner.capturing { () throws in
         try DimObservation.$observer.withValue(inner) {
-          let result = try branch()
+          let result = try DrawLog.$current.withValue(draws) { try branch() }
+          try checkDraws(draws, result.leaves)
           var views: [TensorView] = []
           for tensor in result.tensors { views.append(try tensor.view) }
           let routine = try inner.routine(views)
@@ -363,6 +370,17 @@ struct CapturedChoice {
       if trace.isWhole { throw Session.refused(stop.location) }
       trace.remark("\(place.name) is a break: \(stop.text)() in a branch hands a value out", place.location)
       return nil
+    }
+  }
+
+  /// A generator that the branch draws from and does not give back would have counted without being chosen.
+  private func checkDraws(_ draws: DrawLog, _ leaves: ContiguousArray<Leaf>) throws(Diagnostic) {
+    let given = leaves.compactMap { if case .dim(let dim) = $0 { dim } else { nil } }
+    for position in draws.positions where !given.contains(where: { $0.isIdentical(to: position) }) {
+      throw place.error(
+        .argument,
+        "a branch draws random numbers from a generator outside of it, which would count though the branch is "
+          + "not chosen", "draw before the choice, or make the generator a part of both branches' results")
     }
   }
 

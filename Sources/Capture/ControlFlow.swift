@@ -145,6 +145,11 @@ struct CallPlace {
 
   /// The state keeps its structure, dtypes and shapes.
   func checkState<S: Tree>(from before: S, to after: S) throws(Diagnostic) {
+    if let change = before.form.change(to: after.form) {
+      throw error(
+        .argument, "behind a trip \(change), which it was not before",
+        "carry what changes as a tensor or a Dim; types, cases and plain members stay as they are")
+    }
     let (old, new) = (before.leaves, after.leaves)
     guard old.count == new.count else {
       throw error(
@@ -182,6 +187,15 @@ extension Tree {
     var v = Visitor(.collect)
     read(&v)
     return v.leaves
+  }
+
+  /// What the leaves do not tell, described.
+  var form: Form {
+    var probe = Visitor(.probe)
+    probe.root(self)
+    var v = Visitor.describing
+    v.root(self)
+    return v.form
   }
 
   var tensors: [Tensor] { leaves.compactMap { if case .tensor(let tensor) = $0 { tensor } else { nil } } }

@@ -21,6 +21,11 @@ extension Plan {
         seconds: Self.seconds { signature.fits(leaves) }, plan: number,
         asker: .argument(members == 1 ? "argument \(name(0))" : "the arguments"))
     ]
+    let facts = signature.form.facts
+    let each = Self.seconds { signature.form.fits(leaves.form) } / Double(max(facts.count, 1))
+    for fact in facts {
+      guards.append(.init(condition: fact, seconds: each, plan: number, asker: .argument("the arguments")))
+    }
     for (i, leaf) in signature.leaves.enumerated() {
       guard case .value(let value) = leaf else { continue }
       guards.append(
@@ -57,7 +62,7 @@ extension CallSignature {
   fileprivate func standIns(_ values: [Int]) -> CallLeaves {
     final class Nobody: Sendable {}
     let nothing = Storage(borrowing: UnsafeRawBufferPointer(start: nil, count: 0), owner: Nobody())
-    return CallLeaves(
+    var made = CallLeaves(
       ContiguousArray(
         leaves.map { leaf in
           switch leaf {
@@ -74,6 +79,8 @@ extension CallSignature {
           case .count(let count): return .count(count)
           }
         }))
+    made.form = form.copied
+    return made
   }
 
   /// Leaf `i` has the plain value that the plan is made for.

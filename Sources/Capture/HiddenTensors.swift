@@ -1,44 +1,42 @@
-// Tensors that a plan keeps though the caller may mean to change them: members that `visit` forgets, and captured ones.
-// Not the arguments. Surprise: members are found by reflection, once per capture; a forgotten one would be a constant of the
-// plan, and writing it would be lost.
+// What a plan would keep though the caller may mean to change it: stored members that `visit` forgets, and captured tensors.
+// Not the arguments. Surprise: every capture visits the arguments once more where they are, since what a visit shows may
+// differ from instance to instance of one type.
 import Basics
 import Engine
 import Tensors
 import TensorTypes
 
 extension Compiled {
-  /// A member of the state or the arguments that holds a tensor which no visit showed.
-  func hiddenTensor(_ state: State, _ input: Input, _ leaves: ContiguousArray<Leaf>) -> Diagnostic? {
+  /// Before a capture: finds what no visit shows, and reads it into the call's form, described.
+  ///
+  /// - Throws: a Diagnostic for a tensor that no visit shows, and for a member whose changes no call could see.
+  func prepare(_ leaves: inout CallLeaves, _ state: State, _ input: Input) throws(Diagnostic) {
+    var probe = Visitor(.probe)
+    probe.root(state)
+    readInput(input, &probe)
+    var visitor = Visitor.describing
+    visitor.root(state)
+    readInput(input, &visitor)
+    leaves.form = visitor.form
+    guard let notes = visitor.form.notes else { return }
     var shown: Set<ObjectIdentifier> = []
-    for case .tensor(let tensor) in leaves { shown.insert(ObjectIdentifier(tensor.body)) }
-    for value in [state, input] as [Any] {
-      guard let found = Self.hidden(value, "", "", shown) else { continue }
-      return Diagnostic(
+    for case .tensor(let tensor) in leaves.all { shown.insert(ObjectIdentifier(tensor.body)) }
+    for found in notes.tensors where !shown.contains(ObjectIdentifier(found.tensor.body)) {
+      let member = found.path.first ?? ""
+      throw Diagnostic(
         .argument,
-        "visit of \(found.owner) does not show the tensor '\(found.path)': a plan would keep its first value",
-        remedy: "name it in visit: v(\"\(found.member)\", &\(found.member))")
+        "visit of \(found.owner) does not show the tensor '\(found.path.joined(separator: "."))': a plan would keep its "
+          + "first value", remedy: "name it in visit: v(\"\(member)\", &\(member))", location: options.place)
     }
-    return nil
-  }
-
-  /// The first tensor inside `value` that is not among `shown`. Objects are not searched: they are not part of a tree.
-  private static func hidden(
-    _ value: Any, _ owner: String, _ path: String, _ shown: Set<ObjectIdentifier>
-  ) -> (owner: String, path: String, member: String)? {
-    if let tensor = value as? Tensor {
-      if path.isEmpty || shown.contains(ObjectIdentifier(tensor.body)) { return nil }
-      return (owner, path, path.split(separator: ".").last.map(String.init) ?? path)
+    if let refused = notes.refusals.first {
+      throw Diagnostic(
+        .argument,
+        "visit of \(refused.owner) does not show '\(refused.path.joined(separator: "."))': \(refused.reason), and a plan "
+          + "would keep its first value",
+        remedy:
+          "make it a value that can be compared, such as an enum or a struct of numbers, or let the compiled function "
+          + "capture it instead", location: options.place)
     }
-    let mirror = Mirror(reflecting: value)
-    guard let style = mirror.displayStyle, style != .class else { return nil }
-    let isOwner = style == .struct
-    for (i, child) in mirror.children.enumerated() {
-      let label = child.label.flatMap { $0.hasPrefix(".") || $0 == "some" ? nil : $0 } ?? (isOwner ? "\(i)" : nil)
-      let inside = isOwner ? label.map { path.isEmpty ? $0 : "\(path).\($0)" } ?? path : path
-      let name = isOwner ? "\(type(of: value))" : owner
-      if let found = hidden(child.value, name, inside, shown) { return found }
-    }
-    return nil
   }
 
   /// A line about tensors that the function captured; nil: there are none.

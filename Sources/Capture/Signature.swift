@@ -22,7 +22,7 @@ enum ExtentSignature: Sendable, Hashable {
 }
 
 /// The leaves of all arguments, the state's first.
-struct CallSignature: Sendable, Hashable {
+struct CallSignature: Sendable {
   private(set) var leaves: [LeafSignature] = []
   /// Where symbol i is read.
   private(set) var symbols: [SymbolSource] = []
@@ -31,6 +31,8 @@ struct CallSignature: Sendable, Hashable {
   private var extents: [Int] = []
   /// Leaves that are no tensors.
   private var others: [Int] = []
+  /// What the leaves do not tell: types, cases, stored members that no visit shows.
+  let form: Form
 
   /// A tensor leaf as plain numbers: comparing them counts no reference.
   private struct TensorPattern: Sendable, Hashable {
@@ -49,13 +51,21 @@ struct CallSignature: Sendable, Hashable {
   /// Why a leaf does not fit.
   enum Mismatch: Sendable, Hashable {
     case structure
+    /// "'layers.0' is a Linear".
+    case form(String)
     case dtype(leaf: Int)
     case extent(leaf: Int, axis: Int)
     case value(leaf: Int)
   }
 
+  /// The same leaves, symbols, types and plain members.
+  func isSame(as other: CallSignature) -> Bool {
+    leaves == other.leaves && symbols == other.symbols && form.fits(other.form)
+  }
+
   /// The exact signature of `leaves`; extents in `dynamic` become symbols, unless they are 0 or 1.
   init(_ given: CallLeaves, dynamic: Set<DynamicExtent>) throws(Diagnostic) {
+    form = given.form
     for (i, leaf) in given.all.enumerated() {
       switch leaf {
       case .tensor(let tensor):
@@ -106,7 +116,7 @@ struct CallSignature: Sendable, Hashable {
 
   /// Whether the leaves fit: what a call asks. A failed or traced tensor fits nothing.
   func fits(_ given: CallLeaves) -> Bool {
-    guard given.all.count == leaves.count else { return false }
+    guard given.all.count == leaves.count, form.fits(given.form) else { return false }
     let areTensorsFine = extents.withUnsafeBufferPointer { extents in
       for pattern in patterns {
         let wanted = UnsafeBufferPointer(rebasing: extents[pattern.first..<pattern.first + pattern.rank])
@@ -121,6 +131,7 @@ struct CallSignature: Sendable, Hashable {
 
   /// nil: the leaves fit.
   func mismatch(_ given: CallLeaves) -> Mismatch? {
+    if let change = form.change(to: given.form) { return .form(change) }
     let given = given.all
     guard given.count == leaves.count else { return .structure }
     for i in leaves.indices {
@@ -183,11 +194,13 @@ struct CallLeaves: Sendable {
   private(set) var all: ContiguousArray<Leaf>
   /// The tensors among them, which `all` keeps alive: reading through these counts no reference.
   private(set) var bodies: ContiguousArray<Unmanaged<TensorBody>?>
+  /// What they do not tell of the trees that they are in.
+  var form = Form()
 
   /// Takes what `visitor` has collected: held once, since a tensor of the state is written in place only by its single
   /// holder.
   init(taking visitor: inout Visitor) {
-    (all, bodies) = (visitor.leaves, visitor.bodies)
+    (all, bodies, form) = (visitor.leaves, visitor.bodies, visitor.form)
     visitor = Visitor(.collect)
   }
 

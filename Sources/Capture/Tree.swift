@@ -17,6 +17,22 @@ import TensorTypes
 ///
 /// Plain values (`Int`, `Float`, `Bool`, `String`, enums with a raw value) are part of what a plan is made for: another
 /// value makes another plan. What changes per call is a ``Tensor`` or a ``Dim``.
+///
+/// So are the types of existential members (`any Layer`), the cases of enums, the keys of dictionaries, and stored members
+/// that `visit` does not name: numbers, texts, options, closures (another closure, or one with other captures, makes another
+/// plan). A tensor that is not named, and a member that cannot be compared, such as an object with a lock, are errors.
+/// An enum conforms by showing what its case carries:
+///
+///     enum Mixing: Tree {
+///       case sum(Tensor), gated(Tensor), none
+///       mutating func visit(_ v: inout Visitor) {
+///         switch self {
+///         case .sum(var t): v("sum", &t); self = .sum(t)
+///         case .gated(var t): v("gated", &t); self = .gated(t)
+///         case .none: break
+///         }
+///       }
+///     }
 public protocol Tree: Sendable {
   /// Shows every member to the visitor, always in the same order.
   mutating func visit(_ v: inout Visitor)
@@ -93,6 +109,8 @@ public struct Visitor {
     case commit
     /// Appends the path of every leaf.
     case name
+    /// Finds stored members that nobody shows.
+    case probe
   }
 
   let task: Task
@@ -103,39 +121,141 @@ public struct Visitor {
   var chosen: [Bool] = []
   var path: [String] = []
   package internal(set) var names: [String] = []
+  /// While collecting: what the leaves do not tell.
+  var form = Form()
+  private var shapes: ShapeTable?
+  private var probe: Probe?
   /// Why replacing did not fit.
   var failure: Diagnostic?
 
-  init(_ task: Task) { self.task = task }
+  init(_ task: Task) {
+    self.task = task
+    if case .probe = task { probe = Probe() }
+  }
+
+  /// Collects, and writes down what the form's words mean.
+  static var describing: Visitor {
+    var v = Visitor(.collect)
+    v.form.notes = Form.Notes()
+    return v
+  }
 
   /// A member that is itself a tree.
   public mutating func callAsFunction<T: Tree>(_ name: String, _ member: inout T, _ role: LeafRole = .trainable) {
-    guard case .name = task else { return member.visit(&self) }
-    path.append(name)
-    member.visit(&self)
-    path.removeLast()
+    switch task {
+    case .collect:
+      enter(name)
+      withUnsafePointer(to: &member) { note($0) }
+      member.visit(&self)
+      leave()
+    case .replace, .exchange, .commit: member.visit(&self)
+    case .name:
+      path.append(name)
+      member.visit(&self)
+      path.removeLast()
+    case .probe: show(name, &member)
+    }
   }
 
   /// The elements of a collection; their names are their positions.
-  mutating func element<T: Tree>(_ position: Int, _ member: inout T) {
-    guard case .name = task else { return member.visit(&self) }
-    path.append("\(position)")
-    member.visit(&self)
-    path.removeLast()
+  mutating func element<T: Tree>(_ position: Int, _ member: inout T) { self("\(position)", &member) }
+
+  /// As ``callAsFunction(_:_:_:)`` for a member that is not to change.
+  mutating func constant<T: Tree>(_ name: @autoclosure () -> String, _ member: T) {
+    switch task {
+    case .collect:
+      if form.notes != nil { enter(name()) }
+      withUnsafePointer(to: member) { note($0) }
+      member.read(&self)
+      leave()
+    case .name:
+      path.append(name())
+      member.read(&self)
+      path.removeLast()
+    case .replace, .exchange, .commit: member.read(&self)
+    case .probe:
+      var copy = member
+      show(name(), &copy)
+    }
   }
 
   /// The argument at `place`; its name is its place.
   mutating func argument<T: Tree>(_ place: inout Int, _ value: T) {
-    if case .name = task { path.append("\(place)") }
-    value.read(&self)
-    if case .name = task { path.removeLast() }
+    constant("\(place)", value)
     place += 1
+  }
+
+  /// The state, or another tree without a name.
+  mutating func root<T: Tree>(_ value: T) {
+    switch task {
+    case .collect:
+      withUnsafePointer(to: value) { note($0) }
+      value.read(&self)
+    case .probe:
+      var copy = value
+      show(nil, &copy)
+    case .name, .replace, .exchange, .commit: value.read(&self)
+    }
+  }
+
+  /// What an optional holds: under the optional's own name.
+  mutating func wrapped<T: Tree>(_ value: inout T) {
+    if case .probe = task { show(nil, &value) } else { value.visit(&self) }
+  }
+
+  private mutating func show<T: Tree>(_ name: String?, _ member: inout T) {
+    guard let probe else { return }
+    withUnsafeMutablePointer(to: &member) { place in probe.show(name, place) { place.pointee.visit(&self) } }
+  }
+
+  /// What is to be compared of a member beside its leaves.
+  fileprivate mutating func note<T>(_ member: UnsafePointer<T>) {
+    // Nothing but a leaf, and by far the most.
+    if T.self == Tensor.self { return }
+    let word = Form.word(T.self)
+    form.add(type: T.self, "is a \(T.self)")
+    if let shape = shape(word), !shape.isShown { shape.read(UnsafeRawPointer(member), &form) }
+  }
+
+  /// As ``note(_:)`` for many of one type.
+  fileprivate mutating func noteElements<T>(_ type: T.Type) -> TreeShape? {
+    if T.self == Tensor.self { return nil }
+    let word = Form.word(T.self)
+    form.add(type: T.self, "has elements of \(T.self)")
+    guard let shape = shape(word), !shape.isShown else { return nil }
+    return shape
+  }
+
+  fileprivate mutating func note<T>(_ element: UnsafePointer<T>, _ shape: TreeShape) {
+    shape.read(UnsafeRawPointer(element), &form)
+  }
+
+  /// A name that leaves cannot give back: a function that renames a member changes its state's structure.
+  fileprivate mutating func note<K: TreeKey>(key: K) {
+    guard case .collect = task else { return }
+    enter(key.memberName)
+    form.add(AnyHashable(key))
+    leave()
+  }
+
+  private mutating func shape(_ word: UInt) -> TreeShape? {
+    if let shapes { return shapes.shape(word) }
+    let table = ShapeTable.current
+    shapes = table
+    return table.shape(word)
+  }
+
+  fileprivate mutating func enter(_ name: @autoclosure () -> String) {
+    if form.notes != nil { form.notes?.path.append(name()) }
+  }
+  fileprivate mutating func leave() {
+    if form.notes != nil { form.notes?.path.removeLast() }
   }
 
   var changes: Bool {
     switch task {
     case .collect, .name: false
-    case .replace, .exchange, .commit: true
+    case .replace, .exchange, .commit, .probe: true
     }
   }
 
@@ -143,6 +263,7 @@ public struct Visitor {
     switch task {
     case .collect: withUnsafePointer(to: &value) { collect($0) }
     case .name: names.append(path.joined(separator: "."))
+    case .probe: break
     case .replace: if case .tensor(let other)? = following() { value = other }
     case .exchange:
       if chosen[next], case .tensor(let other) = leaves[next] {
@@ -159,6 +280,7 @@ public struct Visitor {
     switch task {
     case .collect: collect(.dim(value))
     case .name: names.append(path.joined(separator: "."))
+    case .probe: break
     case .replace: if case .dim(let other)? = following() { value = other }
     case .exchange: next += 1
     case .commit: if case .dim(let other)? = committed() { value = other }
@@ -169,6 +291,7 @@ public struct Visitor {
     switch task {
     case .collect: collect(.value(value))
     case .name: names.append(path.joined(separator: "."))
+    case .probe: break
     case .replace: if case .value(let other)? = following() { return other }
     case .exchange: next += 1
     case .commit: if case .value(let other)? = committed() { return other }
@@ -181,6 +304,7 @@ public struct Visitor {
     switch task {
     case .collect: collect(.count(value))
     case .name: names.append(path.joined(separator: "."))
+    case .probe: break
     case .replace:
       guard case .count(let other)? = following(), other == value else {
         failure = Diagnostic(
@@ -304,10 +428,18 @@ extension Array: Tree where Element: Tree {
     guard v.count(count) else { return }
     // The same type, as the test says; a cast would go through every element on each call.
     if case .collect = v.task, Element.self == Tensor.self { return v.collect(unsafeBitCast(self, to: [Tensor].self)) }
-    for i in indices {
-      if case .name = v.task { v.path.append("\(i)") }
-      self[i].read(&v)
-      if case .name = v.task { v.path.removeLast() }
+    guard case .collect = v.task else {
+      for i in indices { v.constant("\(i)", self[i]) }
+      return
+    }
+    let shape = v.noteElements(Element.self)
+    withUnsafeBufferPointer { elements in
+      for i in elements.indices {
+        v.enter("\(i)")
+        if let shape, let first = elements.baseAddress { v.note(first + i, shape) }
+        elements[i].read(&v)
+        v.leave()
+      }
     }
   }
 }
@@ -318,12 +450,12 @@ extension Optional: Tree where Wrapped: Tree {
     guard v.count(self == nil ? 0 : 1), var value = self else { return }
     // Not held twice while the visitor may want to be the only holder.
     self = nil
-    value.visit(&v)
+    v.wrapped(&value)
     self = value
   }
   public func read(_ v: inout Visitor) {
     guard v.count(self == nil ? 0 : 1), let value = self else { return }
-    value.read(&v)
+    v.root(value)
   }
 }
 
@@ -351,9 +483,8 @@ extension Dictionary: Tree where Key: TreeKey, Value: Tree {
     guard v.count(count) else { return }
     for key in keys.sorted() {
       _ = v.plain(.text(key.memberName))
-      if case .name = v.task { v.path.append(key.memberName) }
-      self[key]?.read(&v)
-      if case .name = v.task { v.path.removeLast() }
+      v.note(key: key)
+      if let value = self[key] { v.constant(key.memberName, value) }
     }
   }
 }

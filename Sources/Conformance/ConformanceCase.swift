@@ -40,9 +40,14 @@ public struct ConformanceCase: Sendable {
 }
 
 /// The arguments of a case.
-struct ConformanceArguments: Sendable {
+package struct ConformanceArguments: Sendable {
   var places: [ConformanceValue]
   var names: [String: ConformanceValue]
+
+  package init(places: [ConformanceValue], names: [String: ConformanceValue]) {
+    self.places = places
+    self.names = names
+  }
 
   /// The argument at `place` or called `name`; nil if it is not given or none.
   func value(_ place: Int, _ name: String = "") -> ConformanceValue? {

@@ -9,13 +9,13 @@ struct ConformanceOperation: Sendable {
   let run: @Sendable (ConformanceArguments) throws(Diagnostic) -> ConformanceValue
 }
 
-struct ConformanceTable: Sendable {
+package struct ConformanceTable: Sendable {
   private var operations: [String: ConformanceOperation] = [:]
   private var exclusions: [String: @Sendable (ConformanceArguments) throws(Diagnostic) -> Bool] = [:]
   /// Of the entries that follow.
   var tolerance = ConformanceTolerance.elements
 
-  static let shared: ConformanceTable = {
+  package static let shared: ConformanceTable = {
     var table = ConformanceTable()
     table.addPointwise()
     table.addReductions()
@@ -32,6 +32,14 @@ struct ConformanceTable: Sendable {
     table.addResampling()
     return table
   }()
+
+  /// The tensors that `name` gives, for who has arguments of its own.
+  package func tensors(_ name: String, _ arguments: ConformanceArguments) throws(Diagnostic) -> [Tensor] {
+    guard let operation = operation(name) else { throw Diagnostic(.argument, "there is no operation \(name)") }
+    let tensors = try operation.run(arguments).tensors
+    if tensors.isEmpty { throw Diagnostic(.argument, "\(name) gives no tensor") }
+    return tensors
+  }
 
   func operation(_ name: String) -> ConformanceOperation? {
     if let exact = operations[name] { return exact }

@@ -52,6 +52,15 @@ public enum ConformanceValue: Sendable {
     }
   }
 
+  /// The tensors in it.
+  var tensors: [Tensor] {
+    switch self {
+    case .tensor(let tensor): [tensor]
+    case .list(let values): values.flatMap(\.tensors)
+    case .integer, .number, .bool, .string, .none, .text: []
+    }
+  }
+
   /// What kind of value it is, for messages.
   var summary: String {
     switch self {

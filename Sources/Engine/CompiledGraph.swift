@@ -66,7 +66,7 @@ package final class CompiledGraph: Sendable {
   private let known: Mutex<Account?>
   private let account: @Sendable () throws(Diagnostic) -> Account
   /// Where the nodes were written; `GraphNode.origin` counts them.
-  private let origins: [Diagnostic.Origin]
+  let origins: [Diagnostic.Origin]
 
   /// - Parameters:
   ///   - executables: one for each of the record's kernels.
@@ -245,7 +245,7 @@ package final class CompiledGraph: Sendable {
     }
     withExtendedLifetime((outputs, arena)) {}
     if let thrown { throw thrown }
-    if let failure { throw failure.fault.diagnostic(kernel: steps[failure.step].executable.image.name) }
+    if let failure { throw explained(failure.fault, step: failure.step, arguments) }
   }
 
   /// As `run` where launches are queued, or somebody counts them.
@@ -264,7 +264,7 @@ package final class CompiledGraph: Sendable {
       let launch = Launch(
         step.executable, buffers: references, arguments: arguments, work: binding.work[number])
       let fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
-      if let fault { throw fault.diagnostic(kernel: step.executable.image.name) }
+      if let fault { throw explained(fault, step: number, arguments) }
       guard let account, LaunchLog.isOn else { continue }
       let schedule = account.schedule
       var launched = LaunchRecord(

@@ -64,6 +64,9 @@ struct AttentionFinder {
     for weightsAreLeft in [true, false] {
       do throws(Mismatch) {
         guard let pattern = try pattern(mix, weightsAreLeft: weightsAreLeft) else { continue }
+        // Each value is computed by one nest: what an attention gives is in its nest, and no part of another's.
+        guard patterns[pattern.scores] == nil else { throw Mismatch("its scores are the result of another attention") }
+        guard interior.isDisjoint(with: pattern.interior) else { throw Mismatch("another attention has its scores") }
         patterns[mix] = pattern
         interior.formUnion(pattern.interior)
         return

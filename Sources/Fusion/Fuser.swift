@@ -9,6 +9,22 @@ package enum Fuser {
   /// Cuts `graph` into nests, gathers nests into kernels and tiles them. Every kernel's arguments are the graph's.
   package static func schedule(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
     let graph = try graph.inlined()
+    do throws(Diagnostic) { return try fused(graph, context) } catch {
+      // A right graph is never refused for what fusion makes of it: it is only slower, and says so.
+      guard context.fuses, error.kind == .compiler else { throw error }
+      var plain = context
+      plain.fuses = false
+      var schedule = try fused(graph, plain)
+      schedule.refusals = graph.computedValues().sorted { $0.id < $1.id }.map { value in
+        let type = graph.type(value)
+        return Refusal(
+          value: value, reason: .notFused(error.message), bytes: type.shape.elementCount * (2 * type.dtype.size))
+      }
+      return schedule
+    }
+  }
+
+  private static func fused(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
     let partition = try Partition(graph, context, forced: context.fuses ? [] : graph.computedValues())
     var schedule = Schedule(graph: graph)
     schedule.temporaries = partition.temporaries

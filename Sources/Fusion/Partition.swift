@@ -216,7 +216,8 @@ struct Partition {
     for operand in operands { inherit(operand, &made) }
     if graph.mayFault(value) { made.mayFault = true }
     places[value] = made
-    if made.size > Self.longest {
+    // What is inside of an attention cannot be stored.
+    if made.size > Self.longest, !made.isInterior {
       refuse(value, .tooLong)
       materialise(value)
     }

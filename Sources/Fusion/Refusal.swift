@@ -20,6 +20,9 @@ package struct Refusal: Sendable, Hashable, CustomStringConvertible {
     case tooLong
     /// It may fault where padding or joining would compute it for nothing.
     case mayFault
+    /// The graph could not be cut into kernels of several operations: every operation is a kernel of its own. Never to
+    /// happen: tests look for it.
+    case notFused(String)
     /// It looks like attention but is none.
     case notAttention(String)
   }
@@ -41,6 +44,7 @@ package struct Refusal: Sendable, Hashable, CustomStringConvertible {
       "is cheaper stored (\(choice.stored) bytes) than computed again where it is needed (\(choice.recomputed) bytes)"
     case .readAfterWrite: "is still read after it would be overwritten: it is copied"
     case .tooLong: "ends a computation that is too long for one kernel"
+    case .notFused(let mistake): "is stored because fusion failed, which is worth a report: \(mistake)"
     case .notAttention(let reason): "is no attention in one kernel: \(reason)"
     case .mayFault: "may fault where it is not needed"
     }

@@ -2,7 +2,6 @@
 // Not where cases are judged. Surprise: which cases are run depends on the seed alone, how many of them on the machine.
 import Basics
 import Foundation
-import RandomGraphs
 
 package struct Campaign {
   package struct Options: Sendable {
@@ -32,9 +31,9 @@ package struct Campaign {
 
   package struct Reduced: Sendable {
     package var number: Int
-    package var sample: GraphCase
+    package var sample: FuzzCase
     package var finding: Finding
-    package init(number: Int, sample: GraphCase, finding: Finding) {
+    package init(number: Int, sample: FuzzCase, finding: Finding) {
       self.number = number
       self.sample = sample
       self.finding = finding
@@ -77,7 +76,7 @@ package struct Campaign {
     }
     while true {
       for i in tasks.indices where tasks[i].number < 0 && mayStart() {
-        try tasks[i].worker.send(GraphCase.random(seed: options.seed, number: next))
+        try tasks[i].worker.send(FuzzCase.random(seed: options.seed, number: next))
         (tasks[i].number, tasks[i].deadline) = (next, .now + .seconds(options.limit))
         next += 1
       }
@@ -124,13 +123,13 @@ package struct Campaign {
   }
 
   private func reduced(_ number: Int, _ finding: Finding) -> Reduced {
-    let sample = GraphCase.random(seed: options.seed, number: number)
+    let sample = FuzzCase.random(seed: options.seed, number: number)
     let made = reduced(sample, finding)
     return Reduced(number: number, sample: made.sample, finding: made.finding)
   }
 
   /// The smallest case that fails like `sample`, as far as the time for it goes.
-  package func reduced(_ sample: GraphCase, _ finding: Finding) -> (sample: GraphCase, finding: Finding) {
+  package func reduced(_ sample: FuzzCase, _ finding: Finding) -> (sample: FuzzCase, finding: Finding) {
     let worker = makeWorker()
     defer { worker.stop() }
     let end = ContinuousClock.now + .seconds(options.reducing)
@@ -141,13 +140,13 @@ package struct Campaign {
     return reducer.reduced(sample, finding)
   }
 
-  private func outcome(of sample: GraphCase, _ worker: Worker) -> Outcome? {
+  private func outcome(of sample: FuzzCase, _ worker: Worker) -> Outcome? {
     guard (try? worker.send(sample)) != nil else { return nil }
     return worker.answer(by: .now + .seconds(options.limit), isCancelled: isCancelled).map(outcome)
   }
 
   /// One case in a child process; nil: cancelled.
-  package func outcome(of sample: GraphCase) -> Outcome? {
+  package func outcome(of sample: FuzzCase) -> Outcome? {
     let worker = makeWorker()
     defer { worker.stop() }
     return outcome(of: sample, worker)
@@ -159,7 +158,7 @@ extension Campaign.Reduced {
   package var test: String {
     let text = sample.description.split(separator: "\n", omittingEmptySubsequences: false)
     let lines = text.map { $0.isEmpty ? "" : "    \($0)" }.joined(separator: "\n")
-    return "@Test func \(sample.graph.name.filter { $0.isLetter || $0.isNumber })_agrees() throws {\n"
+    return "@Test func \(sample.name.filter { $0.isLetter || $0.isNumber })_agrees() throws {\n"
       + "  try expectAgreement(\n    \"\"\"\n\(lines)\n    \"\"\")\n}"
   }
 }

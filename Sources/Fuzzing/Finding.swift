@@ -10,8 +10,10 @@ package enum Way: String, CaseIterable, Sendable {
   case separate
   /// On tensors, as a user calls operations.
   case eager
-  /// The same function given to `compile`.
+  /// The same function given to `compile`; a program's calls one after the other.
   case captured
+  /// A program with every extent as a symbol, its calls in reverse.
+  case symbolic
   /// The reference itself, against its own error model.
   case reference
 }

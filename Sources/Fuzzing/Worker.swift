@@ -3,7 +3,6 @@
 // each way; line ends inside a case or an answer travel as another character.
 import Basics
 import Foundation
-import RandomGraphs
 
 /// What the parent reads.
 package enum Answer: Sendable {
@@ -31,7 +30,7 @@ package enum WorkerLoop {
     while let line = readLine() {
       alarm(UInt32(seconds + 5))
       let outcome: Outcome
-      do throws(Diagnostic) { outcome = try CaseRun(GraphCase(text: line.asText)).outcome(ways) } catch {
+      do throws(Diagnostic) { outcome = try FuzzCase(text: line.asText).outcome(ways) } catch {
         outcome = .skipped(error.message)
       }
       // An idle worker may wait for ever.
@@ -82,7 +81,7 @@ package final class Worker {
   deinit { stop() }
 
   /// Hands over a case.
-  package func send(_ sample: GraphCase) throws(Diagnostic) {
+  package func send(_ sample: FuzzCase) throws(Diagnostic) {
     let line = Data((sample.description.asLine + "\n").utf8)
     do {
       if process == nil { try start() }

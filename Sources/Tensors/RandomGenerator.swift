@@ -60,7 +60,10 @@ public struct RandomGenerator: Sendable, Hashable {
   /// The same, which may follow extents from call to call: a generator in the state of a compiled function goes on.
   package var position: Dim = 0
 
-  public init(seed: UInt64) { self.seed = seed }
+  public init(seed: UInt64) {
+    self.seed = seed
+    DrawLog.current?.noteGenerator(seed)
+  }
 
   /// Of functions that are given no generator. Seed it with ``Tensor/seed(_:)``.
   static let shared = Mutex(RandomGenerator(seed: 0))
@@ -80,6 +83,7 @@ public struct RandomGenerator: Sendable, Hashable {
       count = made.elementCount
       return made
     }
+    DrawLog.current?.noteDraw(seed, from: position, to: position + count)
     position += count
     return result
   }

@@ -79,6 +79,7 @@ extension Tensor {
         throw Diagnostic(
           .shape, "take_along_dim: ranks \(source.rank) and \(places.rank) differ", remedy: "give both one rank")
       }
+      if source.rank == 0 { return gathering(indices, axis: axis, file: file, line: line) }
       var (a, b) = (source.hints, places.hints)
       a[place] = 1
       b[place] = 1

@@ -129,12 +129,14 @@ extension Subscript {
 }
 
 private enum Linear {
-  /// acc · extent + index, indices wrapped; anything outside becomes and stays negative beyond any extent.
+  /// acc · extent + index, indices wrapped; anything outside becomes and stays a mark that says what was wrong.
   static let step = PointwiseOperation("linear index", .unchanged(.i64)) { x in
     let (sum, index, extent) = (x[0].converted(to: .i64), x[1].converted(to: .i64), x[2].converted(to: .i64))
     let wrapped = (index .< 0).select(index + extent, index)
-    let isOutside = (sum .< 0) || (wrapped .< 0) || (wrapped .>= extent)
-    return isOutside.select(-0x1p52, sum * extent + wrapped)
+    let isOutside = (wrapped .< 0) || (wrapped .>= extent)
+    let shown = index.maximum(-OutsideIndex.most).minimum(OutsideIndex.most)
+    let mark = shown * OutsideIndex.radix + extent.minimum(OutsideIndex.most) + OutsideIndex.base
+    return (sum .< 0).select(sum, isOutside.select(mark, sum * extent + wrapped))
   }
 }
 

@@ -307,8 +307,8 @@ extension Tensor {
       guard let axis else {
         return try reshaped(to: [-1]).repeatingElements(count, axis: 0, file: file, line: line)
       }
-      let source = try view
-      let place = try walkedAxis(axis, rank: source.rank, "repeat_interleave")
+      let source = rank == 0 ? try reshaped(to: [1]).view : try view
+      let place = try resolvedAxis(axis, rank: source.rank, "repeat_interleave")
       var dims = source.dims
       dims.insert(Dim(count), at: place + 1)
       var merged = source.dims
@@ -325,7 +325,10 @@ extension Tensor {
       guard let axis else {
         return try reshaped(to: [-1]).repeatingElements(counts: counts, axis: 0, file: file, line: line)
       }
-      let extent = try view.extent(try walkedAxis(axis, rank: rank, "repeat_interleave"))
+      if rank == 0 {
+        return try reshaped(to: [1]).repeatingElements(counts: counts, axis: axis, file: file, line: line)
+      }
+      let extent = try view.extent(try resolvedAxis(axis, rank: rank, "repeat_interleave"))
       let times: [Int] = try counts.array()
       guard times.count == extent || times.count == 1, times.allSatisfy({ $0 >= 0 }) else {
         throw Diagnostic(

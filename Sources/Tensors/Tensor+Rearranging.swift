@@ -20,6 +20,8 @@ extension Tensor {
       else {
         throw Diagnostic(.argument, "movedim: axes \(from) cannot go to \(to)", remedy: "name each axis once")
       }
+      // The one axis that a 0-d tensor may be asked for is none.
+      if source.rank == 0 { return self }
       var order = [Int](repeating: -1, count: source.rank)
       for (axis, place) in zip(sources, targets) { order[place] = axis }
       var rest = (0..<source.rank).filter { !sources.contains($0) }[...]
@@ -39,7 +41,9 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
-      let place = try walkedAxis(axis, rank: source.rank, "unflatten")
+      let place = try resolvedAxis(axis, rank: source.rank, "unflatten")
+      // A 0-d tensor is one element of an axis that is not there.
+      if source.rank == 0 { return try reshaped(to: [1]).unflattened(axis, extents, file: file, line: line) }
       var parts = extents
       if let free = parts.firstIndex(of: -1) {
         let known = parts.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
@@ -241,7 +245,9 @@ extension Tensor {
       }
       var result = self
       for (shift, axis) in zip(shifts, axes) {
-        let place = try walkedAxis(axis, rank: source.rank, "roll")
+        let place = try resolvedAxis(axis, rank: source.rank, "roll")
+        // One element is where it was.
+        if source.rank == 0 { continue }
         let extent = source.hints[place]
         if source.dim(place) == 0 { continue }
         let cut = ((extent - shift % extent) % extent + extent) % extent
@@ -334,7 +340,7 @@ extension Tensor {
         try axis.map { axis throws(Diagnostic) in try resolvedAxis(axis, rank: shape.count, "cross") }
         // Which axes are not of that extent is a guard.
         ?? dims.firstIndex { $0 == 3 }
-      guard let place, place < dims.count, dims[place] == 3 else {
+      guard let place, dims.indices.contains(place), dims[place] == 3 else {
         throw Diagnostic(
           .shape, "cross: shape \(shape) has no axis of extent 3 to use", remedy: "name an axis of extent 3")
       }

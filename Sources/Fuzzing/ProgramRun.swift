@@ -1,0 +1,243 @@
+// Runs a program eagerly and compiled, call after call, and compares results and state.
+// Not against the reference interpreter: eager operations are that here, and graph cases hold them against it.
+// Surprise: what rounding decides is not compared: every value knows whether it is whole, rounded or anything.
+import Basics
+import Capture
+import GraphIR
+import RandomGraphs
+import TensorTypes
+import Tensors
+
+struct ProgramRun {
+  let program: ProgramCase
+
+  /// How much is known of a value.
+  private enum Knowledge: Int, Comparable {
+    case exact, rounded, anything
+    static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+  }
+
+  private struct Expected {
+    /// nil: the call is an error.
+    var results: [Tensor]?
+    var mistake: Diagnostic?
+    /// The mistake is in a step that nothing needs, which a plan may leave out.
+    var mayPass = false
+    var knowledge: [Knowledge] = []
+    var state = ProgramState(members: [])
+    var stateKnowledge: [Knowledge] = []
+  }
+
+  func outcome(_ ways: [Way]) -> Outcome {
+    var function = ProgramFunction(program)
+    function.skipped = skippedSteps(function)
+    if function.skipped.count == program.steps.count { return .skipped("the first call takes no step") }
+    let expected = expectations(function)
+    if expected.allSatisfy({ $0.results == nil }) { return .skipped(expected[0].mistake?.message ?? "no calls") }
+    for way in ways {
+      switch way {
+      case .captured: if let found = finding(way, function, expected, isReversed: false) { return .finding(found) }
+      case .separate, .symbolic:
+        if let found = finding(way, function, expected, isReversed: way == .symbolic) { return .finding(found) }
+      case .compiled, .eager, .reference: continue
+      }
+    }
+    return .agrees
+  }
+
+  // MARK: Eager
+
+  /// Operations that the first call takes.
+  var operationsTaken: Set<String> {
+    let skipped = skippedSteps(ProgramFunction(program))
+    return Set(program.steps.indices.filter { !skipped.contains($0) }.map { program.steps[$0].operation })
+  }
+
+  private func skippedSteps(_ function: ProgramFunction) -> Set<Int> {
+    var skipped: Set<Int> = []
+    var state = program.firstState
+    var values = function.begin(program.input(0), state)
+    for (i, step) in program.steps.enumerated() {
+      var result: Tensor?
+      do throws(Diagnostic) {
+        let made = try values.result(of: step)
+        // What grows without bounds is no use.
+        if made.failure == nil, try made.view.elementCount <= 4096 { result = made }
+      } catch {}
+      if result == nil { skipped.insert(i) }
+      values.put(result ?? values.stand(for: step), step, &state, isSkipped: result == nil)
+    }
+    return skipped
+  }
+
+  private func expectations(_ function: ProgramFunction) -> [Expected] {
+    var state = program.firstState
+    var stateKnowledge = state.members.map { knowledge($0, .exact) }
+    let live = program.liveSteps
+    var made: [Expected] = []
+    for number in program.calls.indices {
+      var expected = Expected()
+      var after = state
+      var known: [String: Knowledge] = [:]
+      var reached = -1
+      for (i, level) in stateKnowledge.enumerated() { known["s\(i)"] = level }
+      let input = program.input(number)
+      let beginning = function.begin(input, state)
+      for (name, tensor) in beginning.tensors where known[name] == nil { known[name] = knowledge(tensor, .exact) }
+      do {
+        expected.results = try function(input, &after) { i, tensor in
+          reached = i
+          let step = program.steps[i]
+          var level = step.arguments.compactMap { known[$0] }.max() ?? .exact
+          if function.skipped.contains(i) { level = step.arguments.lazy.compactMap { known[$0] }.first ?? .exact }
+          if !function.skipped.contains(i) { level = behind(ProgramRule.exactness(step.operation), level) }
+          known[step.name] = knowledge(tensor, level)
+          if step.operation.hasPrefix("put"), let target = step.arguments.first, target.hasPrefix("s"),
+            !function.skipped.contains(i)
+          {
+            known[target] = known[step.name]
+          }
+        }
+        expected.knowledge = program.results.filter { known[$0] != nil }.map { known[$0] ?? .anything }
+        state = after
+        stateKnowledge = state.members.indices.map { known["s\($0)"] ?? .anything }
+      } catch {
+        expected.mistake = error as? Diagnostic
+        expected.mayPass = !live.contains(reached + 1)
+      }
+      (expected.state, expected.stateKnowledge) = (state, stateKnowledge)
+      made.append(expected)
+    }
+    return made
+  }
+
+  private func behind(_ exactness: ProgramRule.Exactness, _ level: Knowledge) -> Knowledge {
+    switch exactness {
+    case .exact: level
+    case .rounded: max(level, .rounded)
+    case .choice: level == .exact ? .exact : .anything
+    }
+  }
+
+  /// Half floats round early, large numbers somewhere.
+  private func knowledge(_ tensor: Tensor, _ level: Knowledge) -> Knowledge {
+    switch tensor.dtype {
+    case .f16, .bf16, .f8e4m3fn, .f8e5m2: return max(level, .rounded)
+    case .f32, .f64:
+      guard level == .exact, let values = try? tensor.converted(to: .f64).array(as: Double.self) else { return level }
+      return values.contains { abs($0) > 1e5 || $0 != $0.rounded() && !$0.isNaN } ? .rounded : level
+    case .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: return level
+    }
+  }
+
+  // MARK: Compiled
+
+  private func finding(_ way: Way, _ function: ProgramFunction, _ expected: [Expected], isReversed: Bool) -> Finding? {
+    let dynamic: DynamicShapes = way == .symbolic ? .all : .automatic
+    let compiled = compile(
+      updating: ProgramState.self, dynamic: dynamic, maxRecompiles: 64, fuses: way != .separate
+    ) { (state: inout ProgramState, input: ProgramInput) in try function(input, &state) }
+    // Calls without a state depend on nothing before them.
+    let isFree = program.state.isEmpty
+    let order = isReversed && isFree ? Array(program.calls.indices.reversed()) : Array(program.calls.indices)
+    var state = program.firstState
+    for number in order {
+      let wanted = expected[number]
+      do {
+        let results = try compiled(&state, program.input(number))
+        guard let all = wanted.results else {
+          if wanted.mayPass { return nil }
+          return Finding(
+            .differs, way, "call \(number) gives a value, eagerly it is an error: \(wanted.mistake?.message ?? "")")
+        }
+        for (i, result) in results.enumerated() {
+          if let text = difference(result, all[i], wanted.knowledge[i], number, i, function) {
+            return Finding(.differs, way, "call \(number), result \(program.results[i]): \(text)")
+          }
+        }
+      } catch {
+        let mistake = error as? Diagnostic
+        if wanted.results != nil { return Finding(.throwing, way, "call \(number): \(error)") }
+        if mistake?.kind == .compiler, wanted.mistake?.kind != .compiler {
+          return Finding(
+            .throwing, way, "call \(number): \(error), and eagerly: \(wanted.mistake.map { "\($0)" } ?? "no error")")
+        }
+      }
+      for (i, member) in state.members.enumerated() {
+        if let text = difference(member, wanted.state.members[i], wanted.stateKnowledge[i], number, nil, function) {
+          return Finding(.differs, way, "call \(number), state s\(i): \(text)")
+        }
+      }
+    }
+    return nil
+  }
+
+  /// How `actual` differs from `wanted`; nil: not more than machines may.
+  private func difference(
+    _ actual: Tensor, _ wanted: Tensor, _ knowledge: Knowledge, _ call: Int, _ result: Int?, _ function: ProgramFunction
+  ) -> String? {
+    if let failure = actual.failure { return "it is a failed tensor: \(failure.message)" }
+    if actual.dtype != wanted.dtype { return "it is \(actual.dtype), eagerly \(wanted.dtype)" }
+    if actual.shape != wanted.shape { return "its shape is \(actual.shape), eagerly \(wanted.shape)" }
+    if knowledge == .anything { return nil }
+    guard let (a, b) = try? (numbers(actual), numbers(wanted)) else { return "its elements cannot be read" }
+    let scale = b.reduce(1) { $1.isFinite ? max($0, abs($1)) : $0 }
+    var wide: [Double]??
+    for (place, (x, y)) in zip(a, b).enumerated() {
+      if x == y || x.isNaN && y.isNaN { continue }
+      if knowledge == .rounded {
+        guard x.isFinite, y.isFinite else { continue }
+        let tolerance = Self.tolerance(actual.dtype)
+        if abs(x - y) <= tolerance * (1 + abs(y)) + tolerance * scale * 0.1 { continue }
+        // How far rounding reaches in this program tells the same program in f64.
+        if wide == nil { wide = .some(widened(call, result, function)) }
+        if case .some(.some(let wide)) = wide, wide.count == b.count {
+          if !wide[place].isFinite || abs(x - y) <= 64 * abs(wide[place] - y) { continue }
+        }
+      }
+      return "element \(place) of \(b.count) is \(x), eagerly \(y)"
+    }
+    return nil
+  }
+
+  private static func tolerance(_ dtype: DType) -> Double {
+    switch dtype {
+    case .f8e5m2: 0.5
+    case .f8e4m3fn: 0.3
+    case .bf16: 0.15
+    case .f16: 0.03
+    case .f32, .f64, .bool, .u8, .i8, .i16, .i32, .i64, .u16, .u32, .u64: 2e-3
+    }
+  }
+
+  private func numbers(_ tensor: Tensor) throws -> [Double] {
+    if tensor.dtype == .i64 { return try tensor.array(as: Int.self).map { Double($0) } }
+    return try tensor.converted(to: .f64).array(as: Double.self)
+  }
+
+  /// The elements of a result with every float of the call in f64.
+  private func widened(_ call: Int, _ result: Int?, _ function: ProgramFunction) -> [Double]? {
+    guard let result, program.state.isEmpty else { return nil }
+    func wide(_ form: ProgramCase.TensorForm) -> ProgramCase.TensorForm {
+      form.dtype.category == .floating ? .init(dtype: .f64, extents: form.extents) : form
+    }
+    var program = program
+    for i in program.constants.indices { program.constants[i].type = wide(program.constants[i].type) }
+    var input = program.input(call)
+    input.arguments = program.calls[call].arguments.enumerated().map { i, argument in
+      let tensor = program.tensor("a\(i) \(argument.type)", argument.type)
+      let isFloating = argument.type.dtype.category == .floating
+      return WrappedTensor(isFloating ? tensor.converted(to: .f64) : tensor, argument.wrapping, call: call)
+    }
+    var wider = ProgramFunction(program)
+    wider.skipped = function.skipped
+    var state = program.firstState
+    guard let results = try? wider(input, &state), results.indices.contains(result) else { return nil }
+    return try? numbers(results[result])
+  }
+}
+
+extension ProgramCase {
+  /// For tests: operations that the first call takes.
+  var operationsTaken: Set<String> { ProgramRun(program: self).operationsTaken }
+}
