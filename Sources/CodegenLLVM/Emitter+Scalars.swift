@@ -213,7 +213,14 @@ extension Emitter {
     _ instruction: ScalarInstruction, _ a: [IR], _ dtype: DType, onZeroDivisor: (IR) -> Void
   ) -> IR {
     if instruction == .exp { return exponential(a[0], dtype, isNeverPositive: false) }
-    return emit(.instruction(instruction), a, dtype, onZeroDivisor: onZeroDivisor)
+    let result = emit(.instruction(instruction), a, dtype, onZeroDivisor: onZeroDivisor)
+    guard instruction == .sin || instruction == .cos else { return result }
+    return correctingHugeAngles(result, a[0], instruction, dtype)
+  }
+
+  /// What the formula of `instruction` gives.
+  func formula(_ instruction: ScalarInstruction, _ x: IR, _ dtype: DType) -> IR {
+    emit(.instruction(instruction), [x], dtype)
   }
 
   private func emit(
@@ -224,6 +231,12 @@ extension Emitter {
       return a[0]
     }
     return emit(program, a, onZeroDivisor: onZeroDivisor)
+  }
+
+  /// log(e^a + e^b).
+  func logAddExp(_ a: IR, _ b: IR, _ dtype: DType) -> IR {
+    guard dtype == .f16 || dtype == .bf16 else { return emit(.logAddExp, [a, b], dtype) }
+    return narrowed(emit(.logAddExp, [widened(a, dtype), widened(b, dtype)], .f32), dtype)
   }
 
   /// e^x in f32 or f64. `isNeverPositive`: x is at most 0, or NaN.

@@ -19,6 +19,8 @@ final class Emitter {
   var leaveScope: () -> Void = {}
   /// The first thing this backend cannot emit; the code made after it is meaningless.
   var unsupported: String?
+  /// Functions of the module that phases call.
+  var helpers: [String: (value: LLVMValueRef, type: LLVMTypeRef)] = [:]
   private var intrinsics: [String: (function: LLVMValueRef, type: LLVMTypeRef)] = [:]
 
   let i1, i8, i16, i32, i64, pointer: LLVMTypeRef
@@ -370,5 +372,11 @@ final class Emitter {
     let entry = block("entry")
     position(entry)
     return entry
+  }
+
+  /// Goes on where `begin` left off.
+  func resume(_ function: LLVMValueRef, at block: LLVMBasicBlockRef) {
+    self.function = function
+    position(block)
   }
 }

@@ -521,7 +521,7 @@ extension Lowering {
     // The monoid of bool sums and products has no instruction.
     if dtype == .bool, monoid == .sum { return e.or(a, b) }
     if dtype == .bool, monoid == .product { return e.and(a, b) }
-    return e.apply(monoid.instruction, [a, b], dtype) { _ in }
+    return monoid.instruction.map { e.apply($0, [a, b], dtype) { _ in } } ?? e.logAddExp(a, b, dtype)
   }
 
   /// Bytes that the address of a streamed vector must be a multiple of.

@@ -244,8 +244,8 @@ extension Lowering {
         body()
       }
     }
-    var rows: [(stage: Int, value: TileValue, reduction: Reduction, vectors: Int, sums: Range<Int>)] = []
-    var start: [IR] = []
+    var rows: [(stage: Int, value: TileValue, reduction: Reduction, vectors: Int, stretch: Stretch?)] = []
+    var start: [[IR]] = []
     for stage in 0..<stages.count {
       within(stage) {
         for value in stages.reductions[stage] {
@@ -253,42 +253,71 @@ extension Lowering {
           let reduction = Reduction(
             lowering: self, operand: operand, monoid: monoid, dtype: kernel[operand].dtype ?? .f32)
           let split = split(reduction)
-          let sums = reduction.start(split.sums, lanes)
-          rows.append((stage, value, reduction, split.vectors, start.count..<(start.count + sums.count)))
-          start += sums
+          start.append(reduction.start(split.sums, lanes))
+          let stretch = stretch(reduction, start[start.count - 1])
+          rows.append((stage, value, reduction, split.vectors, stretch))
         }
       }
     }
-    let width = Self.pipelineWidth * lanes
-    let sums = e.loop(from: e.index(0), to: extent(stages.shape[stages.axis]), step: width, start) { counter, carried in
-      var next = carried
-      func box(_ from: Int, _ vectors: Int) -> Box {
-        var box = Box.single(stages.shape.count)
-        box.start[stages.axis] = coordinate(counter, multiple: width).advanced(by: from * lanes)
-        box.count[stages.axis] = vectors
-        box.vectorAxis = stages.axis
-        return box
-      }
-      // Later stages first: what they read from instance memory is overwritten by the row behind.
-      for stage in (0..<stages.count).reversed() {
-        pass += 1
-        pipelineStage = stage
-        within(stage) {
-          if stage == stages.last { storeRows(stages, places[stage].isValid, aside, box(0, Self.pipelineWidth)) }
-          for row in rows where row.stage == stage {
-            for from in stride(from: 0, to: Self.pipelineWidth, by: row.vectors) {
-              let old = Array(next[row.sums])
-              next.replaceSubrange(row.sums, with: row.reduction.accumulated(old, box(from, row.vectors)))
+    func walked(from: IR, to: IR, _ start: [[IR]]) -> [[IR]] {
+      let width = Self.pipelineWidth * lanes
+      let sums = e.loop(from: from, to: to, step: width, start.flatMap { $0 }) { counter, carried in
+        var next = split(carried, as: start)
+        func box(_ from: Int, _ vectors: Int) -> Box {
+          var box = Box.single(stages.shape.count)
+          box.start[stages.axis] = coordinate(counter, multiple: width).advanced(by: from * lanes)
+          box.count[stages.axis] = vectors
+          box.vectorAxis = stages.axis
+          return box
+        }
+        // Later stages first: what they read from instance memory is overwritten by the row behind.
+        for stage in (0..<stages.count).reversed() {
+          pass += 1
+          pipelineStage = stage
+          within(stage) {
+            if stage == stages.last { storeRows(stages, places[stage].isValid, aside, box(0, Self.pipelineWidth)) }
+            for (i, row) in rows.enumerated() where row.stage == stage {
+              for from in stride(from: 0, to: Self.pipelineWidth, by: row.vectors) {
+                next[i] = row.reduction.accumulated(next[i], box(from, row.vectors))
+              }
             }
           }
+          pipelineStage = nil
         }
-        pipelineStage = nil
+        return next.flatMap { $0 }
       }
-      return next
+      return split(sums, as: start)
     }
-    var results: [TileValue: IR] = [:]
-    for row in rows { results[row.value] = row.reduction.finished(Array(sums[row.sums])) }
-    return results
+    let results = inStretches(rows.map(\.stretch), to: extent(stages.shape[stages.axis]), start, walked)
+    var finished: [TileValue: IR] = [:]
+    for (row, sums) in zip(rows, results) {
+      finished[row.value] = row.reduction.finished(sums, areTotals: row.stretch != nil)
+    }
+    return finished
+  }
+
+  /// Walks in stretches if there is one; accumulators without totals go through all of them.
+  private func inStretches(
+    _ stretches: [Stretch?], to end: IR, _ start: [[IR]], _ walked: (_ from: IR, _ to: IR, [[IR]]) -> [[IR]]
+  ) -> [[IR]] {
+    guard let length = stretches.lazy.compactMap({ $0?.length }).first else { return walked(e.index(0), end, start) }
+    let carried = zip(stretches, start).map { $0?.totals ?? $1 }
+    let results = e.loop(from: e.index(0), to: end, step: length, carried.flatMap { $0 }) { from, totals in
+      let totals = split(totals, as: carried)
+      let to = e.indexMinimum(e.indexAdd(from, e.index(length)), end)
+      let sums = walked(from, to, zip(stretches, totals).map { $0?.start ?? $1 })
+      return stretches.indices.flatMap { stretches[$0]?.poured(sums[$0], totals[$0]) ?? sums[$0] }
+    }
+    return split(results, as: carried)
+  }
+
+  /// In groups of the sizes of `groups`.
+  private func split(_ values: [IR], as groups: [[IR]]) -> [[IR]] {
+    var rest = values[...]
+    return groups.map { group in
+      defer { rest = rest.dropFirst(group.count) }
+      return Array(rest.prefix(group.count))
+    }
   }
 
   private func storeRows(_ stages: Stages, _ isValid: IR, _ aside: IR, _ box: Box) {

@@ -1,5 +1,6 @@
 // Reductions: vector accumulators over strips of the reduced axes, or per column where the lanes run along a kept axis.
-// Not arg-reductions (+ArgReduce). Surprise: half floats add up in f32 and are rounded once, at the end.
+// Not arg-reductions (+ArgReduce). Surprise: half floats add up in f32 and are rounded once, at the end; and accumulators of
+// floating sums are poured into totals of f64 every few additions, so that errors do not grow with the length of a row.
 import CLLVM
 import Scalars
 import TensorTypes
@@ -78,26 +79,52 @@ extension Lowering {
     let (count, sumCount) = split(reduction)
     let outer = reduced.filter { $0 != axis }
     let start = reduction.start(sumCount, lanes)
-    if let blocks = outer.last, let vectors = wholeVectors(walk.shape[axis]) {
-      let sums = rows(inner, outer.dropLast(), row, start) { box, sums in
-        pairs(range(inner, blocks), box, blocks, sums) { box, sums in
+    let stretch = stretch(reduction, start)
+    func strip(_ box: Box, _ stretch: Stretch?, _ sums: [IR]) -> [IR] {
+      var strip = inner
+      for outer in outer { strip.fixed[outer] = box.start[outer] }
+      strip.most = count
+      return strips(strip, cost: cost, hoisting: [reduction.operand], in: stretch, sums) { box, sums in
+        reduction.accumulated(sums, box)
+      }
+    }
+    // Of short strips, many share a stretch.
+    func blocks(_ elements: Int, _ axis: Int, _ body: (_ from: IR, _ to: IR, Box, [IR]) -> [IR]) -> [IR] {
+      let stretch = stretch?.divided(by: elements)
+      return rows(inner, outer.dropLast(), row, stretch?.totals ?? start) { box, sums in
+        stretched(stretch, to: range(inner, axis), sums) { from, to, sums in body(from, to, box, sums) }
+      }
+    }
+    let sums: [IR]
+    if let last = outer.last, let vectors = wholeVectors(walk.shape[axis]) {
+      sums = blocks(vectors * lanes, last) { from, to, box, sums in
+        pairs(from: from, to: to, box, last, sums) { box, sums in
           var whole = box
           whole.vectorAxis = axis
           whole.count[axis] = vectors
           return reduction.accumulated(sums, whole)
         }
       }
-      return reduction.finished(sums)
-    }
-    let sums = rows(inner, outer[...], row, start) { box, sums in
-      var strip = inner
-      for outer in outer { strip.fixed[outer] = box.start[outer] }
-      strip.most = count
-      return strips(strip, cost: cost, hoisting: [reduction.operand], sums) { box, sums in
-        reduction.accumulated(sums, box)
+    } else if let last = outer.last, let elements = facts.constant(walk.shape[axis]),
+      elements * 2 <= stretch?.length ?? 0
+    {
+      sums = blocks(elements, last) { from, to, box, sums in
+        e.loop(from: from, to: to, sums) { counter, sums in
+          var box = box
+          box.start[last] = coordinate(counter, multiple: 1)
+          return strip(box, nil, sums)
+        }
       }
+    } else {
+      sums = rows(inner, outer[...], row, stretch?.totals ?? start) { box, sums in strip(box, stretch, sums) }
     }
-    return reduction.finished(sums)
+    return reduction.finished(sums, areTotals: stretch != nil)
+  }
+
+  /// Elements along the lanes that accumulators take before they are poured out: part of the result's definition, hence the
+  /// same for extents that are known.
+  func stretch(_ reduction: Reduction, _ start: [IR]) -> Stretch? {
+    reduction.stretch(64 * lanes, start, totals: 1)
   }
 
   /// Vectors in a group, and accumulators: part of the result's definition.
@@ -113,8 +140,10 @@ extension Lowering {
     return count / lanes
   }
 
-  /// Walks an axis two coordinates at a time, and the odd one after them.
-  private func pairs(_ end: IR, _ box: Box, _ axis: Int, _ sums: [IR], _ body: (Box, [IR]) -> [IR]) -> [IR] {
+  /// Walks an axis two coordinates at a time, from an even one on, and the odd one after them.
+  private func pairs(
+    from: IR, to end: IR, _ box: Box, _ axis: Int, _ sums: [IR], _ body: (Box, [IR]) -> [IR]
+  ) -> [IR] {
     let even = e.constantIndex(end).map { e.index($0 & -2) } ?? e.and(end, e.index(-2))
     func walked(from: IR, to: IR, step: Int, _ sums: [IR]) -> [IR] {
       e.loop(from: from, to: to, step: step, sums) { counter, sums in
@@ -124,8 +153,11 @@ extension Lowering {
         return body(inner, sums)
       }
     }
-    return walked(from: even, to: end, step: 1, walked(from: e.index(0), to: even, step: 2, sums))
+    return walked(from: even, to: end, step: 1, walked(from: from, to: even, step: 2, sums))
   }
+
+  /// Rows that the accumulators of columns take before they are poured out.
+  private static let columnStretch = 32
 
   /// Lanes along a kept axis: every strip of columns walks the reduced axes with its own accumulators.
   private func reduceColumns(
@@ -139,17 +171,30 @@ extension Lowering {
     strips(columns, cost: cost) { box, _ in
       let identity = reduction.identity(lanes(of: box))
       let start = [IR](repeating: identity, count: box.pointCount)
-      let sums = rows(walk, reduced[...], box, start) { box, sums in
+      // Totals of one stretch are its accumulators.
+      let isShort = points(reduced.map { walk.shape[$0] }).map { $0 <= Self.columnStretch } ?? false
+      let stretch = isShort ? nil : reduction.stretch(Self.columnStretch, start, totals: start.count)
+      let sums = rows(walk, reduced[...], box, in: stretch, start) { box, sums in
         if let innermost = reduced.last { prefetchRows(reduction.operand, box, along: innermost) }
         return reduction.added(sums, box)
       }
-      put(box, sums.map(reduction.narrowed))
+      put(box, sums.map { e.convert($0, stretch == nil ? reduction.wide : .f64, reduction.dtype) })
       return []
     }
   }
 }
 
 extension Lowering {
+  /// nil: an extent is not known.
+  private func points(_ extents: [Extent]) -> Int? {
+    var count = 1
+    for extent in extents {
+      guard let known = facts.constant(extent) else { return nil }
+      count = count.multipliedReportingOverflow(by: known).overflow ? .max : count * known
+    }
+    return count
+  }
+
   /// Rows of a column-wise walk are pieces too short for the processor to foresee: asks for those a few rows on.
   private func prefetchRows(_ value: TileValue, _ box: Box, along axis: Int) {
     guard options.prefetch, box.vectorAxis != nil, box.mask == nil else { return }
@@ -236,7 +281,6 @@ struct Reduction {
   func identity(_ lanes: Int) -> IR { lowering.e.constant(monoid.identity(wide), lanes) }
   func values(_ box: Box) -> [IR] { lowering.eval(operand, box).map { lowering.e.convert($0, dtype, wide) } }
   func combined(_ a: IR, _ b: IR) -> IR { lowering.combined(monoid, a, b, wide) }
-  func narrowed(_ a: IR) -> IR { lowering.e.convert(a, wide, dtype) }
 
   /// For every point of the box and every term, what turns an accumulator into the next.
   private func steps(_ box: Box) -> [[(IR) -> IR]] {
@@ -298,21 +342,41 @@ struct Reduction {
     return sums + [unordered]
   }
 
-  /// The accumulators' total: pairs of accumulators, then halves of the vector.
-  func finished(_ carried: [IR]) -> IR {
-    var sums = carried
-    if keepsNaNApart {
-      let unordered = sums.removeLast()
-      let isNaN = lowering.e.compare(LLVMRealUNO, unordered, unordered)
-      sums[0] = lowering.e.select(isNaN, unordered, sums[0])
-    }
+  /// One of all accumulators: pairs of them.
+  private func together(_ sums: [IR]) -> IR {
+    var sums = sums
     while sums.count > 1 {
       sums = stride(from: 0, to: sums.count, by: 2).map {
         $0 + 1 < sums.count ? combined(sums[$0], sums[$0 + 1]) : sums[$0]
       }
     }
-    var total = sums[0]
+    return sums[0]
+  }
+
+  /// Totals for the accumulators `start`: one of all, or one of each. nil: nothing rounded is added up.
+  func stretch(_ length: Int, _ start: [IR], totals count: Int) -> Stretch? {
+    guard monoid == .sum, wide.isFloating else { return nil }
     let e = lowering.e
+    let zero = e.real(0, .f64, e.lanes(start[0]))
+    return Stretch(length: length, start: start, totals: [IR](repeating: zero, count: count)) { sums, totals in
+      zip(count == 1 ? [together(sums)] : sums, totals).map { sum, total in
+        lowering.combined(.sum, total, e.convert(sum, wide, .f64), .f64)
+      }
+    }
+  }
+
+  /// The whole reduction: pairs of accumulators, then halves of the vector.
+  func finished(_ carried: [IR], areTotals: Bool) -> IR {
+    let e = lowering.e
+    var sums = carried
+    if keepsNaNApart {
+      let unordered = sums.removeLast()
+      let isNaN = e.compare(LLVMRealUNO, unordered, unordered)
+      sums[0] = e.select(isNaN, unordered, sums[0])
+    }
+    let wide = areTotals ? .f64 : self.wide
+    func combined(_ a: IR, _ b: IR) -> IR { lowering.combined(monoid, a, b, wide) }
+    var total = areTotals ? sums[0] : together(sums)
     var width = e.lanes(total)
     while width > 1 {
       let half = width / 2
@@ -324,6 +388,6 @@ struct Reduction {
       }
       width = half
     }
-    return narrowed(total)
+    return e.convert(total, wide, dtype)
   }
 }

@@ -1,6 +1,7 @@
 // Scans: running combinations and running positions, element after element along an axis.
 // Not reductions. Surprise: where lanes run along the scanned axis itself, the loop is one of scalars; along any other axis
-// every lane scans a line of its own. Both combine strictly in ascending order; sums of half floats are carried in f32.
+// every lane scans a line of its own. Both combine strictly in ascending order; what floats have come to is carried in f64,
+// and a sum of f64 with what its additions lost, so that errors do not grow with the position.
 import CLLVM
 import Scalars
 import TensorTypes
@@ -9,12 +10,28 @@ import TileIR
 extension Lowering {
   func scan(_ value: TileValue, _ monoid: Monoid, _ axis: Int, _ operand: TileValue) {
     let dtype = kernel[value].dtype ?? .i64
-    let wide = monoid == .sum || monoid == .product ? dtype.computeDType : dtype
+    let wide = !monoid.accumulates ? dtype : dtype.isFloating ? .f64 : dtype.computeDType
     // -0 + x is x for every x, 0 included.
     let start = wide.isFloating && monoid == .sum ? ScalarConstant(wide, -0.0) : monoid.identity(wide)
+    if dtype == .f64, monoid == .sum { return compensatedSum(value, axis, operand, from: start) }
     sweep(value, axis, operand, initial: { [e.constant(start, $0)] }) { state, element, _ in
       let next = combined(monoid, state[0], e.convert(element, dtype, wide), wide)
       return ([next], e.convert(next, wide, dtype))
+    }
+  }
+
+  /// Beside the sum goes what its additions rounded off (Knuth's two-sum): only the sum itself is waited for.
+  private func compensatedSum(_ value: TileValue, _ axis: Int, _ operand: TileValue, from start: ScalarConstant) {
+    func minus(_ a: IR, _ b: IR) -> IR { e.binary(LLVMFSub, a, b) }
+    func plus(_ a: IR, _ b: IR) -> IR { e.binary(LLVMFAdd, a, b) }
+    sweep(value, axis, operand, initial: { [e.constant(start, $0), e.real(0, .f64, $0)] }) { state, element, _ in
+      let next = plus(state[0], element)
+      let added = minus(next, state[0])
+      let lost = plus(minus(state[0], minus(next, added)), minus(element, added))
+      let error = plus(state[1], lost)
+      // An infinite sum has lost NaN, and stays what it is; so does a negative zero.
+      let isLess = e.compare(LLVMRealOGT, e.call("llvm.fabs", error), e.real(0, .f64, e.lanes(next)))
+      return ([next, error], e.select(isLess, plus(next, error), next))
     }
   }
 

@@ -21,6 +21,24 @@ struct Walk {
   var widths: [Int]?
 }
 
+/// How far a walk goes with one set of accumulators, and where these are poured then.
+struct Stretch {
+  /// Coordinates of the walked axis.
+  var length: Int
+  /// Accumulators of nothing.
+  var start: [IR]
+  /// Totals of nothing: what the walk carries.
+  var totals: [IR]
+  var poured: (_ sums: [IR], _ totals: [IR]) -> [IR]
+
+  /// On an axis each of whose coordinates has `elements`; even, since walks may take two at a time.
+  func divided(by elements: Int) -> Stretch {
+    var rows = self
+    rows.length = max(length / max(elements, 1) & -2, 2)
+    return rows
+  }
+}
+
 extension Lowering {
   // MARK: Choices
 
@@ -177,7 +195,7 @@ extension Lowering {
   /// Loops over every axis that is not fixed, the vector axis innermost.
   @discardableResult
   func strips(
-    _ walk: Walk, cost: Int, hoisting values: [TileValue] = [], _ carried: [IR] = [],
+    _ walk: Walk, cost: Int, hoisting values: [TileValue] = [], in stretch: Stretch? = nil, _ carried: [IR] = [],
     _ body: (Box, [IR]) -> [IR]
   ) -> [IR] {
     pass += 1
@@ -187,7 +205,46 @@ extension Lowering {
     return rows(walk, axes[...], startBox(walk), carried) { row, carried in
       guard let axis = walk.vectorAxis, walk.fixed[axis] == nil else { return body(row, carried) }
       for value in values { hoist(value, row, along: axis) }
-      return strip(walk, row, axis, min(unroll(cost: cost), walk.most), carried, body)
+      return stretched(stretch, to: range(walk, axis), carried) { from, to, carried in
+        strip(walk, row, axis, min(unroll(cost: cost), walk.most), from: from, to: to, carried, body)
+      }
+    }
+  }
+
+  /// Up to `end` in stretches, each with accumulators of its own; what is carried are the totals.
+  func stretched(
+    _ stretch: Stretch?, to end: IR, _ carried: [IR], _ body: (_ from: IR, _ to: IR, [IR]) -> [IR]
+  ) -> [IR] {
+    guard let stretch else { return body(e.index(0), end, carried) }
+    return e.loop(from: e.index(0), to: end, step: stretch.length, carried) { from, totals in
+      let to = e.indexMinimum(e.indexAdd(from, e.index(stretch.length)), end)
+      return stretch.poured(body(from, to, stretch.start), totals)
+    }
+  }
+
+  /// `rows` in stretches: of the innermost axis, or of the first one whose coordinates have too few rows for one each.
+  func rows(
+    _ walk: Walk, _ axes: ArraySlice<Int>, _ box: Box, in stretch: Stretch?, _ start: [IR],
+    _ body: (Box, [IR]) -> [IR]
+  ) -> [IR] {
+    guard let stretch else { return rows(walk, axes, box, start, body) }
+    var count = 1
+    var split = axes.endIndex
+    while split > axes.startIndex {
+      split -= 1
+      guard let extent = facts.constant(walk.shape[axes[split]]), count * extent * 2 <= stretch.length else { break }
+      count *= max(extent, 1)
+    }
+    guard split < axes.endIndex else { return stretch.poured(body(box, start), stretch.totals) }
+    let axis = axes[split]
+    return rows(walk, axes[..<split], box, stretch.totals) { box, totals in
+      stretched(stretch.divided(by: count), to: range(walk, axis), totals) { from, to, sums in
+        e.loop(from: from, to: to, sums) { counter, sums in
+          var inner = box
+          inner.start[axis] = coordinate(counter, multiple: 1)
+          return rows(walk, axes[(split + 1)...], inner, sums, body)
+        }
+      }
     }
   }
 
@@ -204,9 +261,9 @@ extension Lowering {
 
   /// One row: vectors in groups of `unroll`, single ones, and the last, incomplete one.
   private func strip(
-    _ walk: Walk, _ row: Box, _ axis: Int, _ unroll: Int, _ carried: [IR], _ body: (Box, [IR]) -> [IR]
+    _ walk: Walk, _ row: Box, _ axis: Int, _ unroll: Int, from start: IR, to end: IR, _ carried: [IR],
+    _ body: (Box, [IR]) -> [IR]
   ) -> [IR] {
-    let end = range(walk, axis)
     func box(_ counter: IR, _ multiple: Int, vectors: Int, mask: IR? = nil) -> Box {
       var box = row
       box.start[axis] = coordinate(counter, multiple: multiple)
@@ -217,12 +274,12 @@ extension Lowering {
     }
     let widest = max(4, unroll, walk.widths?.first ?? 0)
     if let constant = e.constantIndex(end), constant % lanes == 0, constant / lanes <= widest,
-      constant > 0
+      constant > 0, e.constantIndex(start) == 0
     {
       return body(box(e.index(0), 0, vectors: constant / lanes), carried)
     }
     var state = carried
-    var from = e.index(0)
+    var from = start
     let masks = walkCanMask && !walk.hasScalarTail
     var groups = walk.hasScalarTail ? [1] : walk.widths ?? [unroll]
     if !masks || unroll == 1, groups.last != 1 { groups.append(1) }

@@ -5,9 +5,10 @@ import Synchronization
 import TensorTypes
 
 enum ScalarPrograms {
-  /// What is computed: an instruction, or a form of exp for what is known here.
+  /// What is computed: an instruction, how partial results meet, or a form of exp for what is known here.
   enum Formula: Hashable {
     case instruction(ScalarInstruction)
+    case logAddExp
     case exponentialOfNonPositive
     case exponentialRemainder, exponentialMantissa, exponentialExponent
   }
@@ -26,6 +27,9 @@ enum ScalarPrograms {
     case .instruction(let instruction):
       operands = instruction.operandCount
       expression = ScalarMath.expansion(of: instruction, dtype: dtype)
+    case .logAddExp:
+      operands = 2
+      expression = Monoid.formulaOfLogSumExp
     case .exponentialOfNonPositive: expression = ScalarMath.exponentialOfNonPositive(dtype: dtype)
     case .exponentialRemainder: expression = ScalarMath.exponentialParts(dtype: dtype)?.remainder
     case .exponentialMantissa: expression = ScalarMath.exponentialParts(dtype: dtype)?.mantissa

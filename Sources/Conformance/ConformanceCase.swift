@@ -66,6 +66,21 @@ package struct ConformanceArguments: Sendable {
     return tensor
   }
 
+  /// A number; nil for a tensor and for nothing.
+  func number(_ place: Int, _ name: String = "") -> Number? {
+    switch value(place, name) {
+    case .integer(let value)?: .integer(Int64(value))
+    case .number(let value)?: .floating(value)
+    case .bool(let value)?: .bool(value)
+    case .tensor?, .string?, .some(.none), .list?, .text?, nil: nil
+    }
+  }
+
+  /// A tensor or a number; nil if it is not given.
+  func tensorOrNumber(_ place: Int, _ name: String = "") -> (any TensorOrScalar)? {
+    number(place, name) ?? value(place, name)?.asTensor
+  }
+
   func optionalTensor(_ place: Int, _ name: String = "") -> Tensor? { value(place, name)?.asTensor }
 
   func tensors(_ place: Int, _ name: String = "") throws(Diagnostic) -> [Tensor] {

@@ -13,11 +13,13 @@ extension ConformanceTable {
 
   private mutating func addArithmetic() {
     tensor("add", "__radd__") { a throws(Diagnostic) in
+      if let number = a.number(1, "other"), a.value(-1, "alpha") == nil { return try a.tensor(0) + number }
       let other = try a.tensor(1, "other")
       guard let alpha = a.value(-1, "alpha")?.asTensor else { return try a.tensor(0) + other }
       return try a.tensor(0) + alpha * other
     }
     tensor("sub") { a throws(Diagnostic) in
+      if let number = a.number(1, "other"), a.value(-1, "alpha") == nil { return try a.tensor(0) - number }
       let other = try a.tensor(1, "other")
       guard let alpha = a.value(-1, "alpha")?.asTensor else { return try a.tensor(0) - other }
       return try a.tensor(0) - alpha * other
@@ -27,9 +29,11 @@ extension ConformanceTable {
       guard let alpha = a.value(-1, "alpha")?.asTensor else { return try a.tensor(1, "other") - x }
       return try a.tensor(1, "other") - alpha * x
     }
-    binary("mul", "__rmul__") { $0 * $1 }
+    binary("mul", "__rmul__", number: { $0 * $1 }) { $0 * $1 }
     tensor("div", "true_divide") { a throws(Diagnostic) in
-      let (x, y) = (try a.tensor(0), try a.tensor(1, "other"))
+      let x = try a.tensor(0)
+      if let number = a.number(1, "other"), a.value(-1, "rounding_mode") == nil { return x / number }
+      let y = try a.tensor(1, "other")
       switch a.string(-1, "rounding_mode") {
       case "trunc": return x.divided(by: y, rounding: .truncated)
       case "floor": return x.divided(by: y, rounding: .floored)
@@ -37,11 +41,14 @@ extension ConformanceTable {
       }
     }
     binary("__rdiv__") { $1 / $0 }
-    binary("floor_divide") { $0.floorDivided(by: $1) }
-    binary("remainder") { $0 % $1 }
+    binary("floor_divide", number: { $0.floorDivided(by: $1) }) { $0.floorDivided(by: $1) }
+    binary("remainder", number: { $0 % $1 }) { $0 % $1 }
     binary("__rmod__") { $1 % $0 }
-    binary("fmod") { $0.truncatedRemainder($1) }
-    tensor("pow") { a throws(Diagnostic) in try a.tensor(0).power(a.tensor(1, "exponent")) }
+    binary("fmod", number: { $0.truncatedRemainder($1) }) { $0.truncatedRemainder($1) }
+    tensor("pow") { a throws(Diagnostic) in
+      if let number = a.number(1, "exponent") { return try a.tensor(0).power(number) }
+      return try a.tensor(0).power(a.tensor(1, "exponent"))
+    }
     binary("__rpow__") { $1.power($0) }
     tensor("float_power") { a throws(Diagnostic) in
       try a.tensor(0).converted(to: .f64).power(a.tensor(1, "exponent").converted(to: .f64))
@@ -52,23 +59,29 @@ extension ConformanceTable {
     unary("sign", "sgn") { $0.sign() }
     unary("square") { $0.square() }
     tensor("addcmul") { a throws(Diagnostic) in
-      try a.tensor(0).addingProduct(a.tensor(1), a.tensor(2), value: a.double(-1, "value", else: 1))
+      try a.tensor(0).addingProduct(a.tensor(1), a.tensor(2), value: a.number(-1, "value") ?? .integer(1))
     }
     tensor("addcdiv") { a throws(Diagnostic) in
-      try a.tensor(0).addingQuotient(a.tensor(1), a.tensor(2), value: a.double(-1, "value", else: 1))
+      try a.tensor(0).addingQuotient(a.tensor(1), a.tensor(2), value: a.number(-1, "value") ?? .integer(1))
     }
     tensor("lerp") { a throws(Diagnostic) in try a.tensor(0).lerp(a.tensor(1, "end"), a.tensor(2, "weight")) }
     tensor("clamp", "clip") { a throws(Diagnostic) in
       let x = try a.tensor(0)
-      switch (a.optionalTensor(1, "min"), a.optionalTensor(2, "max")) {
+      switch (a.tensorOrNumber(1, "min"), a.tensorOrNumber(2, "max")) {
       case (let low?, let high?): return x.clamped(low, high)
       case (let low?, nil): return x.clamped(min: low)
       case (nil, let high?): return x.clamped(max: high)
       case (nil, nil): return x
       }
     }
-    tensor("clamp_min") { a throws(Diagnostic) in try a.tensor(0).clamped(min: a.tensor(1, "min")) }
-    tensor("clamp_max") { a throws(Diagnostic) in try a.tensor(0).clamped(max: a.tensor(1, "max")) }
+    tensor("clamp_min") { a throws(Diagnostic) in 
+      guard let low = a.tensorOrNumber(1, "min") else { return try a.tensor(0) }
+      return try a.tensor(0).clamped(min: low)
+    }
+    tensor("clamp_max") { a throws(Diagnostic) in 
+      guard let high = a.tensorOrNumber(1, "max") else { return try a.tensor(0) }
+      return try a.tensor(0).clamped(max: high)
+    }
     binary("maximum", "max.binary") { $0.maximum($1) }
     binary("minimum", "min.binary") { $0.minimum($1) }
     binary("fmax") { $0.numberMaximum($1) }
@@ -137,12 +150,12 @@ extension ConformanceTable {
   }
 
   private mutating func addComparisons() {
-    binary("eq") { $0 .== $1 }
-    binary("ne") { $0 .!= $1 }
-    binary("lt") { $0 < $1 }
-    binary("le") { $0 <= $1 }
-    binary("gt") { $0 > $1 }
-    binary("ge") { $0 >= $1 }
+    binary("eq", number: { $0 .== $1 }) { $0 .== $1 }
+    binary("ne", number: { $0 .!= $1 }) { $0 .!= $1 }
+    binary("lt", number: { $0 < $1 }) { $0 < $1 }
+    binary("le", number: { $0 <= $1 }) { $0 <= $1 }
+    binary("gt", number: { $0 > $1 }) { $0 > $1 }
+    binary("ge", number: { $0 >= $1 }) { $0 >= $1 }
     binary("logical_and") { $0.logicalAnd($1) }
     binary("logical_or") { $0.logicalOr($1) }
     binary("logical_xor") { $0.logicalXor($1) }

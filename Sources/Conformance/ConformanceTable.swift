@@ -80,9 +80,16 @@ package struct ConformanceTable: Sendable {
     for name in names { tensor(name) { a throws(Diagnostic) in run(try a.tensor(0)) } }
   }
 
-  mutating func binary(_ names: String..., run: @escaping @Sendable (Tensor, Tensor) -> Tensor) {
+  /// `number`: where the second operand is a number, which is no 0-d tensor.
+  mutating func binary(
+    _ names: String..., number: (@Sendable (Tensor, Number) -> Tensor)? = nil,
+    run: @escaping @Sendable (Tensor, Tensor) -> Tensor
+  ) {
     for name in names {
-      tensor(name) { a throws(Diagnostic) in run(try a.tensor(0), try a.tensor(1, "other")) }
+      tensor(name) { a throws(Diagnostic) in
+        if let number, let second = a.number(1, "other") { return number(try a.tensor(0), second) }
+        return run(try a.tensor(0), try a.tensor(1, "other"))
+      }
     }
   }
 }

@@ -1,5 +1,5 @@
 // Values of recorded cases: what goes into an operation and what comes out. Not JSON: tensors are already loaded.
-// Surprise: dtypes and the like are kept as the text that the recorder printed ("torch.float64").
+// Surprise: dtypes and the like are kept as the text that the recorder printed ("torch.float64"); long rows are formulas.
 import Basics
 import Formats
 import TensorTypes
@@ -30,7 +30,10 @@ public enum ConformanceValue: Sendable {
       self = .list(values)
     case .object:
       if let key = json["T"]?.string {
-        self = .tensor(try Tensor(stored: try tensors.tensor(key)))
+        let stored = try Tensor(stored: try tensors.tensor(key))
+        self = .tensor(json["layout"]?.string == "strided" ? stored.strided : stored)
+      } else if let row = json["row"] {
+        self = .tensor(try Tensor(row: row))
       } else if let name = json["number"]?.string {
         self = .number(name == "NaN" ? .nan : name == "Infinity" ? .infinity : -.infinity)
       } else if let text = json["repr"]?.string {
@@ -77,6 +80,22 @@ public enum ConformanceValue: Sendable {
 }
 
 extension Tensor {
+  /// offset + scale * (i % modulus), computed in f64, for every i in row-major order.
+  init(row: JSON) throws(Diagnostic) {
+    guard let shape = row["shape"]?.array?.compactMap(\.int), let offset = row["offset"]?.double,
+      let scale = row["scale"]?.double, let modulus = row["modulus"]?.int, modulus > 0
+    else { throw Diagnostic(.format, "a recorded row lacks its shape, offset, scale or modulus") }
+    self.init((0..<shape.reduce(1, *)).map { Float(offset + scale * Double($0 % modulus)) }, shape: shape)
+  }
+
+  /// The same elements: every second one of a larger tensor, axes in reverse.
+  var strided: Tensor {
+    let reverse = Array((0..<rank).reversed())
+    let turned = permuted(reverse)
+    return Tensor.stacked([turned, turned.flipped(reverse)], axis: -1)
+      .narrowed(rank, start: 0, count: 1).squeezed([rank]).permuted(reverse)
+  }
+
   /// A copy of a dense stored tensor.
   init(stored: StoredTensor) throws(Diagnostic) {
     let dtype = try stored.denseDType()

@@ -36,7 +36,7 @@ extension Monoid {
       var total = identity(dtype).value
       for element in elements {
         guard case .integer(let x) = element else { return .unknown }
-        total = ScalarReference.evaluate(instruction, dtype, [total, .integer(x)]) ?? total
+        total = combined(total, .integer(x), dtype)
       }
       return Enclosure(total)
     }
@@ -45,9 +45,10 @@ extension Monoid {
     case .product: return Enclosure.product(elements, dtype, kept)
     case .minimum, .maximum:
       var total = Enclosure(identity(dtype).value)
-      for element in elements { total = instruction.enclosure([total, element], dtype) }
+      for element in elements { total = instruction?.enclosure([total, element], dtype) ?? .unknown }
       return total
-    case .and, .or: return .unknown
+    // What a formula rounds depends on the order; bits of floats have no order.
+    case .and, .or, .logSumExp: return .unknown
     }
   }
 }

@@ -14,7 +14,7 @@ enum Across {
   private static let scans = Monoid.allCases.map { monoid in
     PrimitiveDefinition(
       name: "scan",
-      meaning: "Combines each element with all before it on `axis`. Floats accumulate in the compute dtype.",
+      meaning: "Combines each element with all before it on `axis`. Floats accumulate in f64.",
       constraints: ["`axis` is an axis of the operand", "the monoid is defined on the dtype"],
       lowering: .scan(monoid), dtypes: monoid.dtypes, type: TypeRules.scan,
       make: { if case .scan(let monoid, let axis) = $0 { .scan(monoid, axis: axis) } else { nil } })
@@ -115,8 +115,8 @@ enum Across {
 }
 
 extension Monoid {
-  /// Where the monoid's instruction is defined.
-  package var dtypes: DTypes { DTypes { instruction.resultDType([$0, $0]) == $0 } }
+  /// Where the monoid is defined.
+  package var dtypes: DTypes { DTypes { isDefined(on: $0) } }
 
   /// The place in `allCases`.
   fileprivate var ordinal: Int {
@@ -127,6 +127,7 @@ extension Monoid {
     case .maximum: 3
     case .and: 4
     case .or: 5
+    case .logSumExp: 6
     }
   }
 }

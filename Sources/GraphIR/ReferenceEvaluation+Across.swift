@@ -6,8 +6,7 @@ import TensorTypes
 
 extension ReferenceEvaluation {
   private func combined(_ monoid: Monoid, _ a: ScalarValue, _ b: ScalarValue) -> ScalarValue {
-    let wide: DType = dtype.isFloating ? .f64 : dtype
-    return ScalarReference.evaluate(monoid.instruction, wide, [a, b]) ?? a
+    monoid.combined(a, b, dtype.isFloating ? .f64 : dtype)
   }
 
   private func rounded(_ value: ScalarValue) -> ScalarValue {

@@ -1,11 +1,14 @@
 // The associative operations of reductions and scans, each with its identity. Not arg-reductions, which carry an index.
+// Surprise: log(e^a + e^b) is no instruction: it meets by a formula, since a scan cannot be scaled by what comes later.
+import Foundation
 import TensorTypes
 
 public enum Monoid: String, Sendable, Hashable, CaseIterable {
   case sum, product, minimum, maximum, and, or
+  case logSumExp = "logsumexp"
 
-  /// How two partial results meet.
-  public var instruction: ScalarInstruction {
+  /// How two partial results meet; nil: by `formula`.
+  public var instruction: ScalarInstruction? {
     switch self {
     case .sum: .add
     case .product: .multiply
@@ -13,7 +16,33 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
     case .maximum: .maximum
     case .and: .and
     case .or: .or
+    case .logSumExp: nil
     }
+  }
+
+  /// How two partial results, the inputs 0 and 1, meet where no instruction says it.
+  public static let formulaOfLogSumExp = ScalarExpr.logAddExp(.input(0), .input(1))
+
+  /// Whether results are rounded: floats are then carried wider.
+  public var accumulates: Bool {
+    switch self {
+    case .sum, .product, .logSumExp: true
+    case .minimum, .maximum, .and, .or: false
+    }
+  }
+
+  /// Whether elements of `dtype` combine to one of `dtype`.
+  public func isDefined(on dtype: DType) -> Bool {
+    instruction.map { $0.resultDType([dtype, dtype]) == dtype } ?? dtype.isFloating
+  }
+
+  /// Two partial results of `dtype` in reference semantics: as the instruction, or by libm in Double.
+  public func combined(_ a: ScalarValue, _ b: ScalarValue, _ dtype: DType) -> ScalarValue {
+    if let instruction { return ScalarReference.evaluate(instruction, dtype, [a, b]) ?? a }
+    let (x, y) = (a.doubleValue, b.doubleValue)
+    if x.isNaN || y.isNaN { return .float(.nan) }
+    let distance = x == y ? 0 : (x - y).magnitude
+    return .float(ScalarReference.rounded(Swift.max(x, y) + Foundation.log1p(Foundation.exp(-distance)), to: dtype))
   }
 
   /// The value that changes nothing.
@@ -27,6 +56,7 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
       dtype.integerRange.map { ScalarConstant(dtype, integer: $0.lowerBound) } ?? ScalarConstant(dtype, -.infinity)
     case .and: ScalarConstant(dtype, integer: dtype == .bool ? 1 : -1)
     case .or: ScalarConstant(dtype, integer: 0)
+    case .logSumExp: Monoid.maximum.identity(dtype)
     }
   }
 }

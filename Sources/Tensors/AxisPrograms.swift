@@ -124,13 +124,18 @@ enum AxisPrograms {
     var views = [base, indices, updates, output]
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
-    let name = "scatter \(combine.map { "\($0)" } ?? "set") \(place)/\(rank)"
+    // In memory of the compute dtype: a sum of many small updates must not stand still at 256.
+    let wide = combine?.accumulates == true ? base.dtype.computeDType : base.dtype
+    let name = "scatter \(combine.map { "\($0)" } ?? "set") \(place)/\(rank) \(wide) \(base.dtype)"
     let program = table.program(name) {
       Program(name, axes: [labels(rank, place, 0), labels(rank, place, 1), labels(rank, place, 1)]) {
         builder, values throws(Diagnostic) in
         let index = try wrapped(&builder, values[1], values[3])
-        let update = try builder.convert(values[2], to: builder.dtype(values[0]))
-        return [try builder.append(.scatter(axis: place, combine: combine), values[0], index, update)]
+        let dtype = builder.dtype(values[0])
+        let sums = try builder.append(
+          .scatter(axis: place, combine: combine), try builder.convert(values[0], to: wide), index,
+          try builder.convert(values[2], to: wide))
+        return [try builder.convert(sums, to: dtype)]
       }
     }
     do {

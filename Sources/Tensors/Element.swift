@@ -113,6 +113,38 @@ public enum Number: Sendable, Hashable {
     case .floating(let value): ScalarConstant(dtype, value)
     }
   }
+  /// - Throws: a number that `dtype` does not hold; unsigned dtypes hold what is as far below 0 as they reach above it.
+  package func requireFit(_ dtype: DType, _ name: String) throws(Diagnostic) {
+    let isFitting: Bool
+    if let range = dtype.integerRange, dtype != .bool {
+      let low = range.lowerBound < 0 ? range.lowerBound : -range.upperBound
+      switch self {
+      case .bool: isFitting = true
+      case .integer(let value): isFitting = value >= low && value <= range.upperBound
+      case .floating(let value):
+        let whole = value.rounded(.towardZero)
+        // 2^63 is no i64, though its Double is that of the largest one.
+        isFitting = whole >= Double(low) && whole <= Double(range.upperBound) && whole != 0x1p63
+      }
+    } else if dtype.isFloating, double.isFinite {
+      isFitting = double.magnitude <= dtype.largestFinite
+    } else {
+      isFitting = true
+    }
+    guard isFitting else {
+      throw Diagnostic(
+        .argument, "\(name): \(text) does not fit \(dtype)", remedy: "give a number that \(dtype) holds, or a wider dtype")
+    }
+  }
+
+  private var text: String {
+    switch self {
+    case .bool(let value): "\(value)"
+    case .integer(let value): "\(value)"
+    case .floating(let value): "\(value)"
+    }
+  }
+
   package var double: Double {
     switch self {
     case .bool(let value): value ? 1 : 0

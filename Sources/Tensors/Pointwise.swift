@@ -52,15 +52,17 @@ package final class PointwiseOperation: Sendable {
   private let programs: [Program]
 
   /// One primitive.
-  package convenience init(_ primitive: Primitive, _ rule: ResultRule) {
-    self.init("\(primitive)", rule) { builder, values throws(Diagnostic) in try builder.append(primitive, values) }
+  package convenience init(_ primitive: Primitive, _ rule: ResultRule, roundsOperands: Bool = false) {
+    self.init("\(primitive)", rule, roundsOperands: roundsOperands) { builder, values throws(Diagnostic) in
+      try builder.append(primitive, values)
+    }
   }
 
   /// A composite formula over operands of one shape and dtype.
   package convenience init(
-    _ name: String, _ rule: ResultRule, _ formula: @escaping @Sendable ([Term]) -> Term
+    _ name: String, _ rule: ResultRule, roundsOperands: Bool = false, _ formula: @escaping @Sendable ([Term]) -> Term
   ) {
-    self.init(name, rule) { builder, values throws(Diagnostic) in
+    self.init(name, rule, roundsOperands: roundsOperands) { builder, values throws(Diagnostic) in
       let sheet = Sheet(builder, domain: builder.shape(values[0]))
       let result = formula(values.map { Term(sheet, $0) })
       if let failure = sheet.failure { throw failure }
@@ -71,8 +73,10 @@ package final class PointwiseOperation: Sendable {
 
   /// A formula on graph values. Half floats are lifted to the dtype they compute in, unless the operation only moves
   /// bits.
+  /// `roundsOperands`: what meets half floats is first rounded as they are, a number too: f16(0.1) - 0.1 is 0 then. Products
+  /// and quotients take numbers as they are. Both are PyTorch's rules.
   package init(
-    _ name: String, _ rule: ResultRule, movesOnly: Bool = false,
+    _ name: String, _ rule: ResultRule, movesOnly: Bool = false, roundsOperands: Bool = false,
     _ formula: @escaping @Sendable (inout GraphBuilder, [Value]) throws(Diagnostic) -> Value
   ) {
     self.name = name
@@ -85,6 +89,7 @@ package final class PointwiseOperation: Sendable {
         var values: [Value] = []
         for (i, operand) in operands.enumerated() {
           var value = operand
+          if roundsOperands, compute != storage { value = try builder.convert(value, to: storage) }
           switch rule {
           case .promoted, .floating, .comparison: value = try builder.convert(value, to: compute)
           case .selection: value = try builder.convert(value, to: i == 0 ? .bool : compute)
@@ -161,6 +166,7 @@ package final class PointwiseOperation: Sendable {
       case .scalar(let value):
         var dtype = compute
         if case .selection = rule, i == 0 { dtype = .bool }
+        if case .selection = rule, i > 0, dtype.isInteger { try value.requireFit(dtype, name) }
         bound.append(.scalar(ScalarOperand(value.constant(movesOnly ? dtype : dtype.computeDType))))
       }
     }
@@ -268,6 +274,23 @@ extension ScalarOperand {
 }
 
 extension PointwiseOperation {
+  /// A number that bounds elements from below (or above), as one that the dtype of all `operands` holds: what no element
+  /// reaches bounds nothing.
+  func bound(
+    _ bound: PointwiseOperand, isLow: Bool, among operands: [PointwiseOperand]
+  ) throws(Diagnostic) -> PointwiseOperand {
+    guard case .scalar(.integer(let value)) = bound, let range = try computeDType(operands).integerRange,
+      !range.contains(value)
+    else { return bound }
+    let isBelow = value < range.lowerBound
+    guard isBelow == isLow else {
+      throw Diagnostic(
+        .argument, "\(name): no element is \(isLow ? "at least" : "at most") \(value) in \(range)",
+        remedy: "give a bound that the dtype holds, or convert the tensor first")
+    }
+    return .scalar(.integer(isBelow ? range.lowerBound : range.upperBound))
+  }
+
   /// Runs on one view in its own dtype; the destination's dtype may differ (a converting copy).
   func asIs(_ source: TensorView, to destination: Destination) throws(Diagnostic) -> Tensor {
     let view = try Engine.current.runPointwise(program(destination.dtype), [.tensor(source)], destination)

@@ -112,7 +112,8 @@ extension Tensor {
   public func hardTanh(
     _ low: Double = -1, _ high: Double = 1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Activations.hardTanh(file, line, operand, .scalar(.floating(low)), .scalar(.floating(high)))
+    if dtype.isInteger { return clamped(dtype.number(.floating(low)), dtype.number(.floating(high)), file: file, line: line) }
+    return Activations.hardTanh(file, line, operand, .scalar(.floating(low)), .scalar(.floating(high)))
   }
 
   /// relu6(x + 3) / 6. PyTorch: `nn.functional.hardsigmoid`.
@@ -164,7 +165,10 @@ extension Tensor {
   /// x above `threshold`, else `value`. PyTorch: `nn.functional.threshold`.
   public func thresholded(
     _ threshold: some Scalar, _ value: some Scalar, file: StaticString = #fileID, line: UInt = #line
-  ) -> Tensor { Activations.threshold(file, line, operand, .scalar(threshold.number), .scalar(value.number)) }
+  ) -> Tensor {
+    let (bound, other) = (dtype.number(threshold.number), dtype.number(value.number))
+    return Activations.threshold(file, line, operand, .scalar(bound), .scalar(other))
+  }
 
   /// x above 0, else x · `slope`. PyTorch: `nn.functional.leaky_relu`.
   public func leakyRelu(slope: Double = 0.01, file: StaticString = #fileID, line: UInt = #line) -> Tensor {

@@ -93,7 +93,8 @@ extension Tensor {
   package static func filled(
     _ number: Number, _ extents: [Int], _ dtype: DType, dims: [Dim]? = nil
   ) throws(Diagnostic) -> Tensor {
-    try Creation.full(dtype, extents, [number.constant(dtype)], dims: dims)
+    try number.requireFit(dtype, "full")
+    return try Creation.full(dtype, extents, [number.constant(dtype)], dims: dims)
   }
 
   /// Every element is `value`: f32 for floating numbers, i64 for integers, unless `dtype` says otherwise. PyTorch:

@@ -46,7 +46,7 @@ private enum Elementary {
   }
   static let radians = PointwiseOperation("radians", .floating) { x in x[0] * (Double.pi / 180) }
   static let degrees = PointwiseOperation("degrees", .floating) { x in x[0] * (180 / Double.pi) }
-  static let power = PointwiseOperation("power", .promoted) { x in
+  static let power = PointwiseOperation("power", .promoted, roundsOperands: true) { x in
     x[0].dtype == .bool ? x[0] || !x[1] : x[0].power(x[1])
   }
   static let atan2 = PointwiseOperation(.atan2, .floating)

@@ -180,10 +180,19 @@ extension Tensor {
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
+      if case .mean = reduction, dtype.computeDType != dtype {
+        // The sum may be more than a half float holds.
+        let wide = dtype.computeDType
+        return converted(to: wide).scattering(
+          updates.converted(to: wide), at: indices, axis: axis, reduction: .mean, includeSelf: includeSelf, file: file,
+          line: line
+        ).converted(to: dtype)
+      }
       let monoid: Monoid =
         switch reduction {
-        case .sum, .mean: .sum
-        case .product: .product
+        // Truth adds up to whether any is true.
+        case .sum, .mean: dtype == .bool ? .or : .sum
+        case .product: dtype == .bool ? .and : .product
         case .minimum: .minimum
         case .maximum: .maximum
         }
@@ -354,9 +363,22 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let flat = try reshaped(to: [-1])
-      let updates = weights ?? Tensor.ones(like: flat, dtype: .i64)
+      guard dtype.isInteger else {
+        throw Diagnostic(.dtype, "bincount: the elements are \(dtype)", remedy: "convert them to i64")
+      }
+      // Sums of other weights than f32 are f64's.
+      let updates = try weights.map { weights throws(Diagnostic) in
+        try weights.converted(to: weights.dtype == .f32 ? .f32 : .f64).reshaped(to: [-1])
+      } ?? Tensor.ones(like: flat, dtype: .i64)
       var length = minimumLength
-      if try flat.view.elementCount > 0 { length = Swift.max(length, try flat.max().item(as: Int.self) + 1) }
+      if try flat.view.elementCount > 0 {
+        let (least, most) = flat.extremes()
+        let lowest = try least.item(as: Int.self)
+        guard lowest >= 0 else {
+          throw Diagnostic(.argument, "bincount: the element \(lowest) is negative", remedy: "count what is 0 or more")
+        }
+        length = Swift.max(length, try most.item(as: Int.self) + 1)
+      }
       return try Self.filled(.integer(0), [length], updates.dtype).scattering(
         updates, at: flat, axis: 0, reduction: .sum, file: file, line: line)
     }

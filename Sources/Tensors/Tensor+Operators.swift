@@ -62,16 +62,18 @@ extension PointwiseOperation {
 
 enum Arithmetic {
   /// Numbers by `primitive`, bool by `truth`.
-  private static func operation(_ name: String, _ primitive: Primitive, _ truth: Primitive?) -> PointwiseOperation {
-    PointwiseOperation(name, .promoted) { x in
+  private static func operation(
+    _ name: String, _ primitive: Primitive, _ truth: Primitive?, roundsOperands: Bool = true
+  ) -> PointwiseOperation {
+    PointwiseOperation(name, .promoted, roundsOperands: roundsOperands) { x in
       Term.apply(x[0].dtype == .bool ? truth ?? primitive : primitive, x)
     }
   }
   static let add = operation("add", .add, .or)
   static let subtract = operation("subtract", .subtract, nil)
-  static let multiply = operation("multiply", .multiply, .and)
+  static let multiply = operation("multiply", .multiply, .and, roundsOperands: false)
   static let divide = PointwiseOperation("divide", .floating) { x in x[0] / x[1] }
-  static let remainder = PointwiseOperation(.remainder, .promoted)
+  static let remainder = PointwiseOperation(.remainder, .promoted, roundsOperands: true)
   static let negate = PointwiseOperation(.negate, .promoted)
   static let and = PointwiseOperation(.and, .promoted)
   static let or = PointwiseOperation(.or, .promoted)
@@ -79,10 +81,10 @@ enum Arithmetic {
   static let not = PointwiseOperation(.not, .promoted)
   static let shiftLeft = PointwiseOperation(.shiftLeft, .promoted)
   static let shiftRight = PointwiseOperation(.shiftRight, .promoted)
-  static let equal = PointwiseOperation(.equal, .comparison)
-  static let notEqual = PointwiseOperation(.notEqual, .comparison)
-  static let less = PointwiseOperation(.less, .comparison)
-  static let lessOrEqual = PointwiseOperation(.lessOrEqual, .comparison)
+  static let equal = PointwiseOperation(.equal, .comparison, roundsOperands: true)
+  static let notEqual = PointwiseOperation(.notEqual, .comparison, roundsOperands: true)
+  static let less = PointwiseOperation(.less, .comparison, roundsOperands: true)
+  static let lessOrEqual = PointwiseOperation(.lessOrEqual, .comparison, roundsOperands: true)
 }
 
 extension Tensor {

@@ -58,6 +58,7 @@ extension Tensor {
         .shape, "pad: \(source.hints) with \(low) before and \(high) after has negative extents \(extents)",
         remedy: "cut no more than an axis has")
     }
+    try number.requireFit(dtype, "pad")
     if let trace = Trace.current {
       for axis in extents.indices where low[axis] < 0 || high[axis] < 0 {
         let cut = Swift.max(-low[axis], 0)
@@ -130,11 +131,19 @@ extension Tensor {
         .argument, "pad: \(low) before and \(high) after axis \(axis) of extent \(extent) in mode \(mode)",
         remedy: "pad by less than the extent, or in mode replicate or constant")
     }
+    // What is cut is not there to go round; what is mirrored or repeated is seen from the whole axis.
+    let first = Swift.max(-low, 0)
+    let left = Swift.max(extent - first - Swift.max(-high, 0), 0)
+    guard mode != .circular || left > 0 || count == 0 else {
+      throw Diagnostic(
+        .argument, "pad: \(low) before and \(high) after leave nothing of axis \(axis) of extent \(extent)",
+        remedy: "cut less, or pad in another mode")
+    }
     return (-low..<(-low + count)).map { i in
       switch mode {
       case .constant, .replicate: Swift.min(Swift.max(i, 0), extent - 1)
       case .reflect: i < 0 ? -i : i >= extent ? 2 * (extent - 1) - i : i
-      case .circular: i < 0 ? i + extent : i % extent
+      case .circular: first + ((i - first) % left + left) % left
       }
     }
   }

@@ -167,7 +167,13 @@ extension Tensor {
       let result = try contiguousCopy()
       let a = try resolvedAxis(first, rank: rank, "diagonal_scatter")
       let b = try resolvedAxis(second, rank: rank, "diagonal_scatter")
-      try Self.copy(try values.view, into: Self.diagonalView(try result.view, offset, a, b))
+      let (source, target) = (try values.view, Self.diagonalView(try result.view, offset, a, b))
+      guard source.extents == target.extents else {
+        throw Diagnostic(
+          .shape, "diagonal_scatter: values of shape \(source.extents) for a diagonal of shape \(target.extents)",
+          remedy: "give one value for each place")
+      }
+      try Self.copy(source, into: target)
       return result
     }
   }

@@ -246,8 +246,9 @@ extension Tensor {
   ) -> (Tensor, mean: Tensor) {
     Self.attemptAll(file, line, onFailure: { ($0, $0) }) { () throws(Diagnostic) in
       let result = dtype.floatingResult
+      // In f64: squares of what f32 holds must not overflow, nor differences of large elements lose what they differ by.
       let both = try reducing(
-        operation, axes, keepDims: keepDims, compute: result.computeDType, results: [result, result]
+        operation, axes, keepDims: keepDims, compute: .f64, results: [result, result]
       ) { [Double($0), Swift.max(Double($0) - correction, 0)] }
       return (both[0], both[1])
     }

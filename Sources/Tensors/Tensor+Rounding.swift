@@ -40,7 +40,7 @@ private enum Rounding {
     return quotient.dtype.isFloating ? quotient.apply(.truncate) : quotient
   }
   static let divideFloored = PointwiseOperation(.floorDivide, .promoted)
-  static let truncatedRemainder = PointwiseOperation(.truncatedRemainder, .promoted)
+  static let truncatedRemainder = PointwiseOperation(.truncatedRemainder, .promoted, roundsOperands: true)
   static let minimum = PointwiseOperation(.minimum, .promoted)
   static let maximum = PointwiseOperation(.maximum, .promoted)
   static let numberMinimum = PointwiseOperation("fmin", .promoted) { x in
@@ -56,8 +56,8 @@ private enum Rounding {
   }
   static let heaviside = PointwiseOperation("heaviside", .promoted) { x in
     let zero = x[0].constant(0)
-    let step = (x[0] .< zero).select(zero, (x[0] .== zero).select(x[1], x[0].constant(1)))
-    return x[0].isNaN.select(x[0], step)
+    // NaN is not above zero.
+    return (x[0] .== zero).select(x[1], (x[0] .> zero).select(x[0].constant(1), zero))
   }
   static let lerp = PointwiseOperation("lerp", .promoted) { x in
     let (start, end, weight) = (x[0], x[1], x[2])
@@ -74,6 +74,15 @@ private enum Rounding {
 }
 
 extension Tensor {
+  /// One of two, the other maybe a number that the dtype does not hold.
+  private func bounded(
+    _ operation: PointwiseOperation, _ other: PointwiseOperand, isLow: Bool, _ file: StaticString, _ line: UInt
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      try operation([operand, operation.bound(other, isLow: isLow, among: [operand, other])])
+    }
+  }
+
   /// The largest integer not above x. PyTorch: `floor`.
   public func floor(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Rounding.floor(file, line, operand)
@@ -142,22 +151,22 @@ extension Tensor {
 
   /// The smaller element; NaN if one is NaN. PyTorch: `minimum`.
   public func minimum(_ other: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Rounding.minimum(file, line, operand, other.operand)
+    bounded(Rounding.minimum, other.operand, isLow: false, file, line)
   }
 
   /// The larger element; NaN if one is NaN. PyTorch: `maximum`.
   public func maximum(_ other: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Rounding.maximum(file, line, operand, other.operand)
+    bounded(Rounding.maximum, other.operand, isLow: true, file, line)
   }
 
   /// The smaller element; the other one if one is NaN. PyTorch: `fmin`.
   public func numberMinimum(_ other: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Rounding.numberMinimum(file, line, operand, other.operand)
+    bounded(Rounding.numberMinimum, other.operand, isLow: false, file, line)
   }
 
   /// The larger element; the other one if one is NaN. PyTorch: `fmax`.
   public func numberMaximum(_ other: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Rounding.numberMaximum(file, line, operand, other.operand)
+    bounded(Rounding.numberMaximum, other.operand, isLow: true, file, line)
   }
 
   /// |x| with the sign of `other`. PyTorch: `copysign`.
@@ -178,7 +187,15 @@ extension Tensor {
   /// x kept between `low` and `high`; where they cross, `high` wins. PyTorch: `clamp`.
   public func clamped(
     _ low: some TensorOrScalar, _ high: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line
-  ) -> Tensor { Rounding.clamp(file, line, operand, low.operand, high.operand) }
+  ) -> Tensor {
+    Self.attempt(file, line) { () throws(Diagnostic) in
+      let operands = [operand, low.operand, high.operand]
+      return try Rounding.clamp([
+        operand, Rounding.clamp.bound(low.operand, isLow: true, among: operands),
+        Rounding.clamp.bound(high.operand, isLow: false, among: operands),
+      ])
+    }
+  }
 
   /// x but at least `low`. PyTorch: `clamp(min=)`.
   public func clamped(min low: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
@@ -219,6 +236,12 @@ extension Tensor {
 }
 
 extension DType {
+  /// A number as elements of this dtype have it: a fraction is cut off for integers.
+  func number(_ number: Number) -> Number {
+    guard case .floating(let x) = number, !isFloating else { return number }
+    return .integer(Int64(exactly: x.rounded(.towardZero)) ?? (x > 0 ? .max : x < 0 ? .min : 0))
+  }
+
   /// The largest finite float; 0 for other dtypes.
   var largestFinite: Double {
     switch self {

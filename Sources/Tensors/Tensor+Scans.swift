@@ -16,7 +16,8 @@ public struct ValuesAndIndices: Sendable {
 private enum Scanning {
   static let search = RowOperation("searchsorted") { x in
     // Operands: boundaries (last axis reduced), the value repeated, 1 to count equal boundaries too.
-    let before = (x[0] .< x[1]) || (x[2].truth && (x[0] .== x[1]))
+    // NaN is behind everything.
+    let before = (x[0] .< x[1]) || x[1].isNaN || (x[2].truth && (x[0] .== x[1]))
     return [before.converted(to: .i64).sum()]
   }
   static let choice = PointwiseOperation("median position", .selection) { x in x[0].select(x[1], x[2]) }
@@ -59,14 +60,8 @@ extension Tensor {
 
   /// log of the running sum of e^x, without overflow. PyTorch: `logcumsumexp`.
   public func logCumulativeSumExp(_ axis: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    // Relative to the largest element: smaller ones lose nothing that f64 could not hold.
-    Self.attempt(file, line) { () throws(Diagnostic) in
-      let result = dtype.floatingResult
-      if try view.rank == 0 { return converted(to: result) }
-      let wide = converted(to: .f64)
-      let peak = wide.max(axis, keepDims: true)
-      let shift = Tensor.select(peak.isFinite(), peak, 0.0)
-      return ((wide - shift).exp().cumulativeSum(axis).log() + shift).converted(to: result)
+    scanning("logcumsumexp", axis, dtype.floatingResult, file, line) { builder, x, axis throws(Diagnostic) in
+      try builder.append(.scan(.logSumExp, axis: axis), x)
     }
   }
 
@@ -254,7 +249,10 @@ extension Tensor {
   public func median(
     ignoringNaN: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    flattened(file: file, line: line).medianWithIndices(0, ignoringNaN: ignoringNaN, file: file, line: line).values
+    if failure == nil, dtype.isFloating, body.view.elementCount == 0 {
+      return Tensor.full([], Double.nan, dtype: dtype, file: file, line: line)
+    }
+    return flattened(file: file, line: line).medianWithIndices(0, ignoringNaN: ignoringNaN, file: file, line: line).values
   }
 
   // MARK: Searching

@@ -86,7 +86,7 @@ extension Tensor {
         divisor = total - squares * correction / total
       }
       let result = centred.matmul((centred * weight).transposed()) / divisor.clamped(min: 0)
-      return extents.count == 2 ? result : try result.reshaped(to: [])
+      return extents.count == 2 && extents[0] != 1 ? result : try result.reshaped(to: [])
     }
   }
 

@@ -331,7 +331,7 @@ private struct KernelVerifier {
 
   func combined(_ monoid: Monoid, _ tile: TileValue) -> DType? {
     guard let dtype = kernel[tile].dtype else { return nil }
-    return monoid.instruction.resultDType([dtype, dtype])
+    return monoid.isDefined(on: dtype) ? dtype : monoid.instruction?.resultDType([dtype, dtype])
   }
 
   func reducing(_ tile: TileValue, _ axes: [Int]) -> [Extent] {

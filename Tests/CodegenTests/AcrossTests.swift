@@ -37,7 +37,7 @@ private enum Question: CaseIterable {
   }
 
   static func monoids(_ dtype: DType) -> [Monoid] {
-    Monoid.allCases.filter { $0.instruction.resultDType([dtype, dtype]) != nil }
+    Monoid.allCases.filter { $0.isDefined(on: dtype) || $0.instruction?.resultDType([dtype, dtype]) != nil }
   }
 }
 
@@ -71,11 +71,26 @@ private func running(_ line: [ScalarValue], _ sign: Int) -> [Int] {
   }
 }
 
+/// Floats are carried in f64, sums of f64 with what was rounded off.
 private func scanned(_ line: [ScalarValue], _ monoid: Monoid, _ dtype: DType) -> [ScalarValue] {
-  let wide = monoid == .sum || monoid == .product ? dtype.computeDType : dtype
+  let wide = !monoid.accumulates ? dtype : dtype.isFloating ? .f64 : dtype.computeDType
   var total: ScalarValue?
+  if dtype == .f64, monoid == .sum {
+    var lost = 0.0
+    return line.map { element in
+      guard case .float(let x) = element else { return element }
+      guard case .float(let sum)? = total else {
+        total = element
+        return element
+      }
+      let next = sum + x
+      lost += sum.magnitude >= x.magnitude ? (sum - next) + x : (x - next) + sum
+      total = .float(next)
+      return .float(next.isFinite ? next + lost : next)
+    }
+  }
   return line.map { element in
-    let next = total.flatMap { ScalarReference.evaluate(monoid.instruction, wide, [$0, element]) } ?? element
+    let next = total.map { monoid.combined($0, element, wide) } ?? element
     total = next
     if case .float(let x) = next { return .float(ScalarReference.rounded(x, to: dtype)) }
     return next

@@ -6,11 +6,27 @@ import Testing
   static let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "Oracle/pytorch_ops.json").path
 
+  static let more = path.replacing("pytorch_ops.json", with: "pytorch_ops_more.json")
+
   @Test func core_cases_agree_with_the_record() throws {
     let report = try ConformanceRunner(path: Self.path).run(tier: .core)
     let failed = report.lines.filter { if case .failed = $0.outcome { true } else { false } }
     #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number): \($0.outcome)" } == [])
     #expect(report.total.passed >= 1022)
+  }
+
+  /// Other shapes, dtypes and values of the same operators (Tests/Oracle/make_operator_cases.py): a sample.
+  @Test func further_core_cases_agree_with_the_record() throws {
+    let runner = try ConformanceRunner(path: Self.more)
+    for (mode, every) in [(ConformanceMode.eager, 4), (.compiled, 40)] {
+      let report = runner.run(tier: .core, mode: mode, every: every)
+      let failed = report.lines.filter { if case .failed = $0.outcome { true } else { false } }
+      // 99 of 100: what differs is printed.
+      #expect(
+        failed.count * 100 <= report.lines.count,
+        "\(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number): \($0.outcome)" })")
+      #expect(report.total.unsupported * 100 <= report.lines.count)
+    }
   }
 
   /// A sample: `azulejo conformance --mode dynamic` runs all of them.

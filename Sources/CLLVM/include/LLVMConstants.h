@@ -16,6 +16,7 @@ ENUM(LLVMTypeKind,
   C(LLVMHalfTypeKind, 1) C(LLVMFloatTypeKind, 2) C(LLVMDoubleTypeKind, 3) C(LLVMIntegerTypeKind, 8)
   C(LLVMPointerTypeKind, 12) C(LLVMVectorTypeKind, 13))
 ENUM(LLVMAtomicOrdering, C(LLVMAtomicOrderingSequentiallyConsistent, 7))
+ENUM(LLVMLinkage, C(LLVMInternalLinkage, 8))
 ENUM(LLVMVisibility, C(LLVMDefaultVisibility, 0) C(LLVMHiddenVisibility, 1))
 ENUM(LLVMVerifierFailureAction, C(LLVMReturnStatusAction, 2))
 ENUM(LLVMDiagnosticSeverity, C(LLVMDSError, 0) C(LLVMDSWarning, 1) C(LLVMDSRemark, 2) C(LLVMDSNote, 3))

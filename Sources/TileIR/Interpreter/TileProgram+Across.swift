@@ -129,10 +129,30 @@ extension TileProgram {
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
       for line in 0..<lineCount {
-        let row = words + line * length
-        for i in 1..<max(length, 1) { row[i] = combined(monoid, dtype, row[i - 1], row[i]) }
+        running(words + line * length, length, monoid, dtype)
       }
       machine.scatterLines(words, axis, to: id)
+    }
+  }
+
+  /// What floats have come to is carried in f64 and rounded where it is written; sums of f64 with what they lost.
+  private static func running(_ row: Words, _ count: Int, _ monoid: Monoid, _ dtype: DType) {
+    guard dtype.isFloating, monoid.accumulates else {
+      for i in 1..<max(count, 1) { row[i] = combined(monoid, dtype, row[i - 1], row[i]) }
+      return
+    }
+    // -0 + x is x for every x, 0 included.
+    var (total, lost) = (monoid == .sum ? -0.0 : monoid.identity(.f64).doubleValue, 0.0)
+    for i in 0..<count {
+      let x = Double(bitPattern: row[i])
+      let next = monoid.combined(.float(total), .float(x), .f64).doubleValue
+      if monoid == .sum {
+        let added = next - total
+        lost += (total - (next - added)) + (x - added)
+      }
+      total = next
+      let exact = dtype == .f64 && (lost < 0 || lost > 0) ? next + lost : next
+      row[i] = ScalarReference.rounded(exact, to: dtype).bitPattern
     }
   }
 

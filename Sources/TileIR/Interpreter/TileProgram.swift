@@ -262,9 +262,12 @@ func scalar(_ word: UInt64, _ dtype: DType) -> ScalarValue {
 
 /// Two elements under a monoid.
 func combined(_ monoid: Monoid, _ dtype: DType, _ a: UInt64, _ b: UInt64) -> UInt64 {
-  if dtype.isFloating {
-    return ScalarReference.evaluate(monoid.instruction, dtype, Double(bitPattern: a), Double(bitPattern: b)).bitPattern
+  guard let instruction = monoid.instruction else {
+    return word(monoid.combined(scalar(a, dtype), scalar(b, dtype), dtype))
   }
-  let result = ScalarReference.evaluate(monoid.instruction, dtype, Int64(bitPattern: a), Int64(bitPattern: b))
+  if dtype.isFloating {
+    return ScalarReference.evaluate(instruction, dtype, Double(bitPattern: a), Double(bitPattern: b)).bitPattern
+  }
+  let result = ScalarReference.evaluate(instruction, dtype, Int64(bitPattern: a), Int64(bitPattern: b))
   return UInt64(bitPattern: result ?? 0)
 }
