@@ -134,6 +134,8 @@ struct CallSignature: Sendable {
     if let change = form.change(to: given.form) { return .form(change) }
     let given = given.all
     guard given.count == leaves.count else { return .structure }
+    // An extent counts only where all else fits: another rank or value further on is no matter of sizes.
+    var differing: Mismatch?
     for i in leaves.indices {
       switch (leaves[i], given[i]) {
       case (.tensor(let dtype, let extents), .tensor(let tensor)):
@@ -144,9 +146,9 @@ struct CallSignature: Sendable {
         for axis in extents.indices {
           let given = body.view.extents[axis]
           switch extents[axis] {
-          case .fixed(let extent): if given != extent { return .extent(leaf: i, axis: axis) }
+          case .fixed(let extent): if given != extent { differing = differing ?? .extent(leaf: i, axis: axis) }
           // 0 and 1 have plans of their own: they change what broadcasting and reductions mean.
-          case .symbol: if given < 2 { return .extent(leaf: i, axis: axis) }
+          case .symbol: if given < 2 { differing = differing ?? .extent(leaf: i, axis: axis) }
           }
         }
       case (.dim, .dim): break
@@ -155,7 +157,7 @@ struct CallSignature: Sendable {
       default: return .structure
       }
     }
-    return nil
+    return differing
   }
 
   /// The values of the symbols.

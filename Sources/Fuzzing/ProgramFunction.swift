@@ -154,6 +154,8 @@ struct ProgramFunction: Sendable {
     _ input: ProgramInput, _ state: inout ProgramState, observe: (Int, Tensor) -> Void = { _, _ in }
   ) throws -> [Tensor] {
     var values = begin(input, state)
+    // What a wrapping refuses fails a capture, whoever needs it.
+    for i in input.arguments.indices { if let failure = values.tensors["a\(i)"]?.failure { throw failure } }
     for (i, step) in program.steps.enumerated() {
       let result = skipped.contains(i) ? values.stand(for: step) : try values.result(of: step)
       if let failure = result.failure { throw failure }
