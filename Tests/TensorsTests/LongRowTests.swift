@@ -96,7 +96,8 @@ private let statistics: [Statistic] = [
           for (a, row) in zip(found, expected) {
             let right = statistic.right(row)
             #expect(
-              abs(a - right) <= statistic.tolerance * right.magnitude, "\(layout) \(statistic.name): \(a), not \(right)")
+              abs(a - right) <= statistic.tolerance * right.magnitude, "\(layout) \(statistic.name): \(a), not \(right)"
+            )
           }
         }
       }
@@ -125,7 +126,8 @@ private let statistics: [Statistic] = [
     let count = dtype.size == 2 ? 3000 : 1_000_000
     let x = Tensor.full([Dim(count)], 0.1, dtype: .f64).converted(to: dtype)
     let tenth = try x[0].item(as: Double.self)
-    let ulp = [DType.f32: 0x1p-24, .f64: 0x1p-52, .f16: 0x1p-11, .bf16: 0x1p-8][dtype] ?? 0
+    let spacings: [DType: Double] = [.f32: 0x1p-24, .f64: 0x1p-52, .f16: 0x1p-11, .bf16: 0x1p-8]
+    let ulp = try #require(spacings[dtype])
     for (axis, y) in [(0, x), (0, x.reshaped(Dim(count / 4), 4)), (1, x.reshaped(2, Dim(count / 2)))] {
       let sums = y.cumulativeSum(axis)
       #expect(sums.dtype == dtype)
@@ -145,7 +147,8 @@ private let statistics: [Statistic] = [
       ])
     let bytes = Tensor([UInt8](repeating: 255, count: 1000))
     #expect(try bytes.cumulativeSum(0)[999].item(as: Int64.self) == 255_000)
-    #expect(try Tensor([3, -7, large / 128]).cumulativeProduct(0).array(as: Int64.self) == [3, -21, -21 * (large / 128)])
+    #expect(
+      try Tensor([3, -7, large / 128]).cumulativeProduct(0).array(as: Int64.self) == [3, -21, -21 * (large / 128)])
   }
 
   @Test func a_deviation_of_huge_or_tiny_numbers_neither_overflows_nor_vanishes() throws {
