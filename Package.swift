@@ -59,7 +59,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),  // inflate, deflate, crc32
     layer("Formats", ["Tensors", "CZlib"]),
     layer("Tokenizers", ["Basics"]),
-    layer("Conformance", ["Capture", "Formats"]),  // runs recorded cases of another system
+    layer("Conformance", ["Capture", "Formats", "RandomGraphs"]),  // runs recorded cases of another system
     layer("Capture", ["Tensors", collections]),
     // 8
     layer("LanguageModels", ["Capture", "Formats", "Tokenizers"]),

@@ -280,7 +280,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     let symbols = signature.symbols.enumerated().map { i, source in
       switch source {
       case .extent: (name: "s\(i)", hint: values[i], minimum: 2)
-      case .dim: (name: "s\(i)", hint: values[i], minimum: Int(Int32.min))
+      case .dim: (name: "s\(i)", hint: values[i], minimum: -CheckedSize.mostSymbol)
       }
     }
     let trace = Trace(options.name, symbols: symbols, isWhole: options.mode == .whole, constants: constants) {

@@ -176,6 +176,12 @@ struct CallSignature: Sendable {
         values.append(try dim.value)
       }
     }
+    // What guards take for granted.
+    for value in values where value > CheckedSize.mostSymbol || value < -CheckedSize.mostSymbol {
+      throw Diagnostic(
+        .memory, "an extent or Dim argument of \(value) is beyond what a compiled function takes",
+        remedy: "sizes and positions are at most \(CheckedSize.mostSymbol)")
+    }
     return values
   }
 }

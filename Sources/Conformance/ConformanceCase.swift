@@ -15,6 +15,18 @@ public struct ConformanceCase: Sendable {
   /// Its number among the cases of the operator.
   public let number: Int
   private let record: JSON
+  /// A call that is not recorded.
+  private let sample: HostileSample?
+
+  init(sample: HostileSample) {
+    (op, tier, number, record, self.sample) = (sample.name, .core, 0, .null, sample)
+  }
+
+  /// Equal arguments give equal results, so that a plan may be made of it.
+  var mayBeCaptured: Bool { sample?.mayBeCaptured ?? true }
+
+  /// How the call is said here; nil: it cannot be.
+  var operation: ConformanceOperation? { sample?.operation ?? ConformanceTable.shared.operation(op) }
 
   init(_ record: JSON, number: Int) throws(Diagnostic) {
     guard let op = record["op"]?.string, let tier = record["tier"]?.string.flatMap({ Tier(rawValue: $0) }) else {
@@ -24,9 +36,11 @@ public struct ConformanceCase: Sendable {
     self.tier = tier
     self.number = number
     self.record = record
+    sample = nil
   }
 
   func arguments(_ tensors: SafetensorsFile) throws(Diagnostic) -> ConformanceArguments {
+    if let sample { return sample.arguments }
     var places = [try ConformanceValue(record["in"] ?? .null, tensors)]
     for argument in record["args"]?.array ?? [] { places.append(try ConformanceValue(argument, tensors)) }
     var names: [String: ConformanceValue] = [:]
@@ -43,6 +57,8 @@ public struct ConformanceCase: Sendable {
 package struct ConformanceArguments: Sendable {
   var places: [ConformanceValue]
   var names: [String: ConformanceValue]
+  /// Hears of every argument that is looked at.
+  var asked: AskedArguments?
 
   package init(places: [ConformanceValue], names: [String: ConformanceValue]) {
     self.places = places
@@ -51,6 +67,7 @@ package struct ConformanceArguments: Sendable {
 
   /// The argument at `place` or called `name`; nil if it is not given or none.
   func value(_ place: Int, _ name: String = "") -> ConformanceValue? {
+    asked?.note(place, name)
     let found = names[name] ?? (places.indices.contains(place) ? places[place] : nil)
     if case .some(.none) = found { return nil }
     return found
@@ -72,7 +89,7 @@ package struct ConformanceArguments: Sendable {
     case .integer(let value)?: .integer(Int64(value))
     case .number(let value)?: .floating(value)
     case .bool(let value)?: .bool(value)
-    case .tensor?, .string?, .some(.none), .list?, .text?, nil: nil
+    case .tensor?, .extent?, .string?, .some(.none), .list?, .text?, nil: nil
     }
   }
 
@@ -146,6 +163,11 @@ package struct ConformanceArguments: Sendable {
     case .integer(let value)?: value != 0
     default: fallback
     }
+  }
+
+  func dim(_ place: Int, _ name: String = "") throws(Diagnostic) -> Dim {
+    if case .extent(let dim)? = value(place, name) { return dim }
+    return Dim(try required(place, name))
   }
 
   func string(_ place: Int, _ name: String = "") -> String? {

@@ -135,6 +135,8 @@ public struct ConformanceRunner: Sendable {
     return result
   }
 
+  func arguments(of item: ConformanceCase) throws(Diagnostic) -> ConformanceArguments { try item.arguments(tensors) }
+
   /// Runs the cases of `tier` (nil: all) whose operator is `op` (nil: every one); of those, one in `every`.
   public func run(
     tier: ConformanceCase.Tier? = nil, op: String? = nil, mode: ConformanceMode = .eager, every: Int = 1,
@@ -249,7 +251,7 @@ struct Comparison {
     case .integer(let value): Double(value)
     case .number(let value): value
     case .bool(let value): value ? 1 : 0
-    case .tensor, .string, .none, .list, .text: nil
+    case .tensor, .extent, .string, .none, .list, .text: nil
     }
   }
 

@@ -157,15 +157,13 @@ extension ConformanceTable {
     }
     tensor("select_scatter") { a throws(Diagnostic) in
       var x = try a.tensor(0)
-      let axis = try a.int(2, "dim", else: 0)
-      let lead = try [TensorIndex](repeating: .all, count: resolvedAxis(axis, rank: x.view.rank, "axis"))
+      let lead = try a.lead(2)
       x[indices: lead + [.at(Dim(try a.required(3, "index")))]] = try a.tensor(1, "src")
       return x
     }
     tensor("slice_scatter") { a throws(Diagnostic) in
       var x = try a.tensor(0)
-      let axis = try a.int(2, "dim", else: 0)
-      let lead = try [TensorIndex](repeating: .all, count: resolvedAxis(axis, rank: x.view.rank, "axis"))
+      let lead = try a.lead(2)
       x[indices: lead + [.slice(try a.int(3, "start"), try a.int(4, "end"), by: try a.int(5, "step", else: 1))]] =
         try a.tensor(1, "src")
       return x
@@ -178,6 +176,7 @@ extension ConformanceValue {
   func index() throws(Diagnostic) -> TensorIndex {
     switch self {
     case .integer(let value): return .at(Dim(value))
+    case .extent(let dim): return .at(dim)
     case .tensor(let tensor): return .tensor(tensor)
     case .none: return .newAxis
     case .list(let values):

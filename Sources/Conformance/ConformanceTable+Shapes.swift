@@ -150,6 +150,7 @@ extension ConformanceTable {
     }
     tensor("rot90") { a throws(Diagnostic) in
       let axes = try a.ints(2, "dims") ?? [0, 1]
+      guard axes.count == 2 else { throw Diagnostic(.argument, "a plane has two axes, not \(axes.count)") }
       return try a.tensor(0).rotated(turns: a.int(1, "k", else: 1), axes[0], axes[1])
     }
     tensor("cross") { a throws(Diagnostic) in
@@ -167,8 +168,9 @@ extension ConformanceArguments {
   /// Whole axes before the axis in `place` (named dim).
   func lead(_ place: Int) throws(Diagnostic) -> [TensorIndex] {
     let axis = try int(place, "dim", else: 0)
-    let count = axis < 0 ? axis + (try tensor(0).rank) : axis
-    return [TensorIndex](repeating: .all, count: Swift.max(count, 0))
+    let rank = try tensor(0).rank
+    guard (-rank..<rank).contains(axis) else { throw Diagnostic(.index, "axis \(axis) of a tensor of rank \(rank)") }
+    return [TensorIndex](repeating: .all, count: axis < 0 ? axis + rank : axis)
   }
 
   fileprivate func cut(_ axis: Int) throws(Diagnostic) -> [Tensor] {

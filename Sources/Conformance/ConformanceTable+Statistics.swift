@@ -74,6 +74,7 @@ extension ConformanceTable {
     }
     tensor("linalg.multi_dot") { a throws(Diagnostic) in
       let all = try a.tensors(0)
+      guard !all.isEmpty else { throw Diagnostic(.argument, "there are no matrices") }
       return all.dropFirst().reduce(all[0]) { $0.matmul($1) }
     }
     tensor("linalg.cross") { a throws(Diagnostic) in

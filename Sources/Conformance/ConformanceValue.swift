@@ -9,6 +9,8 @@ import Tensors
 public enum ConformanceValue: Sendable {
   case tensor(Tensor)
   case integer(Int)
+  /// A size that may differ from call to call.
+  case extent(Dim)
   case number(Double)
   case bool(Bool)
   case string(String)
@@ -49,6 +51,7 @@ public enum ConformanceValue: Sendable {
     switch self {
     case .tensor(let tensor): tensor
     case .integer(let value): Tensor(value)
+    case .extent(let dim): Tensor(dim)
     case .number(let value): Tensor(value)
     case .bool(let value): Tensor(value)
     case .string, .none, .list, .text: nil
@@ -60,15 +63,16 @@ public enum ConformanceValue: Sendable {
     switch self {
     case .tensor(let tensor): [tensor]
     case .list(let values): values.flatMap(\.tensors)
-    case .integer, .number, .bool, .string, .none, .text: []
+    case .integer, .extent, .number, .bool, .string, .none, .text: []
     }
   }
 
   /// What kind of value it is, for messages.
   var summary: String {
     switch self {
-    case .tensor(let tensor): tensor.failure.map { "\($0)" } ?? "\(tensor.dtype)\(tensor.shape)"
+    case .tensor(let tensor): tensor.failure != nil ? "failed" : "\(tensor.dtype)\(tensor.shape)"
     case .integer(let value): "\(value)"
+    case .extent(let dim): "\(dim)"
     case .number(let value): "\(value)"
     case .bool(let value): "\(value)"
     case .string(let value): "\"\(value)\""

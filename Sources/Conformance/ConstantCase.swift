@@ -288,7 +288,7 @@ extension ConformanceValue {
       var made: [ConformanceValue] = []
       for value in values { made.append(try value.mapTensors(make)) }
       return .list(made)
-    case .integer, .number, .bool, .string, .none, .text: return self
+    case .integer, .extent, .number, .bool, .string, .none, .text: return self
     }
   }
 

@@ -63,6 +63,13 @@ extension ConformanceArguments {
   }
 }
 
+extension ConformanceArguments {
+  /// A mistake in one of the tensors.
+  var failure: Diagnostic? {
+    (places + names.sorted { $0.key < $1.key }.map(\.value)).lazy.compactMap(\.failure).first
+  }
+}
+
 extension ConformanceValue {
   fileprivate func cut(by cut: Int, _ isCut: inout Bool) -> ConformanceValue {
     switch self {
@@ -74,7 +81,7 @@ extension ConformanceValue {
       }
       return .tensor(smaller.contiguous())
     case .list(let values): return .list(values.map { $0.cut(by: cut, &isCut) })
-    case .integer, .number, .bool, .string, .none, .text: return self
+    case .integer, .extent, .number, .bool, .string, .none, .text: return self
     }
   }
 
@@ -83,7 +90,7 @@ extension ConformanceValue {
     switch self {
     case .tensor(let tensor): tensor.failure
     case .list(let values): values.lazy.compactMap(\.failure).first
-    case .integer, .number, .bool, .string, .none, .text: nil
+    case .integer, .extent, .number, .bool, .string, .none, .text: nil
     }
   }
 }

@@ -198,7 +198,7 @@ extension ConformanceValue {
     switch self {
     case .tensor(let tensor): .tensor(change(tensor))
     case .list(let values): .list(values.map { $0.mapping(change) })
-    case .integer, .number, .bool, .string, .none, .text: self
+    case .integer, .extent, .number, .bool, .string, .none, .text: self
     }
   }
 }

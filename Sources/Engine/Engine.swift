@@ -74,7 +74,7 @@ package final class Engine: Sendable {
   package func allocate(
     _ dtype: DType, _ extents: [Int], dims: @autoclosure () -> [Dim]? = nil
   ) throws(Diagnostic) -> TensorView {
-    if let trace = Trace.current { return trace.undefined(dtype, extents, dims() ?? extents.map { Dim($0) }) }
+    if let trace = Trace.current { return try trace.undefined(dtype, extents, dims() ?? extents.map { Dim($0) }) }
     return try memory(dtype, extents)
   }
 
@@ -91,15 +91,12 @@ package final class Engine: Sendable {
 
   /// Bytes of a tensor without gaps.
   package static func byteCount(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> Int {
-    var count = dtype.size
-    for extent in extents {
-      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-      guard !overflow, extent >= 0 else {
-        throw Diagnostic(.memory, "a tensor of shape \(extents) and dtype \(dtype) has no size a machine can address")
-      }
-      count = product
+    guard let count = CheckedSize.elements(extents) else {
+      throw Diagnostic(
+        .memory, "a tensor of shape \(extents) and dtype \(dtype) has no size a machine can address",
+        remedy: "check the extents that were multiplied")
     }
-    return count
+    return count * dtype.size
   }
 
   /// Launches `program`. Operands whose axes have one label have one extent there.

@@ -85,7 +85,7 @@ package struct TensorView: Sendable {
   package mutating func holdsMemoryAlone() -> Bool { isKnownUniquelyReferenced(&storage) }
 
   @inline(__always) package var rank: Int { hints.count }
-  /// A number like `extents`: a guard where those are.
+  /// A number like `extents`: a guard where those are. Whoever makes extents asks `CheckedSize`: their product is an Int.
   package var elementCount: Int { extents.reduce(1, *) }
   package var base: UnsafeMutableRawPointer { storage.address + offset }
 

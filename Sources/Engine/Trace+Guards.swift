@@ -103,6 +103,15 @@ extension Trace: DimObserver {
     return value
   }
 
+  /// Guards on what the sizes at hand do not promise for others: extents of 0 or more, and no more elements than a machine
+  /// can address.
+  func requireAddressable(_ shape: Shape, _ state: inout State) {
+    for dim in shape.dims where dim.knownValue == nil { _ = answer(.lessOrEqual, 0, dim, &state, renames: false) }
+    let count = shape.elementCount
+    if count.knownValue != nil { return }
+    _ = answer(.lessOrEqual, count, Dim(CheckedSize.most), &state, renames: false)
+  }
+
   func answer(
     _ relation: DimRelation, _ a: Dim, _ b: Dim, _ state: inout State, renames: Bool = true
   ) -> Bool? {
@@ -163,29 +172,31 @@ extension Trace.State {
     }
   }
 
-  /// Bounds by interval arithmetic, symbols being at least their minima.
+  /// Bounds by interval arithmetic, symbols being from their minima to `CheckedSize.mostSymbol`; nil: none are known.
   private func range(_ dim: Dim) -> (Int, Int)? {
-    let most = Int(Int32.max)
     if let value = dim.knownValue { return (value, value) }
     switch dim.expression {
     case nil, .failed?: return nil
-    case .symbol(let id)?: return minima.indices.contains(id) ? (minima[id], most) : nil
+    case .symbol(let id)?: return minima.indices.contains(id) ? (minima[id], CheckedSize.mostSymbol) : nil
     case .binary(let operation, let a, let b)?:
       guard let (al, ah) = range(a), let (bl, bh) = range(b) else { return nil }
+      func bounds(_ pairs: (Int, Int)...) -> (Int, Int)? {
+        var low: Int?
+        var high: Int?
+        for (x, y) in pairs {
+          guard let value = operation.apply(x, y) else { return nil }
+          (low, high) = (Swift.min(low ?? value, value), Swift.max(high ?? value, value))
+        }
+        guard let low, let high else { return nil }
+        return (low, high)
+      }
       switch operation {
-      case .add: return (al + bl, ah + bh)
-      case .subtract: return (al - bh, ah - bl)
-      case .multiply:
-        guard al >= 0, bl >= 0 else { return nil }
-        let (low, lowOverflows) = al.multipliedReportingOverflow(by: bl)
-        let (high, overflows) = ah.multipliedReportingOverflow(by: bh)
-        return lowOverflows ? nil : (low, overflows ? .max / 4 : min(high, .max / 4))
-      case .floorDivide:
-        guard al >= 0, bl > 0 else { return nil }
-        return (al / bh, ah / bl)
-      case .minimum: return (min(al, bl), min(ah, bh))
-      case .maximum: return (max(al, bl), max(ah, bh))
-      case .modulo, .ceilDivide: return nil
+      case .add, .minimum, .maximum: return bounds((al, bl), (ah, bh))
+      case .subtract: return bounds((al, bh), (ah, bl))
+      case .multiply: return bounds((al, bl), (al, bh), (ah, bl), (ah, bh))
+      case .floorDivide: return al >= 0 && bl > 0 ? bounds((al, bh), (ah, bl)) : nil
+      case .modulo: return bl > 0 ? (0, bh - 1) : nil
+      case .ceilDivide: return nil
       }
     }
   }

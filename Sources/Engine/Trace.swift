@@ -159,18 +159,26 @@ package final class Trace: Sendable {
     let type = state.builder.type(value)
     var hints: [Int] = []
     for dim in type.shape.dims {
-      guard let hint = dim.evaluated(state.hints) else {
-        throw Diagnostic(.compiler, "\(name): the extent \(dim) has no value at the sizes \(state.hints)")
-      }
-      hints.append(hint)
+      if case .failed(let mistake)? = dim.expression { throw mistake }
+      hints.append(dim.evaluated(state.hints) ?? -1)
     }
+    // What a plan can compute is addressable at the sizes of every call that it serves: else there is another capture,
+    // which ends here.
+    guard CheckedSize.elements(hints) != nil else {
+      throw Diagnostic(
+        hints.contains { $0 < 0 && $0 != -1 } ? .shape : .memory,
+        "a tensor of shape \(type.shape) at the sizes \(state.hints): an extent is negative or too large",
+        remedy: "check the extents that were added or multiplied")
+    }
+    requireAddressable(type.shape, &state)
     let isFixed = type.shape.dims.allSatisfy { $0.knownValue != nil }
     let traced = TracedView(cell(type.dtype, value, type.shape.dims, &state), isFixed: isFixed)
     return TensorView(traced: traced, type.dtype, extents: hints)
   }
 
   /// A tensor that nothing has been written to.
-  func undefined(_ dtype: DType, _ hints: [Int], _ dims: [Dim]) -> TensorView {
+  func undefined(_ dtype: DType, _ hints: [Int], _ dims: [Dim]) throws(Diagnostic) -> TensorView {
+    _ = try Engine.byteCount(dtype, hints)
     let made = state.withLock { cell(dtype, nil, dims, &$0) }
     // What is written may have symbols where `dims` have none.
     return TensorView(traced: TracedView(made), dtype, extents: hints)

@@ -86,6 +86,15 @@ package enum Allocator {
     return (result, Int(thread.pointee.measured_peak))
   }
 
+  /// Throws as an allocation would, where `count` things of `size` bytes would be beside the tensors, which an argument
+  /// asks for: a list of results, numbers for each of many places.
+  package static func requireRoom(_ count: Int, of size: Int) throws(Diagnostic) {
+    let (bytes, overflows) = count.multipliedReportingOverflow(by: size)
+    // What fits into a small part of any machine is not worth looking at all threads.
+    if !overflows, bytes <= 1 << 16 { return }
+    guard !overflows, bytes <= available else { throw central.noRoom(overflows ? .max : bytes) }
+  }
+
   /// Bytes that may still be taken.
   package static var available: Int { max(0, limit - central.inUse) }
 

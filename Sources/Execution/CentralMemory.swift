@@ -264,6 +264,12 @@ final class CentralMemory: @unchecked Sendable {
       remedy: "use smaller batches or dtypes, or raise AZULEJO_MEMORY if the machine has more")
   }
 
+  func noRoom(_ byteCount: Int) -> Diagnostic {
+    lock.lock()
+    defer { lock.unlock() }
+    return exhausted(byteCount)
+  }
+
   var inUse: Int {
     lock.lock()
     defer { lock.unlock() }

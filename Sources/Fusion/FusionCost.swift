@@ -71,13 +71,14 @@ struct FusionCost {
     guard let work = work(value, memory), let own = bytes(graph.type(value)), let rows = rows.evaluated(symbols)
     else { return nil }
     return FusionChoice(
-      recomputed: rows * work / operationsPerByte, stored: work / operationsPerByte + 2 * own + Self.launchBytes)
+      recomputed: CheckedSize.work(rows, work) / operationsPerByte,
+      stored: work / operationsPerByte + 2 * own + Self.launchBytes)
   }
 
   // MARK: Parts
 
   private func bytes(_ type: TensorType) -> Int? {
-    type.shape.elementCount.evaluated(symbols).map { $0 * type.dtype.size }
+    type.shape.elementCount.evaluated(symbols).map { CheckedSize.work($0, type.dtype.size) }
   }
 
   /// Bytes read to make a value, and its work.
@@ -91,7 +92,7 @@ struct FusionCost {
         guard let extent = dim.evaluated(symbols) else { return nil }
         count *= extent
       }
-      read += count * view.type.dtype.size
+      read = Swift.min(read + count * view.type.dtype.size, CheckedSize.most)
     }
     return read + work / operationsPerByte
   }
@@ -116,7 +117,7 @@ struct FusionCost {
       case .pointwise:
         let program = node.primitive.scalarProgram(operandDTypes: node.operands.map { graph.type($0).dtype })
         guard let count = node.type.shape.elementCount.evaluated(symbols) else { return nil }
-        work += (program?.flops ?? 1) * count
+        work = Swift.min(work + CheckedSize.work(program?.flops ?? 1, count), CheckedSize.most)
       case .reindex: break
       case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
         return nil

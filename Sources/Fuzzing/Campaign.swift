@@ -82,7 +82,7 @@ package struct Campaign {
       }
       let busy = tasks.indices.filter { tasks[$0].number >= 0 }
       if busy.isEmpty || isCancelled() { break }
-      wait(busy.map { tasks[$0].worker.output })
+      Worker.wait(for: busy.map { tasks[$0].worker })
       for i in busy {
         guard let answer = tasks[i].worker.next(wait: 0) ?? (tasks[i].deadline < .now ? tasks[i].worker.late() : nil)
         else { continue }
@@ -108,19 +108,7 @@ package struct Campaign {
     return report
   }
 
-  /// Until one of them can be read, a tenth of a second at most.
-  private func wait(_ descriptors: [Int32]) {
-    var pollers = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-    _ = poll(&pollers, nfds_t(pollers.count), 100)
-  }
-
-  private func outcome(_ answer: Answer) -> Outcome {
-    switch answer {
-    case .outcome(let outcome): outcome
-    case .died(let why): .finding(Finding(.crash, nil, why))
-    case .late: .finding(Finding(.hang, nil, "no answer in \(options.limit) s"))
-    }
-  }
+  private func outcome(_ answer: Answer) -> Outcome { answer.outcome(limit: options.limit) }
 
   private func reduced(_ number: Int, _ finding: Finding) -> Reduced {
     let sample = FuzzCase.random(seed: options.seed, number: number)

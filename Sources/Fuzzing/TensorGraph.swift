@@ -57,7 +57,7 @@ struct TensorGraph: Sendable {
       if let view = views[0].reshapedView(extents) { return Tensor(view) }
     case .broadcast: return Tensor(try views[0].expanded(to: extents))
     case .windows(let axis, let size, let step, let dilation):
-      return Tensor(views[0].windowed(axis, size: size, step: step, dilation: dilation))
+      return Tensor(try views[0].windowed(axis, size: size, step: step, dilation: dilation))
     case .slice(let starts, let counts, let steps) where steps.allSatisfy({ $0 > 0 }):
       return Tensor(
         starts.indices.reduce(views[0]) { view, axis in

@@ -10,6 +10,15 @@ package enum Answer: Sendable {
   /// The signal or exit status, and what the process said last.
   case died(String)
   case late
+
+  /// What it means for the case; `limit`: the seconds it had.
+  func outcome(limit: Int) -> Outcome {
+    switch self {
+    case .outcome(let outcome): outcome
+    case .died(let why): .finding(Finding(.crash, nil, why))
+    case .late: .finding(Finding(.hang, nil, "no answer in \(limit) s"))
+    }
+  }
 }
 
 private let lineEnd: Character = "\u{1}"
@@ -25,14 +34,20 @@ extension String {
 package enum WorkerLoop {
   /// - Parameter seconds: after these in one case, and a grace for the parent to notice, the process ends itself.
   package static func run(ways: [Way], seconds: Int) {
+    run(seconds: seconds) { line in
+      do throws(Diagnostic) { return try FuzzCase(text: line.asText).outcome(ways) } catch {
+        return .skipped(error.message)
+      }
+    }
+  }
+
+  /// As `run(ways:seconds:)` for cases of any kind, one a line.
+  package static func run(seconds: Int, _ judge: (String) -> Outcome) {
     // The terminal's interrupt is for the parent, which then closes the pipe.
     signal(SIGINT, SIG_IGN)
     while let line = readLine() {
       alarm(UInt32(seconds + 5))
-      let outcome: Outcome
-      do throws(Diagnostic) { outcome = try FuzzCase(text: line.asText).outcome(ways) } catch {
-        outcome = .skipped(error.message)
-      }
+      let outcome = judge(line)
       // An idle worker may wait for ever.
       alarm(0)
       let answer = Data((encoded(outcome).asLine + "\n").utf8)
@@ -67,22 +82,28 @@ package enum WorkerLoop {
 package final class Worker {
   private let executable: URL
   private let arguments: [String]
+  private let additions: [String: String]
   private var process: Process?
   private var input: FileHandle?
   private var received: [UInt8] = []
   private var complaints: URL?
   private(set) var output: Int32 = -1
 
-  package init(executable: URL, arguments: [String]) {
+  /// - Parameter environment: what the child gets beside this process' own.
+  package init(executable: URL, arguments: [String], environment: [String: String] = [:]) {
     self.executable = executable
     self.arguments = arguments
+    additions = environment
   }
 
   deinit { stop() }
 
   /// Hands over a case.
-  package func send(_ sample: FuzzCase) throws(Diagnostic) {
-    let line = Data((sample.description.asLine + "\n").utf8)
+  package func send(_ sample: FuzzCase) throws(Diagnostic) { try send(line: sample.description.asLine) }
+
+  /// Hands over a case that is one line.
+  package func send(line text: String) throws(Diagnostic) {
+    let line = Data((text + "\n").utf8)
     do {
       if process == nil { try start() }
       do { try input?.write(contentsOf: line) } catch {
@@ -105,6 +126,7 @@ package final class Worker {
     // Tens of thousands of kernels are made that nobody wants again; a crash is reported, not investigated.
     environment["AZULEJO_CACHE"] = "off"
     environment["SWIFT_BACKTRACE"] = "enable=no"
+    environment.merge(additions) { $1 }
     process.environment = environment
     let (toChild, fromChild) = (Pipe(), Pipe())
     let path = FileManager.default.temporaryDirectory.appending(path: "azulejo-fuzz-\(UUID().uuidString)")
@@ -129,6 +151,12 @@ package final class Worker {
       if ContinuousClock.now >= deadline { return late() }
     }
     return nil
+  }
+
+  /// Until one of them can be read, a tenth of a second at most.
+  static func wait(for workers: [Worker]) {
+    var pollers = workers.map { pollfd(fd: $0.output, events: Int16(POLLIN), revents: 0) }
+    _ = poll(&pollers, nfds_t(pollers.count), 100)
   }
 
   /// An answer that comes within `wait` milliseconds.

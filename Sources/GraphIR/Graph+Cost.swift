@@ -22,7 +22,7 @@ extension Graph {
     var read = Set<Int>()
     for (index, node) in nodes.enumerated() {
       guard let cost = cost(of: Value(index), arguments: arguments) else { return nil }
-      total.flops += cost.flops
+      total.flops = Swift.min(total.flops + cost.flops, CheckedSize.most)
       if case .parameter(let number) = node.primitive, read.insert(number).inserted {
         guard let bytes = node.type.byteCount(arguments) else { return nil }
         total.bytes += bytes
@@ -56,12 +56,12 @@ extension Graph {
     case .leaf: return Cost(flops: 0, bytes: 0)
     case .pointwise:
       let program = node.primitive.scalarProgram(operandDTypes: sources.map(\.dtype))
-      return Cost(flops: (program?.flops ?? 0) * results, bytes: bytes)
+      return Cost(flops: CheckedSize.work(program?.flops ?? 0, results), bytes: bytes)
     case .reindex, .argReduction, .argScan, .sort, .gather: return Cost(flops: 0, bytes: bytes)
     case .reduction, .scan: return Cost(flops: sources[0].dtype.isFloating ? sources[0].count : 0, bytes: bytes)
     case .contraction:
       guard let depth = contractedCount(node, arguments) else { return nil }
-      return Cost(flops: node.type.dtype.isFloating ? 2 * results * depth : 0, bytes: bytes)
+      return Cost(flops: node.type.dtype.isFloating ? CheckedSize.work(2 * results, depth) : 0, bytes: bytes)
     case .scatter(let monoid):
       // The base is read and written as the result; only touched elements are computed.
       return Cost(flops: monoid != nil && node.type.dtype.isFloating ? sources[2].count : 0, bytes: bytes)

@@ -93,7 +93,12 @@ public struct Dim: Sendable {
   }
 
   public static func combined(_ operation: DimOperation, _ a: Dim, _ b: Dim) -> Dim {
-    if let x = a.knownValue, let y = b.knownValue, let z = operation.apply(x, y) { return Dim(z) }
+    if let x = a.knownValue, let y = b.knownValue {
+      if let z = operation.apply(x, y) { return Dim(z) }
+      let why = y == 0 ? "has no value" : "is more than an extent can be"
+      return .failed(
+        Diagnostic(.shape, "\(x) \(operation.rawValue) \(y) \(why)", remedy: "check what the extent is computed from"))
+    }
     // A mistake goes through all arithmetic, to where the value is used.
     if case .failed? = a.expression { return a }
     if case .failed? = b.expression { return b }

@@ -133,7 +133,8 @@ public enum Number: Sendable, Hashable {
     }
     guard isFitting else {
       throw Diagnostic(
-        .argument, "\(name): \(text) does not fit \(dtype)", remedy: "give a number that \(dtype) holds, or a wider dtype")
+        .argument, "\(name): \(text) does not fit \(dtype)",
+        remedy: "give a number that \(dtype) holds, or a wider dtype")
     }
   }
 
@@ -150,6 +151,14 @@ public enum Number: Sendable, Hashable {
     case .bool(let value): value ? 1 : 0
     case .integer(let value): Double(value)
     case .floating(let value): value
+    }
+  }
+  /// Of an integer; wide enough for differences of them.
+  package var whole: Int128 {
+    switch self {
+    case .bool(let value): value ? 1 : 0
+    case .integer(let value): Int128(value)
+    case .floating(let value): Int128(exactly: value.rounded(.towardZero)) ?? 0
     }
   }
 }

@@ -192,6 +192,11 @@ package func broadcastExtents(_ a: [Int], _ b: [Int], _ name: String) throws(Dia
     }
     result[rank - 1 - i] = x == 1 ? y : x
   }
+  guard CheckedSize.elements(result) != nil else {
+    throw Diagnostic(
+      .memory, "\(name): shapes \(a) and \(b) broadcast to \(result), which no machine can address",
+      remedy: "check the extents that were repeated")
+  }
   return result
 }
 
@@ -220,7 +225,9 @@ extension TensorView {
 
   private func checkExpansion(to target: [Int]) throws(Diagnostic) {
     let lead = target.count - hints.count
-    guard lead >= 0, hints.indices.allSatisfy({ hints[$0] == 1 || hints[$0] == target[lead + $0] }) else {
+    guard lead >= 0, hints.indices.allSatisfy({ hints[$0] == 1 || hints[$0] == target[lead + $0] }),
+      CheckedSize.elements(target) != nil
+    else {
       throw Diagnostic(
         .shape, "a tensor of shape \(hints) does not repeat to \(target)",
         remedy: "extents must be equal or 1, aligned at the last axis")

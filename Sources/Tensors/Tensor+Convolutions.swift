@@ -18,10 +18,12 @@ public struct PerAxis: Sendable, Hashable, ExpressibleByIntegerLiteral, Expressi
   package func spread(
     _ count: Int, _ name: String, _ what: String, minimum: Int = 1
   ) throws(Diagnostic) -> [Int] {
-    guard values.count == 1 || values.count == count, values.allSatisfy({ $0 >= minimum }) else {
+    guard values.count == 1 || values.count == count,
+      values.allSatisfy({ $0 >= minimum && $0 <= CheckedSize.mostWindow })
+    else {
       throw Diagnostic(
         .argument, "\(name): \(what) \(values) for \(count) spatial axes",
-        remedy: "give one number, or \(count), each at least \(minimum)")
+        remedy: "give one number, or \(count), each at least \(minimum) and at most \(CheckedSize.mostWindow)")
     }
     return values.count == count ? values : [Int](repeating: values[0], count: count)
   }
@@ -49,10 +51,10 @@ struct SpatialWindows {
   func span(_ axis: Int) -> Int { dilation[axis] * (size[axis] - 1) + 1 }
 
   /// Spatial axes from `first` keep the window counts; axes with the places in a window are appended.
-  func view(of x: TensorView, from first: Int) -> TensorView {
+  func view(of x: TensorView, from first: Int) throws(Diagnostic) -> TensorView {
     var view = x
     for axis in size.indices {
-      view = view.windowed(first + axis, size: size[axis], step: step[axis], dilation: dilation[axis])
+      view = try view.windowed(first + axis, size: size[axis], step: step[axis], dilation: dilation[axis])
     }
     return view
   }
@@ -67,7 +69,7 @@ extension Tensor {
     _ x: Tensor, _ w: TensorView, bias: Tensor?, windows: SpatialWindows, groups: Int, out: Int, _ name: String
   ) throws(Diagnostic) -> Tensor {
     // `w` is [groups, out / groups, channels / groups, kernel..].
-    let view = windows.view(of: try x.view, from: 2)
+    let view = try windows.view(of: try x.view, from: 2)
     let spatial = windows.size.count
     let counts = Array(view.hints[2..<(2 + spatial)])
     // [batch, groups, channels / groups, windows.., kernel..]
@@ -110,7 +112,7 @@ extension Tensor {
       let whole = isBatched ? self : Tensor(x.inserting(0))
       let channels = try whole.view.dim(1)
       let out = w.extent(0)
-      guard groups > 0, channels == w.dim(1) * groups, out % groups == 0 else {
+      guard groups > 0, groups <= CheckedSize.mostWindow, channels == w.dim(1) * groups, out % groups == 0 else {
         throw Diagnostic(
           .shape, "\(name): \(try whole.view.hints[1]) channels in \(groups) groups meet a weight \(w.hints)",
           remedy: "the weight's axis 1 is channels / groups, and groups divide its axis 0")
@@ -281,7 +283,8 @@ extension Tensor {
     let source = try view
     var (extents, dims) = (source.hints, source.dims)
     for axis in step.indices {
-      extents[2 + axis] = Swift.max((extents[2 + axis] - 1) * step[axis] + 1, 0)
+      let wide = CheckedSize.product(Swift.max(extents[2 + axis] - 1, 0), step[axis]) ?? CheckedSize.most
+      extents[2 + axis] = extents[2 + axis] == 0 ? 0 : wide + 1
       // An extent of 0 stays one, which is a guard.
       dims[2 + axis] = dims[2 + axis] == 0 ? 0 : (dims[2 + axis] - 1) * step[axis] + 1
     }

@@ -184,21 +184,41 @@ extension Tensor {
     attempt(file, line) { () throws(Diagnostic) in
       let (from, to, by) = (start.number, end.number, step.number)
       let isWhole = [from, to, by].allSatisfy { $0.category != .floating }
-      let count = ((to.double - from.double) / by.double).rounded(.up)
-      guard by.double != 0, count.isFinite, count < 0x1p53 else {
-        throw Diagnostic(
-          .argument, "arange: from \(from.double) to \(to.double) by \(by.double) has no end",
-          remedy: "the step must not be 0 and the bounds must be finite")
-      }
-      guard count >= 0 else {
-        throw Diagnostic(
-          .argument, "arange: a step of \(by.double) does not lead from \(from.double) to \(to.double)",
-          remedy: "give the step the sign of end - start")
-      }
+      let count = try isWhole ? steps(from.whole, to.whole, by.whole) : steps(from.double, to.double, by.double)
       let inner: DType = isWhole ? .i64 : .f64
       return try Creation.arange(
-        dtype ?? (isWhole ? .i64 : .f32), [Int(count)], [from.constant(inner), by.constant(inner)])
+        dtype ?? (isWhole ? .i64 : .f32), [count], [from.constant(inner), by.constant(inner)])
     }
+  }
+
+  /// How many numbers an arange has. Integers are counted as such: a Double knows them up to 2^53.
+  private static func steps(_ from: Int128, _ to: Int128, _ by: Int128) throws(Diagnostic) -> Int {
+    guard by != 0 else { throw endless(from, to, by) }
+    let (whole, rest) = (to - from).quotientAndRemainder(dividingBy: by)
+    let count = rest != 0 && (rest < 0) == (by < 0) ? whole + 1 : whole
+    guard count > 0 || to == from else { throw backward(from, to, by) }
+    guard count <= Int128(CheckedSize.most) else { throw endless(from, to, by) }
+    return Int(count)
+  }
+
+  private static func steps(_ from: Double, _ to: Double, _ by: Double) throws(Diagnostic) -> Int {
+    let ratio = (to - from) / by
+    guard by != 0, ratio.isFinite else { throw endless(from, to, by) }
+    guard ratio >= 0 else { throw backward(from, to, by) }
+    guard let count = CheckedSize.extent(ratio.rounded(.up)) else { throw endless(from, to, by) }
+    return count
+  }
+
+  private static func endless(_ from: some Numeric, _ to: some Numeric, _ by: some Numeric) -> Diagnostic {
+    Diagnostic(
+      .argument, "arange: from \(from) to \(to) by \(by) has no end that a tensor reaches",
+      remedy: "the step must not be 0 and the bounds must be finite")
+  }
+
+  private static func backward(_ from: some Numeric, _ to: some Numeric, _ by: some Numeric) -> Diagnostic {
+    Diagnostic(
+      .argument, "arange: a step of \(by) does not lead from \(from) to \(to)",
+      remedy: "give the step the sign of end - start")
   }
 
   private static func spaced(

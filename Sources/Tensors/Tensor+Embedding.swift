@@ -70,22 +70,21 @@ extension Tensor {
       let places = try Self.bags(shape, offsets, includesLastOffset)
       let width = places.map(\.count).max() ?? 0
       // Places without a row read the first number and count as 0.
-      var positions: [Int] = []
-      var isThere: [Bool] = []
-      for bag in places {
-        for i in 0..<width {
-          positions.append(i < bag.count ? bag.lowerBound + i : 0)
-          isThere.append(i < bag.count)
-        }
-      }
       let columns = try view.extent(1)
       let domain = [places.count, width, columns]
       if domain[0] * domain[2] == 0 || width == 0 {
         return try Self.filled(.integer(0), [places.count, columns], dtype)
       }
       let flat = try indices.converted(to: .i64).reshaped(to: [shape.reduce(1, *)])
+      guard let count = CheckedSize.product(places.count, width) else {
+        throw Diagnostic(.memory, "embeddingBag: \(places.count) bags of up to \(width) numbers")
+      }
+      let positions = try Self.table(count) { place in
+        let (bag, i) = (places[place / width], place % width)
+        return i < bag.count ? bag.lowerBound + i : 0
+      }
       let numbers = try flat.picking(0, positions)
-      var live = Tensor(isThere)
+      var live = try Self.table(count) { $0 % width < places[$0 / width].count }
       if let paddingIndex { live = live.logicalAnd(numbers .!= paddingIndex) }
       func perRow(_ x: Tensor) throws(Diagnostic) -> PointwiseOperand {
         .tensor(try x.reshaped(to: [places.count, width, 1]))

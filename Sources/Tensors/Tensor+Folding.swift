@@ -32,7 +32,7 @@ extension Tensor {
           .shape, "unfold: a kernel \(windows.size) does not fit into the padded extents \(padded.extents)",
           remedy: "pad more, or take a smaller kernel or dilation")
       }
-      let columns = windows.view(of: padded, from: 2).permuted([0, 1, 4, 5, 2, 3])
+      let columns = try windows.view(of: padded, from: 2).permuted([0, 1, 4, 5, 2, 3])
       let e = columns.extents
       let result = try Tensor(columns).contiguousCopy().reshaped(to: [e[0], e[1] * e[2] * e[3], e[4] * e[5]])
       return isBatched ? result : Tensor(try result.view.removing(0))
@@ -54,7 +54,7 @@ extension Tensor {
       let counts = (0..<2).map { (extents[$0] + 2 * around[$0] - windows.span($0)) / windows.step[$0] + 1 }
       let area = windows.size[0] * windows.size[1]
       guard x.rank == 2 || x.rank == 3, x.extent(x.rank - 2) % area == 0,
-        counts.allSatisfy({ $0 > 0 }), x.extent(x.rank - 1) == counts[0] * counts[1]
+        counts.allSatisfy({ $0 > 0 }), let all = CheckedSize.product(counts[0], counts[1]), x.extent(x.rank - 1) == all
       else {
         throw Diagnostic(
           .shape, "fold: columns \(x.extents) for \(counts) windows of \(windows.size)",
@@ -85,13 +85,12 @@ extension Tensor {
     let low = [Int](repeating: 0, count: try view.rank)
     var high = low
     high[place] = 1
-    var positions: [Int] = []
-    for i in 0..<extent {
-      for k in 0..<size {
-        let start = i + padding - k * windows.dilation[axis]
-        let isThere = start >= 0 && start % windows.step[axis] == 0 && start / windows.step[axis] < count
-        positions.append(isThere ? k * count + start / windows.step[axis] : size * count)
-      }
+    // Both are at most `CheckedSize.mostWindow`.
+    let positions = try Self.table(extent * size) { place in
+      let (i, k) = (place / size, place % size)
+      let start = i + padding - k * windows.dilation[axis]
+      let isThere = start >= 0 && start % windows.step[axis] == 0 && start / windows.step[axis] < count
+      return isThere ? k * count + start / windows.step[axis] : size * count
     }
     let picked = try padded(low: low, high: high, with: .integer(0)).picking(place, positions)
     var split = try picked.view.extents

@@ -377,7 +377,7 @@ extension Tensor {
         guard lowest >= 0 else {
           throw Diagnostic(.argument, "bincount: the element \(lowest) is negative", remedy: "count what is 0 or more")
         }
-        length = Swift.max(length, try most.item(as: Int.self) + 1)
+        length = Swift.max(length, try CheckedSize.offset(most.item(as: Int.self)) + 1)
       }
       return try Self.filled(.integer(0), [length], updates.dtype).scattering(
         updates, at: flat, axis: 0, reduction: .sum, file: file, line: line)

@@ -2,6 +2,7 @@
 // Surprise: joining writes each piece straight into its window of the result, whatever the strides.
 import Basics
 import Engine
+import Execution
 import TensorTypes
 
 extension Tensor {
@@ -39,7 +40,7 @@ extension Tensor {
             .shape, "cat: shapes \(first.hints) and \(piece.hints) differ beside axis \(place)",
             remedy: "only the extent on the joined axis may differ")
         }
-        extents[place] += piece.hints[place]
+        extents[place] = CheckedSize.sum([extents[place], piece.hints[place]]) ?? .max
       }
       if let trace = Trace.current {
         return Tensor(try trace.concatenate(counting, axis: place, dtype: dtype))
@@ -133,6 +134,9 @@ extension Tensor {
 
   // MARK: Cutting
 
+  /// What a tensor of a list takes on the host, about.
+  private static let pieceBytes = 512
+
   /// `make`'s tensors; if they fail, as many failed ones as were asked for, so that taking one by its number gives the
   /// mistake and stops nobody. `count` nil: nobody knows how many there would be, and there are many.
   static func several(
@@ -149,10 +153,12 @@ extension Tensor {
     Self.several(file, line, sizes.count) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "split")
-      guard source.rank > 0, sizes.allSatisfy({ $0 >= 0 }), source.dim(place) == sizes.reduce(0, +) else {
+      let total = CheckedSize.sum(sizes)
+      guard source.rank > 0, sizes.allSatisfy({ $0 >= 0 }), let total, source.dim(place) == total else {
         throw Diagnostic(
-          .shape, "split: sizes \(sizes) have the sum \(sizes.reduce(0, +)), axis \(axis) of \(source.hints) differs",
-          remedy: "the sizes must add up to the extent")
+          .shape,
+          "split: sizes \(sizes) have the sum \(total.map { "\($0)" } ?? "of no tensor"), axis \(axis) of "
+            + "\(source.hints) differs", remedy: "the sizes must add up to the extent")
       }
       return source.pieces(of: sizes, sizes.map { Dim($0) }, place)
     }
@@ -166,6 +172,7 @@ extension Tensor {
       guard source.rank > 0, size > 0 else {
         throw Diagnostic(.argument, "split: pieces of \(size) of \(source.hints)", remedy: "give a size of 1 or more")
       }
+      try Allocator.requireRoom(source.hints[place] / size, of: Self.pieceBytes)
       return source.pieces(every: size, Dim(size), place)
     }
   }
@@ -180,7 +187,9 @@ extension Tensor {
       }
       let extent = source.dim(place)
       if extent == 0 { return [self] }
-      return source.pieces(every: (source.hints[place] - 1) / count + 1, (extent - 1) / Dim(count) + 1, place)
+      let size = (source.hints[place] - 1) / count + 1
+      try Allocator.requireRoom(source.hints[place] / size, of: Self.pieceBytes)
+      return source.pieces(every: size, (extent - 1) / Dim(count) + 1, place)
     }
   }
 
@@ -222,6 +231,7 @@ extension Tensor {
       guard source.rank > 0, count > 0 else {
         throw Diagnostic(.argument, "tensor_split: \(count) pieces of \(source.hints)", remedy: "ask for 1 or more")
       }
+      try Allocator.requireRoom(count, of: Self.pieceBytes)
       let (size, longer) = source.hints[place].quotientAndRemainder(dividingBy: count)
       let extent = source.dims[place]
       _ = Dim.asks(.equal, extent % count, Dim(longer))
@@ -241,6 +251,7 @@ extension Tensor {
       }
       // How many there are is a number of the graph.
       let count = try source.dim(place).value
+      try Allocator.requireRoom(count, of: Self.pieceBytes)
       return (0..<count).map { Tensor(source.sliced(place, start: $0, count: 1).removing(place)) }
     }
   }
@@ -276,7 +287,7 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let source = try view
       let lead = counts.count - source.rank
-      guard lead >= 0, counts.allSatisfy({ $0 >= 0 }), countedElements(counts + source.hints) != nil else {
+      guard lead >= 0, counts.allSatisfy({ $0 >= 0 }), CheckedSize.elements(counts + source.hints) != nil else {
         throw Diagnostic(
           .argument, "repeat: counts \(counts) for a tensor of rank \(source.rank)",
           remedy: "give a count of 0 or more for each axis")
@@ -310,6 +321,11 @@ extension Tensor {
       let source = rank == 0 ? try reshaped(to: [1]).view : try view
       let place = try resolvedAxis(axis, rank: source.rank, "repeat_interleave")
       var dims = source.dims
+      guard CheckedSize.elements(source.hints + [count]) != nil else {
+        throw Diagnostic(
+          .memory, "repeat_interleave: \(count) times axis \(axis) of \(source.hints) is more than a tensor can have",
+          remedy: "repeat less")
+      }
       dims.insert(Dim(count), at: place + 1)
       var merged = source.dims
       merged[place] *= Dim(count)
@@ -335,11 +351,22 @@ extension Tensor {
           .shape, "repeat_interleave: \(times.count) counts for axis \(axis) of extent \(extent)",
           remedy: "give one count of 0 or more for each slice")
       }
-      var indices: [Int] = []
-      for i in 0..<extent {
-        indices += [Int](repeating: i, count: times.count == 1 ? times[0] : times[i])
+      let total = times.count == 1 ? CheckedSize.product(times[0], extent) : CheckedSize.sum(times)
+      guard let total else {
+        throw Diagnostic(
+          .memory, "repeat_interleave: the counts for axis \(axis) add up to more than a tensor can have",
+          remedy: "repeat less")
       }
-      return selecting(Tensor(indices), axis: axis, file: file, line: line)
+      var (slice, left) = (-1, 0)
+      let indices = try Self.table(total) { _ in
+        while left == 0 {
+          slice += 1
+          left = times.count == 1 ? times[0] : times[slice]
+        }
+        left -= 1
+        return slice
+      }
+      return selecting(indices, axis: axis, file: file, line: line)
     }
   }
 }

@@ -364,7 +364,7 @@ extension Tensor {
       let padded = try Tensor(x).square().padded(
         low: [0, size / 2, 0], high: [0, (size - 1) / 2, 0], with: .floating(0)
       ).view
-      let sums = Tensor(padded.windowed(1, size: size, step: 1)).sum(-1)
+      let sums = Tensor(try padded.windowed(1, size: size, step: 1)).sum(-1)
       let result = try Norms.responseDivided([
         .tensor(Tensor(x)), sums.operand, .scalar(.floating(alpha / Double(size))), .scalar(.floating(k)),
         .scalar(.floating(beta)),

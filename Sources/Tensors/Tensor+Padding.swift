@@ -36,14 +36,15 @@ extension Tensor {
   }
 
   /// The elements at `positions` of `axis`, in that order. Positions are checked in the kernel.
-  package func picking(_ axis: Int, _ positions: [Int]) throws(Diagnostic) -> Tensor {
+  package func picking(_ axis: Int, _ positions: Tensor) throws(Diagnostic) -> Tensor {
     let source = try aroundAxis(axis)
+    let index = try positions.view
+    let count = index.hints[0]
     var (extents, dims) = (try view.hints, try view.dims)
-    (extents[axis], dims[axis]) = (positions.count, Dim(positions.count))
-    let shape = [source.hints[0], positions.count, source.hints[2]]
+    (extents[axis], dims[axis]) = (count, Dim(count))
+    let shape = [source.hints[0], count, source.hints[2]]
     // Whether there are elements is a guard.
     if dims.contains(0) { return Tensor(try Engine.current.allocate(dtype, extents, dims: dims)) }
-    let index = try Tensor(positions).view
     let made = try Engine.current.run(Picking.program, [.tensor(source), .tensor(index)], [.fresh(dtype, shape)])
     return try Tensor(made[0]).reshaped(dims: dims)
   }
@@ -52,8 +53,9 @@ extension Tensor {
   package func padded(low: [Int], high: [Int], with number: Number) throws(Diagnostic) -> Tensor {
     var source = try view
     if zip(low, high).allSatisfy({ $0 == 0 && $1 == 0 }) { return self }
-    let extents = source.hints.indices.map { source.hints[$0] + low[$0] + high[$0] }
-    guard source.hints.indices.allSatisfy({ source.dim($0) + low[$0] + high[$0] >= 0 }) else {
+    let isSane = (low + high).allSatisfy { CheckedSize.offset($0) == $0 }
+    let extents = isSane ? source.hints.indices.map { source.hints[$0] + low[$0] + high[$0] } : []
+    guard isSane, source.hints.indices.allSatisfy({ source.dim($0) + low[$0] + high[$0] >= 0 }) else {
       throw Diagnostic(
         .shape, "pad: \(source.hints) with \(low) before and \(high) after has negative extents \(extents)",
         remedy: "cut no more than an axis has")
@@ -118,15 +120,16 @@ extension Tensor {
   /// Which element of an axis each element of the padded axis is.
   private static func bordered(
     _ extent: Int, _ low: Int, _ high: Int, _ mode: PaddingMode, _ axis: Int
-  ) throws(Diagnostic) -> [Int] {
-    let count = extent + low + high
+  ) throws(Diagnostic) -> Tensor {
+    let count = CheckedSize.sum([extent, low, high]) ?? -1
     let limit =
       switch mode {
       case .constant, .replicate: Int.max
       case .reflect: extent - 1
       case .circular: extent
       }
-    guard count >= 0, Swift.max(low, high) <= limit, extent > 0 || count == 0 else {
+    let isSane = [low, high].allSatisfy { CheckedSize.offset($0) == $0 }
+    guard isSane, count >= 0, Swift.max(low, high) <= limit, extent > 0 || count == 0 else {
       throw Diagnostic(
         .argument, "pad: \(low) before and \(high) after axis \(axis) of extent \(extent) in mode \(mode)",
         remedy: "pad by less than the extent, or in mode replicate or constant")
@@ -139,8 +142,9 @@ extension Tensor {
         .argument, "pad: \(low) before and \(high) after leave nothing of axis \(axis) of extent \(extent)",
         remedy: "cut less, or pad in another mode")
     }
-    return (-low..<(-low + count)).map { i in
-      switch mode {
+    return try table(count) { place in
+      let i = place - low
+      return switch mode {
       case .constant, .replicate: Swift.min(Swift.max(i, 0), extent - 1)
       case .reflect: i < 0 ? -i : i >= extent ? 2 * (extent - 1) - i : i
       case .circular: first + ((i - first) % left + left) % left

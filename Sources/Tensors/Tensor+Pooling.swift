@@ -4,6 +4,7 @@
 // results and never on one window at a time.
 import Basics
 import Engine
+import Execution
 import GraphIR
 import TensorTypes
 
@@ -97,7 +98,7 @@ extension Tensor {
     _ x: TensorView, _ windows: SpatialWindows, _ counts: [Dim]
   ) throws(Diagnostic) -> (view: TensorView, reduced: [Int]) {
     let spatial = counts.count
-    var view = windows.view(of: x, from: 1)
+    var view = try windows.view(of: x, from: 1)
     // A padded axis may have room for more windows than asked for.
     for axis in 0..<spatial {
       view = view.sliced(1 + axis, start: 0, count: try counts[axis].sizeHint, dims: (0, counts[axis]))
@@ -234,7 +235,12 @@ extension Tensor {
       let windows = [counts[0], counts[1...].reduce(1, *)]
       var extents: [Int] = []
       for dim in size { extents.append(try dim.value) }
-      let zeros = try Self.filled(.integer(0), [counts[0], extents.reduce(1, *)], dtype)
+      guard let places = CheckedSize.elements(extents) else {
+        throw Diagnostic(
+          .memory, "maxPoolBackward: a tensor with the last extents \(extents) has no size a machine can address",
+          remedy: "give the operand's extents")
+      }
+      let zeros = try Self.filled(.integer(0), [counts[0], places], dtype)
       let (updates, indices) = (try reshaped(to: windows).view, try positions.reshaped(to: windows).view)
       let made = try Engine.current.run(
         Pooling.spread, [.tensor(zeros.view), .tensor(indices), .tensor(updates)], [.fresh(dtype, zeros.view.extents)])
@@ -335,9 +341,14 @@ extension Tensor {
     var size: Int { counts.max() ?? 0 }
 
     /// Where windows of one size are shorter they end with `filler`, or with their last element.
-    func positions(filler: Int?) -> [Int] {
-      starts.indices.flatMap { i in
-        (0..<size).map { $0 < counts[i] ? starts[i] + $0 : filler ?? starts[i] + counts[i] - 1 }
+    func positions(filler: Int?) throws(Diagnostic) -> Tensor {
+      let size = size
+      guard let count = CheckedSize.product(starts.count, size) else {
+        throw Diagnostic(.memory, "\(starts.count) windows of \(size) elements")
+      }
+      return try Tensor.table(count) { place in
+        let (i, k) = (place / size, place % size)
+        return k < counts[i] ? starts[i] + k : filler ?? starts[i] + counts[i] - 1
       }
     }
   }
@@ -349,11 +360,17 @@ extension Tensor {
     let spatial = x.rank > size.count ? ((x.rank - size.count)..<x.rank).map { x.extent($0) } : []
     let (planes, lead) = try planes(size.count, name)
     let wanted = zip(size, spatial).map { $0 ?? $1 }
-    guard wanted.allSatisfy({ $0 >= 0 }), spatial.allSatisfy({ $0 > 0 }) else {
+    let isCountable = zip(spatial, wanted).allSatisfy { extent, parts in
+      parts <= CheckedSize.mostWindow && CheckedSize.product(extent + 1, parts + 1) != nil
+    }
+    guard wanted.allSatisfy({ $0 >= 0 }), spatial.allSatisfy({ $0 > 0 }), isCountable else {
       throw Diagnostic(
         .argument, "\(name): extents \(wanted) of \(extents)",
         remedy: "ask for extents of 0 or more of axes with elements")
     }
+    // A start, a count and a divisor for each part, on the host.
+    try Allocator.requireRoom(
+      try Engine.byteCount(.u8, wanted.map { Swift.max($0, 1) }), of: 3 * MemoryLayout<Int>.size)
     return (planes, lead, zip(spatial, wanted).map { AxisParts($0, $1) })
   }
 
@@ -367,7 +384,7 @@ extension Tensor {
         high[1 + i] = 1
         result = try result.padded(low: low, high: high, with: .integer(0))
       }
-      result = try result.picking(1 + i, part.positions(filler: fillsWithZero ? part.extent : nil))
+      result = try result.picking(1 + i, try part.positions(filler: fillsWithZero ? part.extent : nil))
     }
     return result
   }

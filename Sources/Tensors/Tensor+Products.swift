@@ -197,12 +197,14 @@ extension Tensor {
       var (a, b) = (try view, try other.view)
       while a.rank < b.rank { a = a.inserting(0) }
       while b.rank < a.rank { b = b.inserting(0) }
-      let extents = zip(a.dims, b.dims).map { $0 * $1 }
+      let (left, right) = (a.dims, b.dims)
       for axis in (0..<a.rank).reversed() {
         a = a.inserting(axis + 1)
         b = b.inserting(axis)
       }
-      return try Arithmetic.multiply([.tensor(Tensor(a)), .tensor(Tensor(b))]).reshaped(dims: extents)
+      // What could be multiplied can be counted.
+      let products = try Arithmetic.multiply([.tensor(Tensor(a)), .tensor(Tensor(b))])
+      return try products.reshaped(dims: zip(left, right).map { $0 * $1 })
     }
   }
 

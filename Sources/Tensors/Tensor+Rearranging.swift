@@ -46,10 +46,10 @@ extension Tensor {
       if source.rank == 0 { return try reshaped(to: [1]).unflattened(axis, extents, file: file, line: line) }
       var parts = extents
       if let free = parts.firstIndex(of: -1) {
-        let known = parts.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
-        if known > 0 { parts[free] = source.extent(place) / known }
+        let known = CheckedSize.elements(parts.enumerated().filter { $0.offset != free }.map(\.element))
+        if let known, known > 0 { parts[free] = source.extent(place) / known }
       }
-      guard parts.reduce(1, *) == source.extent(place) else {
+      guard CheckedSize.elements(parts) == source.extent(place) else {
         throw Diagnostic(
           .shape, "unflatten: \(extents) does not multiply to the extent \(source.extent(place)) of axis \(axis)",
           remedy: "the product of the extents must be the axis' extent")
@@ -114,6 +114,7 @@ extension Tensor {
   }
 
   private static func diagonalView(_ source: TensorView, _ offset: Int, _ a: Int, _ b: Int) -> TensorView {
+    let offset = CheckedSize.offset(offset)
     let (rowStart, columnStart) = (Swift.max(-offset, 0), Swift.max(offset, 0))
     let count = Swift.max(Swift.min(source.extent(a) - rowStart, source.extent(b) - columnStart), 0)
     var view = source
@@ -142,7 +143,7 @@ extension Tensor {
       guard a != b else {
         throw Diagnostic(.argument, "diag_embed: both axes are \(first)", remedy: "name two different axes")
       }
-      let size = (source.extents.last ?? 0) + Swift.abs(offset)
+      let size = (source.extents.last ?? 0) + Swift.abs(CheckedSize.offset(offset))
       var extents = Array(source.extents.dropLast())
       for axis in [a, b].sorted() { extents.insert(size, at: axis) }
       let result = try Self.filled(.integer(0), extents, source.dtype)
@@ -167,6 +168,10 @@ extension Tensor {
       let result = try contiguousCopy()
       let a = try resolvedAxis(first, rank: rank, "diagonal_scatter")
       let b = try resolvedAxis(second, rank: rank, "diagonal_scatter")
+      guard a != b, rank >= 2 else {
+        throw Diagnostic(
+          .argument, "diagonal_scatter: axes \(first) and \(second) of \(shape)", remedy: "name two different axes")
+      }
       let (source, target) = (try values.view, Self.diagonalView(try result.view, offset, a, b))
       guard source.extents == target.extents else {
         throw Diagnostic(
@@ -199,12 +204,12 @@ extension Tensor {
 
   /// The elements on and below a diagonal, 0 above. PyTorch: `tril`.
   public func lowerTriangle(_ diagonal: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    triangle("tril", file, line) { $1 <= $0 + diagonal }
+    triangle("tril", file, line) { $1 <= $0 + CheckedSize.offset(diagonal) }
   }
 
   /// The elements on and above a diagonal, 0 below. PyTorch: `triu`.
   public func upperTriangle(_ diagonal: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    triangle("triu", file, line) { $1 >= $0 + diagonal }
+    triangle("triu", file, line) { $1 >= $0 + CheckedSize.offset(diagonal) }
   }
 
   // MARK: Order along axes
@@ -258,8 +263,12 @@ extension Tensor {
         if source.dim(place) == 0 { continue }
         let cut = ((extent - shift % extent) % extent + extent) % extent
         let whole = try result.view
-        // How many times the shift goes round, and whether it ends where it began, are guards.
-        let before = whole.dims[place] * ((cut + shift) / extent) - shift
+        // How many times the shift goes round, and whether it ends where it began, are guards. A shift beyond all sizes
+        // belongs to this extent.
+        let isFar = CheckedSize.offset(shift) != shift
+        let near = isFar ? shift % extent : shift
+        if isFar { _ = Dim.asks(.equal, whole.dims[place], Dim(extent)) }
+        let before = whole.dims[place] * ((cut + near) / extent) - near
         guard Dim.asks(.less, 0, before), Dim.asks(.less, before, whole.dims[place]) else {
           _ = before == 0
           continue
@@ -302,7 +311,7 @@ extension Tensor {
           .argument, "unfold: windows of \(size) every \(step) on axis \(axis) of \(source.hints)",
           remedy: "the size may be at most the extent, the step at least 1")
       }
-      return Tensor(source.windowed(place, size: size, step: step))
+      return Tensor(try source.windowed(place, size: size, step: step))
     }
   }
 

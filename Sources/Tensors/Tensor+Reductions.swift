@@ -21,14 +21,18 @@ private enum Reductions {
     let count = x[0].isNaN.select(0, x[0].constant(1)).sum()
     return [x[0].isNaN.select(0, x[0]).sum() / count]
   }
-  /// Operands: x, the count, the count less the correction. Results: variance, mean.
+  /// Operands: x, the count, the correction. Results: variance, mean.
   static let variance = RowOperation("var_mean") { x in
     let mean = x[0].sum() / x[1]
-    return [(x[0] - mean).squared().sum() / x[2], mean]
+    return [(x[0] - mean).squared().sum() / freedom(x[1], x[2]), mean]
   }
   static let deviation = RowOperation("std_mean") { x in
     let mean = x[0].sum() / x[1]
-    return [((x[0] - mean).squared().sum() / x[2]).sqrt(), mean]
+    return [((x[0] - mean).squared().sum() / freedom(x[1], x[2])).sqrt(), mean]
+  }
+  /// In the kernel, so that one plan is right on both sides of 0.
+  private static func freedom(_ count: Term, _ correction: Term) -> Term {
+    (count - correction).maximum(count.constant(0))
   }
   static let logSumExp = RowOperation("logsumexp") { x in
     let peak = x[0].max()
@@ -249,7 +253,7 @@ extension Tensor {
       // In f64: squares of what f32 holds must not overflow, nor differences of large elements lose what they differ by.
       let both = try reducing(
         operation, axes, keepDims: keepDims, compute: .f64, results: [result, result]
-      ) { [Double($0), Swift.max(Double($0) - correction, 0)] }
+      ) { [Double($0), correction] }
       return (both[0], both[1])
     }
   }

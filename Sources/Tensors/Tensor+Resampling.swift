@@ -4,6 +4,7 @@
 // host in f32, as PyTorch does, so that elements at the borders of neighbours agree.
 import Basics
 import Engine
+import Execution
 import GraphIR
 import TensorTypes
 
@@ -23,36 +24,39 @@ public enum InterpolationMode: Sendable, Hashable {
 
 /// Weighted neighbours for each element of a resampled axis.
 private struct AxisTaps {
-  /// `positions[t][i]`: the t-th neighbour of element i.
-  var positions: [[Int]]
-  var weights: [[Float]]
+  /// `positions[t]`: the t-th neighbour of each element.
+  var positions: [Tensor] = []
+  var weights: [Tensor] = []
 
   /// `scale`: source elements for each element of the result.
-  init(_ mode: InterpolationMode, extent: Int, count: Int, scale: Float, alignsCorners: Bool) {
+  init(
+    _ mode: InterpolationMode, extent: Int, count: Int, scale: Float, alignsCorners: Bool
+  ) throws(Diagnostic) {
+    /// What is beyond all integers is beyond the edge, and no number at all is the first element.
+    func whole(_ x: Float) -> Int { x.isNaN ? 0 : Int(Swift.min(Swift.max(x, -0x1p60), 0x1p60)) }
     func clamped(_ i: Int) -> Int { min(max(i, 0), extent - 1) }
     func place(_ i: Int) -> Float { alignsCorners ? Float(i) * scale : (Float(i) + 0.5) * scale - 0.5 }
-    let all = 0..<count
+    func add(_ position: (Int) -> Int, _ weight: ((Int) -> Float)? = nil) throws(Diagnostic) {
+      positions.append(try Tensor.table(count) { clamped(position($0)) })
+      if let weight { weights.append(try Tensor.table(count) { weight($0) }) }
+    }
     switch mode {
-    case .nearest, .area: positions = [all.map { clamped(Int((Float($0) * scale).rounded(.down))) }]
-    case .nearestExact: positions = [all.map { clamped(Int(((Float($0) + 0.5) * scale).rounded(.down))) }]
+    case .nearest, .area: try add { whole((Float($0) * scale).rounded(.down)) }
+    case .nearestExact: try add { whole(((Float($0) + 0.5) * scale).rounded(.down)) }
     case .linear:
-      let places = all.map { max(place($0), 0) }
-      let low = places.map { clamped(Int($0)) }
-      positions = [low, low.map { clamped($0 + 1) }]
-      let shares = zip(places, low).map { min($0 - Float($1), 1) }
-      weights = [shares.map { 1 - $0 }, shares]
-      return
+      func low(_ i: Int) -> Int { clamped(whole(max(place(i), 0))) }
+      func share(_ i: Int) -> Float { min(max(place(i), 0) - Float(low(i)), 1) }
+      try add(low) { 1 - share($0) }
+      try add({ low($0) + 1 }, share)
     case .cubic:
-      let places = all.map(place)
-      let low = places.map { Int($0.rounded(.down)) }
-      positions = (-1...2).map { step in low.map { clamped($0 + step) } }
-      let shares = zip(places, low).map { $0 - Float($1) }
+      func low(_ i: Int) -> Int { whole(place(i).rounded(.down)) }
+      func share(_ i: Int) -> Float { place(i) - Float(low(i)) }
       // Distances rounded as PyTorch rounds them.
       let distances: [(Float) -> Float] = [{ $0 + 1 }, { $0 }, { 1 - $0 }, { (1 - $0) + 1 }]
-      weights = distances.map { distance in shares.map { Self.cubic(distance($0)) } }
-      return
+      for (step, distance) in zip(-1...2, distances) {
+        try add({ low($0) + step }) { Self.cubic(distance(share($0))) }
+      }
     }
-    weights = []
   }
 
   /// Keys' kernel with a = -0.75.
@@ -94,11 +98,10 @@ extension Tensor {
     if taps.weights.isEmpty { return try picking(axis, taps.positions[0]) }
     let source = try aroundAxis(axis)
     var dims = try view.dims
-    let count = taps.positions[0].count
+    let count = try taps.positions[0].view.hints[0]
     dims[axis] = Dim(count)
     var operands: [Operand] = [.tensor(source)]
-    for positions in taps.positions { operands.append(.tensor(try Tensor(positions).view)) }
-    for weights in taps.weights { operands.append(.tensor(try Tensor(weights).view)) }
+    for table in taps.positions + taps.weights { operands.append(.tensor(try table.view)) }
     let made = try Engine.current.run(
       Resampling.program(taps: taps.positions.count), operands,
       [.fresh(dtype.floatingResult, [source.hints[0], count, source.hints[2]])])
@@ -130,6 +133,10 @@ extension Tensor {
         } else {
           Float(extent) / Float(size[axis])
         }
+      var wanted = try result.view.hints
+      wanted[2 + axis] = size[axis]
+      // Before the tables are made.
+      try Allocator.requireRoom(try Engine.byteCount(dtype, wanted), of: 1)
       result = try result.resampled(
         2 + axis, AxisTaps(mode, extent: extent, count: size[axis], scale: ratio, alignsCorners: alignsCorners))
     }
@@ -174,7 +181,15 @@ extension Tensor {
       }
       let each = scale.count == spatial ? scale : [Double](repeating: scale[0], count: spatial)
       let x = try view
-      let size = (0..<spatial).map { Int((Double(x.extent(2 + $0)) * each[$0]).rounded(.down)) }
+      var size: [Int] = []
+      for axis in 0..<spatial {
+        guard let extent = CheckedSize.extent((Double(x.extent(2 + axis)) * each[axis]).rounded(.down)) else {
+          throw Diagnostic(
+            .memory, "interpolate: \(x.hints[2 + axis]) elements times \(each[axis]) is more than a tensor can have",
+            remedy: "give a smaller scale")
+        }
+        size.append(extent)
+      }
       return try interpolated(size, recomputesScale ? nil : each, mode, alignsCorners)
     }
   }
@@ -186,13 +201,13 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let e = try view.dims
       let n = e.count
-      guard n >= 3, r > 0, e[n - 3] % (r * r) == 0 else {
+      guard n >= 3, r > 0, let square = CheckedSize.product(r, r), e[n - 3] % square == 0 else {
         throw Diagnostic(
           .shape, "pixelShuffled: \(r) squared does not divide the channels of \(e)",
           remedy: "give [.., channels · \(r) · \(r), height, width]")
       }
       let lead = Array(e[..<(n - 3)])
-      let channels = e[n - 3] / Dim(r * r)
+      let channels = e[n - 3] / Dim(square)
       let split = try reshaped(dims: lead + [channels, Dim(r), Dim(r), e[n - 2], e[n - 1]]).view
       let order = Array(0..<lead.count) + [0, 3, 1, 4, 2].map { lead.count + $0 }
       return try Tensor(split.permuted(order)).reshaped(dims: lead + [channels, e[n - 2] * r, e[n - 1] * r])

@@ -117,7 +117,7 @@ extension Tensor {
   public func rounded(decimals: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     if decimals == 0 { return Rounding.round(file, line, operand) }
     var scale = 1.0
-    for _ in 0..<Swift.min(Swift.abs(decimals), 400) { scale *= 10 }
+    for _ in 0..<Swift.min(decimals.magnitude, 400) { scale *= 10 }
     let operation = decimals > 0 ? Rounding.roundScaled : Rounding.roundCoarse
     return operation(file, line, operand, .scalar(.floating(scale)))
   }

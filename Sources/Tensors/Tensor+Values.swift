@@ -13,7 +13,7 @@ extension Tensor {
   ) {
     let extents = shape ?? [elements.count]
     self = Self.attempt(file, line) { () throws(Diagnostic) in
-      guard extents.allSatisfy({ $0 >= 0 }), countedElements(extents) == elements.count else {
+      guard extents.allSatisfy({ $0 >= 0 }), CheckedSize.elements(extents) == elements.count else {
         throw Diagnostic(
           .shape, "\(elements.count) elements do not fill the shape \(extents)",
           remedy: "the extents' product must be \(elements.count)")
@@ -24,6 +24,17 @@ extension Tensor {
       }
       return Tensor(view)
     }
+  }
+
+  /// `count` numbers worked out on the host, one after the other, in tensor memory: a table takes no more than tensors may.
+  package static func table<T: Element>(
+    _ count: Int, _ number: (Int) throws(Diagnostic) -> T
+  ) throws(Diagnostic) -> Tensor {
+    let view = try Engine.current.memory(T.dtype, [count])
+    for i in 0..<count {
+      view.base.storeBytes(of: try number(i), toByteOffset: i * MemoryLayout<T>.stride, as: T.self)
+    }
+    return Tensor(view)
   }
 
   /// A matrix from its rows: `Tensor([[1, 2], [3, 4]])`. PyTorch: `tensor`.
@@ -107,6 +118,7 @@ extension Tensor {
   ) throws(Diagnostic) -> [T] {
     let source = try elements(file, line)
     let count = source.elementCount
+    try Allocator.requireRoom(count, of: MemoryLayout<T>.stride)
     if source.dtype == T.dtype, T.self != Bool.self {
       return [T](unsafeUninitializedCapacity: count) { buffer, initialised in
         if count > 0, let start = buffer.baseAddress {

@@ -9,17 +9,6 @@ public protocol Extent: Sendable { var dim: Dim { get } }
 extension Int: Extent { public var dim: Dim { Dim(self) } }
 extension Dim: Extent { public var dim: Dim { self } }
 
-/// The product of extents; nil if no machine could count so many elements.
-package func countedElements(_ extents: [Int]) -> Int? {
-  var count = 1
-  for extent in extents {
-    let (product, overflows) = count.multipliedReportingOverflow(by: extent)
-    if overflows { return nil }
-    count = product
-  }
-  return count
-}
-
 extension TensorView {
   /// Different coordinates are different memory, as far as ordered strides show.
   package var elementsAreDistinct: Bool {
@@ -149,13 +138,19 @@ extension TensorView {
   }
 
   /// Windows of `size` elements, `dilation` apart, every `step`: axis keeps the window count, a last axis has the size.
-  package func windowed(_ axis: Int, size: Int, step: Int, dilation: Int = 1) -> TensorView {
+  package func windowed(_ axis: Int, size: Int, step: Int, dilation: Int = 1) throws(Diagnostic) -> TensorView {
     var view = self
     let span = (size - 1) * dilation + 1
     view.hints[axis] = max((hints[axis] - span) / step + 1, 0)
     view.strides[axis] = view.hints[axis] > 1 ? strides[axis] * step : strides[axis]
     view.hints.append(size)
-    view.strides.append(strides[axis] * dilation)
+    // No neighbour in the window, no distance: it must not overflow.
+    view.strides.append(size > 1 ? strides[axis] * dilation : strides[axis])
+    guard CheckedSize.elements(view.hints) != nil else {
+      throw Diagnostic(
+        .memory, "windows of \(size) elements of \(hints) are more than a machine can address",
+        remedy: "take smaller windows, or fewer")
+    }
     if let traced {
       guard Dim.asks(.lessOrEqual, Dim(span), dims[axis]) else {
         // None: nothing to see, of as many places as a window has.
@@ -286,13 +281,13 @@ extension Tensor {
     let count = source.hints.reduce(1, *)
     var extents = wanted
     if let free = extents.firstIndex(of: -1) {
-      let known = countedElements(extents.enumerated().filter { $0.offset != free }.map(\.element)) ?? 0
+      let known = CheckedSize.elements(extents.enumerated().filter { $0.offset != free }.map(\.element)) ?? 0
       guard known > 0, count % known == 0 else {
         throw Diagnostic(.shape, "reshape: \(source.hints) has \(count) elements, which \(wanted) does not divide")
       }
       extents[free] = count / known
     }
-    let wantedCount = countedElements(extents)
+    let wantedCount = CheckedSize.elements(extents)
     guard extents.allSatisfy({ $0 >= 0 }), wantedCount == count else {
       throw Diagnostic(
         .shape,
@@ -370,7 +365,7 @@ extension Tensor {
         }
         fits = fits && Dim.asks(.lessOrEqual, 0, dim)
       }
-      guard fits, countedElements(extents) != nil else {
+      guard fits, CheckedSize.elements(extents) != nil else {
         throw Diagnostic(
           .shape, "expand: \(source.hints) cannot be repeated to \(extents)",
           remedy: "only axes of extent 1 repeat, to extents of 0 or more")

@@ -1,6 +1,7 @@
 // What may stand in `x[...]`: integers, ranges, strides, a new axis, `...`, and tensors of positions or masks.
 // Not the look-up itself (Tensor+Indexing). Surprise: `..<(-1)` counts from the end; `2 ..< -1` would trap in Swift, so
 // `.slice(2, -1)` says it.
+import Basics
 import TensorTypes
 
 /// One place of a subscript.
@@ -29,7 +30,7 @@ extension Range: TensorIndexable where Bound == Int {
   public var tensorIndex: TensorIndex { .range(start: Dim(lowerBound), end: Dim(upperBound), step: 1) }
 }
 extension ClosedRange: TensorIndexable where Bound == Int {
-  public var tensorIndex: TensorIndex { .range(start: Dim(lowerBound), end: Dim(upperBound) + 1, step: 1) }
+  public var tensorIndex: TensorIndex { .range(start: Dim(lowerBound), end: .following(upperBound), step: 1) }
 }
 extension PartialRangeFrom: TensorIndexable where Bound == Int {
   public var tensorIndex: TensorIndex { .range(start: Dim(lowerBound), end: nil, step: 1) }
@@ -39,27 +40,43 @@ extension PartialRangeUpTo: TensorIndexable where Bound == Int {
 }
 extension PartialRangeThrough: TensorIndexable where Bound == Int {
   public var tensorIndex: TensorIndex {
-    .range(start: nil, end: upperBound == -1 ? nil : Dim(upperBound) + 1, step: 1)
+    .range(start: nil, end: upperBound == -1 ? nil : .following(upperBound), step: 1)
   }
 }
 extension StrideTo: TensorIndexable where Element == Int {
-  public var tensorIndex: TensorIndex { .walking(Array(self)) }
+  public var tensorIndex: TensorIndex { .walking(self, isClosed: false) }
 }
 extension StrideThrough: TensorIndexable where Element == Int {
-  public var tensorIndex: TensorIndex { .walking(Array(self)) }
+  public var tensorIndex: TensorIndex { .walking(self, isClosed: true) }
 }
 extension Tensor: TensorIndexable { public var tensorIndex: TensorIndex { .tensor(self) } }
 extension Array: TensorIndexable where Element == Int {
   public var tensorIndex: TensorIndex { .tensor(Tensor(self)) }
 }
 
+extension Dim {
+  /// The place behind `place`; there is none behind the last Int, which is far outside anyway.
+  fileprivate static func following(_ place: Int) -> Dim { Dim(place == .max ? place : place + 1) }
+}
+
 extension TensorIndex {
-  /// The places of a Swift stride.
-  fileprivate static func walking(_ places: [Int]) -> TensorIndex {
-    guard let first = places.first, let last = places.last else { return .range(start: 0, end: 0, step: 1) }
-    guard places.count > 1 else { return .range(start: Dim(first), end: Dim(first) + 1, step: 1) }
-    let step = places[1] - places[0]
-    return step > 0 ? .range(start: Dim(first), end: Dim(last) + 1, step: step) : .tensor(Tensor(places))
+  /// The places of a Swift stride, which may be more than anybody can count: its bounds are read, not its elements.
+  fileprivate static func walking(_ places: some Sequence<Int>, isClosed: Bool) -> TensorIndex {
+    let numbers = Mirror(reflecting: places).children.compactMap { $0.value as? Int }
+    var iterator = places.makeIterator()
+    guard numbers.count == 3, let first = iterator.next() else { return .range(start: 0, end: 0, step: 1) }
+    guard iterator.next() != nil else { return .range(start: Dim(first), end: Dim(first) + 1, step: 1) }
+    let (end, step) = (numbers[1], numbers[2])
+    // The distance as a magnitude, which always fits.
+    let distance = step > 0 ? UInt(bitPattern: end &- first) : UInt(bitPattern: first &- end)
+    let most = isClosed ? distance / step.magnitude : (distance - 1) / step.magnitude
+    if step > 0 {
+      let last = first &+ Int(truncatingIfNeeded: most) &* step
+      return .range(start: Dim(first), end: .following(last), step: step)
+    }
+    let count = most < UInt(Int.max) ? Int(most) + 1 : Int.max
+    return .tensor(
+      Tensor.attempt(#fileID, #line) { () throws(Diagnostic) in try Tensor.table(count) { first &+ $0 &* step } })
   }
 }
 
