@@ -95,7 +95,8 @@ package struct ConformanceArguments: Sendable {
 
   /// A tensor or a number; nil if it is not given.
   func tensorOrNumber(_ place: Int, _ name: String = "") -> (any TensorOrScalar)? {
-    number(place, name) ?? value(place, name)?.asTensor
+    if let number = number(place, name) { return number }
+    return value(place, name)?.asTensor
   }
 
   func optionalTensor(_ place: Int, _ name: String = "") -> Tensor? { value(place, name)?.asTensor }

@@ -35,8 +35,11 @@ extension ConformanceTable {
     tensor("eye") { a throws(Diagnostic) in .eye(try a.required(0), try a.int(1, "m"), dtype: try a.dtype(else: .f32)) }
     tensor("zeros") { a throws(Diagnostic) in .zeros(try a.dims(0), dtype: try a.dtype(else: .f32)) }
     tensor("ones") { a throws(Diagnostic) in .ones(try a.dims(0), dtype: try a.dtype(else: .f32)) }
-    tensor("full") { a throws(Diagnostic) in .full(try a.dims(0), try a.requiredNumber(1, "fill_value"), dtype: try a.dtype()) }
-    tensor("scalar_tensor") { a throws(Diagnostic) in .full([], try a.requiredNumber(0), dtype: try a.dtype(else: .f32)) }
+    tensor("full") { a throws(Diagnostic) in
+      .full(try a.dims(0), try a.requiredNumber(1, "fill_value"), dtype: try a.dtype())
+    }
+    tensor("scalar_tensor") { a throws(Diagnostic) in .full([], try a.requiredNumber(0), dtype: try a.dtype(else: .f32))
+    }
     tensor("zeros_like") { a throws(Diagnostic) in .zeros(like: try a.tensor(0), dtype: try a.dtype()) }
     tensor("ones_like") { a throws(Diagnostic) in .ones(like: try a.tensor(0), dtype: try a.dtype()) }
     tensor("full_like") { a throws(Diagnostic) in

@@ -74,11 +74,11 @@ extension ConformanceTable {
       case (nil, nil): return x
       }
     }
-    tensor("clamp_min") { a throws(Diagnostic) in 
+    tensor("clamp_min") { a throws(Diagnostic) in
       guard let low = a.tensorOrNumber(1, "min") else { return try a.tensor(0) }
       return try a.tensor(0).clamped(min: low)
     }
-    tensor("clamp_max") { a throws(Diagnostic) in 
+    tensor("clamp_max") { a throws(Diagnostic) in
       guard let high = a.tensorOrNumber(1, "max") else { return try a.tensor(0) }
       return try a.tensor(0).clamped(max: high)
     }

@@ -112,7 +112,9 @@ extension Tensor {
   public func hardTanh(
     _ low: Double = -1, _ high: Double = 1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    if dtype.isInteger { return clamped(dtype.number(.floating(low)), dtype.number(.floating(high)), file: file, line: line) }
+    if dtype.isInteger {
+      return clamped(dtype.number(.floating(low)), dtype.number(.floating(high)), file: file, line: line)
+    }
     return Activations.hardTanh(file, line, operand, .scalar(.floating(low)), .scalar(.floating(high)))
   }
 

@@ -367,9 +367,10 @@ extension Tensor {
         throw Diagnostic(.dtype, "bincount: the elements are \(dtype)", remedy: "convert them to i64")
       }
       // Sums of other weights than f32 are f64's.
-      let updates = try weights.map { weights throws(Diagnostic) in
-        try weights.converted(to: weights.dtype == .f32 ? .f32 : .f64).reshaped(to: [-1])
-      } ?? Tensor.ones(like: flat, dtype: .i64)
+      let updates =
+        try weights.map { weights throws(Diagnostic) in
+          try weights.converted(to: weights.dtype == .f32 ? .f32 : .f64).reshaped(to: [-1])
+        } ?? Tensor.ones(like: flat, dtype: .i64)
       var length = minimumLength
       if try flat.view.elementCount > 0 {
         let (least, most) = flat.extremes()

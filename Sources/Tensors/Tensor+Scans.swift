@@ -252,7 +252,8 @@ extension Tensor {
     if failure == nil, dtype.isFloating, body.view.elementCount == 0 {
       return Tensor.full([], Double.nan, dtype: dtype, file: file, line: line)
     }
-    return flattened(file: file, line: line).medianWithIndices(0, ignoringNaN: ignoringNaN, file: file, line: line).values
+    return flattened(file: file, line: line).medianWithIndices(0, ignoringNaN: ignoringNaN, file: file, line: line)
+      .values
   }
 
   // MARK: Searching

@@ -79,9 +79,11 @@ private func rounded(_ x: Float, _ dtype: DType) -> Float {
   @Test func numbers_that_do_not_fit_are_errors_where_elements_become_them() throws {
     let bytes = Tensor([1, 2] as [UInt8])
     let wrong: [Tensor] = [
-      .full([2], 300, dtype: .u8), .full([2], -256, dtype: .u8), .full([2], 200, dtype: .i8), .full([2], 256.5, dtype: .u8),
+      .full([2], 300, dtype: .u8), .full([2], -256, dtype: .u8), .full([2], 200, dtype: .i8),
+      .full([2], 256.5, dtype: .u8),
       .full([2], Double.nan, dtype: .i32), .full([2], 1e30, dtype: .i64), .full([2], 1e6, dtype: .f16),
-      .full([2], 1e300), .full(like: bytes, 300), Tensor.select(bytes > 1, bytes, 300), bytes.padded([1, 1], value: 300),
+      .full([2], 1e300), .full(like: bytes, 300), Tensor.select(bytes > 1, bytes, 300),
+      bytes.padded([1, 1], value: 300),
     ]
     for (i, tensor) in wrong.enumerated() { #expect(tensor.failure?.kind == .argument, "\(i): \(tensor)") }
     #expect(try Tensor.full([1], -1, dtype: .u8).item(as: Int.self) == 255)
@@ -163,7 +165,9 @@ private func rounded(_ x: Float, _ dtype: DType) -> Float {
     for (result, right) in pairs {
       for (a, angle) in zip(try result.array(as: Double.self), angles) {
         let wanted = right(angle)
-        #expect((a.isNaN && wanted.isNaN) || abs(a - wanted) <= 2 * ulp * wanted.magnitude, "\(dtype) \(angle): \(a), not \(wanted)")
+        #expect(
+          (a.isNaN && wanted.isNaN) || abs(a - wanted) <= 2 * ulp * wanted.magnitude,
+          "\(dtype) \(angle): \(a), not \(wanted)")
       }
     }
   }
