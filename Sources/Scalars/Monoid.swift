@@ -33,7 +33,8 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
 
   /// Whether elements of `dtype` combine to one of `dtype`.
   public func isDefined(on dtype: DType) -> Bool {
-    instruction.map { $0.resultDType([dtype, dtype]) == dtype } ?? dtype.isFloating
+    let isOrdinary = (instruction ?? .add).resultDType([dtype, dtype]) == dtype
+    return isOrdinary && (instruction != nil || dtype.isFloating)
   }
 
   /// Two partial results of `dtype` in reference semantics: as the instruction, or by libm in Double.

@@ -124,7 +124,8 @@ public enum Number: Sendable, Hashable {
       case .floating(let value):
         let whole = value.rounded(.towardZero)
         // 2^63 is no i64, though its Double is that of the largest one.
-        isFitting = whole >= Double(low) && whole <= Double(range.upperBound) && whole != 0x1p63
+        let end = dtype == .u64 ? 0x1p64 : range.upperBound == .max ? 0x1p63 : Double(range.upperBound) + 1
+        isFitting = whole >= Double(low) && whole < end
       }
     } else if dtype.isFloating, double.isFinite {
       isFitting = double.magnitude <= dtype.largestFinite
