@@ -90,7 +90,7 @@ extension Tensor {
           remedy: "extents must be equal or 1, aligned at the last axis")
       }
       let axes = (0..<source.rank).filter { $0 < lead || dims[$0 - lead] != source.dim($0) }
-      if axes.isEmpty { return self }
+      if axes.isEmpty { return target.isEmpty ? sum(file: file, line: line) : self }
       return try sum(axes: axes, keepDims: true, file: file, line: line).reshaped(dims: dims)
     }
   }
