@@ -55,8 +55,8 @@ private enum Elementary {
     let (large, small) = (a.maximum(b), a.minimum(b))
     let ratio = (large .== 0).select(0, small / large)
     let length = large * (1 + ratio * ratio).sqrt()
-    // An infinite side wins over the NaN of infinity / infinity.
-    return (large .== .infinity).select(.infinity, length)
+    // An infinite side wins over NaN: that of infinity / infinity, and the other side.
+    return ((a .== .infinity) || (b .== .infinity)).select(.infinity, length)
   }
   static let logAddExp = PointwiseOperation("logaddexp", .floating) { x in
     let large = x[0].maximum(x[1])
