@@ -220,7 +220,9 @@ extension Tensor {
 
   /// x · x. PyTorch: `square`.
   public func square(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Elementary.square(file, line, operand)
+    // A power of truth is an integer, as in PyTorch.
+    if failure == nil, dtype == .bool { return converted(to: .i64, file: file, line: line) }
+    return Elementary.square(file, line, operand)
   }
 
   /// sin(πx) / (πx); 1 at 0. PyTorch: `sinc`.
