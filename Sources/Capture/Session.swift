@@ -12,7 +12,7 @@ import TensorTypes
 public enum CaptureMode: String, Sendable, Hashable {
   /// A value that leaves the function ends a segment; the capture goes on behind it.
   case partial
-  /// A value that leaves the function is an error.
+  /// A value that leaves the function is an error, unless constants alone decide it.
   case whole
 }
 

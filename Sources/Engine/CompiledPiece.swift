@@ -28,13 +28,13 @@ private struct FoldedPiece {
   var restSources: [Int]
   private let piece: Trace.Piece
 
-  init(_ piece: Trace.Piece) {
+  init(_ piece: Trace.Piece, folds: Bool = true) {
     self.piece = piece
     // Arguments that nothing reads are not handed over.
     let (graph, used) = piece.graph.withoutDeadNodes().withUsedParameters()
     (rest, restSources) = (graph, used)
     let constants = used.indices.filter { if case .constant = piece.sources[used[$0]] { true } else { false } }
-    if !constants.isEmpty, let folding = graph.foldable(constants: Set(constants)) {
+    if folds, !constants.isEmpty, let folding = graph.foldable(constants: Set(constants)) {
       frozen = folding.frozen
       frozenSources = folding.frozenParameters.map { used[$0] }
       rest = folding.rest
@@ -61,7 +61,17 @@ extension Engine {
   ) throws(Diagnostic) -> CompiledPiece {
     let key = keepsPlans ? planKey(piece, fuses) : nil
     if let found = try known(key, piece, fuses) { return found }
-    let folded = FoldedPiece(piece)
+    do throws(Diagnostic) { return try make(piece, key, fuses: fuses, ranged: ranged) } catch {
+      guard error.kind == .index || error.kind == .numerics else { throw error }
+      // What constants alone decide is a mistake. It may stand where nobody comes: it is one when it runs.
+      return try make(piece, key, fuses: fuses, ranged: ranged, folds: false)
+    }
+  }
+
+  private func make(
+    _ piece: Trace.Piece, _ key: String?, fuses: Bool, ranged: Set<Int>, folds: Bool = true
+  ) throws(Diagnostic) -> CompiledPiece {
+    let folded = FoldedPiece(piece, folds: folds)
     let frozen = try folded.frozen.map { graph throws(Diagnostic) in try compile(graph) }
     var donors = piece.places
     var rest: CompiledGraph
@@ -74,8 +84,9 @@ extension Engine {
     let record = PieceRecord(
       head: head(piece.graph.name), frozen: frozen?.record, frozenSources: folded.frozenSources, rest: rest.record,
       restSources: folded.restSources, donated: donors.keys.sorted())
+    let made = try finished(piece, record, frozen, rest, key, wasStored: false)
     if let key { cache.write(key, record.serialised(), .plan) }
-    return try finished(piece, record, frozen, rest, key, wasStored: false)
+    return made
   }
 
   /// `piece`, compiled once in this process: captures that follow ask for it again.

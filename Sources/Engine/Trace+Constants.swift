@@ -69,13 +69,10 @@ extension Trace.State {
     var result = [Bool](repeating: false, count: builder.nodeCount)
     for i in result.indices {
       let node = builder.graph[Value(i)]
-      switch node.primitive {
-      case .scalar: break
-      case .parameter(let p): if case .constant = sources[p] { result[i] = true }
-      default:
-        result[i] =
-          node.type.shape.knownExtents != nil && node.primitive.hasKnownExtents
-          && node.operands.allSatisfy { result[Int($0.id)] }
+      if case .parameter(let p) = node.primitive {
+        if case .constant = sources[p] { result[i] = true }
+      } else {
+        result[i] = node.isFixed && node.operands.allSatisfy { result[Int($0.id)] }
       }
     }
     return result
@@ -115,6 +112,14 @@ extension Trace.State {
   }
 }
 
+extension GraphNode {
+  /// Its operands alone decide it: no size that is a symbol, no number that a call hands over.
+  fileprivate var isFixed: Bool {
+    if case .scalar = primitive { return false }
+    return type.shape.knownExtents != nil && primitive.hasKnownExtents
+  }
+}
+
 /// A value of a capture and what it is computed from, as a graph by itself.
 private struct ConstantGraph {
   private var builder: GraphBuilder
@@ -139,18 +144,17 @@ private struct ConstantGraph {
     while let next = stack.popLast() {
       guard known[next] == nil, needed.insert(next).inserted else { continue }
       let node = graph[next]
-      switch node.primitive {
-      case .scalar: return nil
-      case .parameter(let i):
-        switch state.sources[i] {
-        case .constant: break
-        // Of a closure: the place of a value of the capture around it.
-        case .leaf(let leaf): if leaf < trace.argumentCount || trace.parent == nil { return nil }
-        case .carried: return nil
-        }
-      default: guard node.type.shape.knownExtents != nil, node.primitive.hasKnownExtents else { return nil }
+      guard case .parameter(let i) = node.primitive else {
+        guard node.isFixed else { return nil }
+        stack += node.operands
+        continue
       }
-      stack += node.operands
+      switch state.sources[i] {
+      case .constant: break
+      // Of a closure: the place of a value of the capture around it.
+      case .leaf(let leaf): if leaf < trace.argumentCount || trace.parent == nil { return nil }
+      case .carried: return nil
+      }
     }
     for next in needed.sorted(by: { $0.id < $1.id }) {
       let node = graph[next]

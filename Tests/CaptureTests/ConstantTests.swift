@@ -144,6 +144,16 @@ private func constants_are_what_they_are_eagerly(_ program: ConstantProgram) thr
   #expect(throws: Diagnostic.self) { try f(floats([2])) }
 }
 
+@Test func a_mistake_of_constants_counts_where_it_runs() throws {
+  let k = Tensor([1, 2, 3])
+  let f = compile { (x: Tensor) in
+    try cond(x.sum() > 0, { x }, else: { x + (k * 2).gathering(Tensor([7]), axis: 0) })
+  }
+  #expect(try f(Tensor([1, 2])).array(as: Int.self) == [1, 2])
+  #expect { try f(Tensor([-1, -2])) } throws: { ($0 as? Diagnostic)?.kind == .index }
+  #expect(try f(Tensor([1, 4])).array(as: Int.self) == [1, 4])
+}
+
 @Test func printing_constants_is_done_on_each_run() throws {
   let lines = Lines()
   let k = floats([2])
