@@ -134,15 +134,6 @@ package func resolvedAxis(_ axis: Int, rank: Int, _ name: String) throws(Diagnos
   return index
 }
 
-/// As `resolvedAxis`, of operations that need the axis to be there: not of a 0-d tensor.
-package func walkedAxis(_ axis: Int, rank: Int, _ name: String) throws(Diagnostic) -> Int {
-  let index = try resolvedAxis(axis, rank: rank, name)
-  guard rank > 0 else {
-    throw Diagnostic(.shape, "\(name): a 0-d tensor has no axis", remedy: "give rank 1 or more")
-  }
-  return index
-}
-
 extension TensorView {
   /// The same elements with extent-1 axes inserted where `axes` were dropped.
   package func keepingDims(_ axes: [Int]) -> TensorView {

@@ -74,7 +74,7 @@ extension Tensor {
         return try reshaped(to: [-1]).gathering(indices.reshaped(to: [-1]), axis: 0, file: file, line: line)
       }
       let (source, places) = (try view, try indices.view)
-      let place = try walkedAxis(axis, rank: source.rank, "take_along_dim")
+      let place = try resolvedAxis(axis, rank: source.rank, "take_along_dim")
       guard source.rank == places.rank else {
         throw Diagnostic(
           .shape, "take_along_dim: ranks \(source.rank) and \(places.rank) differ", remedy: "give both one rank")
