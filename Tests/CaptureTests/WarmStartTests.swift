@@ -52,7 +52,33 @@ private func captures(_ sizes: [Int]) throws -> (runs: Int, stored: [Bool], text
   return (runs.value, explanation.captures.map(\.wasStored), "\(explanation)")
 }
 
+/// Whether a range up to a `Dim` is as long as it says, at all of `sizes` in turn.
+private func writesRanges(_ sizes: [Int]) throws -> Bool {
+  let f = compile { (x: Tensor, n: Dim) in
+    var y = x
+    y[0..<n] = Tensor(Float(1))
+    return (y, x[0..<n].median(), y[y > 0].sum())
+  }
+  return try sizes.allSatisfy { size in
+    let (y, median, sum) = try f(Tensor.zeros(40), Dim(size))
+    return try y.array(as: Float.self) == (0..<40).map { $0 < size ? 1 : 0 } && median.item(as: Float.self) == 0
+      && sum.item(as: Float.self) == Float(size)
+  }
+}
+
 @Suite struct WarmStartTests {
+  /// What one process found out about its sizes is nothing that another one may conclude from.
+  @Test func sizes_of_another_process_are_not_taken_for_those_of_this_one() async throws {
+    let path = try scratch()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    await #expect(processExitsWith: .success) { [path = path as String] in
+      onCache(path) { try writesRanges([5, 12, 7, 1, 33]) }
+    }
+    await #expect(processExitsWith: .success) { [path = path as String] in
+      onCache(path) { try writesRanges([5, 12, 7, 1, 33]) && writesRanges([12, 5]) && writesRanges([3, 2]) }
+    }
+  }
+
   @Test func a_second_process_captures_once_and_finds_the_plan() async throws {
     let path = try scratch()
     defer { try? FileManager.default.removeItem(atPath: path) }
