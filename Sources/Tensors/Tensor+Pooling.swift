@@ -231,20 +231,20 @@ extension Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       try sameShape(self, positions, "maxPoolBackward")
       let (planes, lead) = try planes(size.count, "maxPoolBackward")
-      let counts = try planes.view.extents
-      let windows = [counts[0], counts[1...].reduce(1, *)]
-      var extents: [Int] = []
-      for dim in size { extents.append(try dim.value) }
+      let counts = try planes.view.dims
+      let windows = [counts[0], Shape(Array(counts[1...])).elementCount]
+      let extents = try Self.extents(size, "maxPoolBackward")
       guard let places = CheckedSize.elements(extents) else {
         throw Diagnostic(
           .memory, "maxPoolBackward: a tensor with the last extents \(extents) has no size a machine can address",
           remedy: "give the operand's extents")
       }
-      let zeros = try Self.filled(.integer(0), [counts[0], places], dtype)
-      let (updates, indices) = (try reshaped(to: windows).view, try positions.reshaped(to: windows).view)
+      let zeros = try Self.filled(
+        .integer(0), [planes.view.hints[0], places], dtype, dims: [counts[0], Shape(size).elementCount])
+      let (updates, indices) = (try reshaped(dims: windows).view, try positions.reshaped(dims: windows).view)
       let made = try Engine.current.run(
-        Pooling.spread, [.tensor(zeros.view), .tensor(indices), .tensor(updates)], [.fresh(dtype, zeros.view.extents)])
-      return try Tensor(made[0]).reshaped(dims: lead + extents.map { Dim($0) })
+        Pooling.spread, [.tensor(zeros.view), .tensor(indices), .tensor(updates)], [.fresh(dtype, zeros.view.hints)])
+      return try Tensor(made[0]).reshaped(dims: lead + size)
     }
   }
 
