@@ -316,7 +316,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
         if case .tensor = leaf { .tensor(nothing) } else { leaf }
       })
     return try TracedRun(
-      trace, session, signature, traced, state: after.leaves, results: results.leaves,
+      trace, session, signature, traced, state: after.leaves, results: results.leaves, form: results.form,
       template: Boxed(fill(output, &emptying)))
   }
 }

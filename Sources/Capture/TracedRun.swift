@@ -14,6 +14,8 @@ struct TracedRun: Sendable {
   let numbers: [Int64]
   let ending: Ending
   let piece: Trace.Piece
+  /// What the leaves of the results do not tell.
+  let form: Form
   private(set) var segment: Segment?
 
   /// The last segment.
@@ -26,7 +28,7 @@ struct TracedRun: Sendable {
 
   init(
     _ trace: Trace, _ session: Session, _ signature: CallSignature, _ leaves: ContiguousArray<Leaf>,
-    state: ContiguousArray<Leaf>, results: ContiguousArray<Leaf>, template: any Sendable
+    state: ContiguousArray<Leaf>, results: ContiguousArray<Leaf>, form: Form, template: any Sendable
   ) throws(Diagnostic) {
     var values: [Value] = []
     func output(_ tensor: Tensor) throws(Diagnostic) -> ResultSource {
@@ -100,6 +102,7 @@ struct TracedRun: Sendable {
       results: sources, state: changed, taken: taken.sorted(), moved: moved.keys.sorted(), template: template,
       captured: Retracing.isOn ? piece : nil)
     self.piece = piece
+    self.form = form
     remarks = trace.remarks
   }
 
@@ -129,7 +132,8 @@ struct TracedRun: Sendable {
 
   /// The same graphs and results.
   func isSame(as other: TracedRun) -> Bool {
-    breaks.count == other.breaks.count && piece.isSame(as: other.piece) && ending.isSame(as: other.ending)
+    breaks.count == other.breaks.count && piece.isSame(as: other.piece)
+      && ending.isSame(as: other.ending) && form.fits(other.form)
   }
 
   func asksTheSame(as other: TracedRun) -> Bool {
