@@ -9,8 +9,8 @@ import Basics
 ///     let file = try NpzFile(path: "cases.npz")
 ///     for name in file.names { print(try file.array(name)) }
 public struct NpzFile: Sendable {
-  /// What an array may have after inflating unless the caller says otherwise: 4 GiB.
-  public static let defaultInflationLimit = 1 << 32
+  /// What an array may have after inflating unless the caller says otherwise: 4 GiB, or what AZULEJO_MEMORY allows.
+  public static var defaultInflationLimit: Int { min(1 << 32, Knobs.current.memory ?? .max) }
 
   /// The mapped file.
   public let file: MappedFile

@@ -17,7 +17,7 @@ enum HostileModels {
       ("blk.0.ffn_gate.weight", [inner, width]), ("blk.0.ffn_up.weight", [inner, width]),
       ("blk.0.ffn_down.weight", [width, inner]),
     ]
-    if random.once(in: 4) { tensors.remove(at: random.below(tensors.count)) }
+    if random.once(in: 12) { tensors.remove(at: random.below(tensors.count)) }
     if random.once(in: 4) {
       let place = random.below(tensors.count)
       let axis = random.below(tensors[place].shape.count)
@@ -28,25 +28,25 @@ enum HostileModels {
       ("block_count", 1), ("embedding_length", width), ("attention.head_count", heads),
       ("attention.head_count_kv", keys), ("context_length", 16), ("attention.key_length", width / heads),
       ("rope.dimension_count", width / heads), ("feed_forward_length", inner), ("vocab_size", vocabulary),
-    ].filter { _ in !random.once(in: 16) }
+    ].filter { _ in !random.once(in: 90) }
     let reals: [(String, Float)] = [("attention.layer_norm_rms_epsilon", 1e-5), ("rope.freq_base", 10000)]
     var sketch = Sketch()
     HostileWeights.preamble(&sketch, tensors: tensors.count, metadata: 8 + integers.count + reals.count)
     let architecture = random.once(in: 5) ? "qwen2" : "llama"
     text(&sketch, "general.architecture", random.once(in: 30) ? random.word() : architecture)
     for (key, number) in integers {
-      integer(&sketch, "\(architecture).\(key)", random.once(in: 9) ? Int(random.hostileNumber()) : number)
+      integer(&sketch, "\(architecture).\(key)", random.once(in: 40) ? Int(random.hostileNumber()) : number)
     }
     for (key, number) in reals {
       sketch.add("\(architecture).\(key)")
       sketch.add(UInt32(6))
-      sketch.add(random.once(in: 16) ? random.pick([.nan, .infinity, 0, -1, 1e-38]) : number)
+      sketch.add(random.once(in: 40) ? random.pick([.nan, .infinity, 0, -1, 1e-38]) : number)
     }
     tokenizer(&sketch, vocabulary, &random)
     var offset = 0
     for tensor in tensors {
       let type: UInt32 =
-        random.once(in: 20) ? UInt32(random.below(43)) : tensor.shape.count == 2 && random.once(in: 3) ? 8 : 0
+        random.once(in: 90) ? UInt32(random.below(43)) : tensor.shape.count == 2 && random.once(in: 3) ? 8 : 0
       HostileWeights.directory(&sketch, tensor.name, tensor.shape, type, offset)
       offset += (tensor.shape.reduce(4, *) + 31) / 32 * 32
     }
@@ -68,7 +68,7 @@ enum HostileModels {
 
   /// Seven entries: family, pre-tokenizer, tokens, kinds, merges, two special ids.
   private static func tokenizer(_ sketch: inout Sketch, _ count: Int, _ random: inout SeededGenerator) {
-    text(&sketch, "tokenizer.ggml.model", random.once(in: 6) ? random.pick(["llama", "bert", "t5", "x"]) : "gpt2")
+    text(&sketch, "tokenizer.ggml.model", random.once(in: 12) ? random.pick(["llama", "bert", "t5", "x"]) : "gpt2")
     text(
       &sketch, "tokenizer.ggml.pre", random.pick(["smollm", "gpt-2", "llama-bpe", "qwen2", "tekken", random.word()]))
     func strings(_ key: String, _ values: [String]) {
@@ -102,9 +102,10 @@ enum HostileModels {
   // MARK: tokenizer.json
 
   /// Word pieces, byte pairs, or SentencePiece's unigrams.
-  static func tokenizerJSON(_ random: inout SeededGenerator, vocabulary: Int = 40) -> JSON {
+  static func tokenizerJSON(_ random: inout SeededGenerator, vocabulary: Int = 40, family: Int? = nil) -> JSON {
     func word(_ index: Int) -> String {
-      index < 26 ? String(UnicodeScalar(UInt8(97 + index))) : index < 36 ? "##\(index - 26)" : "w\(index)"
+      if index < 26 { return String(UnicodeScalar(UInt8(97 + index))) }
+      return index < 36 ? "##\(index - 26)" : index == 36 ? "ab" : index == 37 ? "cd" : "w\(index)"
     }
     var added: [JSON] = []
     for (index, text) in ["[UNK]", "[CLS]", "[SEP]", "[PAD]"].enumerated() {
@@ -121,7 +122,7 @@ enum HostileModels {
     let scores: [JSON] = (0..<vocabulary).map { .array([.string(word($0)), .number(-Double($0))]) }
     let parts: [(key: String, text: String)]
     var model: [JSON.Member]
-    switch random.below(3) {
+    switch family ?? random.below(3) {
     case 0:
       parts = wordPieceParts
       model = [.init("vocab", .object(ids))]
@@ -257,7 +258,8 @@ enum HostileModels {
     let weights = HostileWeights.safetensors(tensors, &generator)
     _ = random.next()
     return [
-      ("config.json", maybe(configuration)), ("tokenizer.json", maybe(tokenizerJSON(&random))),
+      ("config.json", maybe(configuration)),
+      ("tokenizer.json", maybe(tokenizerJSON(&random, family: random.once(in: 9) ? nil : 0))),
       ("modules.json", maybe(.array(modules))), ("1_Pooling/config.json", maybe(pooling)),
       ("sentence_bert_config.json", maybe(["max_seq_length": 12, "do_lower_case": false])),
       ("model.safetensors", weights),

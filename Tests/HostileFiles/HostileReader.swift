@@ -19,15 +19,21 @@ import Tensors
 import TileIR
 import Tokenizers
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 public enum HostileReader: String, CaseIterable, Sendable {
-  case safetensors, gguf, npy, npz, json, tokenizer, card, report, graph, kernel, plan, object, llama, bert
+  case safetensors, gguf, npy, npz, json, tokenizer, card, report, graph, kernel, plan, object, entry, llama, bert
 
   /// How often it is drawn, of all: models are slow, and weight files are what strangers send.
   public var weight: Int {
     switch self {
     case .safetensors, .gguf, .npy, .npz: 16
     case .json, .tokenizer, .card, .graph, .kernel, .plan, .object: 8
-    case .report: 4
+    case .report, .entry: 4
     case .llama, .bert: 1
     }
   }
@@ -53,7 +59,8 @@ public enum HostileReader: String, CaseIterable, Sendable {
     case .gguf: try Self.readAll(GGUFFile(file: Self.mapped(HostileWeights.gguf(&random))))
     case .npy: try Self.readAll(NpyArray(file: Self.mapped(HostileWeights.npy(&random))))
     case .npz:
-      let archive = try NpzFile(file: Self.mapped(HostileWeights.npz(&random)), inflationLimit: 1 << 20)
+      let bytes = random.once(in: 3) ? Self.deflated(&random) : HostileWeights.npz(&random)
+      let archive = try NpzFile(file: Self.mapped(bytes), inflationLimit: 1 << 20)
       for name in archive.names { try Self.readAll(archive.array(name)) }
     case .json: _ = try JSON(parsing: HostileJSON.mutated(HostileJSON.any(&random), &random)).description
     case .tokenizer: try Self.readTokenizer(&random)
@@ -69,6 +76,7 @@ public enum HostileReader: String, CaseIterable, Sendable {
       try Self.readEntry([Self.sampleImage.serialised()], &random) { bytes throws(Diagnostic) in
         _ = try ExecutableImage(serialised: bytes).serialised()
       }
+    case .entry: try Self.readCacheFile(&random)
     case .llama: try Self.readLlama(&random)
     case .bert: try Self.readBert(&random)
     }
@@ -107,6 +115,31 @@ public enum HostileReader: String, CaseIterable, Sendable {
   private static func readAll(_ array: NpyArray) throws(Diagnostic) {
     precondition(array.floats().count == array.elementCount, "\(array)")
     _ = try array.tensor().array(as: Double.self)
+  }
+
+  /// An archive whose arrays are really compressed; numbers lie in its directory and nowhere known.
+  private static func deflated(_ random: inout SeededGenerator) -> [UInt8] {
+    var sketch = Sketch()
+    let sample = random.pick(deflatedSamples)
+    sketch.add(raw: sample.dropLast(120))
+    var rest = Array(sample.suffix(120))[...]
+    while rest.count >= 2 {
+      sketch.add(UInt16(rest[rest.startIndex]) | UInt16(rest[rest.startIndex + 1]) << 8)
+      rest = rest.dropFirst(2)
+    }
+    sketch.add(raw: rest)
+    return Mutation.apply(sketch, &random)
+  }
+
+  private static let deflatedSamples: [[UInt8]] = (0..<8).map { number in
+    let path = NSTemporaryDirectory() + "azulejo-hostile-\(ProcessInfo.processInfo.processIdentifier)-\(number).npz"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let count = [0, 1, 5, 64, 300, 1000, 4000, 20][number]
+    let arrays = ["a", "b"].map { name in
+      OutgoingTensor(name, .f32, [count], elements: (0..<count).map { Float($0 % (3 + number)) })
+    }
+    try? NpzWriter.write(arrays, compressed: true, to: path)
+    return [UInt8](FileManager.default.contents(atPath: path) ?? Data())
   }
 
   // MARK: Texts
@@ -207,6 +240,30 @@ public enum HostileReader: String, CaseIterable, Sendable {
     }
     return plans
   }()
+
+  /// A file of the cache: what comes out of it is what was put in, or nothing.
+  private static func readCacheFile(_ random: inout SeededGenerator) throws(Diagnostic) {
+    let cache = ObjectCache(directory: folder + "/cache")
+    let kind = random.pick(ObjectCache.Kind.allCases)
+    let payload = random.bytes(random.below(300))
+    cache.write("abc", payload, kind)
+    guard let path = cache.file("abc", kind), let data = FileManager.default.contents(atPath: path) else {
+      throw Diagnostic(.cache, "nothing was kept")
+    }
+    var sketch = Sketch()
+    for word in 0..<4 {
+      sketch.add(data.dropFirst(8 * word).prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+    }
+    sketch.add(raw: data.dropFirst(32))
+    let changed = Mutation.apply(sketch, &random)
+    let file = open(path, O_WRONLY | O_TRUNC)
+    guard file >= 0 else { throw Diagnostic(.file, "\(path) cannot be written") }
+    let written = changed.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+    close(file)
+    guard written == changed.count else { throw Diagnostic(.file, "\(path) cannot be written") }
+    guard let read = cache.read("abc", kind) else { throw Diagnostic(.cache, "refused") }
+    precondition(read == payload)
+  }
 
   private static let sampleImage: ExecutableImage = {
     var image = ExecutableImage(

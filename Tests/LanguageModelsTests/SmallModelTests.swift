@@ -49,6 +49,17 @@ import Testing
     #expect { try TextGenerator(path: path) } throws: { "\($0)".contains("tokenizer.ggml.model") }
   }
 
+  @Test(
+    arguments: [
+      ("expert_count", 8, "mixture of 8 experts"), ("attention.key_length", 1 << 62, "attention.key_length"),
+      ("attention.key_length", .max, "attention.key_length"),
+    ] as [(String, UInt64, String)])
+  func numbers_of_no_supported_model_are_refused(_ key: String, _ value: UInt64, _ part: String) throws {
+    let scratch = try ScratchFolder()
+    let file = try file(SmallModel(extra: [(key, value)]), scratch)
+    #expect { try Llama(file) } throws: { "\($0)".contains(part) }
+  }
+
   @Test func an_unknown_architecture_is_answered_with_the_known_ones() throws {
     let scratch = try ScratchFolder()
     let file = try file(SmallModel(architecture: "mamba"), scratch)

@@ -10,6 +10,8 @@ struct SmallModel {
   /// The ggml number of the matrices' encoding.
   var encoding: UInt32 = 0
   var hasOutput = false
+  /// More metadata of the architecture, as u64.
+  var extra: [(key: String, value: UInt64)] = []
 
   let layers = 2
   let width = 256
@@ -65,7 +67,7 @@ struct SmallModel {
     let list = tensors()
     number(UInt32(3))
     number(UInt64(list.count))
-    number(UInt64(1 + integers.count + reals.count))
+    number(UInt64(1 + integers.count + reals.count + extra.count))
     text("general.architecture")
     number(UInt32(8))
     text(architecture)
@@ -73,6 +75,11 @@ struct SmallModel {
       text("\(architecture).\(key)")
       number(UInt32(4))
       number(UInt32(value))
+    }
+    for (key, value) in extra {
+      text("\(architecture).\(key)")
+      number(UInt32(10))
+      number(value)
     }
     for (key, value) in reals {
       text("\(architecture).\(key)")

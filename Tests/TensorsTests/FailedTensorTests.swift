@@ -14,6 +14,14 @@ import Testing
     #expect(y.failure?.location?.file.hasSuffix("FailedTensorTests.swift") == true)
   }
 
+  @Test func a_view_repeats_extents_of_1_and_nothing_else() throws {
+    let x = Tensor([1, 2, 3] as [Float])
+    #expect(try Tensor(x.view.expanded(to: [2, 3])).array(as: Float.self) == [1, 2, 3, 1, 2, 3])
+    for target in [[4], [3, 2], [1], []] {
+      #expect(throws: Diagnostic.self) { try x.view.expanded(to: target) }
+    }
+  }
+
   @Test func failure_goes_through_later_operations_and_keeps_the_first_diagnostic() {
     let x = Tensor([1, 2, 3] as [Float])
     let y = ((x + Tensor([1, 2] as [Float])) * 2).exp().sum(7)
