@@ -11,6 +11,8 @@ struct BytePairEncoder: Sendable {
   private var results: [Int32] = []
   private let mask: Int
   private let byteTokens: [Int32]
+  /// Decides where pairs lie, never what is found: no file can be written whose pairs all collide.
+  private let seed = UInt64.random(in: .min ... .max)
   private static let empty = UInt64.max
   private static let never = UInt32.max
 
@@ -55,12 +57,10 @@ struct BytePairEncoder: Sendable {
     UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
   }
 
-  private static func hash(_ key: UInt64) -> Int {
-    Int(truncatingIfNeeded: (key &* 0x9e37_79b9_7f4a_7c15) >> 20)
-  }
+  private func place(_ key: UInt64) -> Int { TokenTable.place((key ^ seed) &* 0x9e37_79b9_7f4a_7c15) & mask }
 
   private mutating func insert(_ key: UInt64, rank: UInt32) {
-    var slot = Self.hash(key) & mask
+    var slot = place(key)
     while keys[slot] != Self.empty {
       if keys[slot] == key { return }
       slot = (slot + 1) & mask
@@ -71,7 +71,7 @@ struct BytePairEncoder: Sendable {
 
   private func rank(_ left: Int32, _ right: Int32) -> UInt32 {
     let key = Self.key(left, right)
-    var slot = Self.hash(key) & mask
+    var slot = place(key)
     while keys[slot] != key {
       if keys[slot] == Self.empty { return Self.never }
       slot = (slot + 1) & mask

@@ -1,5 +1,6 @@
 // The vocabulary's texts in one flat array, found again by an open-addressing hash.
 // Not a Dictionary<String, Int>: filling one with 50,000 entries costs as much as a whole warm start may.
+// Surprise: where a text lies differs from table to table, so that no file can be written whose texts all collide.
 
 /// Token texts by id, and ids by text. Texts are kept as the file writes them (byte alphabet included).
 struct TokenTable: Sendable {
@@ -7,8 +8,11 @@ struct TokenTable: Sendable {
   private var ends: [UInt32] = []
   private var slots: [Int32] = []
   private let mask: Int
+  private let seed: UInt64
 
-  init(_ texts: some Collection<String>) {
+  /// - Parameter seed: decides where texts lie, never what is found.
+  init(_ texts: some Collection<String>, seed: UInt64 = .random(in: .min ... .max)) {
+    self.seed = seed
     let capacity = Self.capacity(for: texts.count)
     mask = capacity - 1
     slots = [Int32](repeating: -1, count: capacity)
@@ -21,7 +25,7 @@ struct TokenTable: Sendable {
     bytes.withUnsafeBufferPointer { all in
       for id in ends.indices {
         let text = UnsafeBufferPointer(rebasing: all[range(id)])
-        var slot = Int(truncatingIfNeeded: Self.hash(text, Self.seed)) & mask
+        var slot = Self.place(Self.hash(text, seed)) & mask
         // A text that occurs twice keeps its first id.
         while slots[slot] >= 0 {
           if Self.equal(text, UnsafeBufferPointer(rebasing: all[range(Int(slots[slot]))])) { break }
@@ -45,12 +49,12 @@ struct TokenTable: Sendable {
   }
 
   func id(of text: UnsafeBufferPointer<UInt8>) -> Int32? {
-    find(hash: Self.hash(text, Self.seed)) { Self.equal(text, $0) }
+    find(hash: Self.hash(text, seed)) { Self.equal(text, $0) }
   }
 
   /// The id of two texts written one after the other; neither is copied.
   func id(ofJoined left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Int32? {
-    find(hash: Self.hash(right, Self.hash(left, Self.seed))) { text in
+    find(hash: Self.hash(right, Self.hash(left, seed))) { text in
       text.count == left.count + right.count
         && Self.equal(left, UnsafeBufferPointer(rebasing: text[..<left.count]))
         && Self.equal(right, UnsafeBufferPointer(rebasing: text[left.count...]))
@@ -60,7 +64,7 @@ struct TokenTable: Sendable {
   @inline(__always)
   private func find(hash: UInt64, where isEqual: (UnsafeBufferPointer<UInt8>) -> Bool) -> Int32? {
     bytes.withUnsafeBufferPointer { all in
-      var slot = Int(truncatingIfNeeded: hash) & mask
+      var slot = Self.place(hash) & mask
       while slots[slot] >= 0 {
         if isEqual(UnsafeBufferPointer(rebasing: all[range(Int(slots[slot]))])) { return slots[slot] }
         slot = (slot + 1) & mask
@@ -76,9 +80,29 @@ struct TokenTable: Sendable {
     return capacity
   }
 
-  private static let seed: UInt64 = 0x1bf2_9ce4_8422_2325
+  /// The most entries that a search may pass.
+  var longestSearch: Int {
+    var (longest, run) = (0, 0)
+    for slot in 0..<(2 * slots.count) {
+      run = slots[slot & mask] >= 0 ? run + 1 : 0
+      longest = max(longest, run)
+    }
+    return min(longest, slots.count)
+  }
 
-  /// Byte by byte, so that hash(a + b) continues hash(a). The shift brings high bits down to the mask.
+  /// The first place of a text.
+  func place(of text: String) -> Int {
+    var text = text
+    return text.withUTF8 { Self.place(Self.hash($0, seed)) & mask }
+  }
+
+  /// Every bit of a hash in every bit of the place: texts that share only the low bits of theirs do not share it.
+  @inline(__always) static func place(_ hash: UInt64) -> Int {
+    let mixed = (hash ^ (hash >> 32)) &* 0xd6e8_feb8_6659_fd93
+    return Int(truncatingIfNeeded: mixed ^ (mixed >> 32))
+  }
+
+  /// Byte by byte, so that hash(a + b) continues hash(a). The shift brings high bits down to the low ones.
   private static func hash(_ text: UnsafeBufferPointer<UInt8>, _ start: UInt64) -> UInt64 {
     var value = start
     for byte in text { value = (value ^ UInt64(byte)) &* 0x9e37_79b9_7f4a_7c15 ^ (value >> 29) }
