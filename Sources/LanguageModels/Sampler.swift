@@ -119,21 +119,33 @@ public struct Sampler: Sendable {
     return weights.lastIndex { $0 > 0 }.map { chosen[$0] } ?? best
   }
 
-  /// Positions of the `count` largest scores, best first; the first of equals wins.
+  /// Positions of the `count` largest scores in their order; the first of equals wins.
+  ///
+  /// Four passes over the scores' bytes find the smallest score that belongs to them, whatever `count` is.
   private static func largest(_ count: Int, of scores: [Float]) -> [Int] {
-    var found: [Int] = []
-    found.reserveCapacity(min(count, scores.count) + 1)
-    for i in scores.indices {
-      if found.count == count, let last = found.last, scores[i] <= scores[last] { continue }
-      var (low, high) = (0, found.count)
-      while low < high {
-        let middle = (low + high) / 2
-        if scores[found[middle]] >= scores[i] { low = middle + 1 } else { high = middle }
-      }
-      found.insert(i, at: low)
-      if found.count > count { found.removeLast() }
+    guard count < scores.count else { return Array(scores.indices) }
+    // Unsigned numbers in the order of the scores; adding 0 makes both zeros one.
+    let keys = scores.map { score in
+      let bits = (score + 0).bitPattern
+      return bits >> 31 == 1 ? ~bits : bits | 1 << 31
     }
-    return found
+    var bound: UInt32 = 0
+    var missing = count
+    for shift in [24, 16, 8, 0] as [UInt32] {
+      var counts = [Int](repeating: 0, count: 256)
+      let known: UInt32 = shift == 24 ? 0 : .max << (shift + 8)
+      for key in keys where key & known == bound { counts[Int(key >> shift & 255)] += 1 }
+      var digit = 255
+      while counts[digit] < missing {
+        missing -= counts[digit]
+        digit -= 1
+      }
+      bound |= UInt32(digit) << shift
+    }
+    return keys.indices.filter { index in
+      if keys[index] == bound { missing -= 1 }
+      return keys[index] > bound || keys[index] == bound && missing >= 0
+    }
   }
 
   /// In [0, 1): SplitMix64 (Steele, Lea and Flood 2014) of the number of draws so far.

@@ -44,6 +44,38 @@ import Testing
     #expect(Set(try draws(.init(temperature: 5, topK: 100, seed: 2), logits, 500)) == [0, 1, 2, 3, 4])
   }
 
+  @Test func top_k_keeps_the_k_best_of_any_scores_and_the_first_of_equals() throws {
+    var state: UInt64 = 5
+    func random(_ bound: UInt64) -> UInt64 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return (state >> 33) % bound
+    }
+    for round in 0..<20 {
+      // Many equal ones, both zeros, tiny and huge ones, and an infinite score below all.
+      let choices: [Float] = [0, -0.0, 1, -1, 1e-30, -1e-30, 3e38, -3e38, -.infinity, 2.5, Float(round)]
+      let logits = (0..<40).map { _ in choices[Int(random(UInt64(choices.count)))] } + [1]
+      let order = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
+      for k in [1, 2, 7, 39, 40, 41, 100] {
+        // At a temperature without end all that is finite is drawn alike.
+        let drawn = Set(try draws(.init(temperature: 1e300, topK: k, seed: UInt64(round)), logits, 100))
+        let allowed = Set(order.prefix(k).map { Int32($0) })
+        #expect(drawn.isSubset(of: allowed), "\(logits) \(k)")
+        let finite = allowed.filter { logits[Int($0)].isFinite }
+        if k <= 7 { #expect(drawn.isSuperset(of: finite), "\(logits) \(k)") }
+      }
+    }
+  }
+
+  @Test func top_k_of_the_whole_vocabulary_draws_as_without_it_and_as_fast() throws {
+    let logits = (0..<50_000).map { Float(($0 &* 7919) % 50_021) * 1e-4 }
+    let all = try draws(.init(temperature: 1, seed: 3), logits, 2)
+    #expect(try draws(.init(temperature: 1, topK: 50_000, seed: 3), logits, 2) == all)
+    // Insertion into a sorted list took seconds for each of these in a debug build.
+    let begin = ContinuousClock.now
+    _ = try draws(.init(temperature: 1, topK: 49_999, seed: 3), logits, 2)
+    #expect(ContinuousClock.now - begin < .seconds(5))
+  }
+
   @Test func top_p_draws_from_the_fewest_tokens_that_reach_p() throws {
     // Probabilities 0.5, 0.25, 0.125, 0.125 in another order.
     let logits: [Float] = [-3, -1, -3, -2].map { $0 * 0.6931472 }
