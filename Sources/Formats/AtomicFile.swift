@@ -1,5 +1,6 @@
 // Writes a file so that readers see the old one or the complete new one, also after a crash or on a full disk.
-// Not a buffer: each write is a system call. Surprise: a symbolic link at the path is replaced by the new file.
+// Not a buffer: each write is a system call. Surprise: a symbolic link at the path is replaced by the new file, but a device,
+// pipe or socket never is.
 
 #if canImport(Glibc)
   import Glibc
@@ -10,27 +11,32 @@
 #endif
 import Basics
 
-/// A file under a temporary name beside its final one; `commit()` gives it that name, anything else removes it.
+/// A file without a name, or under a temporary one beside its final one; `commit()` gives it that name, anything else
+/// removes it. Where the system knows files without names (Linux), a process that is ended leaves nothing behind.
 struct AtomicFile: ~Copyable {
   let path: String
   /// Bytes written so far.
   private(set) var count = 0
-  private let temporaryPath: String
+  /// Nil while the file has no name.
+  private var temporaryPath: String?
   private let descriptor: Int32
   private var isCommitted = false
 
   init(path: String) throws(Diagnostic) {
+    try Self.checkReplaceable(path)
+    (descriptor, temporaryPath) = try Self.openBeside(path)
+    self.path = path
+  }
+
+  /// A new file that is not at `path` yet: without a name where that is possible.
+  private static func openBeside(_ path: String) throws(Diagnostic) -> (descriptor: Int32, temporaryPath: String?) {
+    let nameless = openNameless(in: folder(of: path))
+    if nameless >= 0 { return (nameless, nil) }
     var attempts = 0
     while true {
-      // A name of its own for each writer: two processes may write the same file at once, the last rename wins.
-      let candidate = "\(path).\(getpid())-\(UInt32.random(in: .min ... .max)).part"
+      let candidate = temporaryName(for: path)
       let descriptor = open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-      if descriptor >= 0 {
-        self.path = path
-        self.temporaryPath = candidate
-        self.descriptor = descriptor
-        return
-      }
+      if descriptor >= 0 { return (descriptor, candidate) }
       attempts += 1
       let code = errno
       guard code == EEXIST, attempts < 8 else {
@@ -43,16 +49,67 @@ struct AtomicFile: ~Copyable {
 
   deinit {
     close(descriptor)
-    if !isCommitted { unlink(temporaryPath) }
+    if !isCommitted, let temporaryPath { unlink(temporaryPath) }
+  }
+
+  /// A name of its own for each writer: two processes may write the same file at once, the last rename wins.
+  private static func temporaryName(for path: String) -> String {
+    "\(path).\(getpid())-\(UInt32.random(in: .min ... .max)).part"
+  }
+
+  private static func folder(of path: String) -> String { path.lastIndex(of: "/").map { String(path[...$0]) } ?? "." }
+
+  /// A rename would put a file in the place of a device, pipe or socket, also of one that a link leads to.
+  private static func checkReplaceable(_ path: String) throws(Diagnostic) {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return }
+    let kind: String
+    switch status.st_mode & S_IFMT {
+    case S_IFDIR: kind = "a directory"
+    case S_IFIFO: kind = "a pipe"
+    case S_IFSOCK: kind = "a socket"
+    default: kind = "a device"
+    }
+    throw Diagnostic(
+      .file, "\(path): is \(kind), which a file cannot replace",
+      remedy: "name a file; it may be copied there afterwards")
+  }
+
+  /// A descriptor of a new file without a name; negative where the system has none.
+  private static func openNameless(in folder: String) -> Int32 {
+    #if os(Linux)
+      // A name is given through /proc, which some containers lack.
+      guard access("/proc/self/fd", X_OK) == 0 else { return -1 }
+      // O_TMPFILE, whose macro Swift does not see; folders that do not know it give an error.
+      return open(folder, O_WRONLY | O_CLOEXEC | O_DIRECTORY | 0o20_000_000, 0o666)
+    #else
+      return -1
+    #endif
+  }
+
+  /// Gives a nameless file a temporary name: only a rename can replace another file.
+  private mutating func name() throws(Diagnostic) {
+    #if os(Linux)
+      var attempts = 0
+      while temporaryPath == nil {
+        let candidate = Self.temporaryName(for: path)
+        if linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, candidate, AT_SYMLINK_FOLLOW) == 0 {
+          temporaryPath = candidate
+        } else {
+          attempts += 1
+          guard errno == EEXIST, attempts < 8 else { throw failure(errno) }
+        }
+      }
+    #endif
   }
 
   mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Diagnostic) {
     var rest = bytes
     while let start = rest.baseAddress, !rest.isEmpty {
       // Linux writes at most 2 GiB at once, macOS refuses more.
-      let written = posixWrite(descriptor, start, min(rest.count, 1 << 30))
-      if written < 0, errno == EINTR { continue }
-      guard written > 0 else { throw failure(errno) }
+      let (written, code) = withoutSizeSignal { posixWrite(descriptor, start, min(rest.count, 1 << 30)) }
+      if written < 0, code == EINTR { continue }
+      guard written > 0 else { throw failure(code) }
       count += written
       rest = UnsafeRawBufferPointer(rebasing: rest[written...])
     }
@@ -64,18 +121,21 @@ struct AtomicFile: ~Copyable {
 
   /// Replaces bytes that were written before.
   mutating func overwrite(_ bytes: [UInt8], at offset: Int) throws(Diagnostic) {
-    let written = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
-    guard written == bytes.count else { throw failure(errno) }
+    let (written, code) = bytes.withUnsafeBytes { buffer in
+      withoutSizeSignal { pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
+    }
+    guard written == bytes.count else { throw failure(code) }
   }
 
   /// Makes the file durable and visible under its path.
   mutating func commit() throws(Diagnostic) {
     guard fsync(descriptor) == 0 else { throw failure(errno) }
-    guard rename(temporaryPath, path) == 0 else { throw failure(errno) }
+    try Self.checkReplaceable(path)
+    try name()
+    guard let temporaryPath, rename(temporaryPath, path) == 0 else { throw failure(errno) }
     isCommitted = true
     // The rename itself becomes durable with its folder; not all file systems can, and the file is whole either way.
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    let folderDescriptor = open(folder, O_RDONLY | O_CLOEXEC)
+    let folderDescriptor = open(Self.folder(of: path), O_RDONLY | O_CLOEXEC)
     if folderDescriptor >= 0 {
       fsync(folderDescriptor)
       close(folderDescriptor)
@@ -83,7 +143,12 @@ struct AtomicFile: ~Copyable {
   }
 
   private func failure(_ code: Int32) -> Diagnostic {
-    let remedy = code == ENOSPC || code == EDQUOT ? "free some space; nothing was changed" : "nothing was changed"
+    let remedy: String
+    switch code {
+    case ENOSPC, EDQUOT: remedy = "free some space; nothing was changed"
+    case EFBIG: remedy = "raise the limit on the size of files; nothing was changed"
+    default: remedy = "nothing was changed"
+    }
     return Diagnostic(
       .file, "\(path): writing failed after \(count) bytes: \(MappedFile.reason(code))", remedy: remedy)
   }
@@ -92,4 +157,24 @@ struct AtomicFile: ~Copyable {
 /// `write(2)`, which the method of the same name would hide.
 private func posixWrite(_ descriptor: Int32, _ start: UnsafeRawPointer, _ count: Int) -> Int {
   write(descriptor, start, count)
+}
+
+/// A write beyond the limit on the size of files sends its thread SIGXFSZ, which would end the process: the signal is held
+/// back and taken away again, so that only the error is left. Gives the count and the error of `body`.
+func withoutSizeSignal(_ body: () -> Int) -> (count: Int, code: Int32) {
+  var (signals, before, pending) = (sigset_t(), sigset_t(), sigset_t())
+  sigemptyset(&signals)
+  sigaddset(&signals, SIGXFSZ)
+  sigpending(&pending)
+  let wasPending = sigismember(&pending, SIGXFSZ) == 1
+  pthread_sigmask(SIG_BLOCK, &signals, &before)
+  let count = body()
+  let code = errno
+  if count < 0, code == EFBIG, !wasPending {
+    sigpending(&pending)
+    var taken: Int32 = 0
+    if sigismember(&pending, SIGXFSZ) == 1 { sigwait(&signals, &taken) }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nil)
+  return (count, code)
 }

@@ -1,0 +1,82 @@
+// Files that appear whole or not at all: what they may replace, and what a process that ends early leaves behind.
+
+import Basics
+import Foundation
+import Tensors
+import Testing
+
+@testable import Formats
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+@Suite struct AtomicFileTests {
+  /// A folder of its own for `body`, with what is in it by name.
+  private func inFolder(_ body: (String, () throws -> [String]) throws -> Void) throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("azulejo-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try body(folder.path) { try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() }
+  }
+
+  @Test func what_is_no_file_is_never_replaced() throws {
+    try inFolder { folder, names in
+      #expect(mkfifo("\(folder)/pipe", 0o600) == 0)
+      try FileManager.default.createDirectory(atPath: "\(folder)/folder", withIntermediateDirectories: false)
+      try FileManager.default.createSymbolicLink(atPath: "\(folder)/link", withDestinationPath: "pipe")
+      for name in ["pipe", "folder", "link"] {
+        let error = #expect(throws: Diagnostic.self) {
+          try Tensor.save(["x": Tensor([1, 2])], to: "\(folder)/\(name)")
+        }
+        #expect(error?.kind == .file && error?.message.contains("\(folder)/\(name): is a") == true, "\(name)")
+      }
+      var status = stat()
+      #expect(lstat("\(folder)/pipe", &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+      #expect(try names() == ["folder", "link", "pipe"])
+    }
+  }
+
+  @Test func a_file_and_a_link_to_one_are_replaced_and_nothing_else_stays() throws {
+    try inFolder { folder, names in
+      for round in [1, 2] {
+        try Tensor.save(["x": Tensor([Float(round)])], to: "\(folder)/file")
+        #expect(try names() == ["file"])
+      }
+      try FileManager.default.createSymbolicLink(atPath: "\(folder)/link", withDestinationPath: "file")
+      try Tensor.save(["x": Tensor([3] as [Float])], to: "\(folder)/link")
+      #expect(try names() == ["file", "link"])
+      let (file, link) = (try Tensor.load("\(folder)/file"), try Tensor.load("\(folder)/link"))
+      #expect(try file["x"]?.scalars(Float.self) == [2] && link["x"]?.scalars(Float.self) == [3])
+    }
+  }
+
+  #if os(Linux)
+    @Test func a_file_being_written_has_no_name_that_a_killed_process_could_leave() throws {
+      try inFolder { folder, names in
+        var seen: [String]?
+        let outgoing = OutgoingTensor("x", .f32, [1]) { sink throws(Diagnostic) in
+          seen = try? names()
+          try [Float(1)].withUnsafeBytes { bytes throws(Diagnostic) in try sink(bytes) }
+        }
+        try SafetensorsWriter.write([outgoing], to: "\(folder)/file")
+        #expect(seen == [])
+        #expect(try names() == ["file"])
+      }
+    }
+  #endif
+
+  @Test func the_signal_of_a_file_too_large_becomes_an_error() {
+    // What the system does to a thread that writes beyond the limit; without care it ends the process.
+    let (count, code) = withoutSizeSignal {
+      pthread_kill(pthread_self(), SIGXFSZ)
+      errno = EFBIG
+      return -1
+    }
+    #expect(count == -1 && code == EFBIG)
+    let fine = withoutSizeSignal { 7 }
+    #expect(fine.count == 7)
+  }
+}
