@@ -34,6 +34,8 @@ import LanguageModels
     _ = CommandStart.current
     // A reader that goes away is seen by `write`, not by a signal that ends the process.
     signal(SIGPIPE, SIG_IGN)
+    // So is a limit on the size of files.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot()
       for problem in Knobs.problems { Console.warn(problem) }

@@ -58,7 +58,7 @@ struct BenchCommand: ParsableCommand {
     guard !update || limits != nil && mode.count < 2 else {
       throw ValidationError("--update needs --limits and one mode")
     }
-    guard budget > 0, budget.isFinite else { throw ValidationError("--budget \(budget): give seconds above 0") }
+    try NumberRange.check("--budget", budget, in: NumberRange.seconds)
   }
 
   func run() throws {

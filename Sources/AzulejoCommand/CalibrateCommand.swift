@@ -21,7 +21,7 @@ struct CalibrateCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard seconds > 0, seconds.isFinite else { throw ValidationError("--seconds \(seconds): give seconds above 0") }
+    try NumberRange.check("--seconds", seconds, in: NumberRange.seconds)
   }
 
   func run() throws {

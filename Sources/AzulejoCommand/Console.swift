@@ -1,5 +1,6 @@
-// What the commands print and where. Not a logger. Surprise: every byte is written at once, so that text appears while
-// a model speaks, and nothing is lost if the process ends badly.
+// What the commands print and where. Not a logger. Every byte is written at once, so that text appears while a model
+// speaks, and nothing is lost if the process ends badly. Surprise: what comes out of files may hold signs that a terminal
+// obeys, so control characters are written as `\u001b`, line breaks and tabs excepted; --json keeps a model's text exact.
 import Basics
 import LanguageModels
 
@@ -25,7 +26,7 @@ enum Console {
   /// A line that the next one replaces; nothing if standard error is a file.
   static func progress(_ line: String) {
     guard isatty(STDERR_FILENO) == 1 else { return }
-    _ = write("\r\u{1B}[K" + line, to: STDERR_FILENO)
+    _ = write("\r\u{1B}[K" + line.harmless, to: STDERR_FILENO, asItIs: true)
   }
 
   static func complain(_ error: Diagnostic) { note("azulejo: error: \(text(error))") }
@@ -36,8 +37,8 @@ enum Console {
     error.message + (error.remedy.map { "\n  what to do: \($0)" } ?? "")
   }
 
-  private static func write(_ text: String, to descriptor: Int32) -> Bool {
-    var text = text
+  private static func write(_ text: String, to descriptor: Int32, asItIs: Bool = false) -> Bool {
+    var text = asItIs ? text : text.harmless
     return text.withUTF8 { bytes in
       var done = 0
       while done < bytes.count, let start = bytes.baseAddress {
@@ -77,6 +78,26 @@ enum Console {
   static func rounded(_ value: Double, _ digits: Int) -> Double {
     let scale = pow(10, Double(digits))
     return (value * scale).rounded() / scale
+  }
+}
+
+extension String {
+  /// Without the signs that a terminal would obey: control characters as JSON writes them, which keeps JSON what it is.
+  var harmless: String {
+    func isControl(_ scalar: Unicode.Scalar) -> Bool {
+      (scalar.value < 0x20 && scalar != "\n" && scalar != "\t") || (0x7F...0x9F).contains(scalar.value)
+    }
+    guard unicodeScalars.contains(where: isControl) else { return self }
+    var result = ""
+    for scalar in unicodeScalars {
+      if isControl(scalar) {
+        let digits = String(scalar.value, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      } else {
+        result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
   }
 }
 

@@ -51,11 +51,12 @@ struct FuzzCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard minutes > 0, minutes.isFinite else { throw ValidationError("--minutes \(minutes): give a time above 0") }
-    guard limit > 0, limit < 100_000 else { throw ValidationError("--limit \(limit): give seconds above 0") }
-    guard start >= 0, count ?? 1 > 0, jobs ?? 1 > 0, most > 0 else {
-      throw ValidationError("--start, --count, --jobs and --most are not negative, and the last three not 0")
-    }
+    try NumberRange.check("--minutes", minutes, in: 0.0001...525_600)
+    try NumberRange.check("--limit", limit, in: 1...99_999)
+    try NumberRange.check("--start", start, in: 0...NumberRange.count.upperBound)
+    try NumberRange.check("--count", count, in: NumberRange.count)
+    try NumberRange.check("--jobs", jobs, in: 1...1024)
+    try NumberRange.check("--most", most, in: NumberRange.count)
   }
 
   func run() throws {

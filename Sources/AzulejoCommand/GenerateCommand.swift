@@ -75,7 +75,7 @@ struct GenerateCommand: ParsableCommand {
 
   func validate() throws {
     if isUnfused, mode == .eager { throw ValidationError("--no-fusion is for --mode compiled") }
-    guard maxTokens >= 1 else { throw ValidationError("--max-tokens \(maxTokens): ask for at least 1 token") }
+    try NumberRange.check("--max-tokens", maxTokens, in: NumberRange.count)
     if raw, system != nil { throw ValidationError("--system has no place in a --raw prompt") }
     do {
       _ = try Sampler(sampling)

@@ -14,6 +14,18 @@ struct OutputOptions: ParsableArguments {
   }
 }
 
+/// Where an option's number has to lie: what is beyond is refused before anything is computed from it.
+enum NumberRange {
+  /// More seconds than anyone waits, and few enough to count in.
+  static let seconds = 0.001...31_536_000.0
+  static let count = 1...1_000_000_000
+
+  static func check<Number: Comparable>(_ name: String, _ value: Number?, in range: ClosedRange<Number>) throws {
+    guard let value, !range.contains(value) else { return }
+    throw ValidationError("\(name) \(value): give a number from \(range.lowerBound) to \(range.upperBound)")
+  }
+}
+
 struct DeviceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(

@@ -60,7 +60,7 @@ struct TraceCommand: ParsableCommand {
       throw ValidationError("name a program to print, or a file to --update")
     }
     _ = try description()
-    if let loop, loop < 1 { throw ValidationError("--loop \(loop): loops are counted from 1") }
+    try NumberRange.check("--loop", loop, in: NumberRange.count)
   }
 
   private func description() throws -> TargetDescription {

@@ -104,6 +104,40 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
     #expect(outcome.output.isEmpty)
   }
 
+  @Test(arguments: [
+    (["fuzz"], ["--minutes", "--limit", "--count", "--jobs", "--most"]), (["bench", "all"], ["--budget"]),
+    (["calibrate"], ["--seconds"]), (["trace", "softmax"], ["--loop"]),
+    (["generate", "--model", "m", "--prompt", "x"], ["--max-tokens"]),
+  ])
+  func numbers_that_nothing_can_be_computed_from_are_usage_errors(command: [String], options: [String]) throws {
+    for option in options {
+      for number in ["1e19", "-1", "0", "nan", "inf", "9223372036854775807", "99999999999999999999999"] {
+        let outcome = try azulejo(command + ["\(option)=\(number)"])
+        #expect(!outcome.isSignal && outcome.code == 64, "\(option) \(number): \(outcome)")
+      }
+    }
+  }
+
+  @Test func control_characters_of_names_and_files_never_reach_the_terminal() throws {
+    let scratch = try ScratchFolder()
+    let hostile = "\u{1B}]0;title\u{7}\u{1B}[31m\u{9B}2J\u{8}\r\u{7F}"
+    let file = try scratch.write("no weights \(hostile)".utf8, "model.gguf")
+    let attempts = [
+      ["generate", "--model", "/no/\(hostile)", "--prompt", "x"], ["generate", "--model", file, "--prompt", "x"],
+      ["embed", "--model", scratch.path, "--text", hostile], ["trace", hostile], [hostile], ["explain", hostile],
+      ["generate", "--model", "m", "--prompt", "x", "--device", hostile], ["fuzz", "--graph", hostile],
+    ]
+    for arguments in attempts {
+      let outcome = try azulejo(arguments)
+      #expect(!outcome.isSignal && outcome.code != 0, "\(arguments)")
+      let controls = (outcome.output + outcome.errors).unicodeScalars.filter {
+        $0.properties.generalCategory == .control && $0 != "\n" && $0 != "\t"
+      }
+      #expect(controls.isEmpty, "\(arguments): \(outcome.errors.debugDescription)")
+    }
+    #expect(try azulejo(attempts[0]).errors.contains("\\u001b]0;title\\u0007"))
+  }
+
   @Test func missing_and_unknown_commands_are_usage_errors() throws {
     try azulejo(["generate"]).expectRefusal(64, "--model")
     try azulejo(["embed", "--model", "m"]).expectRefusal(64, "--text")
