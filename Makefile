@@ -24,6 +24,7 @@ test:
 	.build/debug/azulejo bench all --once --mode compiled --limits Tests/Oracle/kernel_limits.json
 	.build/debug/azulejo fuzz --seed 3 --count 150 --minutes 5 --limit 120
 	.build/debug/azulejo hostile --cases Tests/Oracle/pytorch_ops.json --seed 3 --count 400 --limit 120
+	scripts/fuzz-formats --once
 
 check: setup
 	swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift
