@@ -29,7 +29,7 @@ import Testing
       try FileManager.default.createSymbolicLink(atPath: "\(folder)/link", withDestinationPath: "pipe")
       for name in ["pipe", "folder", "link"] {
         let error = #expect(throws: Diagnostic.self) {
-          try Tensor.save(["x": Tensor([1, 2])], to: "\(folder)/\(name)")
+          try Tensor.save(["x": Tensor([1, 2] as [Float])], to: "\(folder)/\(name)")
         }
         #expect(error?.kind == .file && error?.message.contains("\(folder)/\(name): is a") == true, "\(name)")
       }
@@ -42,14 +42,14 @@ import Testing
   @Test func a_file_and_a_link_to_one_are_replaced_and_nothing_else_stays() throws {
     try inFolder { folder, names in
       for round in [1, 2] {
-        try Tensor.save(["x": Tensor([Float(round)])], to: "\(folder)/file")
+        try Tensor.save(["x": Tensor([Float(round)] as [Float])], to: "\(folder)/file")
         #expect(try names() == ["file"])
       }
       try FileManager.default.createSymbolicLink(atPath: "\(folder)/link", withDestinationPath: "file")
       try Tensor.save(["x": Tensor([3] as [Float])], to: "\(folder)/link")
       #expect(try names() == ["file", "link"])
-      let (file, link) = (try Tensor.load("\(folder)/file"), try Tensor.load("\(folder)/link"))
-      #expect(try file["x"]?.scalars(Float.self) == [2] && link["x"]?.scalars(Float.self) == [3])
+      #expect(try Tensor.load("\(folder)/file")["x"]?.array() as [Float]? == [2])
+      #expect(try Tensor.load("\(folder)/link")["x"]?.array() as [Float]? == [3])
     }
   }
 
@@ -58,8 +58,10 @@ import Testing
       try inFolder { folder, names in
         var seen: [String]?
         let outgoing = OutgoingTensor("x", .f32, [1]) { sink throws(Diagnostic) in
-          seen = try? names()
-          try [Float(1)].withUnsafeBytes { bytes throws(Diagnostic) in try sink(bytes) }
+          seen = try? FileManager.default.contentsOfDirectory(atPath: folder)
+          try [Float(1)].withUnsafeBufferPointer { buffer throws(Diagnostic) in
+            try sink(UnsafeRawBufferPointer(buffer))
+          }
         }
         try SafetensorsWriter.write([outgoing], to: "\(folder)/file")
         #expect(seen == [])
