@@ -60,7 +60,7 @@ public struct BertEncoder: Sendable {
     var tokenizer = try directory.tokenizer()
     let text = try SentenceText(directory, root, tokenizer)
     if let longest = text.longest { c.context = min(c.context, longest) }
-    if text.lowercases { tokenizer = try tokenizer.lowercasing() }
+    if text.lowercases { tokenizer = tokenizer.lowercasing() }
     configuration = c
     self.tokenizer = tokenizer
     prompts = text.prompts

@@ -1,5 +1,6 @@
-// Tokens that are found in the raw text before anything else looks at it: "<|im_start|>", "[CLS]".
-// Surprise: of several that begin at one place the longest wins, of overlapping ones the first.
+// Tokens that are found in a text as they are written, before it is cut: "<|im_start|>", "[CLS]".
+// Surprise: of several that begin at one place the longest wins, of overlapping ones the first; one that must stand alone
+// and does not hides what overlaps it, as in the library `tokenizers`.
 
 /// The added tokens of a vocabulary, sorted by their bytes, so that a prefix is a contiguous range.
 struct AddedTokens: Sendable {
@@ -13,10 +14,13 @@ struct AddedTokens: Sendable {
     var stripsRight = false
     /// Only where no letter or digit touches it.
     var isWholeWord = false
+    /// Found in the normalized text, not in the raw one.
+    var isNormalized = false
   }
 
   private let tokens: [Token]
   private let ranges: [Range<Int32>]
+  var isEmpty: Bool { tokens.isEmpty }
 
   init(_ tokens: [Token]) {
     let sorted = tokens.filter { !$0.text.isEmpty }.sorted { $0.text.lexicographicallyPrecedes($1.text) }
@@ -47,12 +51,27 @@ struct AddedTokens: Sendable {
         position += 1
         continue
       }
+      let end = position + token.text.count
+      guard !token.isWholeWord || standsAlone(position..<end, in: text) else {
+        position = end
+        continue
+      }
       var left = position
-      if token.stripsLeft { while left > start, isSpace(text[left - 1]) { left -= 1 } }
+      if token.stripsLeft {
+        while let (scalar, before) = Self.scalar(before: left, in: text), before >= start,
+          scalar.properties.isWhitespace
+        {
+          left = before
+        }
+      }
       if left > start { pieces.append(.text(start..<left)) }
       pieces.append(.token(token.id))
-      position += token.text.count
-      if token.stripsRight { while position < text.count, isSpace(text[position]) { position += 1 } }
+      position = end
+      if token.stripsRight {
+        while let (scalar, after) = Self.scalar(at: position, in: text), scalar.properties.isWhitespace {
+          position = after
+        }
+      }
       start = position
     }
     if start < text.count { pieces.append(.text(start..<text.count)) }
@@ -65,13 +84,8 @@ struct AddedTokens: Sendable {
     var found: Token?
     var depth = 1
     while low < high {
-      // Of the tokens that agree so far, one that ends here sorts first.
-      if tokens[low].text.count == depth {
-        let token = tokens[low]
-        if includingControl || !token.isControl, !token.isWholeWord || standsAlone(start..<(start + depth), in: text) {
-          found = token
-        }
-      }
+      // Of the tokens that agree so far, those that end here sort first.
+      if tokens[low].text.count == depth, includingControl || !tokens[low].isControl { found = tokens[low] }
       guard start + depth < text.count else { break }
       let byte = text[start + depth]
       func count(before isBefore: (UInt8) -> Bool) -> Int {
@@ -90,13 +104,27 @@ struct AddedTokens: Sendable {
   }
 
   private func standsAlone(_ range: Range<Int>, in text: UnsafeBufferPointer<UInt8>) -> Bool {
-    func isWord(_ byte: UInt8) -> Bool {
-      byte >= 0x80 || byte == 0x5F || (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte & 0xDF)
-    }
-    let left = range.lowerBound > 0 && isWord(text[range.lowerBound - 1])
-    let right = range.upperBound < text.count && isWord(text[range.upperBound])
+    let left = Self.scalar(before: range.lowerBound, in: text)?.scalar.isWordPart ?? false
+    let right = Self.scalar(at: range.upperBound, in: text)?.scalar.isWordPart ?? false
     return !left && !right
   }
 
-  private func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+  private static func scalar(
+    at start: Int, in text: UnsafeBufferPointer<UInt8>
+  ) -> (scalar: Unicode.Scalar, end: Int)? {
+    guard start < text.count else { return nil }
+    var end = start + 1
+    while end < text.count, text[end] & 0xC0 == 0x80 { end += 1 }
+    let decoded = String(decoding: UnsafeBufferPointer(rebasing: text[start..<end]), as: UTF8.self)
+    return decoded.unicodeScalars.first.map { ($0, end) }
+  }
+
+  private static func scalar(
+    before end: Int, in text: UnsafeBufferPointer<UInt8>
+  ) -> (scalar: Unicode.Scalar, start: Int)? {
+    guard end > 0 else { return nil }
+    var start = end - 1
+    while start > 0, text[start] & 0xC0 == 0x80 { start -= 1 }
+    return scalar(at: start, in: text).map { ($0.scalar, start) }
+  }
 }

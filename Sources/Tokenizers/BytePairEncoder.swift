@@ -4,13 +4,12 @@
 import Basics
 
 /// The merge list as a table from two neighbours to their rank and the token they become.
-struct BytePairEncoder: Sendable {
+struct PairRanks: Sendable {
   /// (left, right) packed in one word; `empty` marks a free slot.
   private var keys: [UInt64]
   private var ranks: [UInt32]
   private var results: [Int32] = []
   private let mask: Int
-  private let byteTokens: [Int32]
   /// Decides where pairs lie, never what is found: no file can be written whose pairs all collide.
   private let seed = UInt64.random(in: .min ... .max)
   private static let empty = UInt64.max
@@ -19,18 +18,13 @@ struct BytePairEncoder: Sendable {
   /// Words up to this length are merged by repeated scans, which beat a heap there.
   private static let shortWord = 32
 
-  /// - Parameters:
-  ///   - merges: pairs written "left right" in the byte alphabet, in order of rank.
-  ///   - unknown: stands for bytes that have no token of their own; nil drops them.
-  init(tokens: TokenTable, merges: [String], unknown: Int32?) throws(Diagnostic) {
+  /// - Parameter merges: pairs written "left right" as the vocabulary writes them, in order of rank.
+  init(tokens: TokenTable, merges: [String]) throws(Diagnostic) {
     let capacity = TokenTable.capacity(for: merges.count)
     mask = capacity - 1
     keys = [UInt64](repeating: Self.empty, count: capacity)
     ranks = [UInt32](repeating: Self.never, count: capacity)
     results.reserveCapacity(merges.count)
-    byteTokens = ByteAlphabet.scalars.map { scalar in
-      tokens.id(of: String(Character(Unicode.Scalar(scalar) ?? " "))) ?? unknown ?? -1
-    }
     for (rank, merge) in merges.enumerated() {
       var merge = merge
       let triple = merge.withUTF8 { text -> (left: Int32, right: Int32, joined: Int32)? in
@@ -79,16 +73,13 @@ struct BytePairEncoder: Sendable {
     return ranks[slot]
   }
 
-  /// Appends the tokens of one word, given as raw bytes.
-  func encode(_ word: some Sequence<UInt8>, into ids: inout [Int32]) {
-    var symbols: [Int32] = []
-    for byte in word where byteTokens[Int(byte)] >= 0 { symbols.append(byteTokens[Int(byte)]) }
+  /// Joins neighbours until no pair of the list is left.
+  func merge(_ symbols: inout [Int32]) {
     if symbols.count > Self.shortWord {
       mergeLong(&symbols)
     } else {
       mergeShort(&symbols)
     }
-    ids.append(contentsOf: symbols)
   }
 
   private func mergeShort(_ symbols: inout [Int32]) {
@@ -126,7 +117,7 @@ struct BytePairEncoder: Sendable {
       used = count
     }
     var pairs = [UInt32](repeating: Self.never, count: count)
-    var queue = MinimumHeap()
+    var queue = Heap<UInt64>()
     queue.reserve(count)
     for index in 0..<(count - 1) {
       pairs[index] = rank(symbols[index], symbols[index + 1])
@@ -159,37 +150,30 @@ struct BytePairEncoder: Sendable {
   }
 }
 
-/// A binary heap of words, the smallest on top.
-private struct MinimumHeap {
-  private var entries: [UInt64] = []
+/// Byte pairs over the byte alphabet.
+struct BytePairEncoder: Sendable {
+  private let ranks: PairRanks
+  private let byteTokens: [Int32]
+  /// A word that is a token as a whole is taken as it is, whatever the merges would make of it.
+  let takesWholeWords: Bool
 
-  mutating func reserve(_ count: Int) { entries.reserveCapacity(count) }
-
-  mutating func push(_ entry: UInt64) {
-    entries.append(entry)
-    var child = entries.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      if entries[parent] <= entry { break }
-      entries[child] = entries[parent]
-      child = parent
+  /// - Parameters:
+  ///   - merges: pairs written "left right" in the byte alphabet, in order of rank.
+  ///   - unknown: stands for bytes that have no token of their own; nil drops them.
+  init(tokens: TokenTable, merges: [String], unknown: Int32?, takesWholeWords: Bool) throws(Diagnostic) {
+    ranks = try PairRanks(tokens: tokens, merges: merges)
+    self.takesWholeWords = takesWholeWords
+    byteTokens = ByteAlphabet.scalars.map { scalar in
+      tokens.id(of: String(Character(Unicode.Scalar(scalar) ?? " "))) ?? unknown ?? -1
     }
-    entries[child] = entry
   }
 
-  mutating func pop() -> UInt64? {
-    guard let top = entries.first, let last = entries.popLast() else { return nil }
-    guard !entries.isEmpty else { return top }
-    var hole = 0
-    while true {
-      var child = 2 * hole + 1
-      if child >= entries.count { break }
-      if child + 1 < entries.count, entries[child + 1] < entries[child] { child += 1 }
-      if last <= entries[child] { break }
-      entries[hole] = entries[child]
-      hole = child
-    }
-    entries[hole] = last
-    return top
+  /// Appends the tokens of one word, given as raw bytes.
+  func encode(_ word: UnsafeBufferPointer<UInt8>, tokens: TokenTable, into ids: inout [Int32]) {
+    if takesWholeWords, let id = tokens.id(of: ByteAlphabet.text(word)) { return ids.append(id) }
+    var symbols: [Int32] = []
+    for byte in word where byteTokens[Int(byte)] >= 0 { symbols.append(byteTokens[Int(byte)]) }
+    ranks.merge(&symbols)
+    ids.append(contentsOf: symbols)
   }
 }

@@ -95,9 +95,9 @@ enum CanonicalForm {
   }
 
   /// Normal form C.
-  static func composed(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: { $0.value >= firstCombining }) else { return text }
-    let scalars = decomposed(text.unicodeScalars.lazy.map(\.value))
+  static func composed(_ text: [UInt32]) -> [UInt32] {
+    guard text.contains(where: { $0 >= firstCombining }) else { return text }
+    let scalars = decomposed(text)
     var result: [UInt32] = []
     var starter: Int?
     var lastClass: UInt8 = 0
@@ -114,9 +114,7 @@ enum CanonicalForm {
       lastClass = combining
       result.append(scalar)
     }
-    var composed = ""
-    for scalar in result { composed.unicodeScalars.append(Unicode.Scalar(scalar) ?? "\u{FFFD}") }
-    return composed
+    return result
   }
 
   private static func composition(_ first: UInt32, _ second: UInt32) -> UInt32? {

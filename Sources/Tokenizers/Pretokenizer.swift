@@ -1,7 +1,7 @@
-// Cuts a text into the words inside which byte pairs may merge. Each pattern is a hand-made scanner that gives what
-// its regular expression (quoted beside it) gives with leftmost, ordered alternatives, in linear time.
-// Surprise: rules run one after the other, each on the pieces of the one before, and a piece's end counts as the end of
-// the text for `(?!\S)`.
+// Cuts a text into the words inside which byte pairs may merge: rules run one after the other, each on the pieces of the
+// one before. The common patterns are hand-made scanners that give what their regular expression (quoted beside them)
+// gives with leftmost, ordered alternatives; any other pattern is run as it is (`SplitPattern`).
+// Surprise: a piece's end counts as the end of the text for looks ahead.
 
 import Basics
 
@@ -9,57 +9,18 @@ import Basics
 struct Pretokenizer: Sendable, Hashable {
   var rules: [SplitRule]
 
-  /// The rules that GGUF files name in `tokenizer.ggml.pre`.
-  /// - Throws: ``Diagnostic`` that lists the known names.
-  init(named name: String) throws(Diagnostic) {
-    guard let rules = Self.known.first(where: { $0.names.contains(name) })?.rules else {
-      let names = Self.known.flatMap(\.names).filter { !$0.isEmpty }.sorted().joined(separator: ", ")
-      throw Diagnostic(
-        .format, "unknown pre-tokenizer '\(name)': this text would be cut wrongly",
-        remedy: "use a model whose tokenizer.ggml.pre is one of: \(names)")
-    }
-    self.rules = rules
-  }
-
   init(rules: [SplitRule]) { self.rules = rules }
 
-  private static let known: [(names: Set<String>, rules: [SplitRule])] = [
-    (
-      [
-        "", "default", "gpt-2", "gpt2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v1-en", "jina-v2-es",
-        "jina-v2-de", "jina-v2-code", "roberta-bpe", "mpt", "olmo", "jais", "mellum", "exaone4", "a.x-4.0",
-      ], [.gpt2]
-    ),
-    (
-      ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "granite-docling"],
-      [.eachNumber, .gpt2]
-    ),
-    (
-      ["llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "dbrx", "smaug-bpe"],
-      [.words(digits: 3)]
-    ),
-    (["qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan"], [.words(digits: 1)]),
-    (["gpt-4o", "llama4", "kanana2"], [.casedWords(digits: 3, contractions: true)]),
-    (["tekken"], [.casedWords(digits: 1, contractions: false)]),
-  ]
-
-  /// Where each word ends, as scalar indices.
-  func wordEnds(in text: ScalarText) -> [Int] {
-    var ends = text.count > 0 ? [text.count] : []
+  /// The words, as ranges of scalars. What a rule removes is in none.
+  func words(in text: ScalarText) -> [Range<Int>] {
+    var pieces = text.count > 0 ? [0..<text.count] : []
     for rule in rules {
-      var finer: [Int] = []
+      var finer: [Range<Int>] = []
       finer.reserveCapacity(text.count / 3 + 1)
-      var scanner = WordScanner(text: text, position: 0, end: 0)
-      for end in ends {
-        scanner.end = end
-        while scanner.position < end {
-          scanner.position = scanner.end(of: rule)
-          finer.append(scanner.position)
-        }
-      }
-      ends = finer
+      for piece in pieces { rule.cut(piece, of: text, into: &finer) }
+      pieces = finer
     }
-    return ends
+    return pieces
   }
 }
 
@@ -74,10 +35,15 @@ enum SplitRule: Sendable, Hashable {
   case words(digits: Int)
   /// GPT-4o, Tekken: a word also ends where capitals begin again.
   case casedWords(digits: Int, contractions: Bool)
+  /// BERT's: white space goes, signs stand alone.
+  case bertWords
+  case pattern(PatternSplit)
 
   /// The regular expression that the rule stands for; what it does not cover becomes words too.
   var pattern: String {
     switch self {
+    case .bertWords: return #"[^\s\p{P}$+<=>^`|~]+|[\p{P}$+<=>^`|~]"#
+    case .pattern(let split): return split.pattern.source
     case .eachNumber: return #"\p{N}"#
     case .numberRuns: return #"\p{N}+"#
     case .numberTriples: return #"\p{N}{1,3}"#
@@ -98,19 +64,131 @@ enum SplitRule: Sendable, Hashable {
   /// Whether the pattern matches every character, so that nothing lies between its matches.
   var coversEverything: Bool {
     switch self {
-    case .eachNumber, .numberRuns, .numberTriples: false
+    case .eachNumber, .numberRuns, .numberTriples, .bertWords, .pattern: false
     case .gpt2, .words, .casedWords: true
     }
   }
 
-  /// The rule of a pattern found in a file; nil for patterns that have no scanner here.
-  init?(pattern: String) {
+  /// The scanner of a pattern; nil where there is none.
+  private static func scanner(of pattern: String) -> SplitRule? {
     let all: [SplitRule] = [
       .eachNumber, .numberRuns, .numberTriples, .gpt2, .words(digits: 1), .words(digits: 3),
       .casedWords(digits: 3, contractions: true), .casedWords(digits: 1, contractions: false),
     ]
-    guard let rule = all.first(where: { $0.pattern == pattern }) else { return nil }
-    self = rule
+    return all.first { $0.pattern == pattern }
+  }
+
+  /// The rule of a pattern: a scanner where there is one for it and for what becomes of matches, else the pattern itself.
+  ///
+  /// - Throws: a Diagnostic that quotes a pattern that cannot be used.
+  init(
+    pattern: String, _ behavior: PatternSplit.Behavior = .isolated, isInverted: Bool = false
+  ) throws(Diagnostic) {
+    if let rule = Self.scanner(of: pattern) {
+      switch (behavior, isInverted) {
+      case (.isolated, false):
+        self = rule
+        return
+      case (.removed, true) where rule.coversEverything, (.isolated, true) where rule.coversEverything:
+        self = rule
+        return
+      default: break
+      }
+    }
+    self = .pattern(PatternSplit(pattern: try SplitPattern(pattern), behavior: behavior, isInverted: isInverted))
+  }
+
+  /// Appends the pieces of a piece.
+  func cut(_ piece: Range<Int>, of text: ScalarText, into pieces: inout [Range<Int>]) {
+    switch self {
+    case .pattern(let split): split.cut(piece, of: text, into: &pieces)
+    case .bertWords:
+      var start = piece.lowerBound
+      for index in piece {
+        let scalar = Unicode.Scalar(text.scalars[index]) ?? " "
+        let isSpace = text.classes[index].contains(.space)
+        guard isSpace || scalar.isSign else { continue }
+        if index > start { pieces.append(start..<index) }
+        if !isSpace { pieces.append(index..<index + 1) }
+        start = index + 1
+      }
+      if piece.upperBound > start { pieces.append(start..<piece.upperBound) }
+    case .eachNumber, .numberRuns, .numberTriples, .gpt2, .words, .casedWords:
+      var scanner = WordScanner(text: text, position: piece.lowerBound, end: piece.upperBound)
+      while scanner.position < piece.upperBound {
+        let start = scanner.position
+        scanner.position = scanner.end(of: self)
+        pieces.append(start..<scanner.position)
+      }
+    }
+  }
+}
+
+extension Unicode.Scalar {
+  /// Punctuation, and all of ASCII's signs, also those that Unicode calls symbols.
+  fileprivate var isSign: Bool {
+    switch value {
+    case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: true
+    case 0..<0x80: false
+    default: ScalarClass(self).contains(.punctuation)
+    }
+  }
+}
+
+/// A pattern, and what becomes of its matches.
+struct PatternSplit: Sendable, Hashable {
+  /// The words of tokenizer.json.
+  enum Behavior: String, Sendable, Hashable, CaseIterable {
+    case removed = "Removed"
+    case isolated = "Isolated"
+    case mergedWithPrevious = "MergedWithPrevious"
+    case mergedWithNext = "MergedWithNext"
+    case contiguous = "Contiguous"
+  }
+  var pattern: SplitPattern
+  var behavior = Behavior.isolated
+  /// What lies between matches is taken for the matches.
+  var isInverted = false
+
+  func cut(_ piece: Range<Int>, of text: ScalarText, into pieces: inout [Range<Int>]) {
+    var matcher = SplitMatcher(pattern, text.scalars[piece])
+    var parts: [(range: Range<Int>, isMatch: Bool)] = []
+    var (start, position) = (piece.lowerBound, piece.lowerBound)
+    while position < piece.upperBound {
+      guard let end = matcher.match(at: position), end > position else {
+        position += 1
+        continue
+      }
+      if position > start { parts.append((start..<position, isInverted)) }
+      parts.append((position..<end, !isInverted))
+      (start, position) = (end, end)
+    }
+    if piece.upperBound > start { parts.append((start..<piece.upperBound, isInverted)) }
+    switch behavior {
+    case .isolated: pieces += parts.map(\.range)
+    case .removed: pieces += parts.lazy.filter { !$0.isMatch }.map(\.range)
+    case .contiguous: pieces += Self.joined(parts) { $1.isMatch == $0 }
+    case .mergedWithPrevious: pieces += Self.joined(parts) { $1.isMatch && !$0 }
+    case .mergedWithNext: pieces += Self.joined(parts.reversed()) { $1.isMatch && !$0 }.reversed()
+    }
+  }
+
+  /// Parts that go to the one before them; `joins` is told whether that one was a match.
+  private static func joined(
+    _ parts: [(range: Range<Int>, isMatch: Bool)], _ joins: (Bool, (range: Range<Int>, isMatch: Bool)) -> Bool
+  ) -> [Range<Int>] {
+    var result: [Range<Int>] = []
+    var wasMatch = false
+    for part in parts {
+      if let last = result.last, joins(wasMatch, part) {
+        let all = min(last.lowerBound, part.range.lowerBound)..<max(last.upperBound, part.range.upperBound)
+        result[result.count - 1] = all
+      } else {
+        result.append(part.range)
+      }
+      wasMatch = part.isMatch
+    }
+    return result
   }
 }
 
@@ -122,6 +200,8 @@ private struct WordScanner {
 
   func end(of rule: SplitRule) -> Int {
     switch rule {
+    // These are cut elsewhere.
+    case .bertWords, .pattern: return end
     case .eachNumber: return number(atMost: 1) ?? run(from: position) { !$0.contains(.number) }
     case .numberRuns: return number(atMost: .max) ?? run(from: position) { !$0.contains(.number) }
     case .numberTriples: return number(atMost: 3) ?? run(from: position) { !$0.contains(.number) }

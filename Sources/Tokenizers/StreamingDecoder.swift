@@ -6,6 +6,7 @@ public struct StreamingDecoder: Sendable {
   private let tokenizer: Tokenizer
   private let skippingSpecialTokens: Bool
   private var pending: [UInt8] = []
+  private var isFirst = true
 
   public init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
     self.tokenizer = tokenizer
@@ -15,7 +16,10 @@ public struct StreamingDecoder: Sendable {
   /// The text that `id` completes: whole characters only. Bytes that no continuation can save become U+FFFD.
   public mutating func append(_ id: Int32) -> String {
     if skippingSpecialTokens, tokenizer.isControl(id) { return "" }
-    return append(bytes: tokenizer.bytes(of: id))
+    var bytes = tokenizer.bytes(of: id)
+    if isFirst, tokenizer.dropsFirstSpace, bytes.first == 0x20 { bytes.removeFirst() }
+    isFirst = false
+    return append(bytes: bytes)
   }
 
   mutating func append(bytes: some Sequence<UInt8>) -> String {

@@ -1,4 +1,5 @@
-// A tokenizer from a tokenizer.json file: byte-level byte pairs and WordPiece, each step of the file understood or refused.
+// A tokenizer from a tokenizer.json file: byte pairs, unigram pieces and WordPiece, each part of the file understood or
+// refused. The steps around the model are in `TokenizerSteps`.
 // Surprise: nothing is skipped silently. A step that is not known here would change ids, so it is an error that names it.
 
 import Basics
@@ -21,15 +22,18 @@ extension Tokenizer {
       guard let id = tokens.id(of: text) else { throw TokenizerFile.mistake("the vocabulary has no token '\(text)'") }
       return id
     }
+    let steps = TokenizerSteps(json)
     self.init(
-      model: try file.model(tokens: tokens), tokens: tokens, addedTokens: added, prefix: frame.prefix,
+      model: try file.model(tokens: tokens, isByteLevel: steps.isByteLevel), normalizers: try steps.normalizers(),
+      cutter: TextCutter(steps: try steps.cutting()), tokens: tokens, addedTokens: added, prefix: frame.prefix,
       suffix: frame.suffix, beginning: try marker(beginning), end: try marker(end),
-      maximumLength: json["truncation"]?["max_length"]?.int.flatMap { $0 > 0 ? $0 : nil })
+      maximumLength: json["truncation"]?["max_length"]?.int.flatMap { $0 > 0 ? $0 : nil },
+      dropsFirstSpace: try steps.dropsFirstSpace())
   }
 }
 
 /// The parts of a tokenizer.json, read one by one.
-private struct TokenizerFile {
+struct TokenizerFile {
   let json: JSON
 
   init(_ json: JSON) { self.json = json }
@@ -37,19 +41,26 @@ private struct TokenizerFile {
   static func mistake(_ what: String) -> Diagnostic {
     Diagnostic(
       .format, "tokenizer.json: \(what)",
-      remedy: "supported are byte-level BPE and WordPiece tokenizers; check that the file belongs to such a model")
+      remedy: "supported are BPE, Unigram and WordPiece tokenizers; check that the file belongs to such a model")
   }
 
   /// Ids may leave holes, but one far beyond the number of tokens is a lie that costs memory.
   private var highestID: Int {
-    2 * ((json["model"]?["vocab"]?.members?.count ?? 0) + (json["added_tokens"]?.array?.count ?? 0)) + 1024
+    let vocabulary = json["model"]?["vocab"]
+    let count =
+      (vocabulary?.members?.count ?? vocabulary?.array?.count ?? 0) + (json["added_tokens"]?.array?.count ?? 0)
+    return 2 * count + 1024
   }
 
   // MARK: Vocabulary
 
   private var modelType: String {
-    json["model"]?["type"]?.string ?? (json["model"]?["merges"] == nil ? "WordPiece" : "BPE")
+    // Older files say nothing: each model has a member that only it has.
+    json["model"]?["type"]?.string
+      ?? (json["model"]?["merges"] != nil ? "BPE" : json["model"]?["vocab"]?.array != nil ? "Unigram" : "WordPiece")
   }
+
+  private static let models = ["BPE", "Unigram", "WordPiece"]
 
   private func checked(_ id: Int?, _ text: String) throws(Diagnostic) -> Int {
     guard let id, id >= 0, id <= highestID else { throw Self.mistake("token '\(text)' has no sensible id") }
@@ -58,8 +69,19 @@ private struct TokenizerFile {
 
   /// Token texts by id; holes are empty.
   func texts() throws(Diagnostic) -> [String] {
-    guard let vocabulary = json["model"]?["vocab"]?.members, !vocabulary.isEmpty else {
-      throw Self.mistake("model.vocab is missing or is not an object")
+    guard let model = json["model"], model.members != nil else { throw Self.mistake("it has no model") }
+    guard Self.models.contains(modelType) else {
+      throw Self.mistake("model.type '\(modelType)' is not supported")
+    }
+    let isList = modelType == "Unigram"
+    var vocabulary = isList ? [] : model["vocab"]?.members ?? []
+    for (id, entry) in (isList ? model["vocab"]?.array ?? [] : []).enumerated() {
+      guard let text = entry[0]?.string else { throw Self.mistake("entry \(id) of model.vocab has no text") }
+      vocabulary.append(.init(text, .integer(id)))
+    }
+    guard !vocabulary.isEmpty else {
+      throw Self.mistake(
+        "model.vocab is missing or is not \(isList ? "a list" : "an object"), as \(modelType) needs it")
     }
     var texts = [String](repeating: "", count: vocabulary.count)
     func put(_ text: String, at id: Int) {
@@ -82,83 +104,89 @@ private struct TokenizerFile {
         .init(
           id: Int32(try checked(token["id"]?.int, text)), text: Array(text.utf8),
           isControl: token["special"]?.bool ?? false, stripsLeft: token["lstrip"]?.bool ?? false,
-          stripsRight: token["rstrip"]?.bool ?? false, isWholeWord: token["single_word"]?.bool ?? false))
+          stripsRight: token["rstrip"]?.bool ?? false, isWholeWord: token["single_word"]?.bool ?? false,
+          isNormalized: token["normalized"]?.bool ?? !(token["special"]?.bool ?? false)))
     }
     return tokens
   }
 
   // MARK: Model
 
-  func model(tokens: TokenTable) throws(Diagnostic) -> Tokenizer.Model {
+  func model(tokens: TokenTable, isByteLevel: Bool) throws(Diagnostic) -> Tokenizer.Model {
     switch modelType {
-    case "BPE": return try bytePairs(tokens: tokens)
+    case "BPE": return try bytePairs(tokens: tokens, isByteLevel: isByteLevel)
+    case "Unigram": return try unigrams(tokens: tokens)
     case "WordPiece": return try wordPieces(tokens: tokens)
     case let other: throw Self.mistake("model.type '\(other)' is not supported")
     }
   }
 
-  private func bytePairs(tokens: TokenTable) throws(Diagnostic) -> Tokenizer.Model {
-    guard let model = json["model"], let list = model["merges"]?.array else {
-      throw Self.mistake("model.merges is missing")
-    }
-    for key in ["continuing_subword_prefix", "end_of_word_suffix"] where !(model[key]?.string ?? "").isEmpty {
-      throw Self.mistake("model.\(key) '\(model[key]?.string ?? "")' is not supported")
-    }
+  private func merges(_ list: [JSON]) throws(Diagnostic) -> [String] {
     var merges: [String] = []
     merges.reserveCapacity(list.count)
     for entry in list {
       if let text = entry.string {
         merges.append(text)
       } else if let left = entry[0]?.string, let right = entry[1]?.string {
-        // In the byte alphabet neither part holds a space.
+        guard !left.dropFirst().contains(" ") else {
+          throw Self.mistake("merge \(merges.count) has a space inside its left part, which is not supported")
+        }
         merges.append("\(left) \(right)")
       } else {
         throw Self.mistake("merge \(merges.count) is neither a text nor a pair")
       }
     }
-    var options = Tokenizer.BytePairOptions(takesWholeWords: model["ignore_merges"]?.bool ?? false)
-    for step in steps(of: json["normalizer"], "normalizers") {
-      switch step["type"]?.string {
-      case "NFC": options.composes = true
-      case let other: throw Self.mistake("normalizer '\(other ?? "?")' is not supported for BPE")
-      }
-    }
-    var rules: [SplitRule] = []
-    var isByteLevel = false
-    for step in steps(of: json["pre_tokenizer"], "pretokenizers") {
-      switch step["type"]?.string {
-      case "Split": rules.append(try splitRule(step))
-      case "Digits": rules.append(step["individual_digits"]?.bool ?? false ? .eachNumber : .numberRuns)
-      case "ByteLevel":
-        isByteLevel = true
-        options.addsPrefixSpace = step["add_prefix_space"]?.bool ?? false
-        if options.addsPrefixSpace, !rules.isEmpty {
-          throw Self.mistake("ByteLevel with add_prefix_space after another pre-tokenizer is not supported")
-        }
-        if step["use_regex"]?.bool ?? true { rules.append(.gpt2) }
-      case let other: throw Self.mistake("pre-tokenizer '\(other ?? "?")' is not supported for BPE")
-      }
-    }
-    guard isByteLevel else { throw Self.mistake("BPE without a ByteLevel pre-tokenizer is not supported") }
-    let unknown = try model["unk_token"]?.string.map { text throws(Diagnostic) in try id(text, in: tokens) }
-    let encoder = try BytePairEncoder(tokens: tokens, merges: merges, unknown: unknown)
-    return .bytePairs(encoder, Pretokenizer(rules: rules), options)
+    return merges
   }
 
-  private func splitRule(_ step: JSON) throws(Diagnostic) -> SplitRule {
-    guard let pattern = step["pattern"]?["Regex"]?.string else {
-      throw Self.mistake("a Split pre-tokenizer without a regular expression is not supported")
+  private func bytePairs(tokens: TokenTable, isByteLevel: Bool) throws(Diagnostic) -> Tokenizer.Model {
+    guard let model = json["model"], let list = model["merges"]?.array else {
+      throw Self.mistake("model.merges is missing")
     }
-    guard let rule = SplitRule(pattern: pattern) else {
-      throw Self.mistake("the Split pattern '\(pattern)' is not one of the known ones")
+    for key in ["continuing_subword_prefix", "end_of_word_suffix"] where !(model[key]?.string ?? "").isEmpty {
+      throw Self.mistake("model.\(key) '\(model[key]?.string ?? "")' is not supported")
     }
-    let isInverted = step["invert"]?.bool ?? false
-    switch (step["behavior"]?.string, isInverted) {
-    case ("Isolated", false): return rule
-    case ("Removed", true) where rule.coversEverything, ("Isolated", true) where rule.coversEverything: return rule
-    case (let behavior, _):
-      throw Self.mistake("Split behaviour '\(behavior ?? "?")' (invert: \(isInverted)) is not supported")
+    if let dropout = model["dropout"]?.double, dropout > 0 { throw Self.mistake("model.dropout is not supported") }
+    let merges = try merges(list)
+    let takesWholeWords = model["ignore_merges"]?.bool ?? false
+    let unknown = try model["unk_token"]?.string.map { text throws(Diagnostic) in try id(text, in: tokens) }
+    let fallsBack = model["byte_fallback"]?.bool ?? false
+    guard !isByteLevel || !fallsBack else {
+      throw Self.mistake("ByteLevel together with model.byte_fallback is not supported")
     }
+    if isByteLevel {
+      return .bytePairs(
+        try BytePairEncoder(tokens: tokens, merges: merges, unknown: unknown, takesWholeWords: takesWholeWords))
+    }
+    return .pieces(
+      PieceEncoder(
+        .ranked(try PairRanks(tokens: tokens, merges: merges), takesWholeWords: takesWholeWords), tokens: tokens,
+        unknown: unknown, joinsUnknown: model["fuse_unk"]?.bool ?? false, fallsBack: fallsBack))
+  }
+
+  private func unigrams(tokens: TokenTable) throws(Diagnostic) -> Tokenizer.Model {
+    guard let model = json["model"], let list = model["vocab"]?.array else {
+      throw Self.mistake("model.vocab is missing")
+    }
+    var scores: [Double] = []
+    for (id, entry) in list.enumerated() {
+      guard let score = entry[1]?.double, !score.isNaN else {
+        throw Self.mistake("entry \(id) of model.vocab has no score")
+      }
+      scores.append(score)
+    }
+    let unknown = model["unk_id"]?.int
+    guard unknown.map(list.indices.contains) ?? true else {
+      throw Self.mistake("model.unk_id \(unknown ?? 0) is outside the \(list.count) entries")
+    }
+    let unknownScore = (scores.min() ?? 0) - 10
+    // Added tokens have no score and are found before the model looks.
+    let isPiece = (0..<tokens.count).map { $0 < list.count }
+    scores += [Double](repeating: -.infinity, count: max(0, tokens.count - scores.count))
+    return .pieces(
+      PieceEncoder(
+        .best(scores, unknownScore: unknownScore), tokens: tokens, unknown: unknown.map { Int32($0) },
+        joinsUnknown: true, fallsBack: model["byte_fallback"]?.bool ?? false, isPiece: isPiece))
   }
 
   private func wordPieces(tokens: TokenTable) throws(Diagnostic) -> Tokenizer.Model {
@@ -167,29 +195,10 @@ private struct TokenizerFile {
     encoder.continuation = Array((model["continuing_subword_prefix"]?.string ?? "##").utf8)
     encoder.longestWord = model["max_input_chars_per_word"]?.int ?? 100
     encoder.cleansUp = json["decoder"]?["cleanup"]?.bool ?? true
-    guard let rules = json["normalizer"], rules["type"]?.string == "BertNormalizer" else {
-      throw Self.mistake(
-        "WordPiece needs normalizer BertNormalizer, found '\(json["normalizer"]?["type"]?.string ?? "none")'")
-    }
-    guard json["pre_tokenizer"]?["type"]?.string == "BertPreTokenizer" else {
-      throw Self.mistake(
-        "WordPiece needs pre_tokenizer BertPreTokenizer, found '\(json["pre_tokenizer"]?["type"]?.string ?? "none")'")
-    }
-    let lowercases = rules["lowercase"]?.bool ?? true
-    let normalizer = BertNormalizer(
-      cleansText: rules["clean_text"]?.bool ?? true, spacesIdeographs: rules["handle_chinese_chars"]?.bool ?? true,
-      stripsAccents: rules["strip_accents"]?.bool ?? lowercases, lowercases: lowercases)
-    return .wordPieces(encoder, normalizer)
+    return .wordPieces(encoder)
   }
 
-  // MARK: Steps and frame
-
-  /// A step, the steps of a Sequence, or none for null.
-  private func steps(of value: JSON?, _ key: String) -> [JSON] {
-    guard let value, !value.isNull else { return [] }
-    guard value["type"]?.string == "Sequence" else { return [value] }
-    return (value[key]?.array ?? []).flatMap { steps(of: $0, key) }
-  }
+  // MARK: Frame
 
   private func id(_ text: String, in tokens: TokenTable) throws(Diagnostic) -> Int32 {
     guard let id = tokens.id(of: text) else { throw Self.mistake("the vocabulary has no token '\(text)'") }
@@ -199,7 +208,7 @@ private struct TokenizerFile {
   /// The special tokens around a single text.
   func frame(tokens: TokenTable) throws(Diagnostic) -> (prefix: [Int32], suffix: [Int32]) {
     var (prefix, suffix): ([Int32], [Int32]) = ([], [])
-    for step in steps(of: json["post_processor"], "processors") {
+    for step in TokenizerSteps.steps(of: json["post_processor"], "processors") {
       switch step["type"]?.string {
       case "ByteLevel": break
       case "BertProcessing", "RobertaProcessing":

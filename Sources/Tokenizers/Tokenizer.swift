@@ -6,30 +6,29 @@ import Basics
 
 /// A vocabulary with its rules: cuts text into token ids and puts ids together again.
 ///
-/// Two families exist: byte-level byte pairs (GPT-2, Llama 3, Qwen 2, SmolLM) and WordPiece (BERT).
+/// The families are byte-level byte pairs (GPT-2, Llama 3, Qwen 2, SmolLM, DeepSeek, Falcon), SentencePiece's two models
+/// (Llama 2, Gemma, T5, XLM-R) with or without bytes for what they do not know, and WordPiece (BERT).
 /// Ids equal those of the libraries the models were trained with.
 public struct Tokenizer: Sendable {
   enum Model: Sendable {
-    case bytePairs(BytePairEncoder, Pretokenizer, BytePairOptions)
-    case wordPieces(WordPieceEncoder, BertNormalizer)
+    case bytePairs(BytePairEncoder)
+    case wordPieces(WordPieceEncoder)
+    case pieces(PieceEncoder)
   }
 
-  /// What tokenizer.json can ask of byte pairs beside their pattern.
-  struct BytePairOptions: Sendable {
-    /// A word that is a token as a whole is taken as it is, whatever the merges would make of it.
-    var takesWholeWords = false
-    /// A space is put before a text that does not begin with one.
-    var addsPrefixSpace = false
-    /// Texts are composed (NFC) first.
-    var composes = false
-  }
-
-  private(set) var model: Model
+  private(set) var normalizers: [TextNormalizer]
+  let cutter: TextCutter
+  let model: Model
   let tokens: TokenTable
   let added: AddedTokens
+  /// Those that are found in the normalized text.
+  private var normalizedAdded: AddedTokens
+  private let addedTokens: [AddedTokens.Token]
   /// Ids whose text is written as it is, not in the byte alphabet, and which `decode` may skip.
   let verbatim: Set<Int32>
   let control: Set<Int32>
+  /// The space that encoding put before a text is taken away again.
+  let dropsFirstSpace: Bool
 
   /// Ids put before and after a text when `addingSpecialTokens` is on.
   public let prefix: [Int32]
@@ -38,57 +37,83 @@ public struct Tokenizer: Sendable {
   public let beginning: Int32?
   /// The token that ends a text, where the vocabulary names one.
   public let end: Int32?
-  /// Every id after which a chat model has nothing more to say: `end` and its well-known relatives.
+  /// Every id after which a chat model has nothing more to say: `end`, the other ends the file names, and their
+  /// well-known relatives.
   public let endOfGeneration: Set<Int32>
   /// The longest encoding the model was made for, markers included, where the file says so.
   public let maximumLength: Int?
 
   init(
-    model: Model, tokens: TokenTable, addedTokens: [AddedTokens.Token], prefix: [Int32] = [], suffix: [Int32] = [],
-    beginning: Int32? = nil, end: Int32? = nil, maximumLength: Int? = nil
+    model: Model, normalizers: [TextNormalizer] = [], cutter: TextCutter, tokens: TokenTable,
+    addedTokens: [AddedTokens.Token], prefix: [Int32] = [], suffix: [Int32] = [], beginning: Int32? = nil,
+    end: Int32? = nil, otherEnds: [Int32] = [], maximumLength: Int? = nil, dropsFirstSpace: Bool = false
   ) {
     self.model = model
+    self.normalizers = normalizers
+    self.cutter = cutter
     self.tokens = tokens
-    added = AddedTokens(addedTokens)
+    self.addedTokens = addedTokens
+    added = AddedTokens(addedTokens.filter { !$0.isNormalized })
+    normalizedAdded = Self.normalized(addedTokens, normalizers)
     verbatim = Set(addedTokens.map(\.id))
     control = Set(addedTokens.lazy.filter(\.isControl).map(\.id))
+    self.dropsFirstSpace = dropsFirstSpace
     self.prefix = prefix
     self.suffix = suffix
     self.beginning = beginning
     self.end = end
     self.maximumLength = maximumLength
-    let enders = addedTokens.lazy.filter { Self.endsGeneration.contains(String(decoding: $0.text, as: UTF8.self)) }
-    endOfGeneration = Set(enders.map(\.id)).union(end.map { [$0] } ?? [])
+    endOfGeneration = Self.ends(tokens, named: (end.map { [$0] } ?? []) + otherEnds)
   }
 
-  private static let endsGeneration: Set<String> = [
+  private static func normalized(_ tokens: [AddedTokens.Token], _ normalizers: [TextNormalizer]) -> AddedTokens {
+    AddedTokens(
+      tokens.filter(\.isNormalized).map { token in
+        var token = token
+        token.text = Array(normalizers.applied(to: String(decoding: token.text, as: UTF8.self)).utf8)
+        return token
+      })
+  }
+
+  /// What ends a generation: the tokens that a file names, and those that families of models end their turns with.
+  private static func ends(_ tokens: TokenTable, named: [Int32]) -> Set<Int32> {
+    var ends = Set(named)
+    for text in endsGeneration { if let id = tokens.id(of: text) { ends.insert(id) } }
+    // Where turns end in other tokens, this one ends a part of a turn only.
+    let endsTurns = ["<|return|>", "<|call|>", "<|calls|>", "<|flush|>"]
+    if let part = tokens.id(of: "<|end|>"), !named.contains(part),
+      endsTurns.contains(where: { tokens.id(of: $0) != nil })
+    {
+      ends.remove(part)
+    }
+    return ends
+  }
+
+  private static let endsGeneration = [
     "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>",
-    "<|return|>", "<|END_OF_TURN_TOKEN|>",
+    "<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "<|END_OF_TURN_TOKEN|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
+    "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "<｜end▁of▁sentence｜>", "[e~[", "<|fim_pad|>",
+    "<|repo_name|>", "<|file_sep|>",
   ]
 
   /// The tokenizer with texts put in lower case first; itself where that is done already.
-  ///
-  /// - Throws: a Diagnostic for families that have no such step.
-  public func lowercasing() throws(Diagnostic) -> Tokenizer {
-    switch model {
-    case .wordPieces(let encoder, var normalizer):
-      normalizer.lowercases = true
-      var result = self
-      result.model = .wordPieces(encoder, normalizer)
-      return result
-    case .bytePairs:
-      throw Diagnostic(
-        .format, "byte pairs in lower case ('do_lower_case') are not supported", remedy: "use a WordPiece model")
-    }
+  public func lowercasing() -> Tokenizer {
+    if normalizers.contains(where: \.lowercases) { return self }
+    var result = self
+    result.normalizers.insert(.lowercase, at: 0)
+    result.normalizedAdded = Self.normalized(addedTokens, result.normalizers)
+    return result
   }
 
   /// The settings that tokenizer_config.json repeats, under its names.
   public var settingsOfConfiguration: [(key: String, value: Bool)] {
-    guard case .wordPieces(_, let normalizer) = model else { return [] }
-    return [
-      ("do_lower_case", normalizer.lowercases), ("strip_accents", normalizer.stripsAccents),
-      ("tokenize_chinese_chars", normalizer.spacesIdeographs),
-    ]
+    for case .bert(let normalizer) in normalizers {
+      return [
+        ("do_lower_case", normalizer.lowercases), ("strip_accents", normalizer.stripsAccents),
+        ("tokenize_chinese_chars", normalizer.spacesIdeographs),
+      ]
+    }
+    return []
   }
 
   /// How many ids there are.
@@ -118,7 +143,10 @@ public struct Tokenizer: Sendable {
       for piece in added.pieces(of: utf8, includingControl: parsingSpecialTokens) {
         switch piece {
         case .token(let id): ids.append(id)
-        case .text(let range): encodePlain(UnsafeBufferPointer(rebasing: utf8[range]), into: &ids)
+        case .text(let range):
+          encodeNormalized(
+            UnsafeBufferPointer(rebasing: utf8[range]), isFirst: range.lowerBound == 0,
+            includingControl: parsingSpecialTokens, into: &ids)
         }
       }
     }
@@ -127,35 +155,29 @@ public struct Tokenizer: Sendable {
     return ids + tail
   }
 
-  private func encodePlain(_ utf8: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
-    switch model {
-    case .wordPieces(let encoder, let normalizer):
-      normalizer.forEachWord(of: utf8) { encoder.encode($0, tokens: tokens, into: &ids) }
-    case .bytePairs(let encoder, let pretokenizer, let options):
-      if options.composes || options.addsPrefixSpace {
-        var text = String(decoding: utf8, as: UTF8.self)
-        if options.composes { text = CanonicalForm.composed(text) }
-        if options.addsPrefixSpace, !text.hasPrefix(" ") { text = " " + text }
-        text.withUTF8 { cut($0, encoder, pretokenizer, options, into: &ids) }
-      } else {
-        cut(utf8, encoder, pretokenizer, options, into: &ids)
+  private func encodeNormalized(
+    _ utf8: UnsafeBufferPointer<UInt8>, isFirst: Bool, includingControl: Bool, into ids: inout [Int32]
+  ) {
+    if normalizers.isEmpty, normalizedAdded.isEmpty { return encodePlain(utf8, isFirst: isFirst, into: &ids) }
+    var text = normalizers.applied(to: String(decoding: utf8, as: UTF8.self))
+    text.withUTF8 { utf8 in
+      for piece in normalizedAdded.pieces(of: utf8, includingControl: includingControl) {
+        switch piece {
+        case .token(let id): ids.append(id)
+        case .text(let range):
+          encodePlain(
+            UnsafeBufferPointer(rebasing: utf8[range]), isFirst: isFirst && range.lowerBound == 0, into: &ids)
+        }
       }
     }
   }
 
-  private func cut(
-    _ utf8: UnsafeBufferPointer<UInt8>, _ encoder: BytePairEncoder, _ pretokenizer: Pretokenizer,
-    _ options: BytePairOptions, into ids: inout [Int32]
-  ) {
-    let text = ScalarText(utf8: utf8)
-    var start = 0
-    for end in pretokenizer.wordEnds(in: text) {
-      let word = UnsafeBufferPointer(rebasing: utf8[text.offsets[start]..<text.offsets[end]])
-      start = end
-      if options.takesWholeWords, let id = tokens.id(of: ByteAlphabet.text(word)) {
-        ids.append(id)
-      } else {
-        encoder.encode(word, into: &ids)
+  private func encodePlain(_ utf8: UnsafeBufferPointer<UInt8>, isFirst: Bool, into ids: inout [Int32]) {
+    cutter.forEachWord(of: utf8, isFirst: isFirst) { word in
+      switch model {
+      case .wordPieces(let encoder): encoder.encode(word, tokens: tokens, into: &ids)
+      case .bytePairs(let encoder): encoder.encode(word, tokens: tokens, into: &ids)
+      case .pieces(let encoder): encoder.encode(word, tokens: tokens, into: &ids)
       }
     }
   }
@@ -168,7 +190,10 @@ public struct Tokenizer: Sendable {
     let text = tokens.text(id)
     switch model {
     case .bytePairs: return verbatim.contains(id) ? Array(text) : ByteAlphabet.decoded(text) ?? Array(text)
-    case .wordPieces(let encoder, _): return encoder.bytes(of: text)
+    case .wordPieces(let encoder): return encoder.bytes(of: text)
+    case .pieces(let encoder):
+      if encoder.fallsBack, let byte = PieceEncoder.byte(named: text) { return [byte] }
+      return verbatim.contains(id) ? Array(text) : Self.spaced(text)
     }
   }
 
@@ -178,54 +203,32 @@ public struct Tokenizer: Sendable {
     let kept = ids.lazy.filter { !skippingSpecialTokens || !control.contains($0) }
     switch model {
     case .bytePairs: return String(decoding: kept.flatMap { bytes(of: $0) }, as: UTF8.self)
-    case .wordPieces(let encoder, _): return encoder.decode(kept.filter(isKnown).map(tokens.text))
+    case .wordPieces(let encoder): return encoder.decode(kept.filter(isKnown).map(tokens.text))
+    case .pieces:
+      var bytes: [UInt8] = []
+      for (index, id) in kept.enumerated() {
+        let piece = self.bytes(of: id)
+        bytes += index == 0 && dropsFirstSpace && piece.first == 0x20 ? piece.dropFirst() : piece[...]
+      }
+      return String(decoding: bytes, as: UTF8.self)
     }
+  }
+
+  /// A piece with spaces for their signs.
+  private static func spaced(_ text: ArraySlice<UInt8>) -> [UInt8] {
+    var result: [UInt8] = []
+    var index = text.startIndex
+    while index < text.endIndex {
+      if text[index...].starts(with: [0xE2, 0x96, 0x81]) {
+        result.append(0x20)
+        index += 3
+      } else {
+        result.append(text[index])
+        index += 1
+      }
+    }
+    return result
   }
 
   private func isKnown(_ id: Int32) -> Bool { id >= 0 && Int(id) < tokens.count }
-}
-
-// MARK: - From GGUF
-
-extension Tokenizer {
-  /// A byte-level byte-pair tokenizer from the metadata of a GGUF file (`tokenizer.ggml.model` = "gpt2").
-  /// - Parameters:
-  ///   - tokens: `tokenizer.ggml.tokens`, in the byte alphabet.
-  ///   - merges: `tokenizer.ggml.merges`: "left right", in order of rank.
-  ///   - kinds: `tokenizer.ggml.token_type`: 3 control, 4 user-defined, others plain. Empty: all plain.
-  ///   - pretokenizer: `tokenizer.ggml.pre`; empty means GPT-2's.
-  ///   - beginning: `tokenizer.ggml.bos_token_id`.
-  ///   - end: `tokenizer.ggml.eos_token_id`.
-  ///   - addsBeginning: `tokenizer.ggml.add_bos_token`; nil where the file does not say.
-  ///   - addsEnd: `tokenizer.ggml.add_eos_token`.
-  /// - Throws: ``Diagnostic`` for an unknown pre-tokenizer, merges of unknown tokens, ids outside the vocabulary.
-  public init(
-    tokens: [String], merges: [String], kinds: [Int32] = [], pretokenizer: String = "", beginning: Int32? = nil,
-    end: Int32? = nil, addsBeginning: Bool? = nil, addsEnd: Bool? = nil
-  ) throws(Diagnostic) {
-    let remedy = "the model file is damaged or was converted wrongly: fetch it again"
-    guard !tokens.isEmpty, tokens.count < Int(Int32.max) else {
-      throw Diagnostic(.format, "the vocabulary has \(tokens.count) tokens", remedy: remedy)
-    }
-    guard kinds.isEmpty || kinds.count == tokens.count else {
-      throw Diagnostic(.format, "\(tokens.count) tokens, but \(kinds.count) token types", remedy: remedy)
-    }
-    for (name, id) in [("bos", beginning), ("eos", end)] {
-      guard let id, id < 0 || Int(id) >= tokens.count else { continue }
-      throw Diagnostic(.format, "the \(name) token \(id) is outside the \(tokens.count) tokens", remedy: remedy)
-    }
-    let rules = try Pretokenizer(named: pretokenizer)
-    let table = TokenTable(tokens)
-    let encoder = try BytePairEncoder(tokens: table, merges: merges, unknown: nil)
-    var added: [AddedTokens.Token] = []
-    for (id, kind) in kinds.enumerated() where (2...4).contains(kind) {
-      added.append(.init(id: Int32(id), text: Array(tokens[id].utf8), isControl: kind != 4))
-    }
-    // Files of the Llama 3 family want a beginning and take whole words even where they do not say so.
-    let isLlama3 = rules.rules == [.words(digits: 3)]
-    self.init(
-      model: .bytePairs(encoder, rules, BytePairOptions(takesWholeWords: isLlama3)), tokens: table, addedTokens: added,
-      prefix: addsBeginning ?? isLlama3 ? beginning.map { [$0] } ?? [] : [],
-      suffix: addsEnd ?? false ? end.map { [$0] } ?? [] : [], beginning: beginning, end: end)
-  }
 }

@@ -1,52 +1,24 @@
 // BERT's words and pieces: cleaning and splitting of text, then greedy longest pieces of each word.
 // Surprise: accents go before lower-casing, and a word that cannot be covered is one [UNK], not several.
 
-/// Cleans a text and cuts it into words as BERT's own tokenizer does.
+/// Cleans a text as BERT's own tokenizer does; `BertWords` cuts it.
 struct BertNormalizer: Sendable, Hashable {
   var cleansText = true
   var spacesIdeographs = true
   var stripsAccents = true
   var lowercases = true
 
-  func forEachWord(of utf8: UnsafeBufferPointer<UInt8>, _ body: ([UInt8]) -> Void) {
-    var scalars = cleaned(utf8)
-    if stripsAccents {
-      scalars = CanonicalForm.decomposed(scalars).filter {
-        $0 < 0x300 || Unicode.Scalar($0)?.properties.generalCategory != .nonspacingMark
-      }
-    }
-    var word: [UInt8] = []
-    func finish() {
-      if !word.isEmpty { body(word) }
-      word.removeAll(keepingCapacity: true)
-    }
-    func take(_ scalar: Unicode.Scalar) {
-      if scalar.properties.isWhitespace {
-        finish()
-      } else if Self.isPunctuation(scalar) {
-        finish()
-        word.append(contentsOf: UTF8.encode(scalar) ?? .init())
-        finish()
-      } else {
-        word.append(contentsOf: UTF8.encode(scalar) ?? .init())
-      }
-    }
-    for value in scalars {
-      guard let scalar = Unicode.Scalar(value) else { continue }
-      if lowercases {
-        for lower in scalar.properties.lowercaseMapping.unicodeScalars { take(lower) }
-      } else {
-        take(scalar)
-      }
-    }
-    finish()
+  func normalized(_ scalars: [UInt32]) -> [UInt32] {
+    var result = cleaned(scalars)
+    if stripsAccents { result = TextNormalizer.withoutAccents.applied(to: CanonicalForm.decomposed(result)) }
+    return lowercases ? TextNormalizer.lowercased(result) : result
   }
 
-  private func cleaned(_ utf8: UnsafeBufferPointer<UInt8>) -> [UInt32] {
+  private func cleaned(_ scalars: [UInt32]) -> [UInt32] {
     var result: [UInt32] = []
-    result.reserveCapacity(utf8.count)
-    for scalar in String(decoding: utf8, as: UTF8.self).unicodeScalars {
-      var scalar = scalar
+    result.reserveCapacity(scalars.count)
+    for value in scalars {
+      guard var scalar = Unicode.Scalar(value) else { continue }
       if cleansText {
         if Self.isDropped(scalar) { continue }
         if scalar.properties.isWhitespace { scalar = " " }
@@ -81,15 +53,6 @@ struct BertNormalizer: Sendable, Hashable {
     default: return false
     }
   }
-
-  private static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.value {
-    // All of ASCII's signs, also those that Unicode calls symbols.
-    case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: return true
-    case 0..<0x80: return false
-    default: return ScalarClass(scalar).contains(.punctuation)
-    }
-  }
 }
 
 /// Covers a word with the longest pieces of the vocabulary, from left to right.
@@ -107,7 +70,7 @@ struct WordPieceEncoder: Sendable {
     longestPiece = (0..<tokens.count).map { tokens.text(Int32($0)).count }.max() ?? 0
   }
 
-  func encode(_ word: [UInt8], tokens: TokenTable, into ids: inout [Int32]) {
+  func encode(_ word: UnsafeBufferPointer<UInt8>, tokens: TokenTable, into ids: inout [Int32]) {
     let scalars = word.count { $0 & 0xC0 != 0x80 }
     guard scalars <= longestWord else { return ids.append(unknown) }
     let kept = ids.count
@@ -119,7 +82,7 @@ struct WordPieceEncoder: Sendable {
       while end > start {
         if end == word.count || word[end] & 0xC0 != 0x80 {
           found = lead.withUnsafeBufferPointer { lead in
-            word.withUnsafeBufferPointer { tokens.id(ofJoined: lead, UnsafeBufferPointer(rebasing: $0[start..<end])) }
+            tokens.id(ofJoined: lead, UnsafeBufferPointer(rebasing: word[start..<end]))
           }
           if found != nil { break }
         }

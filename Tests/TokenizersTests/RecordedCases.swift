@@ -8,10 +8,13 @@ import Testing
 @testable import Tokenizers
 
 enum RecordedCases {
-  static let all: Result<JSON, any Error> = Result {
+  static let all = Result { try json("tokenizer_cases.json") }
+  /// Families of pre-tokenizers, SentencePiece models and tokenizer.json files with every kind of step.
+  static let models = Result { try json("tokenizer_models.json") }
+
+  private static func json(_ name: String) throws -> JSON {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let file = folder.appendingPathComponent("Oracle/tokenizer_cases.json")
-    return try JSON(parsing: [UInt8](Data(contentsOf: file)))
+    return try JSON(parsing: [UInt8](Data(contentsOf: folder.appendingPathComponent("Oracle/\(name)"))))
   }
 
   static func value(_ key: String) throws -> JSON { try #require(try all.get()[key]) }

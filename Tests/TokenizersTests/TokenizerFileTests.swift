@@ -57,14 +57,17 @@ import Testing
   }
 
   @Test func what_would_change_ids_unnoticed_is_refused_by_name() {
-    let split: JSON = ["type": "Split", "pattern": ["Regex": ".."], "behavior": "Isolated"]
-    let merged: JSON = ["type": "Split", "pattern": ["Regex": #"\p{N}"#], "behavior": "MergedWithNext"]
+    let split: JSON = ["type": "Split", "pattern": ["Regex": "(?<=a)b"], "behavior": "Isolated"]
+    let merged: JSON = ["type": "Split", "pattern": ["Regex": #"\p{N}"#], "behavior": "MergedSideways"]
     for (json, name) in [
-      (bytePairs(["normalizer": ["type": "Lowercase"]]), "Lowercase"),
-      (bytePairs(["pre_tokenizer": ["type": "Metaspace"]]), "Metaspace"),
-      (bytePairs(["pre_tokenizer": ["type": "Sequence", "pretokenizers": [split]]]), ".."),
-      (bytePairs(["pre_tokenizer": ["type": "Sequence", "pretokenizers": [merged]]]), "MergedWithNext"),
-      (bytePairs(["pre_tokenizer": .null]), "ByteLevel"),
+      (bytePairs(["normalizer": ["type": "NFKC"]]), "NFKC"),
+      (bytePairs(["pre_tokenizer": ["type": "UnicodeScripts"]]), "UnicodeScripts"),
+      (bytePairs(["pre_tokenizer": ["type": "Sequence", "pretokenizers": [split]]]), "(?<=a)b"),
+      (bytePairs(["pre_tokenizer": ["type": "Sequence", "pretokenizers": [merged]]]), "MergedSideways"),
+      (bytePairs(["decoder": ["type": "CTC"]]), "CTC"), (bytePairs(model: ["type": "WordLevel"]), "WordLevel"),
+      (["model": ["type": "Unheard"]], "Unheard"),
+      (["model": ["type": "Unigram", "vocab": [["a", -1], ["b"]]]], "entry 1"),
+      (["model": ["type": "Unigram", "unk_id": 7, "vocab": [["a", -1]]]], "unk_id"),
       (bytePairs(["post_processor": ["type": "Unheard"]]), "Unheard"),
       (bytePairs(model: ["type": "Unigram"]), "Unigram"),
       (bytePairs(model: ["end_of_word_suffix": "</w>"]), "</w>"),
@@ -75,8 +78,7 @@ import Testing
       (bytePairs(model: ["vocab": ["a": -1]]), "'a'"),
       (bytePairs(model: ["vocab": [:]]), "vocab"),
       (bytePairs(["added_tokens": [["id": 1]]]), "content"),
-      ([:], "vocab"),
-      (["model": ["type": "WordPiece", "vocab": ["[UNK]": 0]]], "BertNormalizer"),
+      ([:], "no model"),
       (["model": ["type": "WordPiece", "vocab": ["a": 0]], "normalizer": ["type": "BertNormalizer"]], "[UNK]"),
     ] as [(JSON, String)] {
       let error = #expect(throws: Diagnostic.self) { try Tokenizer(json: json) }

@@ -1,0 +1,91 @@
+// The way of a text from the caller to the model's words: normalized, cut, marked with SentencePiece's signs for spaces.
+// Not the model. Surprise: byte-level models skip all of it that changes the text, so their way copies nothing.
+
+import Basics
+
+/// The steps before a model, as the file lists them.
+struct TextCutter: Sendable {
+  enum Step: Sendable {
+    case cut(SplitRule)
+    /// A space is put before a piece that does not begin with one.
+    case spaceBefore
+    /// Spaces become U+2581, which is put before a piece, and words begin with it.
+    case spaceSigns(Before, cuts: Bool)
+  }
+  /// Whether the sign is put before a piece.
+  enum Before: Sendable {
+    case never
+    /// Only at the beginning of the whole text.
+    case first
+    /// Unless the piece begins with one.
+    case missing
+    case always
+  }
+
+  static let spaceSign: UInt32 = 0x2581
+
+  var steps: [Step]
+
+  /// Whether no step changes the text.
+  private var onlyCuts: Bool {
+    steps.allSatisfy { if case .cut = $0 { true } else { false } }
+  }
+
+  private var rules: [SplitRule] {
+    steps.compactMap { if case .cut(let rule) = $0 { rule } else { nil } }
+  }
+
+  /// Calls `body` with each word of a piece; `isFirst`: the text begins with it.
+  func forEachWord(
+    of utf8: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ body: (UnsafeBufferPointer<UInt8>) -> Void
+  ) {
+    guard !onlyCuts else {
+      let text = ScalarText(utf8: utf8)
+      for word in Pretokenizer(rules: rules).words(in: text) {
+        body(UnsafeBufferPointer(rebasing: utf8[text.offsets[word.lowerBound]..<text.offsets[word.upperBound]]))
+      }
+      return
+    }
+    let text = String(decoding: utf8, as: UTF8.self)
+    var pieces: [(scalars: [UInt32], isFirst: Bool)] = [(text.unicodeScalars.map(\.value), isFirst)]
+    for step in steps {
+      pieces = pieces.flatMap { piece in
+        Self.pieces(of: piece.scalars, isFirst: piece.isFirst, step).enumerated().map {
+          ($0.element, piece.isFirst && $0.offset == 0)
+        }
+      }
+    }
+    for piece in pieces {
+      var word = String(piece.scalars)
+      word.withUTF8(body)
+    }
+  }
+
+  private static func pieces(of scalars: [UInt32], isFirst: Bool, _ step: Step) -> [[UInt32]] {
+    switch step {
+    case .cut(let rule):
+      var text = String(scalars)
+      return text.withUTF8 { utf8 in
+        Pretokenizer(rules: [rule]).words(in: ScalarText(utf8: utf8)).map { Array(scalars[$0]) }
+      }
+    case .spaceBefore: return [scalars.first == 0x20 ? scalars : [0x20] + scalars]
+    case .spaceSigns(let before, let cuts):
+      var marked = scalars.map { $0 == 0x20 ? spaceSign : $0 }
+      let isWanted =
+        switch before {
+        case .never: false
+        case .first: isFirst && marked.first != spaceSign
+        case .missing: marked.first != spaceSign
+        case .always: true
+        }
+      if isWanted { marked.insert(spaceSign, at: 0) }
+      guard cuts else { return [marked] }
+      var words: [[UInt32]] = []
+      for scalar in marked {
+        if scalar == spaceSign || words.isEmpty { words.append([]) }
+        words[words.count - 1].append(scalar)
+      }
+      return words
+    }
+  }
+}

@@ -1,0 +1,192 @@
+// What happens to a text before it is cut: composing, lower case, replacing, as the steps of a tokenizer.json say.
+// Not the cutting. Surprise: each step works on the whole text between added tokens, in the order of the file.
+
+import Basics
+
+/// A step that changes texts.
+enum TextNormalizer: Sendable {
+  /// BERT's cleaning, accents and lower case.
+  case bert(BertNormalizer)
+  case composed
+  case decomposed
+  case lowercase
+  case withoutAccents
+  case prepend([UInt32])
+  case replace(SplitPattern, [UInt32])
+  case strip(left: Bool, right: Bool)
+  /// One space between words, none around them.
+  case collapsedSpaces
+  /// A map of SentencePiece; `byCharacter`: the way of the library `tokenizers`.
+  case mapped(CharacterMap, byCharacter: Bool)
+
+  func applied(to scalars: [UInt32]) -> [UInt32] {
+    switch self {
+    case .bert(let normalizer): return normalizer.normalized(scalars)
+    case .composed: return CanonicalForm.composed(scalars)
+    case .decomposed: return CanonicalForm.decomposed(scalars)
+    case .lowercase: return Self.lowercased(scalars)
+    case .withoutAccents:
+      return scalars.filter { $0 < 0x300 || Unicode.Scalar($0)?.properties.generalCategory != .nonspacingMark }
+    case .prepend(let text): return scalars.isEmpty ? scalars : text + scalars
+    case .replace(let pattern, let text):
+      var matcher = SplitMatcher(pattern, scalars[...])
+      var result: [UInt32] = []
+      var position = 0
+      while position < scalars.count {
+        if let end = matcher.match(at: position), end > position {
+          result += text
+          position = end
+        } else {
+          result.append(scalars[position])
+          position += 1
+        }
+      }
+      return result
+    case .strip(let left, let right):
+      func isSpace(_ scalar: UInt32) -> Bool { Unicode.Scalar(scalar)?.properties.isWhitespace ?? false }
+      var kept = scalars[...]
+      if left { kept = kept.drop(while: isSpace) }
+      if right { while let last = kept.last, isSpace(last) { kept.removeLast() } }
+      return Array(kept)
+    case .collapsedSpaces:
+      var result: [UInt32] = []
+      for scalar in scalars where scalar != 0x20 || result.last.map({ $0 != 0x20 }) ?? false { result.append(scalar) }
+      if result.last == 0x20 { result.removeLast() }
+      return result
+    case .mapped(let map, let byCharacter): return byCharacter ? map.mappedByCharacter(scalars) : map.mapped(scalars)
+    }
+  }
+
+  /// Each scalar by itself: no rule for a sigma at the end of a word.
+  static func lowercased(_ scalars: [UInt32]) -> [UInt32] {
+    var result: [UInt32] = []
+    result.reserveCapacity(scalars.count)
+    for value in scalars {
+      if value < 128 {
+        result.append(value >= 0x41 && value <= 0x5A ? value + 32 : value)
+      } else if let scalar = Unicode.Scalar(value) {
+        for lower in scalar.properties.lowercaseMapping.unicodeScalars { result.append(lower.value) }
+      }
+    }
+    return result
+  }
+
+  /// Whether texts come out in lower case.
+  var lowercases: Bool {
+    switch self {
+    case .lowercase: true
+    case .bert(let normalizer): normalizer.lowercases
+    case .composed, .decomposed, .withoutAccents, .prepend, .replace, .strip, .collapsedSpaces, .mapped: false
+    }
+  }
+}
+
+extension [TextNormalizer] {
+  func applied(to text: String) -> String {
+    if isEmpty { return text }
+    var scalars = text.unicodeScalars.map(\.value)
+    for step in self { scalars = step.applied(to: scalars) }
+    return String(scalars)
+  }
+}
+
+extension String {
+  /// The text of scalars; what is none becomes U+FFFD.
+  init(_ scalars: some Sequence<UInt32>) {
+    self.init()
+    for value in scalars { unicodeScalars.append(Unicode.Scalar(value) ?? "\u{FFFD}") }
+  }
+}
+
+/// SentencePiece's map of characters: a double array of UTF-8 prefixes and the texts they become.
+struct CharacterMap: Sendable, Hashable {
+  private let units: [UInt32]
+  private let texts: [UInt8]
+
+  /// - Throws: a Diagnostic for a map whose parts do not fit together.
+  init(_ bytes: [UInt8]) throws(Diagnostic) {
+    func mistake(_ what: String) -> Diagnostic {
+      Diagnostic(
+        .format, "the map of characters (precompiled_charsmap) is damaged: \(what)", remedy: "fetch the model again")
+    }
+    func word(_ index: Int) -> UInt32 {
+      (0..<4).reduce(0) { $0 | UInt32(bytes[index + $1]) << UInt32(8 * $1) }
+    }
+    guard bytes.count >= 4 else { throw mistake("it has \(bytes.count) bytes") }
+    let count = Int(word(0))
+    guard count % 4 == 0, count >= 4, count <= bytes.count - 4 else {
+      throw mistake("\(count) bytes of \(bytes.count) are said to be its array")
+    }
+    units = (0..<count / 4).map { word(4 + 4 * $0) }
+    texts = Array(bytes[(4 + count)...])
+    guard texts.last == 0 || texts.isEmpty else { throw mistake("its last text has no end") }
+  }
+
+  /// The prefixes of `bytes` that have a text, shortest first: their lengths and where the text begins.
+  private func prefixes(_ bytes: ArraySlice<UInt8>) -> [(length: Int, text: Int)] {
+    func offset(_ unit: UInt32) -> Int { Int((unit >> 10) << ((unit & (1 << 9)) >> 6)) }
+    var found: [(Int, Int)] = []
+    var node = offset(units[0])
+    for (index, byte) in bytes.enumerated() {
+      guard byte != 0 else { break }
+      node ^= Int(byte)
+      guard units.indices.contains(node), units[node] & (1 << 31 | 0xFF) == UInt32(byte) else { break }
+      let unit = units[node]
+      node ^= offset(unit)
+      guard units.indices.contains(node) else { break }
+      if unit >> 8 & 1 == 1 { found.append((index + 1, Int(units[node] & (1 << 31 - 1)))) }
+    }
+    return found
+  }
+
+  private func text(at start: Int) -> [UInt8] {
+    guard start < texts.count else { return [] }
+    return Array(texts[start...].prefix { $0 != 0 })
+  }
+
+  private static func scalars(_ bytes: [UInt8]) -> [UInt32] {
+    String(decoding: bytes, as: UTF8.self).unicodeScalars.map(\.value)
+  }
+
+  /// SentencePiece's way: the longest prefix each time.
+  func mapped(_ scalars: [UInt32]) -> [UInt32] {
+    let bytes = Array(String(scalars).utf8)
+    var result: [UInt8] = []
+    var position = 0
+    while position < bytes.count {
+      // No entry is longer than a few characters; the walk ends with the array.
+      if let longest = prefixes(bytes[position...]).last {
+        result += text(at: longest.text)
+        position += longest.length
+      } else {
+        result.append(bytes[position])
+        position += 1
+        while position < bytes.count, bytes[position] & 0xC0 == 0x80 {
+          result.append(bytes[position])
+          position += 1
+        }
+      }
+    }
+    return Self.scalars(result)
+  }
+
+  /// The way of the library `tokenizers`: whole characters of less than 6 bytes, else scalar by scalar; of several
+  /// entries that begin a character the shortest decides, and stands for all of it.
+  func mappedByCharacter(_ scalars: [UInt32]) -> [UInt32] {
+    var result: [UInt32] = []
+    func mapped(_ bytes: [UInt8]) -> [UInt32]? {
+      prefixes(bytes[...]).first.map { Self.scalars(text(at: $0.text)) }
+    }
+    for character in String(scalars) {
+      let bytes = Array(character.utf8)
+      if bytes.count < 6, let whole = mapped(bytes) {
+        result += whole
+        continue
+      }
+      for scalar in character.unicodeScalars {
+        result += mapped(Array(String(Character(scalar)).utf8)) ?? [scalar.value]
+      }
+    }
+    return result
+  }
+}
