@@ -10,7 +10,6 @@ struct SplitMatcher {
   /// Where each program's places begin in `failed`.
   private let firstPlace: [Int]
   private var failed: [UInt64]
-  private var steps = 0
 
   /// - Parameter scalars: the piece; its ends are the text's ends for `^`, `$`, `\b` and looks ahead.
   init(_ pattern: SplitPattern, _ scalars: ArraySlice<UInt32>) {
@@ -30,11 +29,10 @@ struct SplitMatcher {
   /// The end of the match at `start`; nil if there is none.
   mutating func match(at start: Int) -> Int? { run(0, from: start) }
 
-  /// Everything that may still be tried: a place to go on at, and the highest of a run's ends, down to `low`.
+  /// What may still be tried.
   private struct Choice {
     var place: Int
     var position: Int
-    var low: Int
   }
 
   /// Whether it is the first time at this place; it counts as failed from now on.
@@ -64,21 +62,10 @@ struct SplitMatcher {
         } else {
           goesOn = false
         }
-      case .run(let set, let least):
-        goesOn = enter(program, place, position, &entered)
-        if goesOn {
-          var end = position
-          while end < scalars.endIndex, set.contains(scalars[end]) { end += 1 }
-          goesOn = end - position >= least
-          if goesOn, end > position + least {
-            choices.append(Choice(place: place + 1, position: end - 1, low: position + least))
-          }
-          (place, position) = (place + 1, end)
-        }
       case .fork(let first, let second):
         goesOn = enter(program, place, position, &entered)
         if goesOn {
-          choices.append(Choice(place: second, position: position, low: position))
+          choices.append(Choice(place: second, position: position))
           place = first
         }
       case .jump(let target): place = target
@@ -102,9 +89,8 @@ struct SplitMatcher {
         place += 1
       }
       if goesOn { continue }
-      guard let last = choices.last else { return nil }
+      guard let last = choices.popLast() else { return nil }
       (place, position) = (last.place, last.position)
-      if last.position > last.low { choices[choices.count - 1].position -= 1 } else { choices.removeLast() }
     }
   }
 

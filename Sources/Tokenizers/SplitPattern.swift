@@ -10,8 +10,6 @@ struct SplitPattern: Sendable, Hashable {
   /// Where the pattern goes on; alternatives are tried in order.
   enum Instruction: Sendable, Hashable {
     case one(ScalarSet)
-    /// As many as possible of a set, then fewer, down to `atLeast`.
-    case run(ScalarSet, atLeast: Int)
     case fork(Int, Int)
     case jump(Int)
     /// What follows must match the program, or must not.
@@ -92,7 +90,6 @@ struct SplitPattern: Sendable, Hashable {
   private mutating func compileRepetition(
     _ node: PatternNode, _ least: Int, _ most: Int?, isLazy: Bool, into program: Int
   ) throws(Diagnostic) {
-    if case .set(let set) = node, most == nil, !isLazy { return try add(.run(set, atLeast: least), program) }
     for _ in 0..<least { try compile(node, into: program) }
     func fork(_ inside: Int, _ outside: Int) -> Instruction { isLazy ? .fork(outside, inside) : .fork(inside, outside) }
     guard let most else {
