@@ -243,7 +243,7 @@ enum HostileModels {
     }
     let modules = ["Transformer", "Pooling", "Normalize"].enumerated().map { index, name -> JSON in
       [
-        "idx": .integer(index), "name": .string("\(index)"), "path": .string(index == 1 ? "1_Pooling" : ""),
+        "idx": .integer(index), "name": .string("\(index)"), "path": .string(["", "1_Pooling", "2_Normalize"][index]),
         "type": .string("sentence_transformers.models.\(name)"),
       ]
     }
