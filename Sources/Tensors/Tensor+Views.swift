@@ -365,11 +365,13 @@ extension Tensor {
         }
         fits = fits && Dim.asks(.lessOrEqual, 0, dim)
       }
-      guard fits, CheckedSize.elements(extents) != nil else {
+      guard fits else {
         throw Diagnostic(
           .shape, "expand: \(source.hints) cannot be repeated to \(extents)",
           remedy: "only axes of extent 1 repeat, to extents of 0 or more")
       }
+      // More than a machine can address is too much, not wrong.
+      if extents.allSatisfy({ $0 >= 0 }) { _ = try Engine.byteCount(source.dtype, extents) }
       return Tensor(try source.expanded(to: extents, dims: known))
     }
   }
