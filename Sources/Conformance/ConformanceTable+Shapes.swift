@@ -168,7 +168,7 @@ extension ConformanceArguments {
   /// Whole axes before the axis in `place` (named dim).
   func lead(_ place: Int) throws(Diagnostic) -> [TensorIndex] {
     let axis = try int(place, "dim", else: 0)
-    let rank = try tensor(0).rank
+    let rank = try tensor(0).view.rank
     guard (-rank..<rank).contains(axis) else { throw Diagnostic(.index, "axis \(axis) of a tensor of rank \(rank)") }
     return [TensorIndex](repeating: .all, count: axis < 0 ? axis + rank : axis)
   }

@@ -69,7 +69,9 @@ import Testing
       } else {
         for call in [{ try read(x, Dim(i)) }, { try write(x, Dim(i)) }, { try narrow(x, Dim(i)) }] {
           let error = #expect(throws: Diagnostic.self) { try call() }
-          #expect(error?.kind == .index, "\(i): \(error.map { "\($0)" } ?? "")")
+          // Beyond what any extent can be, the call itself refuses the number.
+          let kind: Diagnostic.Kind = abs(Double(i)) > 0x1p40 ? .memory : .index
+          #expect(error?.kind == kind, "\(i): \(error.map { "\($0)" } ?? "")")
         }
       }
       let eager = x.narrowed(0, start: i, count: 2)

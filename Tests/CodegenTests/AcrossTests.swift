@@ -45,6 +45,11 @@ private func isNaN(_ value: ScalarValue) -> Bool {
   if case .float(let x) = value { x.isNaN } else { false }
 }
 
+/// Within a few last places of f64.
+private func isClose(_ a: ScalarValue, _ b: ScalarValue) -> Bool {
+  if case (.float(let x), .float(let y)) = (a, b) { abs(x - y) <= 1e-14 * max(abs(y), 1) } else { false }
+}
+
 private func isLess(_ a: ScalarValue, _ b: ScalarValue) -> Bool {
   switch (a, b) {
   case (.float(let x), .float(let y)): x < y
@@ -202,8 +207,11 @@ private func expectAnswers(
   #expect(fault[0] == 0)
   for (result, output) in outputs.enumerated() {
     let actual = values(output.array(), outputType)
+    // Exponentials and logarithms of f64 are ours there and libm's here.
+    let isRounded = question == .scans && dtype == .f64 && Question.monoids(dtype)[result] == .logSumExp
     let wrong = actual.indices.first {
       actual[$0] != expected[result][$0] && !(isNaN(actual[$0]) && isNaN(expected[result][$0]))
+        && !(isRounded && isClose(actual[$0], expected[result][$0]))
     }
     if let wrong {
       Issue.record(

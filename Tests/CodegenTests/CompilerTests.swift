@@ -81,9 +81,12 @@ func objects_call_nothing(_ target: TargetDescription) throws {
       instructions.map { b.map($0, Array(x.prefix($0.operandCount))) } + DType.allCases.map { b.convert(x[0], to: $0) }
     }
     let assembly = try LLVMCompiler.assembly(made.kernel, for: target)
-    for line in assembly.split(separator: "\n") {
+    let lines = assembly.split(separator: "\n")
+    // Functions of the object itself may be called: those that huge angles go to.
+    let own = Set(lines.filter { $0.hasSuffix(":") }.map { $0.dropLast() })
+    for line in lines {
       let words = line.split { $0 == " " || $0 == "\t" }
-      if let first = words.first, ["callq", "call", "bl"].contains(first) {
+      if words.count > 1, ["callq", "call", "bl"].contains(words[0]), !own.contains(words[1]) {
         Issue.record("\(dtype) \(target.name): \(line)")
         break
       }

@@ -152,9 +152,12 @@ private let statistics: [Statistic] = [
   }
 
   @Test func a_deviation_of_huge_or_tiny_numbers_neither_overflows_nor_vanishes() throws {
-    #expect(try Tensor([1e30, 2e30, 3e30] as [Float]).standardDeviation().item(as: Float.self) == 1e30)
-    #expect(try Tensor([1e-30, 2e-30, 3e-30] as [Float]).standardDeviation().item(as: Float.self) == 1e-30)
+    // The elements themselves are rounded to f32.
+    for scale in [1e30, 1e-30] as [Float] {
+      let deviation = try Tensor([scale, 2 * scale, 3 * scale]).standardDeviation().item(as: Float.self)
+      #expect(abs(deviation / scale - 1) < 1e-6)
+    }
     #expect(try Tensor([1e30, 2e30, 3e30] as [Float]).variance().item(as: Float.self) == .infinity)
-    #expect(try Tensor([1e18, 2e18, 3e18] as [Float]).variance().item(as: Float.self) == 1e36)
+    #expect(abs(try Tensor([1e18, 2e18, 3e18] as [Float]).variance().item(as: Float.self) / 1e36 - 1) < 1e-6)
   }
 }
