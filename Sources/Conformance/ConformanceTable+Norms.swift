@@ -53,6 +53,7 @@ extension ConformanceTable {
       let made = try a.tensor(0).batchNorm(
         runningMean: a.optionalTensor(3), runningVariance: a.optionalTensor(4), weight: a.optionalTensor(1),
         bias: a.optionalTensor(2), training: true, momentum: a.double(5, else: 0.1), eps: a.double(6, else: 1e-5))
+      if let failure = made.output.failure { throw failure }
       // The last is memory that other implementations keep for their gradient.
       return [made.output, made.mean, made.inverseDeviation, .zeros([0], dtype: .u8)]
     }

@@ -177,7 +177,8 @@ extension Tensor {
     }
   }
 
-  /// At most `count` pieces of equal extent; the last may be shorter. Views. PyTorch: `chunk`.
+  /// At most `count` pieces of equal extent; the last may be shorter, and of an axis of extent 0 there are `count`. Views.
+  /// PyTorch: `chunk`.
   public func chunks(_ count: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
     Self.several(file, line, count) { () throws(Diagnostic) in
       let source = try view
@@ -186,7 +187,10 @@ extension Tensor {
         throw Diagnostic(.argument, "chunk: \(count) chunks of \(source.hints)", remedy: "ask for 1 or more")
       }
       let extent = source.dim(place)
-      if extent == 0 { return [self] }
+      if extent == 0 {
+        try Allocator.requireRoom(count, of: Self.pieceBytes)
+        return [Tensor](repeating: self, count: count)
+      }
       let size = (source.hints[place] - 1) / count + 1
       try Allocator.requireRoom(source.hints[place] / size, of: Self.pieceBytes)
       return source.pieces(every: size, (extent - 1) / Dim(count) + 1, place)
