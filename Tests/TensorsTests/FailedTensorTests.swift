@@ -104,7 +104,7 @@ import Testing
   @Test func extents_beyond_any_machine_give_failed_tensors() {
     let x = Tensor.ones(1)
     let huge = Int.max
-    #expect(x.expanded(huge, huge).failure?.kind == .shape)
+    #expect(x.expanded(huge, huge).failure?.kind == .memory)
     #expect(x.reshaped(huge, 4).failure?.kind == .shape)
     #expect(x.repeated([huge, 8]).failure?.kind == .argument)
     #expect(Tensor.zeros(huge, huge).failure?.kind == .memory)
