@@ -138,7 +138,9 @@ final class Plan: Sendable {
 
   /// Whether `run`, a capture of `signature` at `values`, is this plan's; it holds where that one does from now on.
   func takes(_ signature: CallSignature, _ run: TracedRun, _ values: [Int]) -> Bool {
-    guard let capture, run.breaks.isEmpty, signature.isSame(as: self.signature), capture.isSame(as: run) else {
+    guard let capture, run.breaks.isEmpty, signature.isSame(as: self.signature), capture.isSame(as: run),
+      capture.form.fits(run.form)
+    else {
       return false
     }
     widen(run.guards + pinned.map { DimGuard(read: .symbol($0), as: values[$0]) })

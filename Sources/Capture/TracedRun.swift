@@ -133,7 +133,7 @@ struct TracedRun: Sendable {
   /// The same graphs and results.
   func isSame(as other: TracedRun) -> Bool {
     breaks.count == other.breaks.count && piece.isSame(as: other.piece)
-      && ending.isSame(as: other.ending) && form.fits(other.form)
+      && ending.isSame(as: other.ending)
   }
 
   func asksTheSame(as other: TracedRun) -> Bool {
