@@ -330,12 +330,7 @@ extension Compiled {
       state.read(&leaves)
       return Array(zip(names.names, leaves.leaves))
     }
-    let forms = [before, after].map { state in
-      var form = Visitor.describing
-      form.root(state)
-      return form.form
-    }
-    if let change = forms[0].change(to: forms[1]) { return "now \(change)" }
+    if let change = before.knownChange(to: after) { return "now \(change)" }
     let (old, new) = (members(before), members(after))
     for (x, y) in zip(old, new) {
       switch (x.leaf, y.leaf) {

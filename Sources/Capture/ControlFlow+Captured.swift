@@ -319,7 +319,7 @@ struct CapturedChoice {
       // A break, which is refused in `.whole` mode, and then straight code.
       return try predicate.item(as: Bool.self, file: place.file, line: place.line) ? then() : otherwise()
     }
-    if let change = a.result.form.change(to: b.result.form) {
+    if let change = a.result.change(to: b.result) {
       throw place.error(
         .argument, "of the second branch's result \(change), which it is not in the first's",
         "give both results one structure, and what differs as a tensor")

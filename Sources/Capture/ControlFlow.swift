@@ -145,7 +145,7 @@ struct CallPlace {
 
   /// The state keeps its structure, dtypes and shapes.
   func checkState<S: Tree>(from before: S, to after: S) throws(Diagnostic) {
-    if let change = before.form.change(to: after.form) {
+    if let change = before.change(to: after) {
       throw error(
         .argument, "behind a trip \(change), which it was not before",
         "carry what changes as a tensor or a Dim; types, cases and plain members stay as they are")
@@ -189,13 +189,23 @@ extension Tree {
     return v.leaves
   }
 
-  /// What the leaves do not tell, described.
-  var form: Form {
+  /// The first thing beside the leaves that is otherwise in `other`, with what it is now; nil: nothing.
+  func change(to other: Self) -> String? {
     var probe = Visitor(.probe)
-    probe.root(self)
-    var v = Visitor.describing
-    v.root(self)
-    return v.form
+    for tree in [self, other] { probe.root(tree) }
+    return knownChange(to: other)
+  }
+
+  /// As ``change(to:)`` without looking for what no visit shows. Both are read with one table: what is known of types grows
+  /// while other threads capture.
+  func knownChange(to other: Self) -> String? {
+    let shapes = ShapeTable.current
+    let forms = [self, other].map { tree in
+      var v = Visitor.describing(with: shapes)
+      v.root(tree)
+      return v.form
+    }
+    return forms[0].change(to: forms[1])
   }
 
   var tensors: [Tensor] { leaves.compactMap { if case .tensor(let tensor) = $0 { tensor } else { nil } } }

@@ -14,7 +14,7 @@ extension Compiled {
     var probe = Visitor(.probe)
     probe.root(state)
     readInput(input, &probe)
-    var visitor = Visitor.describing
+    var visitor = Visitor.describing()
     visitor.root(state)
     readInput(input, &visitor)
     leaves.form = visitor.form

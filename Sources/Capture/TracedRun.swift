@@ -130,7 +130,8 @@ struct TracedRun: Sendable {
     return node
   }
 
-  /// The same graphs and results.
+  /// The same graphs and results. Not the same form: what is known of a result's type grows with what other threads capture,
+  /// so two forms read at two times may differ though nothing else does.
   func isSame(as other: TracedRun) -> Bool {
     breaks.count == other.breaks.count && piece.isSame(as: other.piece)
       && ending.isSame(as: other.ending)

@@ -134,9 +134,12 @@ public struct Visitor {
   }
 
   /// Collects, and writes down what the form's words mean.
-  static var describing: Visitor {
+  ///
+  /// - Parameter shapes: what is known of types; the same for forms that are compared, since others add to what is known.
+  static func describing(with shapes: ShapeTable = .current) -> Visitor {
     var v = Visitor(.collect)
     v.form.notes = Form.Notes()
+    v.shapes = shapes
     return v
   }
 

@@ -3,6 +3,7 @@
 // Surprise: the same compiled function serves both values, in both orders, and again.
 import Basics
 import Capture
+import Foundation
 import Synchronization
 import TensorTypes
 import Tensors
@@ -316,6 +317,38 @@ private struct Machine: Tree {
       #expect(try value.array(as: Float.self) == (wanted * 2).array(as: Float.self))
     }
   }
+}
+
+/// A result of a type that no capture has met yet.
+private enum Fresh: Tree {
+  case held(Tensor)
+  mutating func visit(_ v: inout Visitor) {
+    guard case .held(var tensor) = self else { return }
+    v("tensor", &tensor)
+    self = .held(tensor)
+  }
+}
+
+@Test func what_another_thread_captures_between_two_captures_changes_nothing() throws {
+  let runs = Atomic<Int>(0)
+  let f = compile { (x: Tensor) in
+    if runs.add(1, ordering: .relaxed).newValue == 2 {
+      // The second capture: elsewhere the type of the result becomes an argument's.
+      let isDone = DispatchSemaphore(value: 0)
+      Thread {
+        let identity = compile { (value: Fresh) in value }
+        _ = try? identity(.held(Tensor([1, 2] as [Float])))
+        isDone.signal()
+      }.start()
+      isDone.wait()
+    }
+    return [Fresh.held(x * 2)]
+  }
+  for _ in 0..<2 {
+    guard case .held(let y)? = try f(x).first else { return }
+    #expect(try y.array(as: Float.self) == [2, 4, 6])
+  }
+  #expect(runs.load(ordering: .relaxed) == 2)
 }
 
 @Test func branches_and_trips_keep_types_and_cases() throws {
