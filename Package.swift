@@ -85,7 +85,7 @@ let package = Package(
     // Tests
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
     tests("CaptureTests", ["Capture", "Tensors", "Engine", "GraphIR", "TensorTypes", "Basics"]),
-    tests("ArchitectureTests", []),
+    tests("ArchitectureTests", ["Basics", "CodegenLLVM"]),
     tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
     tests("FormatsTests", ["Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),

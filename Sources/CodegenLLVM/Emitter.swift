@@ -276,7 +276,11 @@ final class Emitter {
     let before = currentBlock
     let inside = block("loop")
     let after = block("after")
-    LLVMBuildCondBr(builder, compare(LLVMIntSLT, from, to), inside, after)
+    // Asked as the test at the end is, both would become one block: a loop with its test at the top and a jump more a trip.
+    let isEntered =
+      constantIndex(from) == nil
+      ? compare(LLVMIntSGT, binary(LLVMSub, to, from), index(0)) : compare(LLVMIntSLT, from, to)
+    LLVMBuildCondBr(builder, isEntered, inside, after)
     position(inside)
     let counter: IR = LLVMBuildPhi(builder, i64, "")
     let phis: [IR] = carried.map { LLVMBuildPhi(builder, LLVMTypeOf($0), "") }

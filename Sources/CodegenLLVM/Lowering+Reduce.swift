@@ -124,7 +124,7 @@ extension Lowering {
   /// Elements along the lanes that accumulators take before they are poured out: part of the result's definition, hence the
   /// same for extents that are known.
   func stretch(_ reduction: Reduction, _ start: [IR]) -> Stretch? {
-    reduction.stretch(64 * lanes, start, totals: 1)
+    reduction.stretch(64 * lanes, start, totals: .row)
   }
 
   /// Vectors in a group, and accumulators: part of the result's definition.
@@ -173,7 +173,7 @@ extension Lowering {
       let start = [IR](repeating: identity, count: box.pointCount)
       // Totals of one stretch are its accumulators.
       let isShort = points(reduced.map { walk.shape[$0] }).map { $0 <= Self.columnStretch } ?? false
-      let stretch = isShort ? nil : reduction.stretch(Self.columnStretch, start, totals: start.count)
+      let stretch = isShort ? nil : reduction.stretch(Self.columnStretch, start, totals: .columns)
       let sums = rows(walk, reduced[...], box, in: stretch, start) { box, sums in
         if let innermost = reduced.last { prefetchRows(reduction.operand, box, along: innermost) }
         return reduction.added(sums, box)
@@ -353,41 +353,52 @@ struct Reduction {
     return sums[0]
   }
 
-  /// Totals for the accumulators `start`: one of all, or one of each. nil: nothing rounded is added up.
-  func stretch(_ length: Int, _ start: [IR], totals count: Int) -> Stretch? {
+  /// One of all lanes: halves of the vector.
+  private func folded(_ vector: IR, _ dtype: DType) -> IR {
+    let e = lowering.e
+    var total = vector
+    var width = e.lanes(total)
+    while width > 1 {
+      let half = width / 2
+      if half == 1 {
+        total = lowering.combined(monoid, e.extract(total, 0), e.extract(total, 1), dtype)
+      } else {
+        let low = e.shuffle(total, total, Array(0..<half))
+        total = lowering.combined(monoid, low, e.shuffle(total, total, Array(half..<width)), dtype)
+      }
+      width = half
+    }
+    return total
+  }
+
+  /// Totals for the accumulators `start`: a number for a row, or one for each column. nil: nothing rounded is added up.
+  ///
+  /// A row's accumulators are folded before they are poured: most rows are one stretch, and folding f64 costs them twice.
+  func stretch(_ length: Int, _ start: [IR], totals: Totals) -> Stretch? {
     guard monoid == .sum, wide.isFloating else { return nil }
     let e = lowering.e
-    let zero = e.real(0, .f64, e.lanes(start[0]))
-    return Stretch(length: length, start: start, totals: [IR](repeating: zero, count: count)) { sums, totals in
-      zip(count == 1 ? [together(sums)] : sums, totals).map { sum, total in
+    let isRow = totals == .row
+    let zero = e.real(0, .f64, isRow ? 1 : e.lanes(start[0]))
+    return Stretch(length: length, start: start, totals: [IR](repeating: zero, count: isRow ? 1 : start.count)) {
+      sums, totals in
+      zip(isRow ? [folded(together(sums), wide)] : sums, totals).map { sum, total in
         lowering.combined(.sum, total, e.convert(sum, wide, .f64), .f64)
       }
     }
   }
 
-  /// The whole reduction: pairs of accumulators, then halves of the vector.
+  enum Totals { case row, columns }
+
+  /// The whole reduction.
   func finished(_ carried: [IR], areTotals: Bool) -> IR {
     let e = lowering.e
+    if areTotals { return e.convert(carried[0], .f64, dtype) }
     var sums = carried
     if keepsNaNApart {
       let unordered = sums.removeLast()
       let isNaN = e.compare(LLVMRealUNO, unordered, unordered)
       sums[0] = e.select(isNaN, unordered, sums[0])
     }
-    let wide = areTotals ? .f64 : self.wide
-    func combined(_ a: IR, _ b: IR) -> IR { lowering.combined(monoid, a, b, wide) }
-    var total = areTotals ? sums[0] : together(sums)
-    var width = e.lanes(total)
-    while width > 1 {
-      let half = width / 2
-      if half == 1 {
-        total = combined(e.extract(total, 0), e.extract(total, 1))
-      } else {
-        let low = e.shuffle(total, total, Array(0..<half))
-        total = combined(low, e.shuffle(total, total, Array(half..<width)))
-      }
-      width = half
-    }
-    return e.convert(total, wide, dtype)
+    return e.convert(folded(together(sums), wide), wide, dtype)
   }
 }

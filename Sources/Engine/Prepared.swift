@@ -71,9 +71,10 @@ final class Prepared: Sendable {
       case .resultStride(let i, let axis): return Int64(results[i].strides[axis])
       }
     }
-    var parameters: [TensorView] = []
+    var parameters: [(storage: Storage, offset: Int)] = []
+    parameters.reserveCapacity(operands.count)
     for case .tensor(let view) in operands {
-      parameters.append(view)
+      parameters.append((view.storage, view.offset))
       work += view.elementCount * view.dtype.size
     }
     for view in results { work += view.elementCount * view.dtype.size }

@@ -86,7 +86,11 @@ package struct TensorView: Sendable {
 
   @inline(__always) package var rank: Int { hints.count }
   /// A number like `extents`: a guard where those are. Whoever makes extents asks `CheckedSize`: their product is an Int.
-  package var elementCount: Int { extents.reduce(1, *) }
+  package var elementCount: Int {
+    traced?.readSizes()
+    // Every launch asks, of every operand.
+    return hints.withUnsafeBufferPointer { extents in extents.reduce(1, *) }
+  }
   package var base: UnsafeMutableRawPointer { storage.address + offset }
 
   package static func contiguousStrides(_ extents: [Int]) -> [Int] {

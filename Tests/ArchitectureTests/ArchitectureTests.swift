@@ -31,7 +31,7 @@ private func layers() throws -> [String: [String]] {
   return table
 }
 
-private func sources(_ target: String) throws -> [URL] {
+func sources(_ target: String) throws -> [URL] {
   let folder = root.appending(path: "Sources/\(target)")
   let all = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
   return (all?.compactMap { $0 as? URL } ?? []).filter { $0.pathExtension == "swift" }
