@@ -123,7 +123,7 @@ extension Emitter {
       return LLVMBuildCast(builder, LLVMBitCast, cast(LLVMFPTrunc, fenced, f16), vector(i16, lanes), "")
     }
     // Scaling up and down again overflows what f16 cannot hold; adding a power of two rounds at f16's last place.
-    let magnitude = call("llvm.fabs", value)
+    let magnitude = self.magnitude(value)
     let base = binary(
       LLVMFMul, binary(LLVMFMul, magnitude, real(0x1p112, .f32, lanes)), real(0x1p-110, .f32, lanes))
     let doubled = add(raw, raw)

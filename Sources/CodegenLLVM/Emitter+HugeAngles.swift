@@ -15,7 +15,7 @@ extension Emitter {
   func correctingHugeAngles(_ usual: IR, _ x: IR, _ instruction: ScalarInstruction, _ dtype: DType) -> IR {
     guard target.invocations == nil, LLVMIsConstant(x) == 0 else { return usual }
     let lanes = lanes(x)
-    let size = call("llvm.fabs", x)
+    let size = magnitude(x)
     let isHuge = and(
       compare(LLVMRealOGT, size, real(Self.largestAngle, dtype, lanes)),
       compare(LLVMRealOLT, size, real(.infinity, dtype, lanes)))
@@ -67,7 +67,7 @@ extension Emitter {
     func long(_ value: UInt64) -> IR { LLVMConstInt(i64, value, 0) }
     func shifted(_ opcode: LLVMOpcode, _ a: IR, _ bits: UInt64) -> IR { binary(opcode, a, long(bits)) }
     let i128: LLVMTypeRef = LLVMIntTypeInContext(context, 128)
-    let bits = bits(convert(call("llvm.fabs", x), dtype, .f64), .f64)
+    let bits = bits(convert(magnitude(x), dtype, .f64), .f64)
     let m = or(and(bits, long(0xf_ffff_ffff_ffff)), long(0x10_0000_0000_0000))
     // 1075 is the exponent's bias and the 52 bits of the fraction; bit 63 of the table is worth 1.
     let first = binary(LLVMSub, shifted(LLVMLShr, bits, 52), long(1075 - 62))

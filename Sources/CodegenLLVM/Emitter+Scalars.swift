@@ -25,7 +25,7 @@ extension Emitter {
     case .multiplyAdd: return isFloat ? fused(a, dtype) : add(binary(LLVMMul, a[0], a[1]), a[2])
     case .negate: return isFloat ? LLVMBuildFNeg(builder, a[0], "") : LLVMBuildNeg(builder, a[0], "")
     case .absolute:
-      if isFloat { return call("llvm.fabs", a[0]) }
+      if isFloat { return magnitude(a[0]) }
       return dtype.isSigned ? call("llvm.abs", [LLVMTypeOf(a[0])], [a[0], flag(false)]) : a[0]
     case .minimum, .maximum: return extremum(a, dtype, maximum: instruction == .maximum)
     case .floor, .ceil, .truncate, .roundEven: return rounded(instruction, a[0], dtype)
@@ -102,7 +102,7 @@ extension Emitter {
     // Adding and subtracting 2^mantissa rounds to even; larger values are integral (or NaN) already.
     let lanes = lanes(x)
     let big = real(dtype == .f64 ? 0x1p52 : 0x1p23, dtype, lanes)
-    let magnitude = call("llvm.fabs", x)
+    let magnitude = self.magnitude(x)
     let near = binary(LLVMFSub, binary(LLVMFAdd, magnitude, big), big)
     let one = real(1, dtype, lanes)
     let zero = real(0, dtype, lanes)
@@ -143,13 +143,13 @@ extension Emitter {
     let sameSign = compare(
       LLVMIntSGE, binary(LLVMXor, raw, bits(error, .f64)), LLVMConstNull(LLVMTypeOf(raw)))
     let step = select(sameSign, integer(1, like: raw), integer(-1, like: raw))
-    let isInexact = and(compare(LLVMRealOLT, zero, call("llvm.fabs", error)), finite(sum))
+    let isInexact = and(compare(LLVMRealOLT, zero, magnitude(error)), finite(sum))
     let moved = select(and(isEven, isInexact), add(raw, step), raw)
     return LLVMBuildCast(builder, LLVMBitCast, moved, vector(f64, lanes), "")
   }
 
   private func finite(_ x: IR) -> IR {
-    compare(LLVMRealOLT, call("llvm.fabs", x), real(.infinity, .f64, lanes(x)))
+    compare(LLVMRealOLT, magnitude(x), real(.infinity, .f64, lanes(x)))
   }
 
   /// Knuth's two-sum: a + b = sum + error exactly.
@@ -185,8 +185,8 @@ extension Emitter {
   private func floatRemainder(_ a: [IR], _ dtype: DType) -> IR {
     let lanes = lanes(a[0])
     let wide = a.map { cast(LLVMFPExt, $0, f64) }
-    let divisor = call("llvm.fabs", wide[1])
-    let start = call("llvm.fabs", wide[0])
+    let divisor = magnitude(wide[1])
+    let start = magnitude(wide[0])
     let zero = real(0, .f64, lanes)
     func mustContinue(_ rest: IR) -> IR {
       and(and(compare(LLVMRealOGE, rest, divisor), finite(rest)), nonzero(divisor))

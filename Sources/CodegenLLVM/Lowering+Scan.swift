@@ -30,7 +30,7 @@ extension Lowering {
       let lost = plus(minus(state[0], minus(next, added)), minus(element, added))
       let error = plus(state[1], lost)
       // An infinite sum has lost NaN, and stays what it is; so does a negative zero.
-      let isLess = e.compare(LLVMRealOGT, e.call("llvm.fabs", error), e.real(0, .f64, e.lanes(next)))
+      let isLess = e.compare(LLVMRealOGT, e.magnitude(error), e.real(0, .f64, e.lanes(next)))
       return ([next, error], e.select(isLess, plus(next, error), next))
     }
   }
