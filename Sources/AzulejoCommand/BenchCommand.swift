@@ -105,11 +105,7 @@ struct BenchCommand: ParsableCommand {
         show("\(workload.name): \(modes[1].rawValue) against \(modes[0].rawValue): \(verdict)")
       }
     }
-    if update, let limits, let known {
-      do { try Data(known.text.utf8).write(to: URL(filePath: limits), options: .atomic) } catch {
-        throw Diagnostic(.file, "\(limits) cannot be written: \(error.localizedDescription)")
-      }
-    }
+    if update, let limits, let known { try AtomicFile.write(known.text, to: limits) }
     guard complaints.isEmpty else {
       throw Diagnostic(
         .compiler, complaints.joined(separator: "; "),

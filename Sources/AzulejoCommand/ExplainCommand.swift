@@ -46,10 +46,7 @@ struct ExplainCommand: ParsableCommand {
     let card = try Ceilings.storedCard()
     let report = Report(outcomes[0], eager: outcomes.dropFirst().first { $0.failure == nil }, card: card)
     if let html {
-      do { try Data(report.html.utf8).write(to: URL(filePath: html), options: .atomic) } catch {
-        throw Diagnostic(
-          .file, "\(html) cannot be written: \(error.localizedDescription)", remedy: "choose another path")
-      }
+      try AtomicFile.write(report.html, to: html)
       Console.note("written to \(html)")
     }
     for line in report.lines { if output.json { Console.note(line) } else { Console.print(line) } }

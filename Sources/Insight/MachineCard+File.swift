@@ -82,9 +82,9 @@ extension MachineCard {
     do {
       // Made as the cache makes it: for this user alone.
       _ = try PrivateFolder(directory, isMade: true)
-      try Data("\(json)\n".utf8).write(to: URL(filePath: path), options: .atomic)
+      try AtomicFile.write("\(json)\n", to: path)
     } catch {
-      let reason = (error as? PrivateFolder.Refusal)?.text ?? error.localizedDescription
+      let reason = (error as? PrivateFolder.Refusal)?.text ?? (error as? Diagnostic)?.message ?? "\(error)"
       throw Diagnostic(
         .cache, "the machine card \(path) cannot be written: \(reason)",
         remedy: "make the directory writable for you alone, make room on the disk, or set AZULEJO_CACHE to another one")

@@ -73,6 +73,19 @@ func sources(_ target: String) throws -> [URL] {
   }
 }
 
+/// Foundation's atomic writes rename a new file over whatever has the name: a device node, a pipe, somebody's socket.
+@Test func files_of_users_are_written_through_one_door() throws {
+  for target in try layers().keys {
+    for file in try sources(target) where file.lastPathComponent != "AtomicFile.swift" {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      for way in ["options: .atomic", "atomically: true", "createFile(atPath"] {
+        let isUsed = text.contains(way)
+        #expect(!isUsed, "\(target)/\(file.lastPathComponent): \(way): files are written by AtomicFile")
+      }
+    }
+  }
+}
+
 @Test func every_file_is_a_room() throws {
   for target in try layers().keys.sorted() {
     for file in try sources(target) {

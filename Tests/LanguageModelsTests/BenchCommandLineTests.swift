@@ -98,4 +98,15 @@ import Testing
     try azulejo(["explain", "mm_512_f32", "--mode", "eager", "--html", "/proc/page.html"])
       .expectRefusal(1, "/proc/page.html")
   }
+
+  /// A pipe stands for the device nodes that only the superuser can lose.
+  @Test func what_is_no_file_is_not_replaced_by_one() throws {
+    let scratch = try ScratchFolder()
+    let pipe = scratch.path("pipe")
+    try #require(mkfifo(pipe, 0o600) == 0)
+    let explain = ["explain", "mm_512_f32", "--mode", "eager", "--html", pipe]
+    try azulejo(explain).expectRefusal(1, "\(pipe): is a pipe")
+    var status = stat()
+    #expect(lstat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+  }
 }

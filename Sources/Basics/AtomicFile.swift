@@ -9,20 +9,26 @@
 #else
   import Darwin
 #endif
-import Basics
 
 /// A file without a name, or under a temporary one beside its final one; `commit()` gives it that name, anything else
 /// removes it. Where the system knows files without names (Linux), a process that is ended leaves nothing behind.
-struct AtomicFile: ~Copyable {
-  let path: String
+package struct AtomicFile: ~Copyable {
+  package let path: String
   /// Bytes written so far.
-  private(set) var count = 0
+  package private(set) var count = 0
   /// Nil while the file has no name.
   private var temporaryPath: String?
   private let descriptor: Int32
   private var isCommitted = false
 
-  init(path: String) throws(Diagnostic) {
+  /// The whole file at once.
+  package static func write(_ text: String, to path: String) throws(Diagnostic) {
+    var file = try AtomicFile(path: path)
+    try file.write(Array(text.utf8))
+    try file.commit()
+  }
+
+  package init(path: String) throws(Diagnostic) {
     try Self.checkReplaceable(path)
     (descriptor, temporaryPath) = try Self.openBeside(path)
     self.path = path
@@ -41,7 +47,7 @@ struct AtomicFile: ~Copyable {
       let code = errno
       guard code == EEXIST, attempts < 8 else {
         throw Diagnostic(
-          .file, "\(path): cannot be written: \(MappedFile.reason(code))",
+          .file, "\(path): cannot be written: \(reason(code))",
           remedy: "check that its folder exists and may be written")
       }
     }
@@ -103,7 +109,7 @@ struct AtomicFile: ~Copyable {
     #endif
   }
 
-  mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Diagnostic) {
+  package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Diagnostic) {
     var rest = bytes
     while let start = rest.baseAddress, !rest.isEmpty {
       // Linux writes at most 2 GiB at once, macOS refuses more.
@@ -115,12 +121,12 @@ struct AtomicFile: ~Copyable {
     }
   }
 
-  mutating func write(_ bytes: [UInt8]) throws(Diagnostic) {
+  package mutating func write(_ bytes: [UInt8]) throws(Diagnostic) {
     try bytes.withUnsafeBufferPointer { buffer throws(Diagnostic) in try write(UnsafeRawBufferPointer(buffer)) }
   }
 
   /// Replaces bytes that were written before.
-  mutating func overwrite(_ bytes: [UInt8], at offset: Int) throws(Diagnostic) {
+  package mutating func overwrite(_ bytes: [UInt8], at offset: Int) throws(Diagnostic) {
     let (written, code) = bytes.withUnsafeBytes { buffer in
       withoutSizeSignal { pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
     }
@@ -128,7 +134,7 @@ struct AtomicFile: ~Copyable {
   }
 
   /// Makes the file durable and visible under its path.
-  mutating func commit() throws(Diagnostic) {
+  package mutating func commit() throws(Diagnostic) {
     guard fsync(descriptor) == 0 else { throw failure(errno) }
     try Self.checkReplaceable(path)
     try name()
@@ -150,9 +156,11 @@ struct AtomicFile: ~Copyable {
     default: remedy = "nothing was changed"
     }
     return Diagnostic(
-      .file, "\(path): writing failed after \(count) bytes: \(MappedFile.reason(code))", remedy: remedy)
+      .file, "\(path): writing failed after \(count) bytes: \(reason(code))", remedy: remedy)
   }
 }
+
+private func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
 
 /// `write(2)`, which the method of the same name would hide.
 private func posixWrite(_ descriptor: Int32, _ start: UnsafeRawPointer, _ count: Int) -> Int {
@@ -161,7 +169,7 @@ private func posixWrite(_ descriptor: Int32, _ start: UnsafeRawPointer, _ count:
 
 /// A write beyond the limit on the size of files sends its thread SIGXFSZ, which would end the process: the signal is held
 /// back and taken away again, so that only the error is left. Gives the count and the error of `body`.
-func withoutSizeSignal(_ body: () -> Int) -> (count: Int, code: Int32) {
+package func withoutSizeSignal(_ body: () -> Int) -> (count: Int, code: Int32) {
   var (signals, before, pending) = (sigset_t(), sigset_t(), sigset_t())
   sigemptyset(&signals)
   sigaddset(&signals, SIGXFSZ)
