@@ -81,7 +81,7 @@ struct FuzzCommand: ParsableCommand {
       "seed \(seed): \(report.cases) graphs in \(Int(report.seconds)) s, \(report.skipped) refused by the reference, "
         + "findings: \(report.findings.count)\(interruption.hasCome ? "; interrupted" : "")")
     output.finish([
-      ("seed", .number(Double(seed))), ("graphs", .number(Double(report.cases))),
+      ("seed", .integer(seed)), ("graphs", .number(Double(report.cases))),
       ("skipped", .number(Double(report.skipped))), ("seconds", .number(report.seconds)),
       ("findings", .number(Double(report.findings.count))),
     ])
@@ -122,8 +122,8 @@ struct FuzzCommand: ParsableCommand {
     guard let executable = Bundle.main.executableURL else {
       throw Diagnostic(.file, "the path of this program is unknown, so it cannot start itself again")
     }
-    var arguments = ["fuzz", "--worker", "--limit", "\(limit)"]
-    if let kind = device.device { arguments += ["--device", kind] }
+    var arguments = ["fuzz", "--worker", "--limit=\(limit)"]
+    if let kind = device.device { arguments.append("--device=\(kind)") }
     return { [arguments] in Worker(executable: executable, arguments: arguments) }
   }
 }

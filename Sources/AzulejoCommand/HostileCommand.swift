@@ -86,9 +86,10 @@ struct HostileCommand: ParsableCommand {
     guard let executable = Bundle.main.executableURL else {
       throw Diagnostic(.file, "the path of this program is unknown, so it cannot start itself again")
     }
-    var arguments = ["hostile", "--worker", "--cases", cases, "--seed", "\(seed)", "--limit", "\(limit)"]
-    if let op { arguments += ["--op", op] }
-    if let kind = device.device { arguments += ["--device", kind] }
+    // In one word each: a value of its own that begins with "-" would be taken for an option.
+    var arguments = ["hostile", "--worker", "--cases=\(cases)", "--seed=\(seed)", "--limit=\(limit)"]
+    if let op { arguments.append("--op=\(op)") }
+    if let kind = device.device { arguments.append("--device=\(kind)") }
     let memory = ProcessInfo.processInfo.environment["AZULEJO_MEMORY"] ?? "256M"
     return { [arguments] in
       Worker(executable: executable, arguments: arguments, environment: ["AZULEJO_MEMORY": memory])

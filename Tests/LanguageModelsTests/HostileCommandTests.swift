@@ -26,6 +26,13 @@ import Testing
     #expect(first.errors.contains("17: ") && first.errors == second.errors)
   }
 
+  /// Children are given the options again: a value that looks like an option must not be one there.
+  @Test(arguments: [-1, Int.min, Int.max]) func every_seed_reaches_the_child_processes(seed: Int) throws {
+    let outcome = try azulejo(["hostile", "--cases=\(cases)", "--seed=\(seed)", "--count=1", "--op=exp", "--json"])
+    #expect(outcome.code == 0, "\(outcome)")
+    #expect(try outcome.json()["seed"]?.int == seed)
+  }
+
   @Test func an_operator_that_is_not_recorded_is_named() throws {
     try azulejo(["hostile", "--cases", cases, "--op", "nothing"]).expectRefusal(64, "nothing")
   }
