@@ -33,9 +33,12 @@ package struct PrivateFolder: ~Copyable {
   /// Opens the folder at `path`. Links on the way to it are followed: what counts is the folder at the end.
   /// - Parameter isMade: it is made if it is missing, with its parents, for this user alone.
   package init(_ path: String, isMade: Bool = false) throws(Refusal) {
-    if isMade, access(path, F_OK) != 0 { Self.make(path) }
+    let obstacle = isMade && access(path, F_OK) != 0 ? Self.make(path) : nil
     let opened = systemOpen(path)
-    guard opened >= 0 else { throw Self.systemRefusal(path) }
+    guard opened >= 0 else {
+      if let obstacle { throw .because("\(path) cannot be made: \(String(cString: strerror(obstacle)))") }
+      throw Self.systemRefusal(path)
+    }
     do throws(Refusal) {
       _ = try Self.checked(opened, path, S_IFDIR)
     } catch {
@@ -127,13 +130,14 @@ package struct PrivateFolder: ~Copyable {
     return information
   }
 
-  private static func make(_ path: String) {
+  /// Makes the folder and its parents; gives the error of the last of them, nil where it was made or is there.
+  private static func make(_ path: String) -> Int32? {
     var end = path.startIndex
     while end < path.endIndex, let slash = path[path.index(after: end)...].firstIndex(of: "/") {
       mkdir(String(path[..<slash]), 0o700)
       end = slash
       if path.index(after: end) == path.endIndex { break }
     }
-    mkdir(path, 0o700)
+    return mkdir(path, 0o700) == 0 || errno == EEXIST ? nil : errno
   }
 }

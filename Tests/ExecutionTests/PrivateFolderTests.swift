@@ -112,6 +112,14 @@ enum Intruder: CaseIterable, Sendable {
     if intruder == .link { #expect(access(scratch.path + "/target", F_OK) == 0, "what a link led to is not ours") }
   }
 
+  #if os(Linux)
+    @Test func a_folder_that_cannot_be_made_is_named_with_the_reason() {
+      let path = "/proc/azulejo-nothing/cache"
+      let refusal = #expect(throws: PrivateFolder.Refusal.self) { _ = try PrivateFolder(path, isMade: true).path }
+      #expect(refusal?.text == "\(path) cannot be made: No such file or directory")
+    }
+  #endif
+
   @Test func a_link_to_a_folder_of_our_own_is_followed() throws {
     let scratch = try Scratch()
     mkdir(scratch.path + "/target", 0o700)
