@@ -66,13 +66,12 @@ struct AddedTokens: Sendable {
       }
       if left > start { pieces.append(.text(start..<left)) }
       pieces.append(.token(token.id))
+      // What it swallows may still begin another token: that is found where it stands, as in the library.
       position = end
+      start = end
       if token.stripsRight {
-        while let (scalar, after) = Self.scalar(at: position, in: text), scalar.properties.isWhitespace {
-          position = after
-        }
+        while let (scalar, after) = Self.scalar(at: start, in: text), scalar.properties.isWhitespace { start = after }
       }
-      start = position
     }
     if start < text.count { pieces.append(.text(start..<text.count)) }
     return pieces

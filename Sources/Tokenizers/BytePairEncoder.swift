@@ -156,21 +156,27 @@ struct BytePairEncoder: Sendable {
   private let byteTokens: [Int32]
   /// A word that is a token as a whole is taken as it is, whatever the merges would make of it.
   let takesWholeWords: Bool
+  /// Added tokens that the model itself does not know: never found in a text's words.
+  private let outside: Set<Int32>
 
   /// - Parameters:
   ///   - merges: pairs written "left right" in the byte alphabet, in order of rank.
   ///   - unknown: stands for bytes that have no token of their own; nil drops them.
-  init(tokens: TokenTable, merges: [String], unknown: Int32?, takesWholeWords: Bool) throws(Diagnostic) {
+  init(
+    tokens: TokenTable, merges: [String], unknown: Int32?, takesWholeWords: Bool, outside: Set<Int32> = []
+  ) throws(Diagnostic) {
     ranks = try PairRanks(tokens: tokens, merges: merges)
     self.takesWholeWords = takesWholeWords
+    self.outside = outside
     byteTokens = ByteAlphabet.scalars.map { scalar in
-      tokens.id(of: String(Character(Unicode.Scalar(scalar) ?? " "))) ?? unknown ?? -1
+      let id = tokens.id(of: String(Character(Unicode.Scalar(scalar) ?? " ")))
+      return id.flatMap { outside.contains($0) ? nil : $0 } ?? unknown ?? -1
     }
   }
 
   /// Appends the tokens of one word, given as raw bytes.
   func encode(_ word: UnsafeBufferPointer<UInt8>, tokens: TokenTable, into ids: inout [Int32]) {
-    if takesWholeWords, let id = tokens.id(of: ByteAlphabet.text(word)) { return ids.append(id) }
+    if takesWholeWords, let id = tokens.id(of: ByteAlphabet.text(word)), !outside.contains(id) { return ids.append(id) }
     var symbols: [Int32] = []
     for byte in word where byteTokens[Int(byte)] >= 0 { symbols.append(byteTokens[Int(byte)]) }
     ranks.merge(&symbols)

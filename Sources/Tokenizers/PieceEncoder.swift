@@ -59,7 +59,7 @@ struct PieceEncoder: Sendable {
     guard !word.isEmpty else { return }
     switch method {
     case .ranked(let ranks, let takesWholeWords):
-      if takesWholeWords, let id = tokens.id(of: word) { return ids.append(id) }
+      if takesWholeWords, let id = piece(word, 0..<word.count, tokens) { return ids.append(id) }
       encodeRanked(word, ranks, tokens, into: &ids)
     case .scored(let scores): encodeScored(word, scores, tokens, into: &ids)
     case .best(let scores, let unknownScore): encodeBest(word, scores, unknownScore, tokens, into: &ids)

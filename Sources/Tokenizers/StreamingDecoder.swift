@@ -7,6 +7,9 @@ public struct StreamingDecoder: Sendable {
   private let skippingSpecialTokens: Bool
   private var pending: [UInt8] = []
   private var isFirst = true
+  /// For decoders that look at more than one token: all of them, and how much of their text has been given.
+  private var ids: [Int32] = []
+  private var given = 0
 
   public init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
     self.tokenizer = tokenizer
@@ -16,10 +19,28 @@ public struct StreamingDecoder: Sendable {
   /// The text that `id` completes: whole characters only. Bytes that no continuation can save become U+FFFD.
   public mutating func append(_ id: Int32) -> String {
     if skippingSpecialTokens, tokenizer.isControl(id) { return "" }
+    if tokenizer.decoder != nil {
+      ids.append(id)
+      return newText(isLast: false)
+    }
     var bytes = tokenizer.bytes(of: id)
     if isFirst, tokenizer.dropsFirstSpace, bytes.first == 0x20 { bytes.removeFirst() }
     isFirst = false
     return append(bytes: bytes)
+  }
+
+  /// The text of all tokens behind what was given: up to a character that the next token may still change.
+  private mutating func newText(isLast: Bool) -> String {
+    let text = Array(tokenizer.decode(ids, skippingSpecialTokens: false).unicodeScalars)
+    var end = text.count
+    if !isLast {
+      // The next token may be a sign that leans on this word, or the rest of a character.
+      while end > given, text[end - 1] == "\u{FFFD}" || text[end - 1] == " " { end -= 1 }
+    }
+    defer { given = max(given, end) }
+    var new = String.UnicodeScalarView()
+    if end > given { new.append(contentsOf: text[given..<end]) }
+    return String(new)
   }
 
   mutating func append(bytes: some Sequence<UInt8>) -> String {
@@ -31,6 +52,7 @@ public struct StreamingDecoder: Sendable {
 
   /// What is left when no more ids come: U+FFFD for a character cut short.
   public mutating func finish() -> String {
+    if tokenizer.decoder != nil { return newText(isLast: true) }
     defer { pending = [] }
     return String(decoding: pending, as: UTF8.self)
   }

@@ -11,6 +11,8 @@ struct TextCutter: Sendable {
     case spaceBefore
     /// Spaces become U+2581, which is put before a piece, and words begin with it.
     case spaceSigns(Before, cuts: Bool)
+    /// Each byte becomes its scalar of the byte alphabet.
+    case byteAlphabet
   }
   /// Whether the sign is put before a piece.
   enum Before: Sendable {
@@ -47,28 +49,33 @@ struct TextCutter: Sendable {
       return
     }
     let text = String(decoding: utf8, as: UTF8.self)
-    var pieces: [(scalars: [UInt32], isFirst: Bool)] = [(text.unicodeScalars.map(\.value), isFirst)]
-    for step in steps {
-      pieces = pieces.flatMap { piece in
-        Self.pieces(of: piece.scalars, isFirst: piece.isFirst, step).enumerated().map {
-          ($0.element, piece.isFirst && $0.offset == 0)
-        }
-      }
-    }
+    var pieces: [Piece] = [Piece(scalars: text.unicodeScalars.map(\.value), isFirst: isFirst)]
+    for step in steps { pieces = pieces.flatMap { Self.pieces(of: $0, step) } }
     for piece in pieces {
       var word = String(piece.scalars)
       word.withUTF8(body)
     }
   }
 
-  private static func pieces(of scalars: [UInt32], isFirst: Bool, _ step: Step) -> [[UInt32]] {
+  private struct Piece {
+    var scalars: [UInt32]
+    /// It begins where the whole text does.
+    var isFirst: Bool
+  }
+
+  private static func pieces(of piece: Piece, _ step: Step) -> [Piece] {
+    let (scalars, isFirst) = (piece.scalars, piece.isFirst)
+    func whole(_ scalars: [UInt32]) -> [Piece] { [Piece(scalars: scalars, isFirst: isFirst)] }
     switch step {
     case .cut(let rule):
       var text = String(scalars)
       return text.withUTF8 { utf8 in
-        Pretokenizer(rules: [rule]).words(in: ScalarText(utf8: utf8)).map { Array(scalars[$0]) }
+        Pretokenizer(rules: [rule]).words(in: ScalarText(utf8: utf8)).map {
+          Piece(scalars: Array(scalars[$0]), isFirst: isFirst && $0.lowerBound == 0)
+        }
       }
-    case .spaceBefore: return [scalars.first == 0x20 ? scalars : [0x20] + scalars]
+    case .byteAlphabet: return whole(ByteAlphabet.text(String(scalars).utf8).unicodeScalars.map(\.value))
+    case .spaceBefore: return whole(scalars.first == 0x20 ? scalars : [0x20] + scalars)
     case .spaceSigns(let before, let cuts):
       var marked = scalars.map { $0 == 0x20 ? spaceSign : $0 }
       let isWanted =
@@ -79,13 +86,13 @@ struct TextCutter: Sendable {
         case .always: true
         }
       if isWanted { marked.insert(spaceSign, at: 0) }
-      guard cuts else { return [marked] }
+      guard cuts else { return whole(marked) }
       var words: [[UInt32]] = []
       for scalar in marked {
         if scalar == spaceSign || words.isEmpty { words.append([]) }
         words[words.count - 1].append(scalar)
       }
-      return words
+      return words.enumerated().map { Piece(scalars: $0.element, isFirst: isFirst && $0.offset == 0) }
     }
   }
 }

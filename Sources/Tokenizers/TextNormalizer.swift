@@ -10,7 +10,8 @@ enum TextNormalizer: Sendable {
   case composed
   case decomposed
   case lowercase
-  case withoutAccents
+  /// All marks go, also those that take a place of their own, which BERT's accents are not.
+  case withoutMarks
   case prepend([UInt32])
   case replace(SplitPattern, [UInt32])
   case strip(left: Bool, right: Bool)
@@ -25,8 +26,13 @@ enum TextNormalizer: Sendable {
     case .composed: return CanonicalForm.composed(scalars)
     case .decomposed: return CanonicalForm.decomposed(scalars)
     case .lowercase: return Self.lowercased(scalars)
-    case .withoutAccents:
-      return scalars.filter { $0 < 0x300 || Unicode.Scalar($0)?.properties.generalCategory != .nonspacingMark }
+    case .withoutMarks:
+      return scalars.filter { scalar in
+        switch Unicode.Scalar(scalar)?.properties.generalCategory {
+        case .nonspacingMark, .spacingMark, .enclosingMark: false
+        default: true
+        }
+      }
     case .prepend(let text): return scalars.isEmpty ? scalars : text + scalars
     case .replace(let pattern, let text):
       var matcher = SplitMatcher(pattern, scalars[...])
@@ -76,12 +82,18 @@ enum TextNormalizer: Sendable {
     switch self {
     case .lowercase: true
     case .bert(let normalizer): normalizer.lowercases
-    case .composed, .decomposed, .withoutAccents, .prepend, .replace, .strip, .collapsedSpaces, .mapped: false
+    case .composed, .decomposed, .withoutMarks, .prepend, .replace, .strip, .collapsedSpaces, .mapped: false
     }
   }
 }
 
 extension [TextNormalizer] {
+  /// Whether white space at the beginning goes: what is left does not begin where the text did.
+  func dropsStart(of text: String) -> Bool {
+    guard text.unicodeScalars.first?.properties.isWhitespace ?? false else { return false }
+    return contains { if case .strip(left: true, _) = $0 { true } else { false } }
+  }
+
   func applied(to text: String) -> String {
     if isEmpty { return text }
     var scalars = text.unicodeScalars.map(\.value)

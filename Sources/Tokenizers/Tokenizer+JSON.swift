@@ -23,12 +23,16 @@ extension Tokenizer {
       return id
     }
     let steps = TokenizerSteps(json)
+    let model = try file.model(tokens: tokens, isByteLevel: steps.isByteLevel)
+    let endsInBytes = if case .bytePairs = model { true } else { false }
+    let decoder = try steps.decoder()
     self.init(
-      model: try file.model(tokens: tokens, isByteLevel: steps.isByteLevel), normalizers: try steps.normalizers(),
-      cutter: TextCutter(steps: try steps.cutting()), tokens: tokens, addedTokens: added, prefix: frame.prefix,
+      model: model, normalizers: try steps.normalizers(),
+      cutter: TextCutter(steps: try steps.cutting(endsInBytes: endsInBytes)), tokens: tokens, addedTokens: added,
+      prefix: frame.prefix,
       suffix: frame.suffix, beginning: try marker(beginning), end: try marker(end),
       maximumLength: json["truncation"]?["max_length"]?.int.flatMap { $0 > 0 ? $0 : nil },
-      dropsFirstSpace: try steps.dropsFirstSpace())
+      dropsFirstSpace: decoder.steps.contains(.strip(0x20, start: 1, stop: 0)), decoder: decoder)
   }
 }
 
@@ -96,6 +100,13 @@ struct TokenizerFile {
     return texts
   }
 
+  /// The added tokens that the model's own vocabulary lacks.
+  private func outside(_ tokens: TokenTable) -> Set<Int32> {
+    let known = Set((json["model"]?["vocab"]?.members ?? []).map(\.key))
+    let added = (json["added_tokens"]?.array ?? []).compactMap { $0["content"]?.string }
+    return Set(added.filter { !known.contains($0) }.compactMap(tokens.id(of:)))
+  }
+
   func addedTokens() throws(Diagnostic) -> [AddedTokens.Token] {
     var tokens: [AddedTokens.Token] = []
     for token in json["added_tokens"]?.array ?? [] {
@@ -156,12 +167,15 @@ struct TokenizerFile {
     }
     if isByteLevel {
       return .bytePairs(
-        try BytePairEncoder(tokens: tokens, merges: merges, unknown: unknown, takesWholeWords: takesWholeWords))
+        try BytePairEncoder(
+          tokens: tokens, merges: merges, unknown: unknown, takesWholeWords: takesWholeWords, outside: outside(tokens)))
     }
+    let outside = outside(tokens)
     return .pieces(
       PieceEncoder(
         .ranked(try PairRanks(tokens: tokens, merges: merges), takesWholeWords: takesWholeWords), tokens: tokens,
-        unknown: unknown, joinsUnknown: model["fuse_unk"]?.bool ?? false, fallsBack: fallsBack))
+        unknown: unknown, joinsUnknown: model["fuse_unk"]?.bool ?? false, fallsBack: fallsBack,
+        isPiece: (0..<tokens.count).map { !outside.contains(Int32($0)) }))
   }
 
   private func unigrams(tokens: TokenTable) throws(Diagnostic) -> Tokenizer.Model {
@@ -191,10 +205,10 @@ struct TokenizerFile {
 
   private func wordPieces(tokens: TokenTable) throws(Diagnostic) -> Tokenizer.Model {
     guard let model = json["model"] else { throw Self.mistake("model is missing") }
-    var encoder = WordPieceEncoder(tokens: tokens, unknown: try id(model["unk_token"]?.string ?? "[UNK]", in: tokens))
+    var encoder = WordPieceEncoder(
+      tokens: tokens, unknown: try id(model["unk_token"]?.string ?? "[UNK]", in: tokens), outside: outside(tokens))
     encoder.continuation = Array((model["continuing_subword_prefix"]?.string ?? "##").utf8)
     encoder.longestWord = model["max_input_chars_per_word"]?.int ?? 100
-    encoder.cleansUp = json["decoder"]?["cleanup"]?.bool ?? true
     return .wordPieces(encoder)
   }
 
@@ -208,7 +222,13 @@ struct TokenizerFile {
   /// The special tokens around a single text.
   func frame(tokens: TokenTable) throws(Diagnostic) -> (prefix: [Int32], suffix: [Int32]) {
     var (prefix, suffix): ([Int32], [Int32]) = ([], [])
+    var isFramed = false
     for step in TokenizerSteps.steps(of: json["post_processor"], "processors") {
+      if step["type"]?.string != "ByteLevel" {
+        // The library hands the second one what the first made as if it were a pair of texts.
+        guard !isFramed else { throw Self.mistake("more than one post-processor that adds tokens is not supported") }
+        isFramed = true
+      }
       switch step["type"]?.string {
       case "ByteLevel": break
       case "BertProcessing", "RobertaProcessing":

@@ -29,6 +29,8 @@ public struct Tokenizer: Sendable {
   let control: Set<Int32>
   /// The space that encoding put before a text is taken away again.
   let dropsFirstSpace: Bool
+  /// How ids become a text where that is not the model's own way; nil: it is.
+  let decoder: TokenDecoder?
 
   /// Ids put before and after a text when `addingSpecialTokens` is on.
   public let prefix: [Int32]
@@ -46,7 +48,8 @@ public struct Tokenizer: Sendable {
   init(
     model: Model, normalizers: [TextNormalizer] = [], cutter: TextCutter, tokens: TokenTable,
     addedTokens: [AddedTokens.Token], prefix: [Int32] = [], suffix: [Int32] = [], beginning: Int32? = nil,
-    end: Int32? = nil, otherEnds: [Int32] = [], maximumLength: Int? = nil, dropsFirstSpace: Bool = false
+    end: Int32? = nil, otherEnds: [Int32] = [], maximumLength: Int? = nil, dropsFirstSpace: Bool = false,
+    decoder: TokenDecoder? = nil
   ) {
     self.model = model
     self.normalizers = normalizers
@@ -58,6 +61,7 @@ public struct Tokenizer: Sendable {
     verbatim = Set(addedTokens.map(\.id))
     control = Set(addedTokens.lazy.filter(\.isControl).map(\.id))
     self.dropsFirstSpace = dropsFirstSpace
+    self.decoder = decoder.flatMap { $0.followsModel(model) ? nil : $0 }
     self.prefix = prefix
     self.suffix = suffix
     self.beginning = beginning
@@ -159,7 +163,9 @@ public struct Tokenizer: Sendable {
     _ utf8: UnsafeBufferPointer<UInt8>, isFirst: Bool, includingControl: Bool, into ids: inout [Int32]
   ) {
     if normalizers.isEmpty, normalizedAdded.isEmpty { return encodePlain(utf8, isFirst: isFirst, into: &ids) }
-    var text = normalizers.applied(to: String(decoding: utf8, as: UTF8.self))
+    let original = String(decoding: utf8, as: UTF8.self)
+    var text = normalizers.applied(to: original)
+    let isFirst = isFirst && !normalizers.dropsStart(of: original)
     text.withUTF8 { utf8 in
       for piece in normalizedAdded.pieces(of: utf8, includingControl: includingControl) {
         switch piece {
@@ -201,9 +207,9 @@ public struct Tokenizer: Sendable {
   /// - Parameter skippingSpecialTokens: leave control tokens out.
   public func decode(_ ids: some Sequence<Int32>, skippingSpecialTokens: Bool = true) -> String {
     let kept = ids.lazy.filter { !skippingSpecialTokens || !control.contains($0) }
+    if let decoder { return decoder.decoded(kept.filter(isKnown).map(text(of:))) }
     switch model {
-    case .bytePairs: return String(decoding: kept.flatMap { bytes(of: $0) }, as: UTF8.self)
-    case .wordPieces(let encoder): return encoder.decode(kept.filter(isKnown).map(tokens.text))
+    case .bytePairs, .wordPieces: return String(decoding: kept.flatMap { bytes(of: $0) }, as: UTF8.self)
     case .pieces:
       var bytes: [UInt8] = []
       for (index, id) in kept.enumerated() {

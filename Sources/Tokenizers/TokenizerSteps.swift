@@ -38,7 +38,7 @@ struct TokenizerSteps {
     case "NFC": return .composed
     case "NFD": return .decomposed
     case "Lowercase": return .lowercase
-    case "StripAccents": return .withoutAccents
+    case "StripAccents": return .withoutMarks
     case "Prepend": return .prepend(Self.scalars(step["prepend"]?.string ?? ""))
     case "Strip": return .strip(left: step["strip_left"]?.bool ?? true, right: step["strip_right"]?.bool ?? true)
     case "Replace": return .replace(try pattern(of: step), Self.scalars(step["content"]?.string ?? ""))
@@ -86,14 +86,17 @@ struct TokenizerSteps {
 
   // MARK: - Pre-tokenizers
 
-  /// Whether the model's tokens are written in the byte alphabet.
+  /// Whether words reach the model as bytes: its tokens are written in the byte alphabet, which is the last step and the
+  /// only one of its kind. Elsewhere the alphabet is a change of the text like others.
   var isByteLevel: Bool {
-    Self.steps(of: json["pre_tokenizer"], "pretokenizers").contains { $0["type"]?.string == "ByteLevel" }
+    let types = Self.steps(of: json["pre_tokenizer"], "pretokenizers").map { $0["type"]?.string }
+    return types.last == "ByteLevel" && types.count { $0 == "ByteLevel" } == 1
   }
 
   private static let signs = #"[\p{P}$+<=>^`|~]"#
 
-  func cutting() throws(Diagnostic) -> [TextCutter.Step] {
+  /// - Parameter endsInBytes: the model takes bytes, the last step leaves them as they are.
+  func cutting(endsInBytes: Bool) throws(Diagnostic) -> [TextCutter.Step] {
     var steps: [TextCutter.Step] = []
     for step in Self.steps(of: json["pre_tokenizer"], "pretokenizers") {
       func cut(_ pattern: String, _ behavior: PatternSplit.Behavior) throws(Diagnostic) {
@@ -103,6 +106,7 @@ struct TokenizerSteps {
       case "ByteLevel":
         if step["add_prefix_space"]?.bool ?? true { steps.append(.spaceBefore) }
         if step["use_regex"]?.bool ?? true { steps.append(.cut(.gpt2)) }
+        if !endsInBytes { steps.append(.byteAlphabet) }
       case "Split": steps.append(.cut(try split(step)))
       case "Digits": steps.append(.cut(step["individual_digits"]?.bool ?? false ? .eachNumber : .numberRuns))
       case "Punctuation": try cut(Self.signs, behavior(of: step, standard: .isolated))
@@ -163,20 +167,33 @@ struct TokenizerSteps {
 
   // MARK: - Decoders
 
-  /// Whether decoding takes a text's first space away.
-  func dropsFirstSpace() throws(Diagnostic) -> Bool {
-    var drops = false
-    for step in Self.steps(of: json["decoder"], "decoders") {
-      switch step["type"]?.string {
-      case "Metaspace":
-        if case .spaceSigns(.never, _) = try spaceSigns(step) { continue }
-        drops = true
-      case "Strip": drops = drops || (step["content"]?.string == " " && (step["start"]?.int ?? 0) > 0)
-      case "ByteLevel", "WordPiece", "Replace", "ByteFallback", "Fuse": break
-      case let other: throw mistake("decoder '\(other ?? "?")' is not supported")
-      }
+  func decoder() throws(Diagnostic) -> TokenDecoder {
+    let list = Self.steps(of: json["decoder"], "decoders")
+    var steps: [TokenDecoder.Step] = []
+    for step in list { steps.append(try decoding(step)) }
+    return TokenDecoder(steps: steps, separator: json["decoder"].map(\.isNull) ?? true ? " " : "")
+  }
+
+  private func decoding(_ step: JSON) throws(Diagnostic) -> TokenDecoder.Step {
+    switch step["type"]?.string {
+    case "ByteLevel": return .byteAlphabet
+    case "WordPiece":
+      return .wordPieces(prefix: step["prefix"]?.string ?? "##", cleansUp: step["cleanup"]?.bool ?? true)
+    case "Metaspace":
+      if case .spaceSigns(.never, _) = try spaceSigns(step) { return .spaceSigns(dropsFirst: false) }
+      return .spaceSigns(dropsFirst: true)
+    case "Replace": return .replace(try pattern(of: step), Self.scalars(step["content"]?.string ?? ""))
+    case "ByteFallback": return .bytesByName
+    case "Fuse": return .joined
+    case "Strip":
+      let content = Self.scalars(step["content"]?.string ?? " ")
+      let (start, stop) = (step["start"]?.int ?? 0, step["stop"]?.int ?? 0)
+      guard content.count == 1, (0...4096).contains(start), (0...4096).contains(stop)
+      else { throw mistake("decoder 'Strip' does not say what it takes away") }
+      return .strip(content[0], start: start, stop: stop)
+    case "BPEDecoder": return .wordEnds(step["suffix"]?.string ?? "</w>")
+    case let other: throw mistake("decoder '\(other ?? "?")' is not supported")
     }
-    return drops
   }
 }
 

@@ -10,8 +10,12 @@ struct BertNormalizer: Sendable, Hashable {
 
   func normalized(_ scalars: [UInt32]) -> [UInt32] {
     var result = cleaned(scalars)
-    if stripsAccents { result = TextNormalizer.withoutAccents.applied(to: CanonicalForm.decomposed(result)) }
+    if stripsAccents { result = CanonicalForm.decomposed(result).filter { !Self.isAccent($0) } }
     return lowercases ? TextNormalizer.lowercased(result) : result
+  }
+
+  private static func isAccent(_ scalar: UInt32) -> Bool {
+    scalar >= 0x300 && Unicode.Scalar(scalar)?.properties.generalCategory == .nonspacingMark
   }
 
   private func cleaned(_ scalars: [UInt32]) -> [UInt32] {
@@ -61,12 +65,13 @@ struct WordPieceEncoder: Sendable {
   /// What pieces inside a word begin with.
   var continuation: [UInt8] = Array("##".utf8)
   var longestWord = 100
-  /// Decoding puts signs back to the word before them.
-  var cleansUp = true
+  /// Added tokens that the model itself does not know: never pieces of a word.
+  private let outside: Set<Int32>
   private let longestPiece: Int
 
-  init(tokens: TokenTable, unknown: Int32) {
+  init(tokens: TokenTable, unknown: Int32, outside: Set<Int32> = []) {
     self.unknown = unknown
+    self.outside = outside
     longestPiece = (0..<tokens.count).map { tokens.text(Int32($0)).count }.max() ?? 0
   }
 
@@ -84,7 +89,8 @@ struct WordPieceEncoder: Sendable {
           found = lead.withUnsafeBufferPointer { lead in
             tokens.id(ofJoined: lead, UnsafeBufferPointer(rebasing: word[start..<end]))
           }
-          if found != nil { break }
+          if let id = found, !outside.contains(id) { break }
+          found = nil
         }
         end -= 1
       }
@@ -102,17 +108,4 @@ struct WordPieceEncoder: Sendable {
   func bytes(of text: ArraySlice<UInt8>) -> [UInt8] {
     text.starts(with: continuation) ? Array(text.dropFirst(continuation.count)) : [0x20] + text
   }
-
-  func decode(_ pieces: some Sequence<ArraySlice<UInt8>>) -> String {
-    var text = ""
-    for (index, piece) in pieces.enumerated() {
-      let bytes = index == 0 ? Array(piece) : bytes(of: piece)
-      let piece = String(decoding: bytes, as: UTF8.self)
-      text += cleansUp && Self.leaning.contains(piece) ? String(piece.dropFirst()) : piece
-    }
-    return text
-  }
-
-  /// Pieces that lose the space before them.
-  private static let leaning: Set<String> = [" .", " ?", " !", " ,", " n't", " 'm", " 's", " 've", " 're"]
 }

@@ -12,6 +12,9 @@ enum RecordedCases {
   /// Families of pre-tokenizers, SentencePiece models and tokenizer.json files with every kind of step.
   static let models = Result { try json("tokenizer_models.json") }
 
+  /// Drawn combinations of steps around small models.
+  static let steps = Result { try json("tokenizer_steps.json") }
+
   private static func json(_ name: String) throws -> JSON {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     return try JSON(parsing: [UInt8](Data(contentsOf: folder.appendingPathComponent("Oracle/\(name)"))))
