@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes Sources/Tokenizers/CanonicalMappings.swift from the Unicode tables of this Python (standard library only)."""
+"""Writes Sources/Tokenizers/CanonicalMappings.swift from the Unicode tables of this Python (standard library only).
+
+A path as argument is written to instead: a test does so and compares.
+"""
 
 import pathlib
 import sys
@@ -23,7 +26,8 @@ for row in rows:
     line += row + " "
 lines.append(line)
 
-target = pathlib.Path(sys.argv[0]).resolve().parent.parent / "Sources/Tokenizers/CanonicalMappings.swift"
+standard = pathlib.Path(__file__).resolve().parent.parent / "Sources/Tokenizers/CanonicalMappings.swift"
+target = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else standard
 target.write_text(
     "// Canonical decompositions of Unicode "
     + unicodedata.unidata_version
