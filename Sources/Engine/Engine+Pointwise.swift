@@ -17,7 +17,7 @@ extension Engine {
       case .fresh(let dtype, let extents): results.append(try allocate(dtype, extents))
       }
     }
-    if results[0].elementCount == 0 { return results }
+    if results[0].elementCount == 0 { return try run(program, operands, results.map { .existing($0) }) }
     var views = results
     for case .tensor(let view) in operands { views.append(view) }
     coalesce(&views)

@@ -116,7 +116,11 @@ package final class Engine: Sendable {
       if view.elementCount > 0 { isEmpty = false }
       results.append(view)
     }
-    if isEmpty { return results }
+    if isEmpty {
+      // What is wrong for a thousand elements is wrong for none.
+      _ = try LaunchTemplate(program, operands, results)
+      return results
+    }
     var signature = Signature()
     for (i, operand) in operands.enumerated() {
       switch operand {

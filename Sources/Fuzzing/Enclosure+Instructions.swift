@@ -130,7 +130,8 @@ extension ScalarInstruction {
       return operands[0].mayBeNaN ? rounded.joined(.nan) : rounded
     case .power:
       guard let base = ranges[0], base.lowerBound > 0 else { return .unknown }
-      return nil
+      // 1 to the power of anything is 1, also of NaN and of infinity; its neighbours give something else.
+      return operands[1].mayBeNaN && base.contains(1) ? .unknown : nil
     case .remainder: return .unknown
     case .equal, .notEqual, .less, .lessOrEqual: return compared(operands)
     case .and, .or, .xor, .not, .shiftLeft, .shiftRight, .shiftRightLogical, .select: return nil

@@ -99,7 +99,7 @@ extension ProgramCase {
   /// Without what nothing reads.
   private func cleaned() -> ProgramCase {
     var made = self
-    let live = liveSteps
+    let live = liveSteps()
     made.steps = steps.indices.filter { live.contains($0) }.map { steps[$0] }
     let words = Set(made.steps.flatMap(\.arguments) + results)
     func isRead(_ name: String) -> Bool { words.contains { $0 == name || $0.hasPrefix(name + ".") } }

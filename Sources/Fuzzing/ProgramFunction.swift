@@ -103,15 +103,19 @@ extension ProgramCase {
     ProgramState(members: state.enumerated().map { tensor("s\($0)", $1).contiguous() })
   }
 
-  /// Steps that results or the state need.
-  var liveSteps: Set<Int> {
+  /// Steps that results or the state need. A skipped step hands on its first tensor.
+  func liveSteps(skipping skipped: Set<Int> = []) -> Set<Int> {
     var needed = Set(results)
     var live: Set<Int> = []
     for (i, step) in steps.enumerated().reversed() {
-      let writes = step.operation.hasPrefix("put") && step.arguments.first?.hasPrefix("s") == true
+      let isSkipped = skipped.contains(i)
+      let writes = !isSkipped && step.operation.hasPrefix("put") && step.arguments.first?.hasPrefix("s") == true
       guard writes || needed.contains(step.name) else { continue }
       live.insert(i)
-      for argument in step.arguments { needed.insert(String(argument.prefix { $0.isLetter || $0.isNumber })) }
+      let read =
+        isSkipped
+        ? step.arguments.filter { $0.first.map { "acsv".contains($0) } ?? false }.prefix(1) : step.arguments[...]
+      for argument in read { needed.insert(String(argument.prefix { $0.isLetter || $0.isNumber })) }
     }
     return live
   }

@@ -73,7 +73,7 @@ struct ProgramRun {
   private func expectations(_ function: ProgramFunction) -> [Expected] {
     var state = program.firstState
     var stateKnowledge = state.members.map { knowledge($0, .exact) }
-    let live = program.liveSteps
+    let live = program.liveSteps(skipping: function.skipped)
     var made: [Expected] = []
     for number in program.calls.indices {
       var expected = Expected()
