@@ -24,7 +24,8 @@ private func failure(_ name: String, _ operands: [Tensor]) -> Diagnostic.Kind? {
   } catch { return error.kind }
 }
 
-@Test(arguments: [DType.bool, .u8, .i64, .f32, .f8e4m3fn]) func what_is_wrong_for_three_elements_is_wrong_for_none(dtype: DType) {
+@Test(arguments: [DType.bool, .u8, .i64, .f32, .f8e4m3fn])
+func what_is_wrong_for_three_elements_is_wrong_for_none(dtype: DType) {
   let full = Tensor([1, 1, 1] as [Float]).converted(to: dtype)
   let empty = Tensor([] as [Float], shape: [0]).converted(to: dtype)
   let wide = Tensor([] as [Float], shape: [2, 0, 3]).converted(to: dtype)
