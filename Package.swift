@@ -83,6 +83,7 @@ let package = Package(
       name: "AzulejoBench", dependencies: ["Azulejo", "Capture", "Insight", "Tensors", "TensorTypes"],
       path: "Benchmarks/AzulejoBench"),
     // Tests
+    tests("AzulejoTests", ["Azulejo"]),
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
     tests("CaptureTests", ["Capture", "Tensors", "Engine", "GraphIR", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", ["Basics", "CodegenLLVM"]),
