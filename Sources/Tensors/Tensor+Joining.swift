@@ -142,7 +142,7 @@ extension Tensor {
   static func several(
     _ file: StaticString, _ line: UInt, _ count: Int?, _ make: () throws(Diagnostic) -> [Tensor]
   ) -> [Tensor] {
-    let asked = Swift.min(Swift.max(count ?? 64, 1), 1 << 16)
+    let asked = Swift.min(Swift.max(count ?? .max, 1), 1 << 16)
     return attemptAll(file, line, onFailure: { [Tensor](repeating: $0, count: asked) }, make)
   }
 

@@ -66,6 +66,10 @@ import Testing
       #expect(list[last].failure == list[0].failure)
     }
     #expect(broken.chunks(3)[2].failure == broken.failure)
+    // Nobody knows how many there would be: any number that programs write is there.
+    for list in [broken.unbound(), broken.split(every: 1), x.unbound(9), x.split(every: 2, axis: 9)] {
+      #expect(list[1000].failure != nil)
+    }
   }
 
   @Test func a_failed_mask_keeps_its_mistake() {
