@@ -50,7 +50,7 @@ extension Trace {
   /// The elements of `view` if constants alone decide them, else nil.
   package func constantElements(_ view: TracedView) throws(Diagnostic) -> TensorView? {
     let found = try locked { state throws(Diagnostic) -> (value: Value, known: TensorView?, copy: ConstantGraph?) in
-      let value = try read(TensorView(traced: view, state.cells[view.cell.id].dtype, extents: []), &state)
+      let value = try read(view, &state)
       if let known = state.elements[value] { return (value, known, nil) }
       var copy = ConstantGraph(name: "\(name) constants")
       return (value, nil, copy.add(value, of: self, state) ? copy : nil)

@@ -226,6 +226,11 @@ package final class Trace: Sendable {
 
   func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
     guard let traced = view.traced else { return try constant(view, &state) }
+    return try read(traced, &state)
+  }
+
+  /// A view of a cell of this capture or of one around it.
+  func read(_ traced: TracedView, _ state: inout State) throws(Diagnostic) -> Value {
     var value = try whole(traced.cell, &state)
     for step in traced.steps { value = try step.renamed(state.known).apply(value, &state.builder) }
     return value
@@ -336,15 +341,15 @@ package final class Trace: Sendable {
 
   func number(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
     if let count = scalar.count {
-      // The last coordinate of a range of that length, and one: a number in the kernel that uses it, and no memory.
+      // The last coordinate of a range of one more: a number in the kernel that uses it, no memory, and there is one at 0.
       let length = state.known(count.dim)
-      let range = try state.builder.append(.iota(axis: 0, [length]), [])
-      let last = try state.builder.append(.slice(starts: [length - 1], counts: [1], steps: [1]), range)
+      let range = try state.builder.append(.iota(axis: 0, [length + 1]), [])
+      let last = try state.builder.append(.slice(starts: [length], counts: [1], steps: [1]), range)
       let wide = try state.builder.convert(try state.builder.append(.reshape([]), last), to: scalar.dtype)
+      if count.offset == 0 { return wide }
       let offset =
         scalar.dtype.isFloating
-        ? ScalarConstant(scalar.dtype, count.offset + 1)
-        : ScalarConstant(scalar.dtype, integer: Int64(count.offset) + 1)
+        ? ScalarConstant(scalar.dtype, count.offset) : ScalarConstant(scalar.dtype, integer: Int64(count.offset))
       let rest = try state.builder.append(.constant(offset), [])
       return try state.builder.append(.add, wide, rest)
     }

@@ -145,7 +145,7 @@ extension Dim {
     case (.symbol(let a)?, .symbol(let b)?): a < b
     case (.symbol?, _): true
     case (_, .symbol?): false
-    default: description < other.description
+    default: text < other.text
     }
   }
 }

@@ -182,16 +182,22 @@ extension Dim: ExpressibleByIntegerLiteral {
 }
 
 extension Dim: CustomStringConvertible {
-  /// "12", "s0", "(s0 * 4)".
+  /// "12". Inside `compile` the number at hand, and a guard on it: a text can be compared too. Where nobody captures, as in
+  /// the IRs, symbols have no values: "s0", "(s0 * 4)".
   public var description: String {
+    node == nil ? "\(constant)" : DimObservation.observer?.reads(self).map { "\($0)" } ?? text
+  }
+
+  /// The expression. Never a guard.
+  package var text: String {
     switch expression {
     case nil: "\(constant)"
     case .failed?: "failed"
     case .symbol(let id)?: "s\(id)"
     case .binary(let operation, let a, let b)?:
       switch operation {
-      case .minimum, .maximum, .ceilDivide: "\(operation.rawValue)(\(a), \(b))"
-      case .add, .subtract, .multiply, .floorDivide, .modulo: "(\(a) \(operation.rawValue) \(b))"
+      case .minimum, .maximum, .ceilDivide: "\(operation.rawValue)(\(a.text), \(b.text))"
+      case .add, .subtract, .multiply, .floorDivide, .modulo: "(\(a.text) \(operation.rawValue) \(b.text))"
       }
     }
   }

@@ -97,6 +97,11 @@ extension Tensor {
     return try Creation.full(dtype, extents, [number.constant(dtype)], dims: dims)
   }
 
+  /// A symbolic extent, not negative, as a 0-d tensor of a capture.
+  static func number(_ extent: Dim) throws(Diagnostic) -> Tensor {
+    try Creation.full(.i64, [], numbers: [ScalarOperand(.i64, bits: 0, count: SymbolicCount(extent))], dims: [])
+  }
+
   /// Every element is `value`: f32 for floating numbers, i64 for integers, unless `dtype` says otherwise. PyTorch:
   /// `full`.
   public static func full(

@@ -86,13 +86,12 @@ extension Tensor {
       self = Self.attempt(file, line) { () throws(Diagnostic) in Tensor(try extent.value) }
       return
     }
-    self = Self.attempt(file, line) { () throws(Diagnostic) in
-      guard Dim.asks(.less, 0, extent) else { return Tensor(try extent.value) }
-      // The last coordinate of a range of that length: no memory, a number in the kernel that uses it.
-      let range = try Tensor.arange(extent, file: file, line: line).view
-      let last = range.sliced(0, start: range.hints[0] - 1, count: 1, dims: (extent - 1, 1)).removing(0)
-      return Tensor(last) + 1
+    // A count is not negative; which sign an extent has is a guard.
+    let isNegative = !Dim.asks(.lessOrEqual, 0, extent)
+    let size = Self.attempt(file, line) { () throws(Diagnostic) in
+      try Self.number(isNegative ? 0 - extent : extent)
     }
+    self = isNegative ? -size : size
   }
 
   /// The only element, as a Swift number.

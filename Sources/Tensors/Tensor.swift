@@ -190,7 +190,7 @@ public struct TensorShape: Sendable, Hashable, CustomStringConvertible {
     hasher.combine(dims)
   }
 
-  /// "[2, 3]"; inside `compile` "[s0, 3]".
+  /// "[2, 3]". Inside `compile` that is a guard, as the text of each ``Dim`` is.
   public var description: String { symbolic.map { Shape($0).description } ?? "\(extents)" }
 }
 
