@@ -55,7 +55,7 @@ public func compile<each A: Tree, R: Tree>(
       if let failure = v.failure { throw failure }
       return try f(repeat each arguments)
     },
-    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+    readOutput: { output, v in v.root(output) }, fill: { replaced($0, &$1) })
 }
 
 /// As ``compile(mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_)`` for functions that give a tuple, or nothing.
@@ -78,7 +78,7 @@ public func compile<each A: Tree, each R: Tree>(
       if let failure = v.failure { throw failure }
       return try f(repeat each arguments)
     },
-    readOutput: { output, v in repeat (each output).read(&v) },
+    readOutput: { output, v in repeat v.root(each output) },
     fill: { output, v in (repeat replaced(each output, &v)) })
 }
 
@@ -104,12 +104,12 @@ public func compile<S: Tree, each A: Tree, R: Tree>(
       repeat v.argument(&place, each input)
     },
     call: { state, input, v in
-      state.visit(&v)
+      place(&state, &v)
       let arguments = (repeat replaced(each input, &v))
       if let failure = v.failure { throw failure }
       return try f(&state, repeat each arguments)
     },
-    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+    readOutput: { output, v in v.root(output) }, fill: { replaced($0, &$1) })
 }
 
 /// As ``compile(updating:mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_,_)`` for functions that give a tuple, or nothing.
@@ -129,12 +129,12 @@ public func compile<S: Tree, each A: Tree, each R: Tree>(
       repeat v.argument(&place, each input)
     },
     call: { state, input, v in
-      state.visit(&v)
+      place(&state, &v)
       let arguments = (repeat replaced(each input, &v))
       if let failure = v.failure { throw failure }
       return try f(&state, repeat each arguments)
     },
-    readOutput: { output, v in repeat (each output).read(&v) },
+    readOutput: { output, v in repeat v.root(each output) },
     fill: { output, v in (repeat replaced(each output, &v)) })
 }
 
@@ -155,7 +155,7 @@ public func compile<A: Tree, R: Tree>(
       mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
       file: file, line: line),
     readInput: { $1.constant("0", $0) }, call: { _, input, v in try f(argument(input, &v)) },
-    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+    readOutput: { output, v in v.root(output) }, fill: { replaced($0, &$1) })
 }
 
 /// As ``compile(mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_)`` for functions of one argument that give a
@@ -171,7 +171,7 @@ public func compile<A: Tree, each R: Tree>(
       mode: mode, dynamic: dynamic, maxRecompiles: maxRecompiles, maxPlans: maxPlans, fuses: fuses,
       file: file, line: line),
     readInput: { $1.constant("0", $0) }, call: { _, input, v in try f(argument(input, &v)) },
-    readOutput: { output, v in repeat (each output).read(&v) },
+    readOutput: { output, v in repeat v.root(each output) },
     fill: { output, v in (repeat replaced(each output, &v)) })
 }
 
@@ -189,10 +189,10 @@ public func compile<S: Tree, A: Tree, R: Tree>(
       file: file, line: line),
     readInput: { $1.constant("0", $0) },
     call: { state, input, v in
-      state.visit(&v)
+      place(&state, &v)
       return try f(&state, argument(input, &v))
     },
-    readOutput: { output, v in output.read(&v) }, fill: { replaced($0, &$1) })
+    readOutput: { output, v in v.root(output) }, fill: { replaced($0, &$1) })
 }
 
 /// As ``compile(updating:mode:dynamic:maxRecompiles:maxPlans:fuses:file:line:_:)-(_,_)`` for functions of one argument that
@@ -210,10 +210,10 @@ public func compile<S: Tree, A: Tree, each R: Tree>(
       file: file, line: line),
     readInput: { $1.constant("0", $0) },
     call: { state, input, v in
-      state.visit(&v)
+      place(&state, &v)
       return try f(&state, argument(input, &v))
     },
-    readOutput: { output, v in repeat (each output).read(&v) },
+    readOutput: { output, v in repeat v.root(each output) },
     fill: { output, v in (repeat replaced(each output, &v)) })
 }
 
@@ -227,8 +227,14 @@ private func argument<T: Tree>(_ tree: T, _ v: inout Visitor) throws -> T {
 /// The tree with the visitor's leaves in place of its own.
 private func replaced<T: Tree>(_ tree: T, _ v: inout Visitor) -> T {
   var copy = tree
-  copy.visit(&v)
+  place(&copy, &v)
   return copy
+}
+
+/// Puts the visitor's leaves in place of the tree's own.
+private func place<T: Tree>(_ tree: inout T, _ v: inout Visitor) {
+  tree.visit(&v)
+  v.requireShown(tree)
 }
 
 /// What `compile` was asked for.

@@ -246,7 +246,8 @@ private final class SizeComparison {
       return "at other sizes" + (mistake.place.map { " \($0)" } ?? "") + " says: \(mistake.message)"
     }
     if run.isSame(as: other), run.asksTheSame(as: other) {
-      if run.hasReads || other.hasReads { confirmed.append(other.guards) }
+      // What the result's leaves do not tell may differ too; then there are two plans.
+      if run.hasReads || other.hasReads, run.form.fits(other.form) { confirmed.append(other.guards) }
       return nil
     }
     guard let difference = CaptureDifference(run.piece, other.piece) else {

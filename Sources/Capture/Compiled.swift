@@ -59,6 +59,14 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     try located(file, line) { try invoke(&state, (repeat each arguments)) }
   }
 
+  /// As ``callAsFunction(_:_:file:line:)-(_,_)`` for functions of one argument. A lone type is no pack to Swift where the
+  /// function is called as soon as it is made: `try compile { (x: Tensor) in x * 2 }(x)`.
+  public func callAsFunction(
+    _ state: inout State, _ argument: Input, file: StaticString = #fileID, line: UInt = #line
+  ) throws -> Output where Input: Tree {
+    try located(file, line) { try invoke(&state, argument) }
+  }
+
   private func located<T>(_ file: StaticString, _ line: UInt, _ body: () throws -> T) throws -> T {
     do { return try body() } catch var diagnostic as Diagnostic {
       if diagnostic.location == nil, diagnostic.origin == nil {
@@ -292,6 +300,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     var state = given
     var v = Visitor(.replace)
     v.leaves = traced
+    v.capture = options.place
     // What changes is told by the leaves that the function leaves behind; the tensors themselves are its own.
     let nothing = Tensor(0)
     for i in traced.indices { if case .tensor = traced[i] { traced[i] = .tensor(nothing) } }
@@ -301,6 +310,8 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     if let failure = trace.failure { throw failure }
     var after = Visitor(.collect)
     after.root(state)
+    var probe = Visitor(.probe)
+    readOutput(output, &probe)
     var results = Visitor(.collect)
     readOutput(output, &results)
     if let change = changedStructure(given, state) {
@@ -315,9 +326,12 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       results.leaves.map { leaf in
         if case .tensor = leaf { .tensor(nothing) } else { leaf }
       })
+    emptying.capture = options.place
+    let template = fill(output, &emptying)
+    if let failure = emptying.failure { throw failure }
     return try TracedRun(
       trace, session, signature, traced, state: after.leaves, results: results.leaves, form: results.form,
-      template: Boxed(fill(output, &emptying)))
+      template: Boxed(template))
   }
 }
 
@@ -330,11 +344,16 @@ extension Compiled {
       state.read(&leaves)
       return Array(zip(names.names, leaves.leaves))
     }
-    if let change = before.knownChange(to: after) { return "now \(change)" }
     let (old, new) = (members(before), members(after))
+    // The first collection with another count says more than what follows from it.
+    for (x, y) in zip(old, new) {
+      if case (.count(let a), .count(let b)) = (x.leaf, y.leaf), a != b {
+        return "'\(x.name)' had \(a) member(s), now it has \(b)"
+      }
+    }
+    if let change = before.knownChange(to: after) { return "now \(change)" }
     for (x, y) in zip(old, new) {
       switch (x.leaf, y.leaf) {
-      case (.count(let a), .count(let b)) where a != b: return "'\(x.name)' had \(a) member(s), now it has \(b)"
       case (.tensor, .tensor), (.dim, .dim), (.value, .value), (.count, .count): continue
       default: return "'\(x.name)' was \(x.leaf.text), now it is \(y.leaf.text)"
       }
@@ -352,6 +371,14 @@ extension Compiled where State == Stateless {
   ) throws -> Output where Input == (repeat each A) {
     var state = Stateless()
     return try callAsFunction(&state, repeat each arguments, file: file, line: line)
+  }
+
+  /// As ``callAsFunction(_:file:line:)-(_)`` for functions of one argument.
+  public func callAsFunction(
+    _ argument: Input, file: StaticString = #fileID, line: UInt = #line
+  ) throws -> Output where Input: Tree {
+    var state = Stateless()
+    return try callAsFunction(&state, argument, file: file, line: line)
   }
 }
 

@@ -145,10 +145,10 @@ struct CapturedLoop<S: Tree> {
       next += 1
     }
     for (extent, dim) in zip(moving, own) where extent.leaf >= 0 { given[extent.leaf] = .dim(dim) }
-    let state = try initial.holding(given)
     do {
       let step = try inner.capturing { () throws in
-        try DimObservation.$observer.withValue(inner) { try body(state, own, inner) }
+        // A visit may compute what it shows: of the closure's own tensors, so in its capture.
+        try DimObservation.$observer.withValue(inner) { try body(initial.holding(given), own, inner) }
       }
       if let stop = inner.stop { throw Stopped(remark: stop) }
       if let failure = inner.failure { throw failure }
@@ -323,6 +323,9 @@ struct CapturedChoice {
       throw place.error(
         .argument, "of the second branch's result \(change), which it is not in the first's",
         "give both results one structure, and what differs as a tensor")
+    }
+    if let hidden = a.result.hiddenChange(to: b.result) {
+      throw hidden.mistake("\(place.name) could not choose between the branches' own", place.location)
     }
     try checkAgreement(a.result.leaves, b.result.leaves)
     let views: [TensorView]

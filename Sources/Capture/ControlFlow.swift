@@ -150,6 +150,9 @@ struct CallPlace {
         .argument, "behind a trip \(change), which it was not before",
         "carry what changes as a tensor or a Dim; types, cases and plain members stay as they are")
     }
+    if let hidden = before.hiddenChange(to: after) {
+      throw hidden.mistake("\(name) would not carry it from trip to trip", location)
+    }
     let (old, new) = (before.leaves, after.leaves)
     guard old.count == new.count else {
       throw error(

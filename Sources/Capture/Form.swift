@@ -22,7 +22,7 @@ struct Form: Sendable {
     fileprivate(set) var facts: [String] = []
     fileprivate(set) var refusals: [Refusal] = []
     /// Tensors in members that no visit showed, and whose they are.
-    fileprivate(set) var tensors: [(tensor: Tensor, owner: String, path: [String])] = []
+    fileprivate(set) var tensors: [HiddenTensor] = []
     /// Keeps what words point to, so that nothing else gets its address.
     fileprivate(set) var kept: [ComparableValue] = []
     /// The type whose stored members are read, and where it stands in `path`.
@@ -55,10 +55,10 @@ struct Form: Sendable {
     if let notes { self.notes?.texts.append("\(notes.name) \(text())") }
   }
 
-  mutating func add(_ value: AnyHashable) {
+  mutating func add(_ value: AnyHashable, _ saying: @autoclosure () -> String? = nil) {
     values.append(ComparableValue(value))
     guard let notes else { return }
-    let text = "\(notes.name) is \(value)"
+    let text = "\(notes.name) \(saying() ?? "is \(value)")"
     self.notes?.valueTexts.append(text)
     self.notes?.facts.append(text)
   }
@@ -66,7 +66,7 @@ struct Form: Sendable {
   /// `value` is in a member that no visit showed.
   mutating func add(tensor: Tensor) {
     guard let notes else { return }
-    self.notes?.tensors.append((tensor, notes.owner, notes.member))
+    self.notes?.tensors.append(HiddenTensor(tensor: tensor, owner: notes.owner, path: notes.member))
   }
 
   /// No plan has such a word: the call is captured, and that is told.

@@ -20,7 +20,8 @@ import TensorTypes
 ///
 /// So are the types of existential members (`any Layer`), the cases of enums, the keys of dictionaries, and stored members
 /// that `visit` does not name: numbers, texts, options, closures (another closure, or one with other captures, makes another
-/// plan). A tensor that is not named, and a member that cannot be compared, such as an object with a lock, are errors.
+/// plan). A tensor that is not named, be it in an argument, in a result or in what a loop carries, and a member that cannot
+/// be compared, such as an object with a lock, are errors.
 /// An enum conforms by showing what its case carries:
 ///
 ///     enum Mixing: Tree {
@@ -127,6 +128,8 @@ public struct Visitor {
   private var probe: Probe?
   /// Why replacing did not fit.
   var failure: Diagnostic?
+  /// Of the function whose capture gets the leaves that replace others; nil: no capture does.
+  var capture: Diagnostic.Location?
 
   init(_ task: Task) {
     self.task = task
@@ -236,9 +239,7 @@ public struct Visitor {
   /// A name that leaves cannot give back: a function that renames a member changes its state's structure.
   fileprivate mutating func note<K: TreeKey>(key: K) {
     guard case .collect = task else { return }
-    enter(key.memberName)
-    form.add(AnyHashable(key))
-    leave()
+    form.add(AnyHashable(key), "has the key \(key.memberName)")
   }
 
   private mutating func shape(_ word: UInt) -> TreeShape? {

@@ -114,6 +114,26 @@ private func takeS(_ f: Compiled<Box, Tensor, Void>, _ s: inout Box, _ x: Tensor
   let closure: @Sendable (Tensor) throws -> Tensor = { try f1($0) }
   _ = try closure(x)
 }
+@Test func compiled_functions_are_called_where_they_are_made() throws {
+  let x = Tensor([1, 2] as [Float])
+  #expect(try compile { (x: Tensor) in x * 2 }(x).array(as: Float.self) == [2, 4])
+  let typed: Tensor = try compile(mode: .whole) { (x: Tensor) in x * 2 }(x)
+  let two = try compile { (x: Tensor, y: Tensor) in x + y }(x, typed)
+  let (a, b) = try compile { (x: Tensor) in (x * 2, x) }(x)
+  let (c, d): (Tensor, Tensor) = try compile { (x: Tensor, y: Tensor) in (x + y, y) }(x, x)
+  let parts = try compile { (x: [Tensor], n: Dim) in x[0][0..<n] }([two], 1)
+  #expect(try parts.array(as: Float.self) == [3] && (a + b + c + d).array(as: Float.self) == [6, 12])
+  #expect(try compile { Tensor(Float(1)) }().item(as: Float.self) == 1)
+  #expect(try compile(named)(x).array(as: Float.self) == [2, 4])
+  #expect(try compile { (x: Tensor?) in x.map { $0 * 3 } }(x)?.array(as: Float.self) == [3, 6])
+  #expect(try compile { (x: Tensor) -> [String: Tensor] in ["a": x] }(x)["a"]?.array(as: Float.self) == [1, 2])
+  var s = Box(a: x)
+  try compile(updating: Box.self) { (s: inout Box) in s.a += 1 }(&s)
+  try compile(updating: Box.self) { (s: inout Box, x: Tensor) in s.a += x }(&s, x)
+  let e = try compile(updating: Box.self) { (s: inout Box, x: Tensor) in s.a * x }(&s, x)
+  let (f, g) = try compile(updating: Box.self) { (s: inout Box, x: Tensor) in (s.a, x) }(&s, x)
+  #expect(try e.array(as: Float.self) == [3, 10] && (f + g).array(as: Float.self) == [4, 7])
+}
 private enum Names {
   static let f = compile { (x: Tensor) in x * 2 };
   static let g: Compiled<Stateless, Tensor, Tensor> = compile { (x: Tensor) in x * 2 }

@@ -1,0 +1,186 @@
+// Stored members that no visit shows, wherever a tree goes: arguments, states, results, loops and choices. Not members that
+// are compared (TypeShapeTests). Surprise: a tensor may be shown by one member and hidden in another in the same call.
+import Basics
+import Capture
+import TensorTypes
+import Tensors
+import Testing
+
+private let x = Tensor([1, 2, 3] as [Float])
+private let y = Tensor([4, 5, 6] as [Float])
+private final class Box: Sendable {
+  let w: Tensor
+  init(_ w: Tensor) { self.w = w }
+}
+private struct InObject: Tree {
+  var t: Tensor
+  var box: Box
+  mutating func visit(_ v: inout Visitor) { v("t", &t) }
+}
+private struct Beside: Tree {
+  var t: Tensor
+  var h: Tensor
+  var k = 0
+  mutating func visit(_ v: inout Visitor) { v("t", &t) }
+}
+private struct InOptional: Tree {
+  var t: Tensor
+  var h: [Tensor?]
+  mutating func visit(_ v: inout Visitor) { v("t", &t) }
+}
+/// Shows what it computes of its stored tensor.
+private struct Scaled: Tree {
+  private var stored: Tensor
+  var value: Tensor {
+    get { stored * 2 }
+    set { stored = newValue / 2 }
+  }
+  init(_ value: Tensor) { stored = value / 2 }
+  mutating func visit(_ v: inout Visitor) { v("value", &value) }
+}
+
+private func expectRefused(_ member: String, _ body: () throws -> Void, line: Int = #line) {
+  let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: line, column: 1)
+  let thrown = #expect(throws: Diagnostic.self, sourceLocation: place) { try body() }
+  #expect(thrown?.message.contains("does not show the tensor '\(member)'") == true, sourceLocation: place)
+  #expect(thrown?.location?.file.contains("HiddenMemberTests") == true, sourceLocation: place)
+}
+
+@Test func a_hidden_tensor_is_refused_also_where_another_member_shows_it() throws {
+  let object = compile { (m: InObject) in m.t * m.box.w }
+  let beside = compile { (m: Beside) in m.t * m.h }
+  let nested = compile { (m: [InOptional]) in m[0].t * (m[0].h[0] ?? m[0].t) }
+  let state = compile(updating: Beside.self) { (s: inout Beside) in s.t * s.h }
+  for shared in [true, false] {
+    expectRefused("box.w") { _ = try object(InObject(t: x, box: Box(shared ? x : y))) }
+    expectRefused("h") { _ = try beside(Beside(t: x, h: shared ? x : y)) }
+    expectRefused("h.0") { _ = try nested([InOptional(t: x, h: [shared ? x : y])]) }
+    var s = Beside(t: x, h: shared ? x : y)
+    expectRefused("h") { _ = try state(&s) }
+  }
+}
+
+@Test func what_a_visit_shows_by_computing_it_is_not_hidden() throws {
+  let f = compile { (m: Scaled) in m.value + 1 }
+  let g = compile(updating: Scaled.self) { (s: inout Scaled, x: Tensor) in s.value = s.value + x }
+  let h = compile { (x: Tensor) in try whileLoop(Scaled(x), while: { $0.value.sum() < 50 }, { Scaled($0.value * 2) }) }
+  for value in [x, y, x] {
+    #expect(try f(Scaled(value)).array(as: Float.self) == (value + 1).array())
+    var s = Scaled(value)
+    try g(&s, y)
+    #expect(try s.value.array(as: Float.self) == (value + y).array())
+    var right = value
+    while try right.sum().item(as: Float.self) < 50 { right = right * 2 }
+    #expect(try h(value).value.array(as: Float.self) == right.array())
+  }
+}
+
+@Test func a_loop_does_not_lose_what_its_state_hides() throws {
+  let loops: [@Sendable (Tensor) throws -> Tensor] = [
+    { x in
+      try whileLoop(Beside(t: x, h: x), while: { $0.t.sum() < 100 }, { Beside(t: $0.t * 2, h: $0.h + $0.t) }).h
+    },
+    { x in try scan(Beside(t: x, h: x), over: x, { (Beside(t: $0.t * 2, h: $0.h + $1), $1) }).state.h },
+  ]
+  for loop in loops {
+    expectRefused("h") { _ = try loop(x) }
+    expectRefused("h") { _ = try compile(loop)(x) }
+  }
+  // What stays as it was is no loss.
+  let keeps: @Sendable (Tensor) throws -> Tensor = { x in
+    let end = try whileLoop(
+      Beside(t: x, h: x), while: { $0.t.sum() < 100 },
+      {
+        var next = $0
+        next.t = next.t + next.h
+        return next
+      })
+    return end.t + end.h
+  }
+  for value in [x, y] { #expect(try compile(keeps)(value).array(as: Float.self) == keeps(value).array()) }
+}
+
+@Test func results_and_choices_do_not_hide_tensors() throws {
+  expectRefused("h") { _ = try compile { (x: Tensor) in Beside(t: x * 2, h: x * 3) }(x) }
+  expectRefused("h") { _ = try compile { (x: Tensor) in (x, Beside(t: x * 2, h: y)) }(x) }
+  expectRefused("h.0") { _ = try compile { (x: Tensor) in [InOptional(t: x, h: [x * 2])] }(x) }
+  let made = compile { (x: Tensor) in
+    try cond(x.sum() > 0, { Beside(t: x, h: x * 2) }, else: { Beside(t: x, h: x * 3) }).h
+  }
+  let captured = compile { (x: Tensor) in try cond(x.sum() > 0, { Beside(t: x, h: x) }, else: { Beside(t: x, h: y) }).h
+  }
+  expectRefused("h") { _ = try made(x) }
+  expectRefused("h") { _ = try captured(x) }
+}
+
+// MARK: What a size decides of a result
+
+private indirect enum Net: Tree {
+  case leaf(Tensor)
+  case scaled(Net, Int)
+  mutating func visit(_ v: inout Visitor) {
+    switch self {
+    case .leaf(var t):
+      v("t", &t)
+      self = .leaf(t)
+    case .scaled(var net, let by):
+      v("net", &net)
+      self = .scaled(net, by)
+    }
+  }
+  var text: String {
+    switch self {
+    case .leaf: "leaf"
+    case .scaled(let net, let by): "\(by) \(net.text)"
+    }
+  }
+}
+private struct Noted: Tree {
+  var t: Tensor
+  var note: String
+  mutating func visit(_ v: inout Visitor) { v("t", &t) }
+}
+
+/// A plan serves more sizes when their captures are the same; operations that read sizes make such plans.
+@Test(arguments: [DynamicShapes.automatic, .all]) func what_no_leaf_of_a_result_tells_follows_the_size(
+  dynamic: DynamicShapes
+) throws {
+  let readers: [@Sendable (Tensor) -> Tensor] = [
+    { $0.median() }, { $0.unsqueezed(0).trace() }, { $0.quantile(0.5) }, { $0.rolled([1], axes: [0]).sum() },
+    { $0.sum() },
+  ]
+  for read in readers {
+    let payload = compile(dynamic: dynamic, maxRecompiles: 50) { (x: Tensor) in
+      Net.scaled(.leaf(read(x)), x.shape[0] == 3 ? 10 : 20)
+    }
+    let choice = compile(dynamic: dynamic, maxRecompiles: 50) { (x: Tensor) in
+      x.shape[0] == 3 ? Net.leaf(read(x)) : .scaled(.leaf(read(x)), 20)
+    }
+    let inner = compile(dynamic: dynamic, maxRecompiles: 50) { (x: Tensor) in
+      (Net.scaled(x.shape[0] == 3 ? .leaf(read(x)) : .scaled(.leaf(read(x)), 1), 2), x)
+    }
+    let member = compile(dynamic: dynamic, maxRecompiles: 50) { (x: Tensor) in
+      Noted(t: read(x), note: x.shape[0] == 3 ? "three" : "other")
+    }
+    for count in [4, 3, 5, 3, 6, 2, 9, 3] {
+      let x = Tensor((0..<count).map { Float($0) })
+      let isThree = count == 3
+      #expect(try payload(x).text == (isThree ? "10 leaf" : "20 leaf"), "\(count)")
+      #expect(try choice(x).text == (isThree ? "leaf" : "20 leaf"), "\(count)")
+      #expect(try inner(x).0.text == (isThree ? "2 leaf" : "2 1 leaf"), "\(count)")
+      #expect(try member(x).note == (isThree ? "three" : "other"), "\(count)")
+    }
+  }
+}
+
+@Test func a_state_that_changes_its_keys_is_told_so() throws {
+  let f = compile(updating: [String: Tensor].self) { (s: inout [String: Tensor], x: Tensor) in s["new"] = x }
+  let g = compile(updating: [String: Tensor].self) { (s: inout [String: Tensor]) in s["b"] = s.removeValue(forKey: "a")
+  }
+  var s = ["a": x]
+  let grown = #expect(throws: Diagnostic.self) { try f(&s, x) }
+  #expect(grown?.message.contains("had 1 member(s), now it has 2") == true)
+  let renamed = #expect(throws: Diagnostic.self) { try g(&s) }
+  #expect(renamed?.message.contains("has the key b") == true)
+  #expect(s.keys.sorted() == ["a"])
+}
