@@ -1,5 +1,5 @@
 // Large constants that one function's captures have met, so that a constant which is made anew each time is one and the same.
-// Not a copy of them: what no plan holds any more is forgotten. Surprise: candidates are found by a few of their elements,
+// Not a copy of them: what no plan holds any more is forgotten. Surprise: candidates are found by their first elements,
 // and compared whole only where those are equal but the memory is another.
 import Basics
 import Execution
@@ -41,13 +41,13 @@ extension TensorView {
   /// Bytes up to which a constant is known by its content: a function makes small ones anew each time it runs.
   package static let comparedBytes = 4096
 
-  /// Of the layout and of a few elements.
+  /// Of the layout and of the first elements: those behind them may lie in pages of a file that nobody has read yet.
   fileprivate var sampled: StableHash {
     var hash = StableHash()
-    hash.combine("\(dtype)\(extents)\(strides)")
-    let count = elementCount
-    let step = Swift.max(count / 61, 1)
-    for number in Swift.stride(from: 0, to: count, by: step) {
+    hash.combine("\(dtype)")
+    hash.combine(hints)
+    hash.combine(strides)
+    for number in 0..<Swift.min(elementCount, 16) {
       hash.combine(UnsafeRawBufferPointer(start: base + place(number) * dtype.size, count: dtype.size))
     }
     return hash
