@@ -65,7 +65,7 @@ extension Emitter {
   private func divided(_ a: [IR], _ dtype: DType, remainder: Bool, _ onZeroDivisor: (IR) -> Void) -> IR {
     let zero = integer(0, like: a[1])
     let byZero = compare(LLVMIntEQ, a[1], zero)
-    if LLVMIsConstant(byZero) == 0 || LLVMIsConstant(a[1]) == 0 { onZeroDivisor(byZero) }
+    if LLVMIsNull(byZero) == 0 { onZeroDivisor(byZero) }
     var safe = select(byZero, integer(1, like: a[1]), a[1])
     guard dtype.isSigned else {
       return select(byZero, zero, binary(remainder ? LLVMURem : LLVMUDiv, a[0], safe))
@@ -194,13 +194,36 @@ extension Emitter {
     func nonzero(_ x: IR) -> IR { compare(LLVMRealOGT, x, zero) }
     let rest = whileLoop([start], { self.any(mustContinue($0[0])) }) { carried in
       let active = mustContinue(carried[0])
-      let quotient = rounded(.truncate, binary(LLVMFDiv, carried[0], divisor), .f64)
+      var (rest, divisor) = (carried[0], divisor)
+      var unit: IR?
+      if dtype == .f64 {
+        // A rest of 2^900 divisors and more is one of multiples of them too, whose quotient does not overflow.
+        for _ in 0..<2 {
+          let multiple = binary(LLVMFMul, divisor, real(0x1p900, .f64, lanes))
+          divisor = select(compare(LLVMRealOLE, multiple, rest), multiple, divisor)
+        }
+        // Products by parts overflow near the end of f64.
+        if !target.hasFusedMultiplyAdd {
+          let isHuge = compare(LLVMRealOGE, rest, real(0x1p900, .f64, lanes))
+          let scale = select(isHuge, real(0x1p-100, .f64, lanes), real(1, .f64, lanes))
+          (rest, divisor) = (binary(LLVMFMul, rest, scale), binary(LLVMFMul, divisor, scale))
+          unit = select(isHuge, real(0x1p100, .f64, lanes), real(1, .f64, lanes))
+        }
+      }
+      let quotient = rounded(.truncate, binary(LLVMFDiv, rest, divisor), .f64)
       let kept = and(bits(quotient, .f64), integer(~0x1fff_ffff, like: bits(quotient, .f64)))
-      let head: IR = LLVMBuildCast(builder, LLVMBitCast, kept, vector(f64, lanes), "")
-      let difference = fused([LLVMBuildFNeg(builder, head, ""), divisor, carried[0]], .f64)
-      // A quotient rounded up leaves a negative rest.
-      let positive = select(compare(LLVMRealOLT, difference, zero), binary(LLVMFAdd, difference, divisor), difference)
-      return [select(active, positive, carried[0])]
+      func less(_ head: IR) -> IR {
+        let head: IR = LLVMBuildCast(builder, LLVMBitCast, head, vector(f64, lanes), "")
+        return fused([LLVMBuildFNeg(builder, head, ""), divisor, rest], .f64)
+      }
+      let difference = less(kept)
+      // A quotient rounded up leaves a negative rest: of one divisor at most while quotients are exact integers, beyond them
+      // of many, so that the next smaller head is taken.
+      let next = less(binary(LLVMSub, kept, integer(0x2000_0000, like: kept)))
+      let isLarge = compare(LLVMRealOGE, quotient, real(0x1p24, .f64, lanes))
+      let corrected = select(isLarge, next, binary(LLVMFAdd, difference, divisor))
+      let positive = select(compare(LLVMRealOLT, difference, zero), corrected, difference)
+      return [select(active, unit.map { binary(LLVMFMul, positive, $0) } ?? positive, carried[0])]
     }[0]
     let isValid = and(finite(wide[0]), and(nonzero(divisor), compare(LLVMRealOEQ, divisor, divisor)))
     let result = call("llvm.copysign", select(isValid, rest, real(.nan, .f64, lanes)), wide[0])

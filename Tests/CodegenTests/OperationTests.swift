@@ -24,6 +24,20 @@ func every_instruction_on_every_dtype(_ dtype: DType) throws {
   }
 }
 
+/// Quotients that are rounded up beyond 2^53, that overflow, and operands near the ends, with and without fused multiply-add.
+@Test(arguments: [DType.f64, .f32])
+func remainders_of_large_quotients(_ dtype: DType) throws {
+  let (least, greatest) = (Double.leastNonzeroMagnitude, Double.greatestFiniteMagnitude)
+  let dividends = [9_007_199_254_740_994, 0x1p63, 1e17, 1e22, 1e300, 3.5, 1e38, least * 9, 123_456_789, greatest]
+  let divisors = [0.1, 0.001, 1e-5, 3, 7, 1e-300, 0x1.8p-1022, 0.3, 1e300, 1.2e307, 1e-40, least]
+  let pairs = dividends.flatMap { a in divisors.flatMap { [(a, $0), (-a, $0)] } }
+  let made = wholeTile("remainder_\(dtype)", [pairs.count], [dtype, dtype]) { b, x in [b.map(.remainder, x)] }
+  try expectAgreement(
+    made.kernel,
+    [Elements(dtype, pairs.map(\.0)), Elements(dtype, pairs.map(\.1)), Elements(dtype, count: pairs.count)],
+    tolerance: 0)
+}
+
 @Test(arguments: DType.allCases)
 func every_conversion(_ from: DType) throws {
   for to in DType.allCases where to != from {

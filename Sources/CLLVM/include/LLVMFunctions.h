@@ -39,6 +39,7 @@ X(LLVMValueRef, LLVMConstAllOnes, (LLVMTypeRef t), (t))
 X(LLVMValueRef, LLVMConstVector, (LLVMValueRef *v, unsigned n), (v, n))
 X(LLVMValueRef, LLVMGetPoison, (LLVMTypeRef t), (t))
 X(LLVMBool, LLVMIsConstant, (LLVMValueRef v), (v))
+X(LLVMBool, LLVMIsNull, (LLVMValueRef v), (v))
 X(LLVMValueRef, LLVMIsAConstantInt, (LLVMValueRef v), (v))
 X(long long, LLVMConstIntGetSExtValue, (LLVMValueRef v), (v))
 // Functions and blocks
