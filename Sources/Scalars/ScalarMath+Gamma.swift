@@ -32,7 +32,9 @@ extension ScalarExpr {
       let direct = stirling - .apply(.log, small.select(product, 1.0))
       let fraction = x - .apply(.roundEven, x)
       let sine = absolute(.apply(.sin, fraction * .constant(pi)))
-      let reflected = .apply(.log, .constant(pi) / sine) - direct
+      // pi / sine would overflow, and the sine lose bits: gamma is 1 / x there.
+      let tiny = absolute(x) .< 1e-300
+      let reflected = tiny.select(-.apply(.log, absolute(x)), .apply(.log, .constant(pi) / sine) - direct)
       // The zeros, which the sum above misses by a rounding.
       let zero = ScalarExpr.apply(.or, x .== 1.0, x .== 2.0)
       let result = zero.select(0.0, reflects.select(reflected, direct))

@@ -52,9 +52,8 @@ extension Tensor {
 
   /// Sums, means or maxima of rows of this table. PyTorch: `nn.functional.embedding_bag`.
   ///
-  /// Bags are the rows of a matrix `indices`, or start at `offsets` of a vector. `weights` (for sums) has
-  /// the shape of
-  /// `indices`; rows with the number `paddingIndex` do not count. An empty bag gives zeros.
+  /// Bags are the rows of a matrix `indices`, or start at `offsets` of a vector. `weights` (for sums) has the shape of
+  /// `indices`; rows with the number `paddingIndex` (negative: counted from the end) do not count. An empty bag gives zeros.
   public func embeddingBag(
     _ indices: Tensor, offsets: Tensor? = nil, mode: EmbeddingBagMode = .mean, weights: Tensor? = nil,
     includesLastOffset: Bool = false, paddingIndex: Int? = nil, file: StaticString = #fileID, line: UInt = #line
@@ -67,6 +66,7 @@ extension Tensor {
           remedy: "give a table [rows, columns]; weights are for sums")
       }
       if let weights { try sameShape(indices, weights, "embeddingBag") }
+      let padding = try paddingIndex.map { (index) throws(Diagnostic) in try paddingRow(index) }
       let places = try Self.bags(shape, offsets, includesLastOffset)
       let width = places.map(\.count).max() ?? 0
       // Places without a row read the first number and count as 0.
@@ -85,7 +85,7 @@ extension Tensor {
       }
       let numbers = try flat.picking(0, positions)
       var live = try Self.table(count) { $0 % width < places[$0 / width].count }
-      if let paddingIndex { live = live.logicalAnd(numbers .!= paddingIndex) }
+      if let padding { live = live.logicalAnd(numbers .!= padding) }
       func perRow(_ x: Tensor) throws(Diagnostic) -> PointwiseOperand {
         .tensor(try x.reshaped(to: [places.count, width, 1]))
       }
@@ -104,6 +104,18 @@ extension Tensor {
         [rows.operand, factors, perRow(live)], domain: domain, axes: [1], compute: dtype.computeDType,
         [.reduced(dtype)])[0]
     }
+  }
+
+  /// The row of the table that `index` names, as a tensor, for it may follow the table's extent.
+  private func paddingRow(_ index: Int) throws(Diagnostic) -> Tensor {
+    let rows = try view.dim(0)
+    let row = index < 0 ? rows + Dim(index) : Dim(index)
+    guard row >= 0, row < rows else {
+      throw Diagnostic(
+        .argument, "embeddingBag: there is no row \(index) of \(rows) to be padding",
+        remedy: "name a row of the table, or none")
+    }
+    return Tensor(row)
   }
 
   /// The places of each bag in the flat numbers.

@@ -1,7 +1,6 @@
 // Resampling: other extents by picking or mixing neighbours, and channels exchanged for places.
-// Surprise: resampling goes axis by axis, each one launch that reads a few weighted neighbours; weights are
-// computed on the
-// host in f32, as PyTorch does, so that elements at the borders of neighbours agree.
+// Surprise: resampling goes axis by axis, each one launch that reads a few weighted neighbours; weights are computed on the
+// host in f32 (for f64 in f64), as PyTorch does, so that elements at the borders of neighbours agree.
 import Basics
 import Engine
 import Execution
@@ -29,30 +28,30 @@ private struct AxisTaps {
   var weights: [Tensor] = []
 
   /// `scale`: source elements for each element of the result.
-  init(
-    _ mode: InterpolationMode, extent: Int, count: Int, scale: Float, alignsCorners: Bool
+  init<Weight: BinaryFloatingPoint & Element>(
+    _ mode: InterpolationMode, extent: Int, count: Int, scale: Weight, alignsCorners: Bool
   ) throws(Diagnostic) {
     /// What is beyond all integers is beyond the edge, and no number at all is the first element.
-    func whole(_ x: Float) -> Int { x.isNaN ? 0 : Int(Swift.min(Swift.max(x, -0x1p60), 0x1p60)) }
+    func whole(_ x: Weight) -> Int { x.isNaN ? 0 : Int(Swift.min(Swift.max(x, -0x1p60), 0x1p60)) }
     func clamped(_ i: Int) -> Int { min(max(i, 0), extent - 1) }
-    func place(_ i: Int) -> Float { alignsCorners ? Float(i) * scale : (Float(i) + 0.5) * scale - 0.5 }
-    func add(_ position: (Int) -> Int, _ weight: ((Int) -> Float)? = nil) throws(Diagnostic) {
+    func place(_ i: Int) -> Weight { alignsCorners ? Weight(i) * scale : (Weight(i) + 0.5) * scale - 0.5 }
+    func add(_ position: (Int) -> Int, _ weight: ((Int) -> Weight)? = nil) throws(Diagnostic) {
       positions.append(try Tensor.table(count) { clamped(position($0)) })
       if let weight { weights.append(try Tensor.table(count) { weight($0) }) }
     }
     switch mode {
-    case .nearest, .area: try add { whole((Float($0) * scale).rounded(.down)) }
-    case .nearestExact: try add { whole(((Float($0) + 0.5) * scale).rounded(.down)) }
+    case .nearest, .area: try add { whole((Weight($0) * scale).rounded(.down)) }
+    case .nearestExact: try add { whole(((Weight($0) + 0.5) * scale).rounded(.down)) }
     case .linear:
       func low(_ i: Int) -> Int { clamped(whole(max(place(i), 0))) }
-      func share(_ i: Int) -> Float { min(max(place(i), 0) - Float(low(i)), 1) }
+      func share(_ i: Int) -> Weight { min(max(place(i), 0) - Weight(low(i)), 1) }
       try add(low) { 1 - share($0) }
       try add({ low($0) + 1 }, share)
     case .cubic:
       func low(_ i: Int) -> Int { whole(place(i).rounded(.down)) }
-      func share(_ i: Int) -> Float { place(i) - Float(low(i)) }
+      func share(_ i: Int) -> Weight { place(i) - Weight(low(i)) }
       // Distances rounded as PyTorch rounds them.
-      let distances: [(Float) -> Float] = [{ $0 + 1 }, { $0 }, { 1 - $0 }, { (1 - $0) + 1 }]
+      let distances: [(Weight) -> Weight] = [{ $0 + 1 }, { $0 }, { 1 - $0 }, { (1 - $0) + 1 }]
       for (step, distance) in zip(-1...2, distances) {
         try add({ low($0) + step }) { Self.cubic(distance(share($0))) }
       }
@@ -60,8 +59,8 @@ private struct AxisTaps {
   }
 
   /// Keys' kernel with a = -0.75.
-  private static func cubic(_ x: Float) -> Float {
-    let a: Float = -0.75
+  private static func cubic<Weight: BinaryFloatingPoint>(_ x: Weight) -> Weight {
+    let a: Weight = -0.75
     if x <= 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
     return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0
   }
@@ -125,20 +124,24 @@ extension Tensor {
     for axis in (0..<spatial).reversed() {
       let extent = extents[2 + axis]
       if extent == size[axis], mode != .cubic || alignsCorners, scales == nil { continue }
-      let ratio: Float =
-        if alignsCorners {
-          size[axis] > 1 ? Float(extent - 1) / Float(size[axis] - 1) : 0
-        } else if let scales {
-          Float(1 / scales[axis])
-        } else {
-          Float(extent) / Float(size[axis])
-        }
+      func taps<Weight: BinaryFloatingPoint & Element>(_: Weight.Type) throws(Diagnostic) -> AxisTaps {
+        let ratio: Weight =
+          if alignsCorners {
+            size[axis] > 1 ? Weight(extent - 1) / Weight(size[axis] - 1) : 0
+          } else if let scales {
+            Weight(1 / scales[axis])
+          } else {
+            Weight(extent) / Weight(size[axis])
+          }
+        return try AxisTaps(mode, extent: extent, count: size[axis], scale: ratio, alignsCorners: alignsCorners)
+      }
       var wanted = try result.view.hints
       wanted[2 + axis] = size[axis]
       // Before the tables are made.
       try Allocator.requireRoom(try Engine.byteCount(dtype, wanted), of: 1)
-      result = try result.resampled(
-        2 + axis, AxisTaps(mode, extent: extent, count: size[axis], scale: ratio, alignsCorners: alignsCorners))
+      // Which element is picked does not depend on the dtype.
+      let isWide = dtype == .f64 && (mode == .linear || mode == .cubic)
+      result = try result.resampled(2 + axis, isWide ? taps(Double.self) : taps(Float.self))
     }
     return result
   }

@@ -1,4 +1,5 @@
 import Basics
+import Capture
 import Tensors
 import TensorTypes
 import Testing
@@ -166,6 +167,38 @@ private func naiveConvolution(
     #expect(try x.interpolated(scale: [2]).array(as: Float.self) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
   }
 
+  /// The weights must be as exact as the elements: a sum of neighbours in f64 with weights in f32 has f32's digits.
+  @Test(arguments: [InterpolationMode.linear, .cubic])
+  func resampling_of_f64_has_the_digits_of_f64(_ mode: InterpolationMode) throws {
+    func cubic(_ x: Double) -> Double {
+      let a = -0.75
+      return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0
+    }
+    for (extent, count) in [(5, 9), (7, 3), (6, 13), (3, 1), (1, 4), (10, 7)] {
+      let elements = (0..<extent).map { 1 / (Double($0) + 3) }
+      func element(_ i: Int) -> Double { elements[min(max(i, 0), extent - 1)] }
+      for aligns in [false, true] {
+        let ratio =
+          !aligns
+          ? Double(extent) / Double(count) : count > 1 ? Double(extent - 1) / Double(count - 1) : 0
+        let right = (0..<count).map { (i: Int) -> Double in
+          var place = aligns ? Double(i) * ratio : (Double(i) + 0.5) * ratio - 0.5
+          if mode == .linear { place = min(max(place, 0), Double(extent - 1)) }
+          let low = Int(place.rounded(.down))
+          return (low - 1...low + 2).reduce(0) { sum, at in
+            let distance = (place - Double(at)).magnitude
+            return sum + element(at) * (mode == .linear ? max(0, 1 - distance) : cubic(distance))
+          }
+        }
+        let x = Tensor(elements).reshaped(1, 1, Dim(extent))
+        let y = try x.interpolated(size: PerAxis([count]), mode: mode, alignsCorners: aligns).array(as: Double.self)
+        for (a, b) in zip(y, right) {
+          #expect((a - b).magnitude < 1e-14, "\(extent) to \(count), aligned: \(aligns): \(a), not \(b)")
+        }
+      }
+    }
+  }
+
   @Test(arguments: [[3, 40, 2], [40, 3, 2], [2, 20, 3, 30], [70, 300]])
   func copies_of_transposed_views_have_the_right_elements(_ shape: [Int]) throws {
     let x = pattern(shape)
@@ -243,5 +276,21 @@ private func naiveConvolution(
     #expect(try bag(.mean) == [2, 20, 0, 0, 3, 30])
     #expect(try bag(.max) == [3, 30, 0, 0, 3, 30])
     #expect(throws: Diagnostic.self) { try table.embedding(Tensor([3])).array(as: Float.self) }
+    // Padding counts from the end as well, for tables of every length.
+    let ends = compile { (table: Tensor, numbers: Tensor) in
+      table.embeddingBag(numbers, offsets: offsets, mode: .sum, paddingIndex: -1)
+    }
+    for rows in [3, 4, 6] {
+      let table = Tensor.arange(rows, dtype: .f32).reshaped(Dim(rows), 1) + 1
+      let numbers = Tensor([0, rows - 1, rows - 2, rows - 1])
+      for padding in [-1, rows - 1] {
+        let made = table.embeddingBag(numbers, offsets: offsets, mode: .sum, paddingIndex: padding)
+        #expect(try made.array(as: Float.self) == [Float(rows), 0, 0])
+      }
+      #expect(try ends(table, numbers).array(as: Float.self) == [Float(rows), 0, 0])
+      for outside in [rows, -rows - 1, .max, .min] {
+        #expect(table.embeddingBag(numbers, offsets: offsets, paddingIndex: outside).failure?.kind == .argument)
+      }
+    }
   }
 }
