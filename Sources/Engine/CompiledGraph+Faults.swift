@@ -38,11 +38,12 @@ extension CompiledGraph {
   private func wrongIndex(_ fault: Fault, _ countsFromEnd: Bool) -> Diagnostic {
     var (index, extent, lowest) = (fault.index, fault.extent, 0)
     // Whoever counts from the end has added the extent to a negative index.
-    if let wrong = OutsideIndex(index < 0 ? index - extent : index) {
+    // Where that has no room, nobody has.
+    let given = index.subtractingReportingOverflow(index < 0 ? extent : 0)
+    if let wrong = OutsideIndex(given.overflow ? index : given.partialValue) {
       (index, extent, lowest) = (wrong.index, wrong.extent, -wrong.extent)
-    } else if countsFromEnd {
-      if index < 0 { index -= extent }
-      lowest = -extent
+    } else if countsFromEnd, !given.overflow {
+      (index, lowest) = (given.partialValue, -extent)
     }
     return Diagnostic(
       .index, "index \(index) is outside \(lowest)..<\(extent), the extent being \(extent)",

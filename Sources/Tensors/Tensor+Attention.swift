@@ -217,7 +217,7 @@ extension Tensor {
   ) throws(Diagnostic) -> (TensorView, TensorView, TensorView) {
     let heads = q.rank >= 3 ? q.dim(q.rank - 3) : 0
     let shared = k.rank >= 3 ? k.extent(k.rank - 3) : 0
-    guard shared > 0, v.rank >= 3, v.dim(v.rank - 3) == shared, heads % shared == 0 else {
+    guard shared > 0, q.rank >= 3, v.rank >= 3, v.dim(v.rank - 3) == shared, heads % shared == 0 else {
       throw Diagnostic(
         .shape, "attention: \(heads) heads of the query share \(shared) of the key \(k.hints) and value \(v.hints)",
         remedy: "the key's heads must divide the query's, on axis -3")

@@ -132,3 +132,16 @@ private struct Drawn: Tree {
     #expect(compiled.random.drawn == eager.random.drawn)
   }
 }
+
+@Test(arguments: [Int.min, .min + 1, .min / 2, -(1 << 62), -(1 << 31), -4, 3, 1 << 31, 1 << 62, .max])
+func a_wrong_index_of_any_size_is_an_error(index: Int) {
+  let x = Tensor([1, 2, 3] as [Float])
+  let (gathered, scattered) = (
+    compile { (x: Tensor, i: Tensor) in x.selecting(i, axis: 0) * 2 },
+    compile { (x: Tensor, i: Tensor) in x.adding(x, at: [.tensor(i)]) }
+  )
+  for f in [gathered, scattered] {
+    let found = mistake { _ = try f(x, Tensor([0, index, 1])) }
+    #expect(found?.kind == .index && found?.message.contains("outside") == true, text(found))
+  }
+}

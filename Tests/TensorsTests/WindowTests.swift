@@ -259,6 +259,14 @@ private func naiveConvolution(
     }
   }
 
+  @Test func heads_that_are_shared_have_an_axis_in_all_three() {
+    let (heads, none) = (pattern([2, 3, 8]), pattern([3, 8]))
+    for (q, k, v) in [(none, heads, heads), (heads, none, heads), (heads, heads, none), (none, none, none)] {
+      let made = Tensor.scaledDotProductAttention(q, k, v, groupsQueries: true)
+      #expect(made.failure?.kind == .shape, "\(q.shape) \(k.shape) \(v.shape)")
+    }
+  }
+
   @Test func a_query_that_sees_nothing_gives_zeros() throws {
     let q = pattern([2, 4])
     let mask = Tensor([false, false, true, true]).reshaped(2, 2)
