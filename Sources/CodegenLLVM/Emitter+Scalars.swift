@@ -65,6 +65,7 @@ extension Emitter {
   private func divided(_ a: [IR], _ dtype: DType, remainder: Bool, _ onZeroDivisor: (IR) -> Void) -> IR {
     let zero = integer(0, like: a[1])
     let byZero = compare(LLVMIntEQ, a[1], zero)
+    // Nothing to report only where every lane's divisor is a number other than 0.
     if LLVMIsNull(byZero) == 0 { onZeroDivisor(byZero) }
     var safe = select(byZero, integer(1, like: a[1]), a[1])
     guard dtype.isSigned else {

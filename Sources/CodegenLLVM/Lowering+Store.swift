@@ -58,13 +58,12 @@ extension Lowering {
     return true
   }
 
-  /// Whether evaluating `target` reads what the group writes, elsewhere than where it writes it.
+  /// Whether evaluating `target` reads what the group writes, or the other way round, elsewhere than where it is written.
+  /// Of the group itself only the first is looked at, and once: the others came after that question.
   private func conflicts(_ target: Target, _ group: [Target]) -> Bool {
-    let others = group + [target]
-    return others.contains { writer in
-      others.contains { reads($0.value, writer) }
-    }
-      || group.contains { $0.access.buffer == target.access.buffer }
+    if group.contains(where: { $0.access.buffer == target.access.buffer }) { return true }
+    if let first = group.first, group.count == 1, reads(first.value, first) { return true }
+    return reads(target.value, target) || group.contains { reads(target.value, $0) || reads($0.value, target) }
   }
 
   private func reads(_ value: TileValue, _ writer: Target) -> Bool {

@@ -140,12 +140,16 @@ extension Lowering {
         if let tile = map.indirect, kernel[tile].shape[axis] != .constant(1) { return true }
         guard map.tileAxis == axis, let known = step else { continue }
         switch kernel.buffers[access.buffer].layout {
-        case .strided(let strides): step = facts.constant(strides[i]).map { known + $0 * map.scale }
-        case .rowMajor, .panels: step = i == access.axes.count - 1 ? known + map.scale : nil
+        case .strided(let strides):
+          // What is too large to be counted is far from being one element.
+          step = facts.constant(strides[i]).flatMap { CheckedSize.product($0, map.scale) }
+            .flatMap { CheckedSize.sum([known, $0]) }
+        case .rowMajor, .panels: step = i == access.axes.count - 1 ? CheckedSize.sum([known, map.scale]) : nil
         }
       }
       let size = kernel.buffers[access.buffer].dtype.size
-      return step != 0 && step.map { $0 * size } != (access.reinterpreted ?? kernel.buffers[access.buffer].dtype).size
+      let bytes = step.flatMap { CheckedSize.product($0, size) }
+      return step != 0 && bytes != (access.reinterpreted ?? kernel.buffers[access.buffer].dtype).size
     }
     var seen: Set<TileValue> = []
     func visit(_ value: TileValue, _ axis: Int) -> Bool {

@@ -38,12 +38,13 @@ extension CompiledGraph {
   private func wrongIndex(_ fault: Fault, _ countsFromEnd: Bool) -> Diagnostic {
     var (index, extent, lowest) = (fault.index, fault.extent, 0)
     // Whoever counts from the end has added the extent to a negative index.
-    // Where that has no room, nobody has.
-    let given = index.subtractingReportingOverflow(index < 0 ? extent : 0)
-    if let wrong = OutsideIndex(given.overflow ? index : given.partialValue) {
+    // It may be any Int: then nothing was added to it.
+    let (given, isLowest) = index.subtractingReportingOverflow(index < 0 ? extent : 0)
+    if !isLowest, let wrong = OutsideIndex(given) {
       (index, extent, lowest) = (wrong.index, wrong.extent, -wrong.extent)
-    } else if countsFromEnd, !given.overflow {
-      (index, lowest) = (given.partialValue, -extent)
+    } else if countsFromEnd {
+      if !isLowest { index = given }
+      lowest = -extent
     }
     return Diagnostic(
       .index, "index \(index) is outside \(lowest)..<\(extent), the extent being \(extent)",

@@ -50,6 +50,8 @@ private struct Subscript {
         }
         view = view.sliced(axis, start: try start.sizeHint, count: 1, dims: (start, 1)).removing(axis)
       case .range(let start, let end, let step):
+        // A step beyond the extent takes one element however far it goes; where it goes must not overflow.
+        let step = Swift.min(step, Swift.max(view.dims[axis].knownValue ?? CheckedSize.mostSymbol, 1))
         let (first, count) = try Self.bounds(start, end, step, view.hints[axis])
         let isSymbolic = view.traced != nil || [start, end].contains { $0.map { $0.knownValue == nil } ?? false }
         let dims = isSymbolic ? Self.symbolicBounds(start, end, step, view.dims[axis]) : nil

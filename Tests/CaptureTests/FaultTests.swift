@@ -65,6 +65,61 @@ private func mistake(_ body: () throws -> Void) -> Diagnostic? {
   #expect(found?.place?.line == line, text(found))
 }
 
+/// However the 0 comes there: as a number, which the code generator knows, as one that wraps to 0, in a constant.
+@Test(arguments: [DType.i8, .u8, .i16, .i32, .i64, .u16, .u32, .u64])
+func dividing_by_a_zero_that_is_known_is_the_same_error(dtype: DType) throws {
+  let x = Tensor([7, 5, 3]).converted(to: dtype)
+  let zeros = Tensor.zeros([3], dtype: dtype)
+  let divisions: [(String, @Sendable (Tensor) -> Tensor)] = [
+    ("/ 0 down", { $0.divided(by: 0, rounding: .floored) }), ("/ 0 cut", { $0.divided(by: 0, rounding: .truncated) }),
+    ("floor / 0", { $0.floorDivided(by: 0) }), ("% 0", { $0 % 0 }), ("remainder 0", { $0.remainder(0) }),
+    ("cut remainder 0", { $0.truncatedRemainder(0) }), ("/ constant", { $0.floorDivided(by: zeros) }),
+    ("% part of a constant", { $0.remainder(zeros[0]) }), ("% made inside", { $0 % Tensor.zeros([], dtype: dtype) }),
+    ("% in a chain", { (($0 + 1).remainder(0) + 1).sum() }),
+    ("% one lane", { $0.remainder(Tensor([1, 0, 2]).converted(to: dtype)) }),
+  ]
+  for (name, divide) in divisions {
+    let eager = divide(x)
+    #expect(eager.failure?.kind == .numerics, "\(name): \(eager)")
+    for fuses in [true, false] {
+      let f = compile(fuses: fuses) { (x: Tensor) in divide(x) }
+      #expect(mistake { _ = try f(x) }?.kind == .numerics, "\(name) of \(dtype)")
+    }
+  }
+  let halves = compile { (x: Tensor) in x.floorDivided(by: 2) + x % Tensor([1, 2, 3]).converted(to: x.dtype) }
+  #expect(try halves(x).array(as: Int.self) == [3, 3, 1])
+}
+
+@Test(arguments: [Int.min, .min + 1, .max]) func the_worst_indices_are_errors_like_others(index: Int) throws {
+  let reads: [@Sendable (Tensor, Tensor) -> Tensor] = [
+    { $0.embedding($1) }, { $0[$1] }, { $0.selecting($1, axis: 1) }, { $0.nllLoss($1) }, { $0.crossEntropy($1) },
+    { $0.multiMarginLoss($1) }, { $0.adding(Tensor.ones(3, 4), at: $1, axis: 0) },
+  ]
+  let indices = Tensor([0, index, 1])
+  for (i, read) in reads.enumerated() {
+    #expect(read(numbers(3, 4), indices).failure?.kind == .index, "\(i)")
+    let f = compile { (x: Tensor, i: Tensor) in read(x, i) }
+    #expect(mistake { _ = try f(numbers(3, 4), indices) }?.kind == .index, "\(i)")
+  }
+}
+
+@Test func a_step_beyond_every_extent_takes_one_element() throws {
+  for step in [1 << 31, 1 << 40, 1 << 62, .max] {
+    @Sendable func write(_ x: Tensor, _ n: Dim) -> Tensor {
+      var y = x
+      y[.all, TensorIndex.range(start: 1, end: n, step: step)] = y[.all, .slice(nil, nil, by: step)] + 50
+      return y
+    }
+    for dynamic in [DynamicShapes.automatic, .all] {
+      let f = compile(dynamic: dynamic) { (x: Tensor, n: Dim) in write(x, n) }
+      for (extent, n) in [(4, 3), (5, 2), (9, 9)] {
+        let x = numbers(3, extent)
+        #expect(try f(x, Dim(n)).array(as: Float.self) == write(x, Dim(n)).array(as: Float.self), "\(step)")
+      }
+    }
+  }
+}
+
 @Test func a_fault_inside_a_loop_names_the_users_line() throws {
   let f = compile { (x: Tensor, i: Tensor) in
     try scan(x.sum(0), over: i) { state, index in
