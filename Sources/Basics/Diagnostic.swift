@@ -31,6 +31,9 @@ public struct Diagnostic: Error, Sendable, Hashable, CustomStringConvertible {
   /// The caller's place, if it is known or can be found.
   public var place: Location? { location ?? origin?.place }
 
+  /// The place is a line of an operation that is made of others. The user's line is that of its own call.
+  package var namesLibrary: Bool { location?.file.hasPrefix("Tensors/") == true }
+
   public init(_ kind: Kind, _ message: String, remedy: String? = nil, location: Location? = nil) {
     self.kind = kind
     self.message = message

@@ -84,6 +84,7 @@ public struct HostileRunner: Sendable {
   private func run(_ call: Call) throws -> HostileOutcome {
     let operation = call.operation
     let eager = Self.settled { try operation.run(call.arguments) }
+    if let lost = Self.lost(eager, try? operation.run(call.arguments)) { return .finding("eager: \(lost)") }
     if case .failure(let refusal) = eager, refusal.kind == .compiler { return .finding("eager: \(refusal)") }
     if !call.item.mayBeCaptured { return Self.alone(eager) }
     let captured: Result<ConformanceValue, Diagnostic>
@@ -96,6 +97,7 @@ public struct HostileRunner: Sendable {
       _ = try? f(call.original)
       captured = Self.settled { try f(call.arguments) }
     }
+    if let lost = Self.lost(captured, nil) { return .finding("\(call.way): \(lost)") }
     switch (eager, captured) {
     case (.failure(let a), .failure): return .refused(a.message)
     case (.success, .failure(let error)) where call.arguments.failure?.message == error.message:
@@ -111,6 +113,14 @@ public struct HostileRunner: Sendable {
       guard let difference = try Comparison(operation.tolerance).difference(b, a) else { return .value }
       return .finding("\(call.way) differs: \(difference)")
     }
+  }
+
+  /// What a user would not learn from the mistake in `result`: where the call is, or that all of its results are wrong.
+  private static func lost(_ result: Result<ConformanceValue, Diagnostic>, _ value: ConformanceValue?) -> String? {
+    guard case .failure(let mistake) = result else { return nil }
+    if mistake.namesLibrary { return "names the library's line: \(mistake)" }
+    let good = value?.tensors.count { $0.failure == nil } ?? 0
+    return good > 0 ? "\(good) results are good beside a failed one: \(mistake)" : nil
   }
 
   private static func alone(_ eager: Result<ConformanceValue, Diagnostic>) -> HostileOutcome {

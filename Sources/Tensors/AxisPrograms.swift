@@ -165,7 +165,7 @@ enum AxisPrograms {
     return try builder.append(.select, try builder.append(.less, wide, zero), fromEnd, wide)
   }
 
-  private static func requireElements(_ source: TensorView, _ axis: Int, _ indices: TensorView) throws(Diagnostic) {
+  static func requireElements(_ source: TensorView, _ axis: Int, _ indices: TensorView) throws(Diagnostic) {
     guard source.dim(axis) != 0 else {
       throw Diagnostic(
         .index, "\(indices.hints.reduce(1, *)) indices into axis \(axis) of \(source.hints), which has no element",

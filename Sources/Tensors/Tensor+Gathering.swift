@@ -334,8 +334,10 @@ extension Tensor {
   /// The distinct elements, ascending, with the way back and counts. PyTorch: `unique(return_inverse=,
   /// return_counts=)`.
   public func unique(file: StaticString = #fileID, line: UInt = #line) -> UniqueElements {
-    Self.attemptAll(file, line, onFailure: { UniqueElements(values: $0, inverse: $0, counts: $0) }) {
-      () throws(Diagnostic) in
+    Self.attemptAll(
+      file, line, onFailure: { UniqueElements(values: $0, inverse: $0, counts: $0) },
+      tensors: { [$0.values, $0.inverse, $0.counts] }
+    ) { () throws(Diagnostic) in
       let extents = try view.extents
       let order = try reshaped(to: [-1]).sorted(0)
       let total = try order.values.view.elementCount

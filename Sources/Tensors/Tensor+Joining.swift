@@ -143,7 +143,7 @@ extension Tensor {
     _ file: StaticString, _ line: UInt, _ count: Int?, _ make: () throws(Diagnostic) -> [Tensor]
   ) -> [Tensor] {
     let asked = Swift.min(Swift.max(count ?? .max, 1), 1 << 16)
-    return attemptAll(file, line, onFailure: { [Tensor](repeating: $0, count: asked) }, make)
+    return attemptAll(file, line, onFailure: { [Tensor](repeating: $0, count: asked) }, tensors: { $0 }, make)
   }
 
   /// Pieces with the extents `sizes` along `axis`. Views. PyTorch: `split`.

@@ -143,7 +143,7 @@ extension Tensor {
     _ shape: [Dim], weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
     file: StaticString = #fileID, line: UInt = #line
   ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }, tensors: { [$0.0, $0.1, $0.2] }) { () throws(Diagnostic) in
       let count = try Self.count(shape)
       let (extents, axes) = try trailing(shape, weight, bias, "layerNorm")
       let made = try Norms.moments(
@@ -209,7 +209,7 @@ extension Tensor {
     _ groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
     file: StaticString = #fileID, line: UInt = #line
   ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }, tensors: { [$0.0, $0.1, $0.2] }) { () throws(Diagnostic) in
       let (x, extents) = try byChannels("groupNorm")
       let count = x.dim(1)
       guard groups > 0, count % Dim(groups) == 0 else {
@@ -288,7 +288,8 @@ extension Tensor {
         BatchNormResult(
           output: $0, mean: $0, inverseDeviation: $0, runningMean: runningMean == nil ? nil : $0,
           runningVariance: runningVariance == nil ? nil : $0)
-      }
+      },
+      tensors: { [$0.output, $0.mean, $0.inverseDeviation] + [$0.runningMean, $0.runningVariance].compactMap { $0 } }
     ) { () throws(Diagnostic) in
       // Results that do not read them fail as well: they come together.
       for given in [runningMean, runningVariance] { _ = try given?.view }

@@ -173,7 +173,7 @@ extension Tensor {
     _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ dilation: PerAxis, _ ceilMode: Bool,
     _ file: StaticString, _ line: UInt
   ) -> (values: Tensor, positions: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
       let made = try largest(spatial, kernel, stride, padding, dilation, ceilMode, positions: true)
       return (made[0], made[1])
     }
@@ -242,6 +242,7 @@ extension Tensor {
       let zeros = try Self.filled(
         .integer(0), [planes.view.hints[0], places], dtype, dims: [counts[0], Shape(size).elementCount])
       let (updates, indices) = (try reshaped(dims: windows).view, try positions.reshaped(dims: windows).view)
+      if try zeros.view.isEmpty, !indices.isEmpty { try AxisPrograms.requireElements(zeros.view, 1, indices) }
       let made = try Engine.current.run(
         Pooling.spread, [.tensor(zeros.view), .tensor(indices), .tensor(updates)], [.fresh(dtype, zeros.view.hints)])
       return try Tensor(made[0]).reshaped(dims: lead + size)
@@ -424,7 +425,7 @@ extension Tensor {
   private func adaptiveMaxPool(
     _ size: [Int?], _ file: StaticString, _ line: UInt
   ) -> (values: Tensor, positions: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
       let (planes, lead, parts) = try parts(size, "adaptiveMaxPool\(size.count)d")
       let elements = try planes.split(parts, fillsWithZero: false).view
       let places = try Self.positions(parts.map(\.extent)).split(parts, fillsWithZero: false).view

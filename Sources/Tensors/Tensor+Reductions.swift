@@ -205,7 +205,7 @@ extension Tensor {
   public func extremes(
     axes: [Int], keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> (min: Tensor, max: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
       let both = try reducing(
         Reductions.extremes, axes, keepDims: keepDims, compute: nil, results: [dtype, dtype], needsElements: true)
       return (both[0], both[1])
@@ -248,7 +248,7 @@ extension Tensor {
     _ operation: RowOperation, _ axes: [Int], _ correction: Double, _ keepDims: Bool, _ file: StaticString,
     _ line: UInt
   ) -> (Tensor, mean: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
       let result = dtype.floatingResult
       // In f64: squares of what f32 holds must not overflow, nor differences of large elements lose what they differ by.
       let both = try reducing(

@@ -65,10 +65,17 @@ extension Tensor {
     }
   }
 
+  private static func attemptPair(
+    _ file: StaticString, _ line: UInt, _ make: () throws(Diagnostic) -> ValuesAndIndices
+  ) -> ValuesAndIndices {
+    attemptAll(
+      file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }, tensors: { [$0.values, $0.indices] }, make)
+  }
+
   private func runningExtreme(
     _ monoid: ArgMonoid, _ axis: Int, _ file: StaticString, _ line: UInt
   ) -> ValuesAndIndices {
-    Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
+    Self.attemptPair(file, line) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "cum\(monoid)")
       if source.rank == 0 {
@@ -136,7 +143,7 @@ extension Tensor {
   public func maxWithIndices(
     _ axis: Int, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
+    Self.attemptPair(file, line) { () throws(Diagnostic) in
       try taking(argmax(axis, keepDims: true, file: file, line: line), axis, keepDims)
     }
   }
@@ -145,7 +152,7 @@ extension Tensor {
   public func minWithIndices(
     _ axis: Int, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
+    Self.attemptPair(file, line) { () throws(Diagnostic) in
       try taking(argmin(axis, keepDims: true, file: file, line: line), axis, keepDims)
     }
   }
@@ -172,7 +179,7 @@ extension Tensor {
   public func sorted(
     _ axis: Int = -1, descending: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
+    Self.attemptPair(file, line) { () throws(Diagnostic) in
       try taking(argsorted(axis, descending: descending, file: file, line: line), axis, true)
     }
   }
@@ -181,7 +188,7 @@ extension Tensor {
   public func top(
     _ count: Int, _ axis: Int = -1, largest: Bool = true, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
+    Self.attemptPair(file, line) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "topk")
       guard count >= 0, source.rank == 0 ? count <= 1 : count <= source.dim(place) else {
@@ -200,7 +207,7 @@ extension Tensor {
   public func kthSmallest(
     _ k: Int, _ axis: Int = -1, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
+    Self.attemptPair(file, line) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "kthvalue")
       guard k >= 1, source.rank == 0 ? k <= 1 : k <= source.dim(place) else {
@@ -221,7 +228,7 @@ extension Tensor {
     _ axis: Int, keepDims: Bool = false, ignoringNaN: Bool = false, file: StaticString = #fileID,
     line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptAll(file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }) { () throws(Diagnostic) in
+    Self.attemptPair(file, line) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "median")
       if source.rank == 0 {

@@ -151,6 +151,12 @@ extension TensorView {
         .memory, "windows of \(size) elements of \(hints) are more than a machine can address",
         remedy: "take smaller windows, or fewer")
     }
+    if size == 0, traced != nil {
+      // Windows without an element: any empty view has all of them.
+      let extents = dims.enumerated().map { $0.offset == axis ? ($0.element - span) / step + 1 : $0.element } + [0]
+      let none = inserting(rank).sliced(rank, start: 0, count: 0, dims: (0, 0))
+      if let made = none.reshapedView(view.hints, dims: extents) { return made }
+    }
     if let traced {
       guard Dim.asks(.lessOrEqual, Dim(span), dims[axis]) else {
         // None: nothing to see, of as many places as a window has.
@@ -286,6 +292,8 @@ extension Tensor {
         throw Diagnostic(.shape, "reshape: \(source.hints) has \(count) elements, which \(wanted) does not divide")
       }
       extents[free] = count / known
+      // Of no elements nobody can tell how many rows there are: at no later size either.
+      if let dims { _ = Dim.asks(.less, 0, Shape(dims.compactMap { $0 }).elementCount) }
     }
     let wantedCount = CheckedSize.elements(extents)
     guard extents.allSatisfy({ $0 >= 0 }), wantedCount == count else {

@@ -58,7 +58,8 @@ public struct Tensor: Sendable {
     _ file: StaticString, _ line: UInt, _ make: () throws(Diagnostic) -> Tensor
   ) -> Tensor {
     do {
-      return try make()
+      let made = try make()
+      return made.body.isFailed ? made.located(file, line) : made
     } catch {
       return failed(error, file, line)
     }
@@ -66,17 +67,36 @@ public struct Tensor: Sendable {
 
   @inline(never)
   package static func failed(_ error: Diagnostic, _ file: StaticString, _ line: UInt) -> Tensor {
-    var located = error
-    if located.location == nil, located.origin == nil { located.location = .init(file: "\(file)", line: line) }
-    return Tensor(failure: located)
+    Tensor(failure: located(error, file, line))
   }
 
-  /// As `attempt`, for several results that fail together.
+  /// With the caller's place, where it has none or one of this library: an operation that is made of others need not tell
+  /// each of them who called.
+  package static func located(_ error: Diagnostic, _ file: StaticString, _ line: UInt) -> Diagnostic {
+    if !error.namesLibrary, error.location != nil || error.origin != nil { return error }
+    var located = error
+    (located.location, located.origin) = (.init(file: "\(file)", line: line), nil)
+    return located
+  }
+
+  /// A failed tensor with the caller's place instead of one in this library.
+  @inline(never)
+  private func located(_ file: StaticString, _ line: UInt) -> Tensor {
+    guard let failure, failure.namesLibrary else { return self }
+    return Tensor.failed(failure, file, line)
+  }
+
+  /// As `attempt`, for several results that fail together: one that failed by itself is the failure of all.
+  ///
+  /// - Parameter tensors: those of a result.
   package static func attemptAll<T>(
-    _ file: StaticString, _ line: UInt, onFailure: (Tensor) -> T, _ make: () throws(Diagnostic) -> T
+    _ file: StaticString, _ line: UInt, onFailure: (Tensor) -> T, tensors: (T) -> [Tensor],
+    _ make: () throws(Diagnostic) -> T
   ) -> T {
     do {
-      return try make()
+      let made = try make()
+      let failure = tensors(made).lazy.compactMap(\.failure).first
+      return failure.map { onFailure(failed($0, file, line)) } ?? made
     } catch {
       return onFailure(failed(error, file, line))
     }
@@ -91,7 +111,7 @@ package final class TensorBody: @unchecked Sendable {
   /// Elements are in row-major order without gaps. Every call of a compiled function asks, so it is worked out once.
   package let isRowMajor: Bool
   /// Asking `failure` itself would copy it.
-  private let isFailed: Bool
+  fileprivate let isFailed: Bool
   /// A failed tensor's memory: none.
   private static let nothing = Storage(borrowing: UnsafeRawBufferPointer(start: nil, count: 0), owner: Nobody())
 

@@ -72,6 +72,26 @@ import Testing
     }
   }
 
+  /// Operations that are made of others: where each of those is called is nobody's business.
+  @Test func a_mistake_inside_an_operation_names_the_line_of_its_caller() throws {
+    let stored = Tensor.ones(3, 4).converted(to: .f8e4m3fn)
+    let (x, y) = (Tensor.ones(3, 4), Tensor([0, 9, 1]))
+    let line: UInt = #line + 2
+    let results = [
+      x.embeddingBag(y, offsets: Tensor([0, 2])), stored.crossEntropy(y), stored.unique().values,
+      x.trapezoids(at: x[0], 0),
+      x.cumulativeTrapezoids(at: Tensor(Float(1)), 1), stored.histogram(), stored.localResponseNorm(2),
+      Tensor.ones(1, 8, 4).converted(to: .f8e4m3fn).folded([2, 2], kernel: [2, 2]),
+      Tensor.ones(3).converted(to: .u64).scattering(Tensor.ones(3), at: y, axis: 0, reduction: .mean),
+      Tensor(Float(1)).covariance(frequencies: y),
+    ]
+    for (i, result) in results.enumerated() {
+      let place = result.failure?.place
+      #expect(place?.file == "TensorsTests/FailedTensorTests.swift", "\(i): \(result)")
+      #expect(place.map { (line...line + 5).contains($0.line) } == true, "\(i): \(result)")
+    }
+  }
+
   @Test func a_failed_mask_keeps_its_mistake() {
     let x = Tensor.zeros(2, 4)
     let mask = x.matmul(x) > 0

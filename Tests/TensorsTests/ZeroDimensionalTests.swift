@@ -22,6 +22,17 @@ import Testing
   #expect(x.unflattened(axis, [2]).failure != nil && x.takingAlong(Tensor([0]), axis: axis).failure != nil)
 }
 
+@Test(arguments: [1, -2, .max, .min]) func of_several_results_none_is_good_where_the_axis_is_wrong(axis: Int) {
+  let x = Tensor(Float(3))
+  let pairs = [
+    x.sorted(axis), x.maxWithIndices(axis), x.minWithIndices(axis), x.top(1, axis), x.kthSmallest(1, axis),
+    x.medianWithIndices(axis), x.cumulativeMax(axis), x.cumulativeMin(axis),
+  ]
+  for (i, pair) in pairs.enumerated() {
+    #expect(pair.values.failure?.kind == .index && pair.indices.failure == pair.values.failure, "\(i)")
+  }
+}
+
 @Test(arguments: [1, -2]) func other_axes_of_a_0d_tensor_are_errors(axis: Int) {
   let x = Tensor(Float(3))
   for result in [
