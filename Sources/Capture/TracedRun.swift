@@ -55,7 +55,7 @@ struct TracedRun: Sendable {
           versions[o] = i
         }
       case (.dim(let before), .dim(let dim)):
-        if !before.isIdentical(to: dim) { changed[i] = .dim(dim) }
+        if !before.isIdentical(to: dim) { changed[i] = .dim(try dim.requireValue()) }
       case (.value(let before), .value(let value)):
         if before != value { changed[i] = .value(value) }
       case (.count(let before), .count(let count)) where before == count: break
@@ -69,7 +69,7 @@ struct TracedRun: Sendable {
     for leaf in results {
       switch leaf {
       case .tensor(let tensor): sources.append(try output(tensor))
-      case .dim(let dim): sources.append(.dim(dim))
+      case .dim(let dim): sources.append(.dim(try dim.requireValue()))
       case .value(let value): sources.append(.value(value))
       case .count(let count): sources.append(.count(count))
       }
@@ -165,5 +165,13 @@ extension ResultSource {
     case (.value(let a), .value(let b)): a == b
     case (.output, _), (.leaf, _), (.carried, _), (.count, _), (.constant, _), (.dim, _), (.value, _): false
     }
+  }
+}
+
+extension Dim {
+  /// A compiled call throws an extent's mistake as it does a tensor's: what went wrong at these sizes is no plan for others.
+  fileprivate func requireValue() throws(Diagnostic) -> Dim {
+    if case .failed(let mistake)? = expression { throw mistake }
+    return self
   }
 }

@@ -125,8 +125,10 @@ package struct ConformanceArguments: Sendable {
       guard let whole = Int(exactly: value.rounded(.towardZero)) else { throw missing(place, name, "an integer") }
       return whole
     case .tensor(let tensor)?: return try tensor.item(as: Int.self)
+    case .extent(let dim)?: return try dim.value
     case .list(let values)? where values.count == 1:
       if case .integer(let value) = values[0] { return value }
+      if case .extent(let dim) = values[0] { return try dim.value }
     default: break
     }
     throw missing(place, name, "an integer")
@@ -181,11 +183,13 @@ package struct ConformanceArguments: Sendable {
     switch value(place, name) {
     case nil: return nil
     case .integer(let value)?: return [value]
+    case .extent(let dim)?: return [try dim.value]
     case .list(let values)?:
       var result: [Int] = []
       for value in values {
         switch value {
         case .integer(let value): result.append(value)
+        case .extent(let dim): result.append(try dim.value)
         case .none:
           guard let hole else { throw missing(place, name, "a list of integers") }
           result.append(hole)
@@ -198,8 +202,30 @@ package struct ConformanceArguments: Sendable {
     }
   }
 
+  /// As `ints`; extents stay what they are.
   func dims(_ place: Int, _ name: String = "") throws(Diagnostic) -> [Dim] {
-    (try ints(place, name) ?? []).map { Dim($0) }
+    var result: [Dim] = []
+    switch value(place, name) {
+    case .extent(let dim)?: result = [dim]
+    case .list(let values)?:
+      for value in values {
+        switch value {
+        case .integer(let size): result.append(Dim(size))
+        case .extent(let dim): result.append(dim)
+        default: throw missing(place, name, "a list of extents")
+        }
+      }
+    default: result = (try ints(place, name) ?? []).map { Dim($0) }
+    }
+    return result
+  }
+
+  /// As `variadicInts`; extents stay what they are.
+  func variadicDims(from place: Int) throws(Diagnostic) -> [Dim] {
+    if places.count == place + 1, case .list = places[place] { return try dims(place) }
+    var result: [Dim] = []
+    for place in place..<Swift.max(places.count, place) { result.append(try dim(place)) }
+    return result
   }
 
   /// All places from `place` on as integers, or the one list there: `x.view(2, 3)` and `x.view([2, 3])`.

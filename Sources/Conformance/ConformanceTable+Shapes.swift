@@ -12,13 +12,13 @@ extension ConformanceTable {
 
   private mutating func addViews() {
     tensor("reshape", "view", "view_copy") { a throws(Diagnostic) in
-      try a.tensor(0).reshaped(a.variadicInts(from: 1).map { Dim($0) })
+      try a.tensor(0).reshaped(a.variadicDims(from: 1))
     }
     tensor("reshape_as", "view_as") { a throws(Diagnostic) in
       try a.tensor(0).reshaped(a.tensor(1, "other").shape.dims)
     }
     tensor("expand", "expand_copy", "broadcast_to") { a throws(Diagnostic) in
-      try a.tensor(0).expanded(a.variadicInts(from: 1).map { Dim($0) })
+      try a.tensor(0).expanded(a.variadicDims(from: 1))
     }
     tensor("expand_as") { a throws(Diagnostic) in try a.tensor(0).expanded(like: a.tensor(1, "other")) }
     tensors("broadcast_tensors") { a throws(Diagnostic) in
@@ -33,7 +33,7 @@ extension ConformanceTable {
       return .list(try shape.dims.map { dim throws(Diagnostic) in .integer(try dim.value) })
     }
     tensor("sum_to_size") { a throws(Diagnostic) in
-      try a.tensor(0).summed(to: a.variadicInts(from: 1).map { Dim($0) })
+      try a.tensor(0).summed(to: a.variadicDims(from: 1))
     }
     tensor("permute", "permute_copy") { a throws(Diagnostic) in try a.tensor(0).permuted(a.variadicInts(from: 1)) }
     tensor("transpose", "transpose_copy", "swapaxes", "swapdims") { a throws(Diagnostic) in
@@ -60,7 +60,7 @@ extension ConformanceTable {
     each("atleast_2d") { $0.atLeast2D() }
     each("atleast_3d") { $0.atLeast3D() }
     tensor("narrow", "narrow_copy") { a throws(Diagnostic) in
-      try a.tensor(0).narrowed(a.required(1, "dim"), start: a.required(2, "start"), count: a.required(3, "length"))
+      try a.tensor(0).narrowed(a.required(1, "dim"), start: a.dim(2, "start"), count: a.dim(3, "length"))
     }
     tensor("select") { a throws(Diagnostic) in
       try a.tensor(0)[indices: a.lead(1) + [.at(Dim(a.required(2, "index")))]]

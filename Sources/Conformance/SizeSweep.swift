@@ -58,9 +58,21 @@ struct SizedArguments: Sendable {
     }
   }
 
+  /// With `number` for every argument that is the extent: an operation may be told what its operands have.
+  func told(_ arguments: ConformanceArguments, _ number: ConformanceValue) -> ConformanceArguments {
+    func changed(_ value: ConformanceValue) -> ConformanceValue {
+      switch value {
+      case .integer(extent): number
+      case .list(let values): .list(values.map(changed))
+      case .tensor, .integer, .extent, .number, .bool, .string, .none, .text: value
+      }
+    }
+    return ConformanceArguments(places: arguments.places.map(changed), names: arguments.names.mapValues(changed))
+  }
+
   /// In a tensor of ``resized(_:)`` with all room: the elements from `start`, `count` of them, on those axes.
   func cut(_ whole: ConformanceArguments, start: Int, _ count: Dim, twice: Bool) -> ConformanceArguments {
-    whole.mapping(beside: arguments) { tensor, original in
+    let parts = whole.mapping(beside: arguments) { tensor, original in
       var result = tensor
       for (axis, given) in original.body.view.extents.enumerated() where given == extent {
         if twice {
@@ -72,6 +84,7 @@ struct SizedArguments: Sendable {
       }
       return result
     }
+    return told(parts, .extent(count))
   }
 }
 
@@ -133,7 +146,7 @@ struct SizeSweep {
 
   private func eager(_ size: Int) throws -> ConformanceValue {
     switch way {
-    case .argument: try operation.run(sized.resized(size))
+    case .argument: try operation.run(sized.told(sized.resized(size), .integer(size)))
     case .dim, .state:
       try operation.run(sized.cut(sized.resized(SizedArguments.room), start: 0, Dim(size), twice: false))
     case .part: try operation.run(sized.cut(sized.resized(SizedArguments.room), start: 2, Dim(size), twice: true))
@@ -148,7 +161,7 @@ struct SizeSweep {
       let f = compile(dynamic: .all, maxRecompiles: 64) { (arguments: ConformanceArguments) in
         try operation.run(arguments)
       }
-      return ({ try f(sized.resized($0)) }, { f.planCount })
+      return ({ try f(sized.told(sized.resized($0), .integer($0))) }, { f.planCount })
     case .dim, .part:
       let (start, twice) = way == .part ? (2, true) : (0, false)
       let f = compile(maxRecompiles: 64) { (arguments: ConformanceArguments, count: Dim) in

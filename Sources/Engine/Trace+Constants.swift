@@ -170,7 +170,7 @@ private struct ConstantGraph {
       case .leaf(let leaf):
         guard let parent = trace.parent else { return nil }
         let outer = state.captures[leaf - trace.argumentCount].outer
-        guard let made = parent.state.withLock({ copied(outer, of: parent, $0) }) else { return nil }
+        guard let made = parent.quietly({ copied(outer, of: parent, $0) }) else { return nil }
         known[next] = made
       case .carried: return nil
       }

@@ -179,7 +179,7 @@ package final class Trace: Sendable {
   /// A tensor that nothing has been written to.
   func undefined(_ dtype: DType, _ hints: [Int], _ dims: [Dim]) throws(Diagnostic) -> TensorView {
     _ = try Engine.byteCount(dtype, hints)
-    let made = state.withLock { cell(dtype, nil, dims, &$0) }
+    let made = quietly { cell(dtype, nil, dims, &$0) }
     // What is written may have symbols where `dims` have none.
     return TensorView(traced: TracedView(made), dtype, extents: hints)
   }
@@ -194,11 +194,11 @@ package final class Trace: Sendable {
   }
 
   func dims(of view: TracedView) -> [Dim] {
-    state.withLock { state in dims(of: view, state) }
+    quietly { state in dims(of: view, state) }
   }
 
   func sizes(of view: TracedView) -> [Int] {
-    state.withLock { state in dims(of: view, state).map { $0.evaluated(state.hints) ?? 0 } }
+    quietly { state in dims(of: view, state).map { $0.evaluated(state.hints) ?? 0 } }
   }
 
   func dims(of view: TracedView, _ state: State) -> [Dim] {
@@ -253,7 +253,14 @@ package final class Trace: Sendable {
   private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
     guard view.cell.trace === self else { throw Self.writesOutside(name) }
     var cell = state.cells[view.cell.id]
-    if cell.value == nil, !view.steps.allSatisfy(\.keepsAll) {
+    let isWhole = cell.value == nil && view.steps.allSatisfy(\.keepsAll)
+    if !isWhole {
+      // One name for what is written and for its place: an extent of one may be a number where the other has a symbol.
+      let given = state.builder.shape(update).dims
+      for (a, b) in zip(given, dims(of: view, state)) where !a.isIdentical(to: b) { _ = unified(a, b, &state) }
+      cell = state.cells[view.cell.id]
+    }
+    if cell.value == nil, !isWhole {
       // Elements that nobody writes are never read: any value will do.
       cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.dims.map(state.known)))
     }
@@ -492,8 +499,12 @@ package final class Trace: Sendable {
     return try onBreak(self, view, kind, location)
   }
 
-  /// Remembers a failure that user code might swallow.
-  package func note(_ failure: Diagnostic) { state.withLock { if $0.failure == nil { $0.failure = failure } } }
+  /// Remembers a failure that user code might swallow: the first, with the user's line as soon as somebody knows it.
+  package func note(_ failure: Diagnostic) {
+    state.withLock { state in
+      if state.failure.map({ $0.namesLibrary && $0.message == failure.message }) ?? true { state.failure = failure }
+    }
+  }
   package var failure: Diagnostic? { state.withLock { $0.failure } }
   package var guards: [DimGuard] { state.withLock { $0.guards } }
   package var hints: [Int] { state.withLock { $0.hints } }
@@ -535,7 +546,7 @@ package final class Trace: Sendable {
 
   /// The type with the extents' names of now.
   package func renamed(_ type: TensorType) -> TensorType {
-    state.withLock { state in TensorType(type.dtype, Shape(type.shape.dims.map(state.known))) }
+    quietly { state in TensorType(type.dtype, Shape(type.shape.dims.map(state.known))) }
   }
 
   /// The graph up to here, with `outputs`; output -> the leaf that gives it its memory.
@@ -550,7 +561,7 @@ package final class Trace: Sendable {
   /// Values that living tensors hold and that are neither nothing nor decided by constants alone: what later code may
   /// still read. `source`: where the value comes from if it is an argument already.
   package func livingValues() -> [(cell: Int, value: Value, source: Source?)] {
-    state.withLock { living($0) }
+    quietly { living($0) }
   }
 
   func living(_ state: State) -> [(cell: Int, value: Value, source: Source?)] {
@@ -569,7 +580,7 @@ package final class Trace: Sendable {
   /// Starts the next segment: living cells become parameters that hold what `source` says. `carried`: how many values
   /// are carried by now.
   package func restart(_ cells: [(cell: Int, source: Source, type: TensorType)], carried: Int) {
-    state.withLock { state in
+    quietly { state in
       (state.sections, state.prints) = ([], [])
       (state.carried, state.carriedAtBreak) = (carried, carried)
       state.beginPiece(name, arguments: state.hints.count, dead: Set(dead.withLock { $0 }))

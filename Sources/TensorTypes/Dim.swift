@@ -123,12 +123,27 @@ public struct Dim: Sendable {
     return swaps ? written(operation, b, a) : written(operation, a, b)
   }
 
-  public static func + (a: Dim, b: Dim) -> Dim { combined(.add, a, b) }
-  public static func - (a: Dim, b: Dim) -> Dim { combined(.subtract, a, b) }
-  public static func * (a: Dim, b: Dim) -> Dim { combined(.multiply, a, b) }
+  /// As ``combined(_:_:_:)``, and inside `compile` what has no value at the sizes at hand is a mistake, as it is with
+  /// numbers. That a divisor is not 0 becomes a guard: the normal form of `n / n` does not divide any more.
+  private static func counted(_ operation: DimOperation, _ a: Dim, _ b: Dim) -> Dim {
+    let made = combined(operation, a, b)
+    if a.node == nil, b.node == nil { return made }
+    guard let observer = DimObservation.observer, let x = observer.hint(of: a), let y = observer.hint(of: b) else {
+      return made
+    }
+    if operation.divides, b.node != nil { _ = asks(.equal, b, 0) }
+    if operation.apply(x, y) != nil { return made }
+    // Too large for an Int: nobody knows from which sizes on.
+    if !operation.divides || y != 0 { for dim in [a, b] where dim.node != nil { _ = observer.reads(dim) } }
+    return combined(operation, Dim(x), Dim(y))
+  }
+
+  public static func + (a: Dim, b: Dim) -> Dim { counted(.add, a, b) }
+  public static func - (a: Dim, b: Dim) -> Dim { counted(.subtract, a, b) }
+  public static func * (a: Dim, b: Dim) -> Dim { counted(.multiply, a, b) }
   /// Rounds toward minus infinity.
-  public static func / (a: Dim, b: Dim) -> Dim { combined(.floorDivide, a, b) }
-  public static func % (a: Dim, b: Dim) -> Dim { combined(.modulo, a, b) }
+  public static func / (a: Dim, b: Dim) -> Dim { counted(.floorDivide, a, b) }
+  public static func % (a: Dim, b: Dim) -> Dim { counted(.modulo, a, b) }
   public static func + (a: Dim, b: Int) -> Dim { a + Dim(b) }
   public static func + (a: Int, b: Dim) -> Dim { Dim(a) + b }
   public static func - (a: Dim, b: Int) -> Dim { a - Dim(b) }
@@ -140,9 +155,9 @@ public struct Dim: Sendable {
   public static func += (a: inout Dim, b: Dim) { a = a + b }
   public static func -= (a: inout Dim, b: Dim) { a = a - b }
   public static func *= (a: inout Dim, b: Dim) { a = a * b }
-  public func ceilDivided(by other: Dim) -> Dim { Dim.combined(.ceilDivide, self, other) }
-  public func minimum(_ other: Dim) -> Dim { Dim.combined(.minimum, self, other) }
-  public func maximum(_ other: Dim) -> Dim { Dim.combined(.maximum, self, other) }
+  public func ceilDivided(by other: Dim) -> Dim { Dim.counted(.ceilDivide, self, other) }
+  public func minimum(_ other: Dim) -> Dim { Dim.counted(.minimum, self, other) }
+  public func maximum(_ other: Dim) -> Dim { Dim.counted(.maximum, self, other) }
 }
 
 extension Dim: Hashable {
@@ -220,6 +235,13 @@ public enum DimOperation: String, Sendable, Hashable, CaseIterable {
     }
   }
 
+  var divides: Bool {
+    switch self {
+    case .floorDivide, .modulo, .ceilDivide: true
+    case .add, .subtract, .multiply, .minimum, .maximum: false
+    }
+  }
+
   /// nil for overflow and for a divisor of zero.
   public func apply(_ a: Int, _ b: Int) -> Int? {
     func checked(_ result: (partialValue: Int, overflow: Bool)) -> Int? { result.overflow ? nil : result.partialValue }
@@ -233,10 +255,10 @@ public enum DimOperation: String, Sendable, Hashable, CaseIterable {
       guard b != 0, !(a == .min && b == -1) else { return nil }
       let quotient = a / b
       let remainder = a % b
-      let floored = remainder != 0 && (remainder < 0) != (b < 0) ? quotient - 1 : quotient
+      let isOff = remainder != 0 && (remainder < 0) != (b < 0)
       switch self {
-      case .floorDivide: return floored
-      case .modulo: return a - floored * b
+      case .floorDivide: return isOff ? quotient - 1 : quotient
+      case .modulo: return isOff ? remainder + b : remainder
       case .add, .subtract, .multiply, .minimum, .maximum, .ceilDivide:
         return remainder != 0 && (remainder < 0) == (b < 0) ? quotient + 1 : quotient
       }

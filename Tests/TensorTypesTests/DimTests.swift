@@ -47,6 +47,21 @@ private let s2 = Dim.symbol(2)
     #expect((Dim(1) / 0).evaluated([]) == nil)
   }
 
+  /// No pair of Ints stops the process, and what has a value has the right one.
+  @Test(arguments: DimOperation.allCases) func every_pair_of_integers_has_a_value_or_none(operation: DimOperation) {
+    let numbers = [Int.min, .min + 1, -(1 << 40), -3, -1, 0, 1, 2, 7, 1 << 31, 1 << 62, .max - 1, .max]
+    for a in numbers {
+      for b in numbers {
+        let made = Dim.combined(operation, Dim(a), Dim(b))
+        #expect(made.knownValue == operation.apply(a, b))
+        guard operation == .modulo, let rest = made.knownValue else { continue }
+        #expect(rest == 0 || (rest < 0) == (b < 0) && rest.magnitude < b.magnitude, "\(a) % \(b)")
+        let (multiple, overflows) = a.subtractingReportingOverflow(rest)
+        #expect(overflows || multiple % b == 0, "\(a) % \(b)")
+      }
+    }
+  }
+
   /// A small generator: the test is the same in every run.
   private struct Random {
     var state: UInt64
