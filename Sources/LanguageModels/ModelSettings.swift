@@ -109,6 +109,9 @@ final class ModelSettings {
 
   func has(_ key: String) -> Bool { values[key] != nil }
 
+  /// The keys of all settings, in the order of the file.
+  var names: [String] { keys }
+
   /// The value at `key`, which counts as used from now on.
   func value(_ key: String) -> (any SettingValue)? {
     read.insert(key)

@@ -1,6 +1,6 @@
 // What a Sentence Transformers directory asks of texts before they are tokens: prompts, lower case, a longest text.
-// Not the tokenizer. Surprise: tokenizer_config.json repeats settings of tokenizer.json; where the two differ, libraries
-// do different things, so that is an error.
+// Not the tokenizer. Surprise: without modules.json, Sentence Transformers looks at none of its files; so that is an error
+// where they ask for something.
 import Basics
 import Formats
 import Tokenizers
@@ -11,19 +11,42 @@ struct SentenceText: Sendable {
   var lowercases = false
   /// Tokens, special ones included.
   var longest: Int?
+  /// `longest` is what sentence_bert_config.json says.
+  private var isShortened = false
 
   /// - Parameters:
   ///   - directory: where the encoder's files are.
   ///   - root: the whole model's directory.
   init(_ directory: ModelDirectory, _ root: ModelDirectory, _ tokenizer: Tokenizer) throws(Diagnostic) {
     try readEncoder(directory.optionalSettings("sentence_bert_config.json"))
-    try readTokenizer(directory.optionalSettings("tokenizer_config.json"), tokenizer)
+    let configuration = try directory.optionalSettings("tokenizer_config.json")
+    try readTokenizer(configuration, tokenizer)
+    let names = TokenizerConfiguration(tokenizer)
+    try names.check(configuration)
+    try names.checkTokens(directory.optionalSettings("special_tokens_map.json"))
+    try names.checkAdded(directory.optionalSettings("added_tokens.json"))
     try readPrompts(root.optionalSettings("config_sentence_transformers.json"))
+    if try root.optionalJSON("modules.json") == nil { try refuseWithoutModules(root) }
+  }
+
+  /// Sentence Transformers looks at these files only where modules.json tells it what the model consists of.
+  private func refuseWithoutModules(_ root: ModelDirectory) throws(Diagnostic) {
+    func refuse(_ name: String, _ what: String) throws(Diagnostic) {
+      throw Diagnostic(
+        .format, "\(root.file(name)): asks for \(what), but there is no modules.json, without which it has no meaning",
+        remedy: "fetch modules.json and the folders it names too, or remove the file")
+    }
+    if lowercases { try refuse("sentence_bert_config.json", "lower case") }
+    if isShortened { try refuse("sentence_bert_config.json", "texts of at most \(longest ?? 0) tokens") }
+    if !prompts.isEmpty { try refuse("config_sentence_transformers.json", "prompts") }
   }
 
   private mutating func readEncoder(_ settings: ModelSettings) throws(Diagnostic) {
     lowercases = try settings.flag("do_lower_case", standard: false)
-    if settings.has("max_seq_length") { longest = try settings.integer("max_seq_length", in: 3...Int(Int32.max)) }
+    if settings.has("max_seq_length") {
+      longest = try settings.integer("max_seq_length", in: 3...Int(Int32.max))
+      isShortened = true
+    }
     try settings.refuse("transformer_task", "other tasks than 'feature-extraction' are") {
       $0.asText == "feature-extraction"
     }
@@ -46,12 +69,6 @@ struct SentenceText: Sendable {
     if longest == nil, let most = settings.value("model_max_length")?.asNumber {
       // Models without a limit say 1e30.
       if most < Double(Int32.max) { longest = max(3, Int(most)) }
-    }
-    for (key, actual) in tokenizer.settingsOfConfiguration {
-      guard let value = settings.value(key)?.asFlag, value != actual else { continue }
-      throw settings.mistake(
-        "the setting '\(key)' is \(value), tokenizer.json has \(actual)",
-        remedy: "make both files say the same; which one counts depends on the library")
     }
   }
 

@@ -32,7 +32,8 @@ extension Tokenizer {
       prefix: frame.prefix,
       suffix: frame.suffix, beginning: try marker(beginning), end: try marker(end),
       maximumLength: json["truncation"]?["max_length"]?.int.flatMap { $0 > 0 ? $0 : nil },
-      dropsFirstSpace: decoder.steps.contains(.strip(0x20, start: 1, stop: 0)), decoder: decoder)
+      dropsFirstSpace: decoder.steps.contains(.strip(0x20, start: 1, stop: 0)), decoder: decoder,
+      marksKinds: file.marksKinds)
   }
 }
 
@@ -217,6 +218,13 @@ struct TokenizerFile {
   private func id(_ text: String, in tokens: TokenTable) throws(Diagnostic) -> Int32 {
     guard let id = tokens.id(of: text) else { throw Self.mistake("the vocabulary has no token '\(text)'") }
     return id
+  }
+
+  /// Whether tokens of a single text are of another kind than the first.
+  var marksKinds: Bool {
+    TokenizerSteps.steps(of: json["post_processor"], "processors").contains { step in
+      (step["single"]?.array ?? []).contains { (($0["Sequence"] ?? $0["SpecialToken"])?["type_id"]?.int ?? 0) != 0 }
+    }
   }
 
   /// The special tokens around a single text.

@@ -31,6 +31,8 @@ public struct Tokenizer: Sendable {
   let dropsFirstSpace: Bool
   /// How ids become a text where that is not the model's own way; nil: it is.
   let decoder: TokenDecoder?
+  /// Tokens of a single text are of another kind (`type_id`) than the first: what ids do not say.
+  package let marksKinds: Bool
 
   /// Ids put before and after a text when `addingSpecialTokens` is on.
   public let prefix: [Int32]
@@ -49,7 +51,7 @@ public struct Tokenizer: Sendable {
     model: Model, normalizers: [TextNormalizer] = [], cutter: TextCutter, tokens: TokenTable,
     addedTokens: [AddedTokens.Token], prefix: [Int32] = [], suffix: [Int32] = [], beginning: Int32? = nil,
     end: Int32? = nil, otherEnds: [Int32] = [], maximumLength: Int? = nil, dropsFirstSpace: Bool = false,
-    decoder: TokenDecoder? = nil
+    decoder: TokenDecoder? = nil, marksKinds: Bool = false
   ) {
     self.model = model
     self.normalizers = normalizers
@@ -61,6 +63,7 @@ public struct Tokenizer: Sendable {
     verbatim = Set(addedTokens.map(\.id))
     control = Set(addedTokens.lazy.filter(\.isControl).map(\.id))
     self.dropsFirstSpace = dropsFirstSpace
+    self.marksKinds = marksKinds
     self.decoder = decoder.flatMap { $0.followsModel(model) ? nil : $0 }
     self.prefix = prefix
     self.suffix = suffix
@@ -107,17 +110,6 @@ public struct Tokenizer: Sendable {
     result.normalizers.insert(.lowercase, at: 0)
     result.normalizedAdded = Self.normalized(addedTokens, result.normalizers)
     return result
-  }
-
-  /// The settings that tokenizer_config.json repeats, under its names.
-  public var settingsOfConfiguration: [(key: String, value: Bool)] {
-    for case .bert(let normalizer) in normalizers {
-      return [
-        ("do_lower_case", normalizer.lowercases), ("strip_accents", normalizer.stripsAccents),
-        ("tokenize_chinese_chars", normalizer.spacesIdeographs),
-      ]
-    }
-    return []
   }
 
   /// How many ids there are.
