@@ -13,7 +13,7 @@ extension Emitter {
   /// sin or cos of `x`, where `usual` is right for all but huge lanes. Devices keep what the formula gives: they have no
   /// functions of ours.
   func correctingHugeAngles(_ usual: IR, _ x: IR, _ instruction: ScalarInstruction, _ dtype: DType) -> IR {
-    guard target.invocations == nil, LLVMIsConstant(x) == 0 else { return usual }
+    guard target.invocations == nil else { return usual }
     let lanes = lanes(x)
     let size = magnitude(x)
     let isHuge = and(

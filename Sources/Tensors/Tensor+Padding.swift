@@ -55,9 +55,11 @@ extension Tensor {
     if zip(low, high).allSatisfy({ $0 == 0 && $1 == 0 }) { return self }
     let isSane = (low + high).allSatisfy { CheckedSize.offset($0) == $0 }
     let extents = isSane ? source.hints.indices.map { source.hints[$0] + low[$0] + high[$0] } : []
-    guard isSane, source.hints.indices.allSatisfy({ source.dim($0) + low[$0] + high[$0] >= 0 }) else {
+    // What is cut at one end is not made good at the other.
+    func left(_ axis: Int) -> Dim { source.dim(axis) - Swift.max(-low[axis], 0) - Swift.max(-high[axis], 0) }
+    guard isSane, source.hints.indices.allSatisfy({ left($0) >= 0 }) else {
       throw Diagnostic(
-        .shape, "pad: \(source.hints) with \(low) before and \(high) after has negative extents \(extents)",
+        .shape, "pad: \(low) before and \(high) after cut more than there is of \(source.hints)",
         remedy: "cut no more than an axis has")
     }
     try number.requireFit(dtype, "pad")
@@ -65,10 +67,8 @@ extension Tensor {
       for axis in extents.indices where low[axis] < 0 || high[axis] < 0 {
         let cut = Swift.max(-low[axis], 0)
         let count = Swift.max(source.hints[axis] - cut - Swift.max(-high[axis], 0), 0)
-        let left = source.dims[axis] - cut - Swift.max(-high[axis], 0)
-        let length = left > 0 ? left : 0
         let first = count == 0 ? 0 : cut
-        source = source.sliced(axis, start: first, count: count, dims: (Dim(first), length))
+        source = source.sliced(axis, start: first, count: count, dims: (Dim(first), left(axis)))
       }
       return Tensor(
         try trace.pad(

@@ -154,6 +154,23 @@ private func constants_are_what_they_are_eagerly(_ program: ConstantProgram) thr
   #expect(try f(Tensor([1, 4])).array(as: Int.self) == [1, 4])
 }
 
+@Test(arguments: [DType.f32, .f64]) func functions_of_huge_constants_are_those_of_huge_arguments(dtype: DType) throws {
+  for number in [0x1p53, -0x1p63, 1e18, 1e30, 3, -0.0, .infinity] as [Double] {
+    let eager = Tensor(number).converted(to: dtype)
+    let (sines, cosines) = (eager.sin(), eager.cos())
+    let made = compile { (x: Tensor) in
+      let k = Tensor(number).converted(to: dtype)
+      return (x * 0.0 + k.sin(), x * 0.0 + k.cos())
+    }
+    let (s, c) = try made(Tensor([0, 0, 0] as [Double]).converted(to: dtype))
+    for (a, b) in [(s, sines), (c, cosines)] {
+      let found = try a.converted(to: .f64).array(as: Double.self)
+      let wanted = try b.converted(to: .f64).item(as: Double.self)
+      #expect(found.allSatisfy { $0 == wanted || $0.isNaN && wanted.isNaN }, "\(dtype) \(number): \(found), \(wanted)")
+    }
+  }
+}
+
 @Test func printing_constants_is_done_on_each_run() throws {
   let lines = Lines()
   let k = floats([2])

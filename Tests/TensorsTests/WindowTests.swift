@@ -157,6 +157,9 @@ private func naiveConvolution(
     #expect(try padded(.replicate) == [1, 1, 1, 2, 3, 3])
     #expect(try padded(.circular) == [2, 3, 1, 2, 3, 1])
     #expect(x.padded([3, 0], mode: .reflect).failure?.kind == .argument)
+    // What is cut at one end is not made good at the other.
+    #expect(x.padded([-4, 5]).failure?.kind == .shape && x.padded([2, -4]).failure?.kind == .shape)
+    #expect(try x.padded([-3, 2], value: 9).array(as: Float.self) == [9, 9])
     #expect(try x.padded([-1, 1]).array(as: Float.self) == [2, 3, 0])
   }
 
