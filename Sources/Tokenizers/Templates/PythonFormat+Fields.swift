@@ -127,6 +127,7 @@ extension PythonFormat {
   private struct Specification {
     var layout = Layout()
     var hasAlign = false
+    var hasFill = false
     var sign: Unicode.Scalar?
     var isAlternate = false
     var hasZero = false
@@ -138,7 +139,7 @@ extension PythonFormat {
       var rest = Array(text.unicodeScalars)[...]
       func isAlign(_ scalar: Unicode.Scalar?) -> Bool { scalar.map { "<>=^".unicodeScalars.contains($0) } ?? false }
       if rest.count > 1, isAlign(rest[1]) {
-        (layout.fill, layout.align, hasAlign) = (rest[0], rest[1], true)
+        (layout.fill, layout.align, hasAlign, hasFill) = (rest[0], rest[1], true, true)
         rest = rest.dropFirst(2)
       } else if isAlign(rest.first), let align = rest.popFirst() {
         (layout.align, hasAlign) = (align, true)
@@ -176,12 +177,14 @@ extension PythonFormat {
         form.layout.align != "=", !value.isMarkup
       else { throw refusal }
       if !form.hasAlign { form.layout.align = "<" }
-      if form.hasZero, !form.hasAlign { form.layout.fill = "0" }
+      if form.hasZero, !form.hasFill { form.layout.fill = "0" }
       let cut = form.precision.map { PythonText.string(string.unicodeScalars.prefix($0)) } ?? string
       return try form.layout.padded("", cut, run)
     }
     guard let double = value.double else { throw refusal }
-    if form.hasZero, !form.hasAlign { (form.layout.fill, form.layout.align) = ("0", "=") }
+    // With an alignment of its own a number is filled with zeros there.
+    if form.hasZero, !form.hasFill { form.layout.fill = "0" }
+    if form.hasZero, !form.hasAlign { form.layout.align = "=" }
     guard form.grouping == nil || form.layout.align != "=" else { throw refusal }
     func sign(_ isNegative: Bool) -> String { isNegative ? "-" : form.sign == "+" ? "+" : form.sign == " " ? " " : "" }
     if let integer = value.integer, form.type.map({ "bcdoxX".unicodeScalars.contains($0) }) ?? true {
@@ -192,10 +195,12 @@ extension PythonFormat {
     var body: String
     switch form.type {
     case nil where form.precision == nil && !form.isAlternate: body = representation(of: double.magnitude)
+    case nil where !form.isAlternate: body = shortened(double.magnitude, to: max(1, form.precision ?? 6))
     case "e", "E", "f", "F", "g", "G":
       body = printed(
         double.magnitude, form.type ?? "f", precision: form.precision ?? 6, isAlternate: form.isAlternate)
-    case "%": body = printed(double.magnitude * 100, "f", precision: form.precision ?? 6) + "%"
+    case "%":
+      body = printed(double.magnitude * 100, "f", precision: form.precision ?? 6, isAlternate: form.isAlternate) + "%"
     default: throw refusal
     }
     if let grouping = form.grouping {
@@ -203,6 +208,24 @@ extension PythonFormat {
       body = grouped(String(whole), by: 3, grouping) + body.dropFirst(whole.count)
     }
     return try form.layout.padded(sign(double.sign == .minus && !double.isNaN), body, run)
+  }
+
+  /// As "g", but never without a point or an exponent: so one digit less comes before the point.
+  private static func shortened(_ value: Double, to digits: Int) -> String {
+    guard value.isFinite else { return printed(value, "g", precision: digits) }
+    let scientific = printed(value, "e", precision: digits - 1)
+    let parts = scientific.split(separator: "e", maxSplits: 1)
+    guard parts.count == 2, let exponent = Int(parts[1]) else { return scientific }
+    if exponent < -4 || exponent + 1 > digits - 1 {
+      var mantissa = parts[0]
+      if mantissa.contains(".") {
+        while mantissa.last == "0" { mantissa.removeLast() }
+        if mantissa.last == "." { mantissa.removeLast() }
+      }
+      return "\(mantissa)e\(parts[1])"
+    }
+    let fixed = printed(value, "g", precision: digits)
+    return fixed.contains(".") ? fixed : fixed + ".0"
   }
 
   private static func digits(of integer: Int, _ form: Specification, _ refusal: Diagnostic) throws(Diagnostic)

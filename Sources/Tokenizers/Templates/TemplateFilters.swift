@@ -1,6 +1,6 @@
 // The filters of chat templates (`value | name(...)`): which there are, and those that give texts and numbers.
-// Jinja's own, with `tojson` as Hugging Face replaces it. Surprise: `random`, `urlize`, `wordwrap`, `pprint` and
-// `striptags` are not here; an unknown name is an error that names it, since guessing would put a wrong prompt before
+// Jinja's own, with `tojson` as Hugging Face replaces it. Surprise: `random`, `urlize` and `wordwrap` are
+// not here; an unknown name is an error that names it, since guessing would put a wrong prompt before
 // the model.
 
 import Basics
@@ -17,13 +17,12 @@ typealias TemplateFilter =
   @Sendable (TemplateValue, TemplateArguments, TemplateEvaluator) throws(Diagnostic) -> TemplateValue
 
 enum TemplateFilters {
-  static let table: [String: TemplateFilter] = texts.merging(numbers) { $1 }.merging(sequences) { $1 }.merging(pickers)
-  {
-    $1
+  static let table: [String: TemplateFilter] = [texts, numbers, sequences, pickers, plain].reduce(into: [:]) {
+    $0.merge($1) { $1 }
   }
 
   /// Filters of Jinja that are not here: used where they are never run, they do no harm.
-  static let unsupported: Set<String> = ["random", "urlize", "wordwrap", "pprint", "striptags"]
+  static let unsupported: Set<String> = ["random", "urlize", "wordwrap"]
 
   // MARK: - Texts
 
