@@ -119,7 +119,9 @@ public struct HostileRunner: Sendable {
   private static func lost(_ result: Result<ConformanceValue, Diagnostic>, _ value: ConformanceValue?) -> String? {
     guard case .failure(let mistake) = result else { return nil }
     if mistake.namesLibrary { return "names the library's line: \(mistake)" }
-    let good = value?.tensors.count { $0.failure == nil } ?? 0
+    // Where none failed, it was the look at all of a very large one.
+    guard let tensors = value?.tensors, tensors.contains(where: { $0.failure != nil }) else { return nil }
+    let good = tensors.count { $0.failure == nil }
     return good > 0 ? "\(good) results are good beside a failed one: \(mistake)" : nil
   }
 
