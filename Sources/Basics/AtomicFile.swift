@@ -47,7 +47,7 @@ package struct AtomicFile: ~Copyable {
       let code = errno
       guard code == EEXIST, attempts < 8 else {
         throw Diagnostic(
-          .file, "\(path): cannot be written: \(reason(code))",
+          .file, "\(path): cannot be written: \(Diagnostic.systemReason(code))",
           remedy: "check that its folder exists and may be written")
       }
     }
@@ -156,11 +156,14 @@ package struct AtomicFile: ~Copyable {
     default: remedy = "nothing was changed"
     }
     return Diagnostic(
-      .file, "\(path): writing failed after \(count) bytes: \(reason(code))", remedy: remedy)
+      .file, "\(path): writing failed after \(count) bytes: \(Diagnostic.systemReason(code))", remedy: remedy)
   }
 }
 
-private func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+extension Diagnostic {
+  /// What the system says about `code`, an `errno`.
+  package static func systemReason(_ code: Int32) -> String { String(cString: strerror(code)) }
+}
 
 /// `write(2)`, which the method of the same name would hide.
 private func posixWrite(_ descriptor: Int32, _ start: UnsafeRawPointer, _ count: Int) -> Int {

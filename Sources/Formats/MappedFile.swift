@@ -53,7 +53,7 @@ public final class MappedFile: @unchecked Sendable {
     }
     let count = Int(status.st_size)
     guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
-      throw Diagnostic(.file, "\(path): cannot map \(count) bytes: \(Self.reason(errno))")
+      throw Diagnostic(.file, "\(path): cannot map \(count) bytes: \(Diagnostic.systemReason(errno))")
     }
     self.path = path
     self.count = count
@@ -72,7 +72,7 @@ public final class MappedFile: @unchecked Sendable {
     let room = (bytes.count + page - 1) / page * page
     guard let start = mmap(nil, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
       start != MAP_FAILED
-    else { throw Diagnostic(.memory, "\(path): cannot map \(room + page) bytes: \(Self.reason(errno))") }
+    else { throw Diagnostic(.memory, "\(path): cannot map \(room + page) bytes: \(Diagnostic.systemReason(errno))") }
     let first = start + (room - bytes.count)
     bytes.withUnsafeBytes { first.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: $0.count) }
     mprotect(start, room, PROT_READ)
@@ -142,13 +142,11 @@ public final class MappedFile: @unchecked Sendable {
     Diagnostic(.format, "\(path): \(what)", remedy: remedy)
   }
 
-  package static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
-
   private static func openingFailure(_ path: String, _ code: Int32) -> Diagnostic {
     switch code {
     case ENOENT: Diagnostic(.file, "\(path): no such file", remedy: "check the path")
     case EACCES: Diagnostic(.file, "\(path): not readable (permission denied)", remedy: "check its permissions")
-    default: Diagnostic(.file, "\(path): cannot open: \(reason(code))", remedy: "check the path")
+    default: Diagnostic(.file, "\(path): cannot open: \(Diagnostic.systemReason(code))", remedy: "check the path")
     }
   }
 }

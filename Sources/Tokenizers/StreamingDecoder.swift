@@ -7,7 +7,7 @@ public struct StreamingDecoder: Sendable {
   private let skippingSpecialTokens: Bool
   private var pending: [UInt8] = []
   private var isFirst = true
-  /// For decoders that look at more than one token: all of them, and how much of their text has been given.
+  /// For decoders that look at more than one token: the last ones, and how many scalars of their text have been given.
   private var ids: [Int32] = []
   private var given = 0
 
@@ -31,16 +31,30 @@ public struct StreamingDecoder: Sendable {
 
   /// The text of all tokens behind what was given: up to a character that the next token may still change.
   private mutating func newText(isLast: Bool) -> String {
-    let text = Array(tokenizer.decode(ids, skippingSpecialTokens: false).unicodeScalars)
+    let text = scalars(ids)
     var end = text.count
     if !isLast {
       // The next token may be a sign that leans on this word, or the rest of a character.
       while end > given, text[end - 1] == "\u{FFFD}" || text[end - 1] == " " { end -= 1 }
     }
-    defer { given = max(given, end) }
     var new = String.UnicodeScalarView()
     if end > given { new.append(contentsOf: text[given..<end]) }
+    given = max(given, end)
+    if given == text.count { forgetGiven() }
     return String(new)
+  }
+
+  /// Where nothing waits, what comes is told by the last token and what follows it: a step looks at neighbours only. So a
+  /// long text does not make each new token dearer. A token that stands for a byte may belong to a character before it.
+  private mutating func forgetGiven() {
+    guard ids.count > 1, let last = ids.last else { return }
+    let own = scalars([last])
+    if own.isEmpty || own.contains("\u{FFFD}") { return }
+    (ids, given) = ([last], own.count)
+  }
+
+  private func scalars(_ ids: [Int32]) -> [Unicode.Scalar] {
+    Array(tokenizer.decode(ids, skippingSpecialTokens: false).unicodeScalars)
   }
 
   mutating func append(bytes: some Sequence<UInt8>) -> String {

@@ -2,11 +2,11 @@
 // followed by each question about its result, at the numbers where optimisers have rules of their own.
 // Surprise: eagerly every operation is a kernel, so nothing between two of them can be simplified; that is the oracle.
 import Capture
-import Foundation
 import TensorTypes
 import Tensors
 import Testing
 
+/// Functions of `x` that optimisers know something about.
 private func firsts(_ x: Tensor) -> [(name: String, result: Tensor)] {
   let (zero, minusOne): (Double, Double) = (0, -1)
   var all: [(name: String, result: Tensor)] = []
