@@ -23,9 +23,6 @@ package struct Backend: Sendable {
 
   package func image(_ kernel: Kernel) throws(Diagnostic) -> ExecutableImage { try generate(kernel) }
 
-  /// Kernels will be made soon: what that needs is begun, and not waited for.
-  package func prepare() { if kind == .cpu { LLVMCompiler.preload() } }
-
   /// The image of a kernel whose code is LLVM IR written by hand; only processors take it.
   package func image(_ kernel: Kernel, code: String) throws(Diagnostic) -> ExecutableImage {
     guard kind == .cpu else {

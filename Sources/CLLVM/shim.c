@@ -1,9 +1,11 @@
 // dlopen of libLLVM 19: a table of pointers, and one hidden function per entry under LLVM's name that calls through it.
 // Not a wrapper: arguments pass unchanged. Surprise: hidden, so that a process which links LLVM itself keeps its own.
+// And the gate that `exit` and compiling threads share.
 #include "CLLVM.h"
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define X(result, name, parameters, arguments) static result(*pointer_##name) parameters;
@@ -50,6 +52,59 @@ static const char *const places[] = {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int loaded = 0;
+
+// `exit` destroys what LLVM holds in globals while other threads may still compile: they would end the process with a
+// signal. So LLVM is used between enter and leave; exit waits until nobody is inside, and lets nobody in any more.
+// It cannot wait while dlopen runs LLVM's constructors: those register what exit then runs first. Hence no library is
+// loaded ahead on a thread of ours: a program that ends early would meet those milliseconds.
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t outside = PTHREAD_COND_INITIALIZER;
+static int inside = 0, leaving = 0;
+static pthread_t leaver;
+static _Thread_local int depth = 0;
+
+int azulejo_llvm_enter(void) {
+  pthread_mutex_lock(&gate);
+  int is_leaver = leaving && pthread_equal(leaver, pthread_self());
+  // Another thread ends the process: there is nothing left to do for this one, and nobody whom an error could reach.
+  while (leaving && !is_leaver && depth == 0) pthread_cond_wait(&outside, &gate);
+  if (!is_leaver) {
+    inside++;
+    depth++;
+  }
+  pthread_mutex_unlock(&gate);
+  return is_leaver;
+}
+
+void azulejo_llvm_leave(void) {
+  pthread_mutex_lock(&gate);
+  inside--;
+  depth--;
+  pthread_cond_broadcast(&outside);
+  pthread_mutex_unlock(&gate);
+}
+
+static void wait_outside(void) {
+  pthread_mutex_lock(&gate);
+  if (!leaving) {
+    leaving = 1;
+    leaver = pthread_self();
+  }
+  // LLVM itself calls exit at a defect: that thread must not wait for itself.
+  while (inside > depth) pthread_cond_wait(&outside, &gate);
+  pthread_mutex_unlock(&gate);
+}
+
+// A child process has only the thread that forked.
+static void reset_in_child(void) {
+  gate = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+  outside = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+  inside = depth;
+  if (leaving) leaver = pthread_self();
+}
+
+// Handlers run in the opposite order of their registration: this one before all that LLVM registered until now.
+void azulejo_llvm_guard_exit(void) { atexit(wait_outside); }
 
 static int resolve(void *library, char *error, size_t size) {
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -102,6 +157,8 @@ int azulejo_llvm_load(const char *path, char *error, size_t size, int *is_there)
       else if (!*is_there) snprintf(error, size, "no libLLVM 19 was found");
       result = 1;
     } else {
+      pthread_atfork(NULL, NULL, reset_in_child);
+      azulejo_llvm_guard_exit();
       result = resolve(library, error, size);
     }
     loaded = result == 0;

@@ -36,8 +36,6 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     self.readOutput = readOutput
     self.fill = fill
     history = CompileHistory()
-    // What goes wrong with it goes wrong again at the first call, which can throw.
-    try? Engine.current.expectKernels()
     segments = SegmentCache(fuses: options.fuses)
   }
 

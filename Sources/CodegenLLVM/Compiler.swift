@@ -1,6 +1,6 @@
 // The way of a kernel through LLVM: lower, verify, optimise, emit. Each stage can be asked for as text.
-// Not a cache: every call compiles. Surprise: a context and a target machine live for one compile of one thread, and LLVM
-// itself is loaded by the first compile of a process, or beside what goes on behind its first `compile`, where no kernel is kept.
+// Not a cache: every call compiles. Surprise: a context and a target machine live for one compile of one thread; LLVM itself
+// is loaded by the first compile of a process, and `exit` waits for compiles that are under way.
 import Basics
 import CLLVM
 import Targets
@@ -11,19 +11,6 @@ import TileIR
   import Glibc
 #else
   import Darwin
-#endif
-
-// At file level: a thread's entry must not be checked for the isolation of whoever starts it.
-#if canImport(Glibc)
-  private func preloadMain(_: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    try? LLVMCompiler.load()
-    return nil
-  }
-#else
-  private func preloadMain(_: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    try? LLVMCompiler.load()
-    return nil
-  }
 #endif
 
 package enum LLVMCompiler {
@@ -98,6 +85,8 @@ package enum LLVMCompiler {
 
   /// Loads libLLVM, or says what to install. `AZULEJO_LLVM` names a library to use instead of the usual places.
   package static func load() throws(Diagnostic) {
+    try enter()
+    defer { azulejo_llvm_leave() }
     var message = [CChar](repeating: 0, count: 512)
     var isThere: Int32 = 0
     if azulejo_llvm_load(getenv("AZULEJO_LLVM"), &message, message.count, &isThere) != 0 {
@@ -109,26 +98,57 @@ package enum LLVMCompiler {
             + "libLLVM 19"
           : "apt-get install libllvm19 (macOS: brew install llvm@19), or set AZULEJO_LLVM to the library's path")
     }
-    initialiseTargets
+    makeReady
   }
 
-  /// Loads the library beside what goes on, once: a sixtieth of a second that nobody has to wait for.
-  package static func preload() { preloading }
-  // Not a dispatch queue: where no thread can be made, that waits for one for ever. Without a thread the first compile loads.
-  private static let preloading: Void = {
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    #if canImport(Glibc)
-      var thread = pthread_t()
-    #else
-      var thread: pthread_t?
-    #endif
-    pthread_create(&thread, &attributes, preloadMain, nil)
-    pthread_attr_destroy(&attributes)
+  /// Until `azulejo_llvm_leave` the process does not end.
+  fileprivate static func enter() throws(Diagnostic) {
+    guard azulejo_llvm_enter() == 0 else {
+      throw Diagnostic(
+        .compiler, "no kernel can be compiled while the process ends",
+        remedy: "run the function once before exit, or do nothing with tensors in an exit handler")
+    }
+  }
+
+  /// Targets, and whatever LLVM makes when it first emits: exit destroys it, and must wait for us before.
+  private static let makeReady: Void = {
+    initialiseTargets()
+    emitNothing()
+    azulejo_llvm_guard_exit()
   }()
 
-  private static let initialiseTargets: Void = {
+  private static func emitNothing() {
+    let host = TargetDescription.host
+    let context: LLVMContextRef = LLVMContextCreate()
+    let module: LLVMModuleRef = LLVMModuleCreateWithNameInContext("nothing", context)
+    let builder = LLVMCreateBuilderInContext(context)
+    let type = LLVMFunctionType(LLVMVoidTypeInContext(context), nil, 0, 0)
+    LLVMPositionBuilderAtEnd(
+      builder, LLVMAppendBasicBlockInContext(context, LLVMAddFunction(module, "nothing", type), ""))
+    LLVMBuildRetVoid(builder)
+    LLVMDisposeBuilder(builder)
+    defer {
+      LLVMDisposeModule(module)
+      LLVMContextDispose(context)
+    }
+    var found: LLVMTargetRef?
+    var message: UnsafeMutablePointer<CChar>?
+    defer { LLVMDisposeMessage(message) }
+    guard LLVMGetTargetFromTriple(host.triple, &found, &message) == 0 else { return }
+    let machine = LLVMCreateTargetMachine(
+      found, host.triple, host.processor, host.features, LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelSmall)
+    defer { LLVMDisposeTargetMachine(machine) }
+    let options = LLVMCreatePassBuilderOptions()
+    if let error = LLVMRunPasses(module, "function(instcombine)", machine, options) {
+      LLVMDisposeErrorMessage(LLVMGetErrorMessage(error))
+    }
+    LLVMDisposePassBuilderOptions(options)
+    var buffer: LLVMMemoryBufferRef?
+    LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMObjectFile, &message, &buffer)
+    LLVMDisposeMemoryBuffer(buffer)
+  }
+
+  private static func initialiseTargets() {
     if azulejo_has_LLVMInitializeX86Target() != 0 {
       LLVMInitializeX86TargetInfo()
       LLVMInitializeX86Target()
@@ -153,7 +173,7 @@ package enum LLVMCompiler {
       LLVMInitializeAMDGPUTargetMC()
       LLVMInitializeAMDGPUAsmPrinter()
     }
-  }()
+  }
 }
 
 /// One module on its way; owns its LLVM context.
@@ -175,6 +195,7 @@ private final class CompileSession {
 
   init(_ kernel: Kernel, _ target: TargetDescription, _ options: CodegenOptions) throws(Diagnostic) {
     try LLVMCompiler.load()
+    try LLVMCompiler.enter()
     self.kernel = kernel
     let name = Self.symbol(kernel.name)
     phaseSymbols = kernel.phases.indices.map { "\(name)_p\($0)" }
@@ -198,6 +219,7 @@ private final class CompileSession {
     LLVMDisposeModule(module)
     if let machine { LLVMDisposeTargetMachine(machine) }
     LLVMContextDispose(context)
+    azulejo_llvm_leave()
   }
 
   /// A C identifier.

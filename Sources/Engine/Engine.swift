@@ -62,13 +62,6 @@ package final class Engine: Sendable {
     preparation.add(Int(time / .nanoseconds(1)), ordering: .relaxed)
   }
 
-  /// Something will be compiled. Where no kernel is kept, making some is certain: what that needs is got ready beside what goes on.
-  package func expectKernels() {
-    if hasAsked.exchange(true, ordering: .relaxed) { return }
-    if cache.isEmpty { backend.prepare() }
-  }
-  private let hasAsked = Atomic<Bool>(false)
-
   /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.
   /// `dims`: the extents as a capture knows them, where they are not numbers.
   package func allocate(

@@ -3,6 +3,7 @@ import Basics
 import CodegenLLVM
 import Foundation
 import Scalars
+import Synchronization
 import Targets
 import TensorTypes
 import Testing
@@ -68,6 +69,40 @@ func every_preset_compiles_to_an_object(_ target: TargetDescription) throws {
   for target in [TargetDescription.x86Version4, .x86Baseline, .arm64] {
     #expect(try LLVMCompiler.compile(softmax(), for: target) == LLVMCompiler.compile(softmax(), for: target))
   }
+}
+
+/// `exit` destroys LLVM's globals: it waits for what is being compiled. (While the library itself is being loaded, some
+/// milliseconds of the first compile, it cannot be made to wait.)
+@Test(arguments: 0..<10)
+func a_process_may_end_while_others_compile(_ step: Int) async {
+  await #expect(processExitsWith: .exitCode(7)) { [step] in
+    try LLVMCompiler.load()
+    let release = Mutex(false)
+    for number in 0..<3 {
+      Thread.detachNewThread {
+        while !release.withLock({ $0 }) {}
+        while true { _ = try? LLVMCompiler.compile(softmax(), for: number == 0 ? .x86Baseline : .host) }
+      }
+    }
+    release.withLock { $0 = true }
+    usleep(UInt32(step * 3000))
+    exit(7)
+  }
+}
+
+@Test func the_thread_that_ends_the_process_gets_an_error_for_a_kernel() async {
+  let result = await #expect(processExitsWith: .exitCode(0), observing: [\.standardErrorContent]) {
+    // Registered before LLVM is loaded: LLVM is gone when this runs.
+    atexit {
+      do throws(Diagnostic) { _ = try LLVMCompiler.compile(softmax(), for: .host) } catch {
+        FileHandle.standardError.write(Data("\(error)".utf8))
+      }
+    }
+    try LLVMCompiler.load()
+    exit(0)
+  }
+  let errors = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+  #expect(errors.contains("while the process ends"), "\(errors)")
 }
 
 /// Every instruction on every dtype stands alone: a call to libm or compiler-rt would be an undefined symbol.

@@ -43,3 +43,12 @@ static const LLVMAttributeIndex azulejo_llvm_function_index = (LLVMAttributeInde
 /// `is_there`: whether a library was found that could not be opened. `path`: a library to try instead of the usual (may be
 /// null). Safe to call from many threads; success is remembered.
 int azulejo_llvm_load(const char *path, char *error, size_t size, int *is_there);
+
+/// Whoever uses LLVM does so between these two, which nest: `exit` waits for those inside. Nonzero: this thread is ending the
+/// process, whose LLVM may be gone; then there is nothing to leave. Other threads never come back once the process ends.
+int azulejo_llvm_enter(void);
+void azulejo_llvm_leave(void);
+
+/// Makes `exit` wait before it destroys what LLVM has made until now. To be called inside, after the library was loaded and
+/// again when more is there.
+void azulejo_llvm_guard_exit(void);
