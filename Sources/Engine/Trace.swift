@@ -499,10 +499,11 @@ package final class Trace: Sendable {
     return try onBreak(self, view, kind, location)
   }
 
-  /// Remembers a failure that user code might swallow: the first, with the user's line as soon as somebody knows it.
+  /// Remembers a failure that user code might swallow: the first with the user's line. Inside an operation that is made of
+  /// others several may fail before it knows its own failure.
   package func note(_ failure: Diagnostic) {
     state.withLock { state in
-      if state.failure.map({ $0.namesLibrary && $0.message == failure.message }) ?? true { state.failure = failure }
+      if state.failure.map({ $0.namesLibrary && !failure.namesLibrary }) ?? true { state.failure = failure }
     }
   }
   package var failure: Diagnostic? { state.withLock { $0.failure } }

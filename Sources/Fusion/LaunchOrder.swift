@@ -13,8 +13,9 @@ struct NestGroup {
 struct LaunchOrder {
   private(set) var groups: [NestGroup] = []
 
-  /// More nests than this in one kernel make its code too long to be worth a launch.
+  /// More nests or results than these in one kernel make its code too long to be worth a launch.
   private static let mostNests = 12
+  private static let mostResults = 3 * LoopNest.mostRoots
 
   init(_ partition: borrowing Partition, _ context: SchedulingContext) {
     let nests = partition.nests
@@ -23,15 +24,19 @@ struct LaunchOrder {
     var byLevel: [[Int]] = Array(repeating: [], count: (levels.max() ?? -1) + 1)
     for nest in nests.indices { byLevel[levels[nest]].append(nest) }
     let small = nests.map { Self.isSmall($0, partition.graph) }
+    func fit(_ group: [Int]) -> Bool {
+      group.count <= Self.mostNests && group.reduce(0) { $0 + nests[$1].roots.count } <= Self.mostResults
+    }
     for level in byLevel {
       var rest = level[...]
-      while !rest.isEmpty {
-        let count = context.fuses ? Self.mostNests : 1
-        groups.append(NestGroup(stages: [Array(rest.prefix(count))]))
-        rest = rest.dropFirst(count)
+      while let first = rest.first {
+        var stage = [first]
+        while context.fuses, let next = rest.dropFirst(stage.count).first, fit(stage + [next]) { stage.append(next) }
+        groups.append(NestGroup(stages: [stage]))
+        rest = rest.dropFirst(stage.count)
       }
     }
-    if context.fuses { join(small, needs) }
+    if context.fuses { join(small, fit) }
   }
 
   /// The nests that each nest must run after.
@@ -88,10 +93,10 @@ struct LaunchOrder {
   }
 
   /// Groups of small nests join the group before them, or else the one behind, with a barrier between.
-  private mutating func join(_ small: [Bool], _ needs: [[Int]]) {
+  private mutating func join(_ small: [Bool], _ fit: ([Int]) -> Bool) {
     var joined: [NestGroup] = []
     for group in groups {
-      guard let last = joined.last, last.nests.count + group.nests.count <= Self.mostNests else {
+      guard let last = joined.last, fit(last.nests + group.nests) else {
         joined.append(group)
         continue
       }

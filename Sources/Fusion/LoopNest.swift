@@ -29,6 +29,8 @@ package struct LoopNest: Sendable {
     /// The part of its memory that a range write touches; nil: all of it.
     var box: ElementBox?
   }
+  /// More results than these are written by nests of their own: code for a kernel takes more than linear time.
+  static let mostRoots = 32
   package var name: String
   package var form: Form
   package var axes: [Axis]

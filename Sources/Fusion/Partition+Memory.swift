@@ -45,7 +45,9 @@ extension Partition {
     let home = nest(of: value)
     guard home >= 0 else { return }
     let node = graph[value]
-    if !isSmallerBefore(node), store(value) { return }
+    // Where a nest has written enough, what is computed from its anchors is computed from memory.
+    let isFull = nests[home].roots.count >= LoopNest.mostRoots
+    if !isFull || lowering(value).isAnchor, !isSmallerBefore(node), store(value) { return }
     // An anchor can always be stored, so this ends there.
     for operand in node.operands where nest(of: operand) == home { leaveNest(operand) }
     places[value].nest = -1
@@ -170,14 +172,14 @@ extension Partition {
   mutating func write(_ value: Value, _ target: MemoryView) {
     let home = places[value].nest
     if home >= 0 {
-      if let axes = resolved(places[value].axes, shape(value), home) {
+      if nests[home].roots.count < LoopNest.mostRoots, let axes = resolved(places[value].axes, shape(value), home) {
         return addRoot(value, target, axes, to: home)
       }
       leaveNest(value)
     }
     // Results over one shape share a pass.
-    if let last = nests.last, case .pointwise = last.form, last.axes.map(\.extent) == shape(value).dims,
-      newest(value) < nests.count - 1, memory[value] == nil
+    if let last = nests.last, case .pointwise = last.form, last.roots.count < LoopNest.mostRoots,
+      last.axes.map(\.extent) == shape(value).dims, newest(value) < nests.count - 1, memory[value] == nil
     {
       nests[nests.count - 1].roots.append(.init(value: value, target: target, axes: Array(last.axes.indices)))
     } else {

@@ -24,6 +24,14 @@ public enum Lowering: Sendable {
   case scatter(Monoid?)
   case assign
   case call
+
+  /// Decides a loop nest; everything else is computed in the nests of what uses it.
+  public var isAnchor: Bool {
+    switch self {
+    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter: true
+    case .leaf, .pointwise, .reindex, .gather, .assign, .call: false
+    }
+  }
 }
 
 /// A set of dtypes.

@@ -178,6 +178,10 @@ extension Tensor {
     guard dims.count <= 2 else {
       throw Diagnostic(.shape, "\(name): scores \(dims)", remedy: "give scores [samples, classes] or [classes]")
     }
+    // No target names one of no classes.
+    guard try view.extents.last != 0 else {
+      throw Diagnostic(.shape, "\(name): scores \(dims) have no classes", remedy: "give scores of one class or more")
+    }
     return (try reshaped(dims: dims.count == 2 ? dims : [1, dims.first ?? 1]), dims.count < 2)
   }
 

@@ -115,3 +115,25 @@ private struct Growing: Tree {
   let error = mistake { _ = try add(ones(2, 3), ones(4, 3)) }
   #expect(error?.message.contains("[2, 3] and [4, 3]") == true && error?.place?.line == line)
 }
+
+/// Inside them several operations fail, each with a message and a line of its own.
+@Test func operations_made_of_others_fail_with_the_users_line() throws {
+  let composed: [@Sendable (Tensor) -> Tensor] = [
+    { $0.correlation() }, { $0.covariance() }, { $0.layerNorm([2]) }, { $0.softmax().logSumExp(-1) }, { $0.trace() },
+    { $0.variance() }, { $0.standardDeviation(1) }, { $0.crossEntropy(Tensor([0, 1] as [Int])) }, { $0.norm() },
+    { $0.cumulativeSum(0) }, { $0.median() }, { $0.histogram() },
+    { $0.matmul($0).sum() }, { $0.multiMarginLoss(Tensor([0, 1] as [Int])) },
+  ]
+  let stored = Tensor.ones(2, 2).converted(to: .f8e5m2)
+  for (number, run) in composed.enumerated() {
+    let eager = run(stored).failure
+    let f = compile(run)
+    let g = compile(dynamic: .all, run)
+    _ = try? g(Tensor.ones(2, 2))
+    let (captured, dynamic) = (mistake { _ = try f(stored) }, mistake { _ = try g(stored) })
+    #expect((captured == nil) == (eager == nil) && (dynamic == nil) == (eager == nil), "\(number)")
+    for mistake in [eager, captured, dynamic].compactMap({ $0 }) {
+      #expect(mistake.place?.file.hasSuffix("MessageTests.swift") == true, "\(number): \(mistake)")
+    }
+  }
+}
