@@ -27,12 +27,6 @@ extension ScalarProgram {
 }
 
 extension Enclosure {
-  /// Finite, and further from 0 than `limit`.
-  fileprivate func exceeds(_ limit: Double) -> Bool {
-    guard case .float(let low, let high, false) = self, low.isFinite, high.isFinite else { return false }
-    return low > limit || high < -limit
-  }
-
   func converted(from: DType, to: DType) -> Enclosure {
     guard let corners else { return .unknown }
     if to == .bool, case .float(let low, let high, _) = self, low < 0, high > 0 { return .unknown }
@@ -52,19 +46,13 @@ extension ScalarInstruction {
   /// units (tanh), f64 at most 4; the reference itself is within one.
   private func freedom(_ dtype: DType) -> Int { isCostly ? dtype == .f64 ? 6 : 4 : 0 }
 
-  /// Larger angles are not reduced, and `ScalarMath` says so: their sine is some number from -1 to 1.
-  private static let longestAngle = 0x1p50
-
   /// What the result may be; `dtype` is the operands'.
-  func enclosure(_ operands: [Enclosure], _ dtype: DType) -> Enclosure {
+  package func enclosure(_ operands: [Enclosure], _ dtype: DType) -> Enclosure {
     if self == .select { return Self.chosen(operands) }
     var lists: [[ScalarValue]] = []
     for operand in operands {
       guard let corners = operand.corners else { return .unknown }
       lists.append(corners)
-    }
-    if self == .sin || self == .cos, operands[0].exceeds(Self.longestAngle) {
-      return .float(low: -1, high: 1, mayBeNaN: false)
     }
     if !operands.allSatisfy(\.isExact), let wide = wide(operands, dtype) { return wide }
     var results: [ScalarValue] = []
@@ -102,7 +90,10 @@ extension ScalarInstruction {
       return nil
     case .multiply, .multiplyAdd:
       // 0 * infinity in between, where neither is an end.
-      return (spans(0) && touchesInfinity(1)) || (spans(1) && touchesInfinity(0)) ? .unknown : nil
+      func mayMiss(_ zero: Int, _ infinity: Int) -> Bool {
+        touchesInfinity(infinity) && (spans(zero) || touchesZero(zero) && !operands[infinity].isExact)
+      }
+      return mayMiss(0, 1) || mayMiss(1, 0) ? .unknown : nil
     case .divide:
       // Poles and 0 / 0 in between, where neither is an end.
       let isPlain = !touchesZero(1) || operands[1].isExact && !touchesZero(0)
@@ -114,13 +105,11 @@ extension ScalarInstruction {
     case .squareRoot, .log:
       guard let range = ranges[0], range.lowerBound < 0, range.upperBound >= 0 else { return nil }
       let top = ScalarReference.evaluate(self, dtype, range.upperBound)
-      return Enclosure.float(low: self == .log ? -.infinity : 0, high: top, mayBeNaN: true)
+      return Enclosure.float(low: self == .log ? -.infinity : -0.0, high: top, mayBeNaN: true)
         .widened(freedom(dtype), dtype)
     case .sin, .cos:
       // Of slope at most 1.
-      guard let range = ranges[0], max(-range.lowerBound, range.upperBound) <= Self.longestAngle else {
-        return .unknown
-      }
+      guard let range = ranges[0], range.lowerBound.isFinite, range.upperBound.isFinite else { return .unknown }
       let (middle, width) = (range.lowerBound, range.upperBound - range.lowerBound)
       let value = ScalarReference.evaluate(self, .f64, middle)
       let rounded = Enclosure.hull([

@@ -81,3 +81,32 @@ private func enclosures(_ text: String, _ values: [Double]...) throws -> [Enclos
   let power = try enclosures(text, [4], [.nan])[0]
   #expect(power.contains(.float(1)) && power.contains(.float(.nan)))
 }
+
+/// In order, -0 before 0: where functions have poles, steps and forms without a value, and values between them.
+private let ends: [Double] = [-.infinity, -2, -0.0, 0, 0.5, 1, .infinity]
+
+@Test(
+  arguments: ScalarInstruction.allCases.filter {
+    $0 != .select && $0.resultDType([DType](repeating: .f32, count: $0.operandCount)) != nil
+  })
+func a_value_between_the_ends_is_inside(_ instruction: ScalarInstruction) {
+  let ranges = ends.indices.flatMap { low in (low..<ends.count).map { low...$0 } }
+  func check(_ operands: [ClosedRange<Int>]) {
+    let enclosure = instruction.enclosure(
+      operands.map { .float(low: ends[$0.lowerBound], high: ends[$0.upperBound], mayBeNaN: false) }, .f32)
+    if enclosure == .unknown { return }
+    var choices: [[ScalarValue]] = [[]]
+    for operand in operands { choices = choices.flatMap { chosen in ends[operand].map { chosen + [.float($0)] } } }
+    for choice in choices {
+      guard let value = ScalarReference.evaluate(instruction, .f32, choice) else { continue }
+      if !enclosure.contains(value) { Issue.record("\(choice) gives \(value), not \(enclosure)") }
+    }
+  }
+  for a in ranges {
+    for b in instruction.operandCount > 1 ? ranges : [a] {
+      for c in instruction.operandCount > 2 ? [0...0, 3...3, 1...6] : [a] {
+        check(Array([a, b, c].prefix(instruction.operandCount)))
+      }
+    }
+  }
+}
