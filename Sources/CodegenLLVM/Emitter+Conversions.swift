@@ -93,7 +93,10 @@ extension Emitter {
       return float(or(sign, select(isNaN, integer(0x7fc0_0000, like: word), scaled)))
     }
     if target.hasHalfConversion {
-      return cast(LLVMFPExt, LLVMBuildCast(builder, LLVMBitCast, value, vector(f16, lanes), ""), f32)
+      // The fence as in `narrowed`: what is asked of the f32 is not asked of the f16.
+      return call(
+        "llvm.arithmetic.fence",
+        cast(LLVMFPExt, LLVMBuildCast(builder, LLVMBitCast, value, vector(f16, lanes), ""), f32))
     }
     let sign = shift(and(word, integer(0x8000, like: word)), 16)
     let magnitude = and(word, integer(0x7fff, like: word))

@@ -105,7 +105,7 @@ func a_process_may_end_while_others_compile(_ step: Int) async {
   #expect(errors.contains("while the process ends"), "\(errors)")
 }
 
-/// Every instruction on every dtype stands alone: a call to libm or compiler-rt would be an undefined symbol.
+/// Every instruction on every dtype stands alone.
 @Test(arguments: [TargetDescription.x86Baseline, .x86Version3, .arm64])
 func objects_call_nothing(_ target: TargetDescription) throws {
   for dtype in DType.allCases {
@@ -115,18 +115,51 @@ func objects_call_nothing(_ target: TargetDescription) throws {
     let made = wholeTile("all_\(dtype)", [37], [dtype, dtype, dtype]) { b, x in
       instructions.map { b.map($0, Array(x.prefix($0.operandCount))) } + DType.allCases.map { b.convert(x[0], to: $0) }
     }
-    let assembly = try LLVMCompiler.assembly(made.kernel, for: target)
-    let lines = assembly.split(separator: "\n")
+    expectNoCalls(made.kernel, target, "\(dtype)")
+  }
+}
+
+/// LLVM knows conditional choices that are its own maximum and minimum, for which it has no code in every type.
+@Test(arguments: [DType.f16, .bf16, .f32, .f64])
+func what_follows_a_choice_calls_nothing(_ dtype: DType) throws {
+  let wide = dtype.computeDType
+  let instructions = ScalarInstruction.allCases.filter {
+    $0 != .select && $0.resultDType([DType](repeating: wide, count: $0.operandCount)) == wide
+  }
+  for extents in [[], [1, 1], [37]] {
+    for constant in [0, 1, Double.infinity] {
+      for instruction in instructions {
+        let made = wholeTile("chosen", extents, [dtype]) { b, x in
+          let value = b.convert(x[0], to: wide)
+          let limit = b.splat(ScalarConstant(wide, constant), b.shape(value))
+          let isAbove = b.map(.less, [limit, value])
+          let chosen = b.map(.select, [isAbove, x[0], b.splat(ScalarConstant(dtype, constant), b.shape(value))])
+          let one = b.splat(ScalarConstant(wide, 1), b.shape(value))
+          let operands = [b.convert(chosen, to: wide), one, one].prefix(instruction.operandCount)
+          return [b.convert(b.map(instruction, Array(operands)), to: dtype)]
+        }
+        for target in [TargetDescription.x86Version4, .x86Version3] {
+          expectNoCalls(made.kernel, target, "\(dtype)\(extents) above \(constant): \(instruction)")
+        }
+      }
+    }
+  }
+}
+
+/// A call to libm or compiler-rt would be an undefined symbol.
+private func expectNoCalls(_ kernel: Kernel, _ target: TargetDescription, _ what: String) {
+  do {
+    let lines = try LLVMCompiler.assembly(kernel, for: target).split(separator: "\n")
     // Functions of the object itself may be called: those that huge angles go to.
     let own = Set(lines.filter { $0.hasSuffix(":") }.map { $0.dropLast() })
     for line in lines {
       let words = line.split { $0 == " " || $0 == "\t" }
-      if words.count > 1, ["callq", "call", "bl"].contains(words[0]), !own.contains(words[1]) {
-        Issue.record("\(dtype) \(target.name): \(line)")
-        break
+      if words.count > 1, ["callq", "call", "bl", "jmp"].contains(words[0]), !words[1].hasPrefix(".L"), !own.contains(words[1]) {
+        Issue.record("\(what) \(target.name): \(line)")
+        return
       }
     }
-  }
+  } catch { Issue.record(error) }
 }
 
 @Test func the_host_is_one_of_its_own_targets() {
