@@ -18,8 +18,10 @@ struct PairRanks: Sendable {
   /// Words up to this length are merged by repeated scans, which beat a heap there.
   private static let shortWord = 32
 
-  /// - Parameter merges: pairs written "left right" as the vocabulary writes them, in order of rank.
-  init(tokens: TokenTable, merges: [String]) throws(Diagnostic) {
+  /// - Parameters:
+  ///   - merges: pairs written "left right" as the vocabulary writes them, in order of rank.
+  ///   - outside: tokens that no pair becomes.
+  init(tokens: TokenTable, merges: [String], outside: Set<Int32> = []) throws(Diagnostic) {
     let capacity = TokenTable.capacity(for: merges.count)
     mask = capacity - 1
     keys = [UInt64](repeating: Self.empty, count: capacity)
@@ -43,7 +45,7 @@ struct PairRanks: Sendable {
           remedy: "the model file is damaged or was converted wrongly: fetch it again")
       }
       results.append(triple.joined)
-      insert(Self.key(triple.left, triple.right), rank: UInt32(rank))
+      if !outside.contains(triple.joined) { insert(Self.key(triple.left, triple.right), rank: UInt32(rank)) }
     }
   }
 
@@ -156,7 +158,7 @@ struct BytePairEncoder: Sendable {
   private let byteTokens: [Int32]
   /// A word that is a token as a whole is taken as it is, whatever the merges would make of it.
   let takesWholeWords: Bool
-  /// Added tokens that the model itself does not know: never found in a text's words.
+  /// Tokens that the model itself does not know (added ones, control tokens): never found in a text's words.
   private let outside: Set<Int32>
 
   /// - Parameters:
@@ -165,7 +167,7 @@ struct BytePairEncoder: Sendable {
   init(
     tokens: TokenTable, merges: [String], unknown: Int32?, takesWholeWords: Bool, outside: Set<Int32> = []
   ) throws(Diagnostic) {
-    ranks = try PairRanks(tokens: tokens, merges: merges)
+    ranks = try PairRanks(tokens: tokens, merges: merges, outside: outside)
     self.takesWholeWords = takesWholeWords
     self.outside = outside
     byteTokens = ByteAlphabet.scalars.map { scalar in

@@ -57,7 +57,8 @@ enum TextNormalizer: Sendable {
     case .collapsedSpaces:
       var result: [UInt32] = []
       for scalar in scalars where scalar != 0x20 || result.last.map({ $0 != 0x20 }) ?? false { result.append(scalar) }
-      if result.last == 0x20 { result.removeLast() }
+      // SentencePiece takes a sign written in the text for the space it stands for, at the end only.
+      while result.last == 0x20 || result.last == TextCutter.spaceSign { result.removeLast() }
       return result
     case .mapped(let map, let byCharacter): return byCharacter ? map.mappedByCharacter(scalars) : map.mapped(scalars)
     }

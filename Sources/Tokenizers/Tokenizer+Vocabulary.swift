@@ -32,6 +32,7 @@ extension Tokenizer {
 
   /// The tokens' kinds in `tokenizer.ggml.token_type`.
   private enum Kind {
+    static let undefined = Int32(0)
     static let (plain, unknown, control, user, unused, byte) = (
       Int32(1), Int32(2), Int32(3), Int32(4), Int32(5), Int32(6)
     )
@@ -46,10 +47,22 @@ extension Tokenizer {
     guard kinds.isEmpty || kinds.count == tokens.count else {
       throw Diagnostic(.format, "\(tokens.count) tokens, but \(kinds.count) token types", remedy: remedy)
     }
+    if let id = kinds.firstIndex(where: { !(Kind.undefined...Kind.byte).contains($0) }) {
+      throw Diagnostic(.format, "token \(id) is of the unknown type \(kinds[id])", remedy: remedy)
+    }
     if let scores {
-      guard scores.count == tokens.count, scores.allSatisfy({ !$0.isNaN }) else {
+      guard scores.count == tokens.count else {
         throw Diagnostic(.format, "\(tokens.count) tokens, but \(scores.count) scores of them", remedy: remedy)
       }
+      if let id = scores.firstIndex(where: \.isNaN) {
+        throw Diagnostic(.format, "the score of token \(id) is no number", remedy: remedy)
+      }
+    }
+    for (name, isWanted, id) in [
+      ("bos", settings.addsBeginning, settings.beginning), ("eos", settings.addsEnd, settings.end),
+    ] where isWanted == true && id == nil {
+      throw Diagnostic(
+        .format, "add_\(name)_token asks for a token that the file does not name (\(name)_token_id)", remedy: remedy)
     }
     let ids = [("bos", settings.beginning), ("eos", settings.end), ("unknown", settings.unknown)]
     for (name, id) in ids + settings.otherEnds.map({ ("end", $0) }) {
@@ -58,12 +71,25 @@ extension Tokenizer {
     }
   }
 
-  private static func added(_ tokens: [String], _ kinds: [Int32]) -> [AddedTokens.Token] {
+  /// The kinds of all tokens. What is known to end a generation is a control token, whatever a converter called it: it is
+  /// recognised in a prompt, and never in a stranger's text.
+  private static func kinds(_ given: [Int32], _ tokens: TokenTable) -> [Int32] {
+    var kinds = given.isEmpty ? [Int32](repeating: Kind.plain, count: tokens.count) : given
+    for text in endsGeneration { if let id = tokens.id(of: text) { kinds[Int(id)] = Kind.control } }
+    return kinds
+  }
+
+  private static func added(_ tokens: TokenTable, _ kinds: [Int32]) -> [AddedTokens.Token] {
     var added: [AddedTokens.Token] = []
     for (id, kind) in kinds.enumerated() where (Kind.unknown...Kind.user).contains(kind) {
-      added.append(.init(id: Int32(id), text: Array(tokens[id].utf8), isControl: kind != Kind.user))
+      added.append(.init(id: Int32(id), text: Array(tokens.text(Int32(id))), isControl: kind != Kind.user))
     }
     return added
+  }
+
+  /// Whether words may be covered with a token: SentencePiece's reserved ones are none of its pieces.
+  private static func arePieces(_ kinds: [Int32]) -> [Bool] {
+    kinds.map { $0 != Kind.unknown && $0 != Kind.control && $0 != Kind.byte }
   }
 
   private static func normalizers(_ settings: VocabularySettings) throws(Diagnostic) -> [TextNormalizer] {
@@ -93,15 +119,19 @@ extension Tokenizer {
   ) throws(Diagnostic) {
     var settings = VocabularySettings()
     (settings.beginning, settings.end, settings.otherEnds) = (beginning, end, otherEnds)
+    (settings.addsBeginning, settings.addsEnd) = (addsBeginning, addsEnd)
     try Self.check(tokens, kinds, nil, settings)
     let family = try PretokenizerFamily.named(pretokenizer)
     let table = TokenTable(tokens)
+    let kinds = Self.kinds(kinds, table)
+    let reserved = kinds.enumerated().filter { $0.element == Kind.unknown || $0.element == Kind.control }
     let encoder = try BytePairEncoder(
-      tokens: table, merges: merges, unknown: nil, takesWholeWords: family.takesWholeWords)
+      tokens: table, merges: merges, unknown: nil, takesWholeWords: family.takesWholeWords,
+      outside: Set(reserved.map { Int32($0.offset) }))
     let rules = try family.rules()
     self.init(
       model: .bytePairs(encoder), cutter: TextCutter(steps: rules.map { .cut($0) }), tokens: table,
-      addedTokens: Self.added(tokens, kinds),
+      addedTokens: Self.added(table, kinds),
       prefix: Self.list(beginning, if: addsBeginning ?? family.addsBeginning),
       suffix: Self.list(end, if: addsEnd ?? false), beginning: beginning, end: end, otherEnds: otherEnds)
   }
@@ -115,18 +145,22 @@ extension Tokenizer {
   public init(
     scoredPieces tokens: [String], scores: [Float], kinds: [Int32] = [], _ settings: VocabularySettings
   ) throws(Diagnostic) {
-    try Self.check(tokens, kinds, scores, settings)
-    let table = TokenTable(tokens)
+    var settings = settings
     // As SentencePiece numbers them where a file does not say.
     func id(_ given: Int32?, _ standard: Int32) -> Int32? { given ?? (Int(standard) < tokens.count ? standard : nil) }
-    let (beginning, end) = (id(settings.beginning, 1), id(settings.end, 2))
+    (settings.beginning, settings.end) = (id(settings.beginning, 1), id(settings.end, 2))
+    let (beginning, end) = (settings.beginning, settings.end)
+    try Self.check(tokens, kinds, scores, settings)
+    let table = TokenTable(tokens)
+    let kinds = Self.kinds(kinds, table)
     let encoder = PieceEncoder(
-      .scored(scores), tokens: table, unknown: id(settings.unknown, 0), joinsUnknown: true, fallsBack: true)
+      .scored(scores), tokens: table, unknown: id(settings.unknown, 0), joinsUnknown: true, fallsBack: true,
+      isPiece: Self.arePieces(kinds))
     let addsSpace = settings.addsSpace ?? true
     self.init(
       model: .pieces(encoder), normalizers: try Self.normalizers(settings),
       cutter: TextCutter(steps: [.spaceSigns(addsSpace ? .always : .never, cuts: false)]), tokens: table,
-      addedTokens: Self.added(tokens, kinds), prefix: Self.list(beginning, if: settings.addsBeginning ?? true),
+      addedTokens: Self.added(table, kinds), prefix: Self.list(beginning, if: settings.addsBeginning ?? true),
       suffix: Self.list(end, if: settings.addsEnd ?? false), beginning: beginning, end: end,
       otherEnds: settings.otherEnds, dropsFirstSpace: addsSpace)
   }
@@ -142,21 +176,20 @@ extension Tokenizer {
   ) throws(Diagnostic) {
     try Self.check(tokens, kinds, scores, settings)
     let table = TokenTable(tokens)
-    let isPlain = kinds.isEmpty ? [] : kinds.map { $0 == Kind.plain || $0 == Kind.user || $0 == Kind.unused }
+    let kinds = Self.kinds(kinds, table)
     var lowest = Float.infinity
-    for (id, score) in scores.enumerated() where kinds.isEmpty || kinds[id] == Kind.plain {
-      lowest = min(lowest, score)
-    }
-    let sums = scores.enumerated().map { kinds.isEmpty || kinds[$0.offset] != Kind.user ? Double($0.element) : 0 }
+    for (id, score) in scores.enumerated() where kinds[id] == Kind.plain { lowest = min(lowest, score) }
+    let sums = scores.enumerated().map { kinds[$0.offset] != Kind.user ? Double($0.element) : 0 }
     let unknown = settings.unknown ?? kinds.firstIndex(of: Kind.unknown).map { Int32($0) }
     let encoder = PieceEncoder(
       .best(sums, unknownScore: Double(lowest.isFinite ? lowest : 0) - 10), tokens: table, unknown: unknown,
-      joinsUnknown: true, fallsBack: kinds.contains(Kind.byte), isPiece: isPlain)
+      joinsUnknown: true, fallsBack: kinds.contains(Kind.byte),
+      isPiece: Self.arePieces(kinds))
     let addsSpace = settings.addsSpace ?? false
     self.init(
       model: .pieces(encoder), normalizers: try Self.normalizers(settings),
       cutter: TextCutter(steps: [.spaceSigns(addsSpace ? .always : .never, cuts: false)]), tokens: table,
-      addedTokens: Self.added(tokens, kinds),
+      addedTokens: Self.added(table, kinds),
       prefix: Self.list(settings.beginning, if: settings.addsBeginning ?? false),
       suffix: Self.list(settings.end, if: settings.addsEnd ?? true), beginning: settings.beginning, end: settings.end,
       otherEnds: settings.otherEnds, dropsFirstSpace: addsSpace)

@@ -96,7 +96,7 @@ public struct Tokenizer: Sendable {
     return ends
   }
 
-  private static let endsGeneration = [
+  static let endsGeneration = [
     "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>",
     "<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "<|END_OF_TURN_TOKEN|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
     "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "<｜end▁of▁sentence｜>", "[e~[", "<|fim_pad|>",
