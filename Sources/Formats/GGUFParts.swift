@@ -11,13 +11,11 @@ struct GGUFParts {
 
   init(_ file: MappedFile) throws(Diagnostic) {
     let opened = try Self.header(file)
-    guard opened.metadata[Self.keys.count] != nil else {
-      headers = [opened]
-      return
-    }
-    let (number, count) = try Self.place(of: opened)
+    let isPart = [Self.keys.number, Self.keys.count, Self.keys.tensors].contains { opened.metadata[$0] != nil }
+    let (number, count) = isPart ? try Self.place(of: opened) : (0, 1)
     guard count > 1 else {
       headers = [opened]
+      if isPart { try checkTensors() }
       return
     }
     let suffix = Self.suffix(number, count)
@@ -41,7 +39,7 @@ struct GGUFParts {
         var located = error
         located.message =
           "\(file.path): is part \(number + 1) of \(count), part \(index + 1) cannot be read: \(error.message)"
-        located.remedy = "put all \(count) parts into one folder"
+        if error.kind == .file { located.remedy = "put all \(count) parts into one folder" }
         throw located
       }
       guard try Self.place(of: part) == (index, count) else {
@@ -50,7 +48,21 @@ struct GGUFParts {
       parts.append(part)
     }
     headers = parts
+    for part in parts.dropFirst() { try checkMetadata(of: part) }
     try checkTensors()
+  }
+
+  /// The metadata is the first part's: a later one may repeat it, but not say anything else.
+  private func checkMetadata(of part: GGUFHeader) throws(Diagnostic) {
+    let first = headers[0]
+    // Each part has its own number, and its own place of tensors.
+    for key in part.keys where key != Self.keys.number && key != "general.alignment" {
+      guard let value = part.metadata[key], first.metadata[key].map({ value.isSame(as: $0) }) ?? false else {
+        throw part.file.malformed(
+          "says something else in its metadata '\(key)' than the first part, \(first.file.path)",
+          remedy: "the first part's metadata is the model's: use the parts of one model, as they were split")
+      }
+    }
   }
 
   private static func header(_ file: MappedFile) throws(Diagnostic) -> GGUFHeader {
@@ -66,11 +78,11 @@ struct GGUFParts {
     guard let count = integer(keys.count), (0...99_999).contains(count) else {
       throw header.file.malformed("'\(keys.count)' is missing or no number of parts")
     }
-    if count <= 1 { return (0, count) }
-    guard let number = integer(keys.number), (0..<count).contains(number) else {
-      throw header.file.malformed("'\(keys.number)' is missing or not in 0..<\(count), the parts of the model")
+    if count <= 1, header.metadata[keys.number] == nil { return (0, 1) }
+    guard let number = integer(keys.number), (0..<max(1, count)).contains(number) else {
+      throw header.file.malformed("'\(keys.number)' is missing or not in 0..<\(max(1, count)), the parts of the model")
     }
-    return (number, count)
+    return (number, max(1, count))
   }
 
   /// "-00001-of-00003.gguf".
@@ -88,7 +100,12 @@ struct GGUFParts {
         }
       }
     }
-    guard let claimed = headers[0].metadata[Self.keys.tensors]?.integer, claimed != owners.count else { return }
-    throw headers[0].file.malformed("its \(headers.count) parts hold \(owners.count) tensors, \(claimed) were promised")
+    guard let value = headers[0].metadata[Self.keys.tensors] else { return }
+    guard let claimed = value.integer else {
+      throw headers[0].file.malformed("'\(Self.keys.tensors)' is no number of tensors")
+    }
+    guard claimed != owners.count else { return }
+    let holders = headers.count == 1 ? "holds" : "its \(headers.count) parts hold"
+    throw headers[0].file.malformed("\(holders) \(owners.count) tensors, \(claimed) were promised")
   }
 }

@@ -109,6 +109,21 @@ public enum GGUFValue: Sendable {
     if case .bool(let value) = self { value } else { nil }
   }
 
+  /// Whether the other means the same; integers of any type do where they are equal.
+  func isSame(as other: GGUFValue) -> Bool {
+    switch (self, other) {
+    case (.string(let a), .string(let b)): a.utf8.elementsEqual(b.utf8)
+    case (.bool(let a), .bool(let b)): a == b
+    case (.f32(let a), .f32(let b)): a.bitPattern == b.bitPattern
+    case (.f64(let a), .f64(let b)): a.bitPattern == b.bitPattern
+    case (.u64(let a), .u64(let b)): a == b
+    case (.array(let a), .array(let b)):
+      a.elementType == b.elementType && a.count == b.count
+        && a.bytes.withUnsafeBytes { a in b.bytes.withUnsafeBytes { b in a.elementsEqual(b) } }
+    default: integer != nil && integer == other.integer
+    }
+  }
+
   /// An array; nil for other types.
   public var array: GGUFArray? {
     if case .array(let value) = self { value } else { nil }
