@@ -1,5 +1,6 @@
 // Token ids to text piece by piece, for printing while a model speaks.
-// Surprise: a piece may be empty: an incomplete character waits for its remaining bytes.
+// Surprise: a piece may be empty: an incomplete character waits for its remaining bytes, and everything does where a
+// decoder looks at the whole text.
 
 /// Decodes ids one at a time; the pieces joined equal `decode` of all ids.
 public struct StreamingDecoder: Sendable {
@@ -19,9 +20,9 @@ public struct StreamingDecoder: Sendable {
   /// The text that `id` completes: whole characters only. Bytes that no continuation can save become U+FFFD.
   public mutating func append(_ id: Int32) -> String {
     if skippingSpecialTokens, tokenizer.isControl(id) { return "" }
-    if tokenizer.decoder != nil {
+    if let decoder = tokenizer.decoder {
       ids.append(id)
-      return newText(isLast: false)
+      return decoder.keepsWhatItGave ? newText(isLast: false) : ""
     }
     var bytes = tokenizer.bytes(of: id)
     if isFirst, tokenizer.dropsFirstSpace, bytes.first == 0x20 { bytes.removeFirst() }

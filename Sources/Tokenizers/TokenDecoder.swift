@@ -39,6 +39,19 @@ struct TokenDecoder: Sendable, Hashable {
     }
   }
 
+  /// Whether a token's text stays as it is when others come after it, but for the end of it that waits anyway. Where all
+  /// texts have become one, most steps look at the whole of it.
+  var keepsWhatItGave: Bool {
+    let joint = steps.firstIndex { $0 == .joined || $0 == .byteAlphabet } ?? steps.count
+    return steps.dropFirst(joint + 1).allSatisfy { step in
+      switch step {
+      case .joined: true
+      case .strip(_, _, let stop): stop == 0
+      case .byteAlphabet, .wordPieces, .spaceSigns, .replace, .bytesByName, .wordEnds: false
+      }
+    }
+  }
+
   func decoded(_ tokens: [String]) -> String {
     var texts = tokens
     for step in steps { texts = Self.applied(step, to: texts) }
