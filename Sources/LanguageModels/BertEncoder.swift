@@ -73,8 +73,11 @@ public struct BertEncoder: Sendable {
         weight: try tensors.matrix("\(name).weight", rows, columns), bias: try tensors.vector("\(name).bias", rows))
     }
     func norm(_ name: String) throws(Diagnostic) -> Norm {
-      Norm(
-        weight: try tensors.vector("\(name).weight", c.width), bias: try tensors.vector("\(name).bias", c.width))
+      // As the checkpoints of TensorFlow call them, which bert-base still does.
+      let isOld = tensors.contains("\(name).gamma")
+      return Norm(
+        weight: try tensors.vector("\(name).\(isOld ? "gamma" : "weight")", c.width),
+        bias: try tensors.vector("\(name).\(isOld ? "beta" : "bias")", c.width))
     }
     guard c.vocabulary >= tokenizer.count else {
       throw Diagnostic(

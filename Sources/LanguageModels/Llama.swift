@@ -114,7 +114,20 @@ public struct Llama: Sendable {
   ///   - cache: what the model remembers so far; grows by the tokens.
   /// - Throws: a Diagnostic if the cache is full or an id is outside the vocabulary.
   public func callAsFunction(_ tokens: [Int32], _ cache: inout KVCache) throws(Diagnostic) -> Tensor {
-    try self(Tensor(tokens.map { Int64($0) }), &cache)
+    try check(tokens)
+    return try self(Tensor(tokens.map { Int64($0) }), &cache)
+  }
+
+  /// Ids are told of before anything computes with them.
+  func check(_ tokens: [Int32]) throws(Diagnostic) {
+    guard !tokens.isEmpty else {
+      throw Diagnostic(.argument, "there are no tokens", remedy: "give at least one token")
+    }
+    for (place, id) in tokens.enumerated() where id < 0 || Int(id) >= vocabulary {
+      throw Diagnostic(
+        .index, "token \(place) is \(id), the model's vocabulary has \(vocabulary) tokens",
+        remedy: "use the ids of the model's own tokenizer")
+    }
   }
 
   /// As ``callAsFunction(_:_:)-([Int32],_)`` for ids in a tensor (i64, rank 1): what `compile` captures, for all positions

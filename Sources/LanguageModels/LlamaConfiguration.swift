@@ -136,6 +136,8 @@ public struct LlamaConfiguration: Sendable {
     scaling.originalContext = try settings.integer(
       key("original_context_length"), in: Setting.length, standard: context)
     scaling.attention = try number("attn_factor", 1e-6...1e6, 1)
+    // What only YaRN asks for means nothing to the others, and is refused with the settings that nobody read.
+    guard kind == .yarn else { return scaling }
     scaling.logMultiplier = try number("yarn_log_multiplier", 0...1e3, 0)
     let extrapolation = try number("yarn_ext_factor", -1...1e3, -1)
     scaling.extrapolation = extrapolation < 0 ? 1 : extrapolation
@@ -146,7 +148,7 @@ public struct LlamaConfiguration: Sendable {
     }
     scaling.fastTurns = try number("yarn_beta_fast", 1e-6...1e9, 32)
     scaling.slowTurns = try number("yarn_beta_slow", 1e-6...1e9, 1)
-    if kind == .yarn, base <= 1 {
+    if base <= 1 {
       throw settings.mistake("the setting '\(name).rope.freq_base' is \(base), YaRN needs more than 1")
     }
     return scaling

@@ -59,8 +59,25 @@ struct ModelDirectory {
 
   /// The tensors of model.safetensors in the folder `prefix` ("" or with a slash at the end).
   func tensors(_ prefix: String = "", named start: String = "") throws(Diagnostic) -> ModelTensors {
-    ModelTensors(.safetensors(try SafetensorsFile(path: file(prefix + "model.safetensors"))), prefix: start)
+    do {
+      return ModelTensors(.safetensors(try SafetensorsFile(path: file(prefix + "model.safetensors"))), prefix: start)
+    } catch {
+      for (name, what, remedy) in Self.otherWeights where (try? MappedFile(path: file(prefix + name))) != nil {
+        throw Diagnostic(
+          .format, "\(file(prefix))model.safetensors: no such file; there is \(name), \(what)", remedy: remedy)
+      }
+      throw error
+    }
   }
+
+  /// Where weights are if they are not in model.safetensors.
+  private static let otherWeights = [
+    (
+      "model.safetensors.index.json", "weights in several files, which are not supported",
+      "save the model again with a max_shard_size that all of it fits"
+    ), ("pytorch_model.bin", "a Python pickle, which can run code", "save the model again as safetensors"),
+    ("adapter_config.json", "an adapter without its model", "merge the adapter into its model and save that"),
+  ]
 
   func tokenizer() throws(Diagnostic) -> Tokenizer {
     do {

@@ -25,7 +25,15 @@ struct SentenceText: Sendable {
     try names.check(configuration)
     try names.checkTokens(directory.optionalSettings("special_tokens_map.json"))
     try names.checkAdded(directory.optionalSettings("added_tokens.json"))
-    try readPrompts(root.optionalSettings("config_sentence_transformers.json"))
+    let settings = try root.optionalSettings("config_sentence_transformers.json")
+    try readPrompts(settings)
+    // Texts are strangers' and read as plain text; a special token in a prompt would be too.
+    for (name, text) in prompts.sorted(by: { $0.key < $1.key })
+    where tokenizer.encode(text) != tokenizer.encode(text, parsingSpecialTokens: true) {
+      throw settings.mistake(
+        "the prompt \(Setting.quoted(name)) is \(Setting.quoted(text)): special tokens in prompts are not supported",
+        remedy: "use a model without them, or take the prompt out of the file if it is not needed")
+    }
     if try root.optionalJSON("modules.json") == nil { try refuseWithoutModules(root) }
   }
 

@@ -137,6 +137,7 @@ public struct TextGenerator: Sendable {
     switch mode {
     case .eager: return try model(tokens, &cache)
     case .compiled:
+      try model.check(tokens)
       do { return try step(&cache, Tensor(tokens.map { Int64($0) })) } catch let error as Diagnostic {
         throw error
       } catch {
@@ -151,7 +152,8 @@ public struct TextGenerator: Sendable {
   ///   - prompt: ids of ``tokens(for:system:)`` or ``tokens(raw:)``.
   ///   - maxTokens: at most this many new tokens, fewer if the context ends.
   ///   - onPiece: gets the text as it comes, whole characters only; answers whether to go on.
-  /// - Throws: a Diagnostic for an empty prompt, one longer than the context, or `maxTokens` below 1.
+  /// - Throws: a Diagnostic for an empty prompt, one longer than the context, an id outside the vocabulary, or `maxTokens`
+  ///   below 1.
   public func generate(
     _ prompt: [Int32], maxTokens: Int, sampling: Sampler.Options = Sampler.Options(),
     mode: ExecutionMode = .compiled, onPiece: (String) -> Bool = { _ in true }
@@ -164,6 +166,7 @@ public struct TextGenerator: Sendable {
     guard !prompt.isEmpty else {
       throw Diagnostic(.argument, "the prompt is empty", remedy: "give at least one token")
     }
+    try model.check(prompt)
     guard prompt.count < context else {
       throw Diagnostic(
         .argument, "the prompt has \(prompt.count) tokens, the model's context has \(context)",
@@ -204,7 +207,10 @@ public struct TextGenerator: Sendable {
   }
 
   /// The logits after `prompt`.
+  ///
+  /// - Throws: a Diagnostic for an empty prompt, one longer than the context, or an id outside the vocabulary.
   public func logits(after prompt: [Int32], mode: ExecutionMode = .compiled) throws(Diagnostic) -> [Float] {
+    try model.check(prompt)
     var cache = try KVCache(model, capacity: prompt.count)
     return try prefill(prompt, &cache, mode)
   }

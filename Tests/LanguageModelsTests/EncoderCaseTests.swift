@@ -94,7 +94,45 @@ import Testing
     #expect { try encoder("a", prompt: "passage") } throws: { "\($0)".contains("document, query") }
   }
 
+  @Test func norms_with_their_old_names_give_the_same_embedding() throws {
+    let (texts, cases) = try Self.record()
+    let scratch = try ScratchFolder()
+    let root = try #require(cases.first { "\($0)" == "plain" }).directory(scratch)
+    let expected = try texts.map { try BertEncoder(directory: root)($0).array(as: Float.self) }
+    var tensors: [OutgoingTensor] = []
+    for tensor in try SafetensorsFile(path: Recorded.path("encoders/base/model.safetensors")).tensors {
+      let name = tensor.name.replacing("LayerNorm.weight", with: "LayerNorm.gamma")
+      tensors.append(
+        try OutgoingTensor(name.replacing("LayerNorm.bias", with: "LayerNorm.beta"), tensor.tensor()))
+    }
+    try SafetensorsWriter.write(tensors, to: "\(root)/model.safetensors")
+    #expect(try texts.map { try BertEncoder(directory: root)($0).array(as: Float.self) } == expected)
+  }
+
   // MARK: Refusing
+
+  @Test func weights_that_are_elsewhere_are_named() throws {
+    let one = try #require(try Self.record().cases.first { "\($0)" == "plain" })
+    for name in ["model.safetensors.index.json", "pytorch_model.bin", "adapter_config.json"] {
+      let scratch = try ScratchFolder()
+      let root = try one.directory(scratch)
+      try FileManager.default.moveItem(atPath: "\(root)/model.safetensors", toPath: "\(root)/\(name)")
+      #expect { try BertEncoder(directory: root) } throws: { "\($0)".contains("there is \(name)") }
+    }
+  }
+
+  /// A text's special tokens are plain text, since it may be a stranger's; a prompt's would silently be too.
+  @Test func prompts_with_special_tokens_are_refused_by_name() throws {
+    let one = try #require(try Self.record().cases.first { "\($0)" == "usual prompt" })
+    for text in ["[MASK] query: ", "query [SEP]", "[CLS]"] {
+      let prompts = JSON.object([.init("fine", "query: "), .init("odd", .string(text))])
+      let message = try Self.refusal(one, "config_sentence_transformers.json") { members in
+        members.removeAll { $0.key == "prompts" || $0.key == "default_prompt_name" }
+        members.append(.init("prompts", prompts))
+      }
+      #expect(message.contains("'odd'") && message.contains(text), "\(message)")
+    }
+  }
 
   /// What is said to the directory `case` with one member of one of its files changed.
   private static func refusal(_ one: Case, _ file: String, _ change: (inout [JSON.Member]) -> Void) throws -> String {

@@ -89,4 +89,55 @@ import Testing
     let logits = try model(record.tokens, &cache).array(as: Float.self)
     #expect(zip(logits, expected).contains { abs(Double($0) - $1) > 0.01 })
   }
+
+  /// Only YaRN knows them: beside another type of scaling they would be ignored.
+  @Test func settings_of_yarn_are_refused_by_name_where_the_scaling_is_another() throws {
+    let scratch = try ScratchFolder()
+    for type in ["none", "linear", nil] {
+      for key in ["log_multiplier", "ext_factor", "attn_factor", "beta_fast", "beta_slow"] {
+        var model = try RewrittenModel(try Self.file("plain"))
+        if let type { model.set("llama.rope.scaling.type", .text(type)) }
+        model.set("llama.rope.scaling.yarn_\(key)", .number(1.5))
+        let file = try GGUFFile(path: try scratch.write(model.bytes(), "model.gguf"))
+        #expect { try Llama(file) } throws: { "\($0)".contains("'llama.rope.scaling.yarn_\(key)'") }
+        model.set("llama.rope.scaling.type", .text("yarn"))
+        _ = try Llama(GGUFFile(path: try scratch.write(model.bytes(), "model.gguf")))
+      }
+    }
+  }
+
+  /// Whichever way ids come in, the one that the vocabulary lacks is named before anything computes with it.
+  @Test func ids_outside_the_vocabulary_are_named_with_it() throws {
+    let scratch = try ScratchFolder()
+    var model = try RewrittenModel(try Self.file("plain"))
+    let tokens = ["<unk>", "<s>", "</s>", "a", "b"]
+    model.set("tokenizer.ggml.model", .text("llama"))
+    model.set("tokenizer.ggml.tokens", .texts(tokens))
+    model.set("tokenizer.ggml.scores", .numbers(tokens.indices.map { -Float($0) }))
+    model.set("tokenizer.ggml.token_type", .integers([2, 3, 3, 1, 1]))
+    let generator = try TextGenerator(path: try scratch.write(model.bytes(), "model.gguf"))
+    let count = Int32(generator.model.vocabulary)
+    for id in [count, -1, .max, .min] {
+      for prompt in [[id], [3, id], [3, 4, id]] as [[Int32]] {
+        func expectNamed(_ what: String, _ run: () throws -> Void) {
+          var error: Diagnostic?
+          do { try run() } catch let thrown { error = thrown as? Diagnostic }
+          let message = "token \(prompt.count - 1) is \(id), the model's vocabulary has \(count) tokens"
+          #expect(error?.kind == .index && error?.message == message, "\(what)")
+        }
+        for mode in TextGenerator.ExecutionMode.allCases {
+          expectNamed("logits after") { _ = try generator.logits(after: prompt, mode: mode) }
+          expectNamed("generate") { _ = try generator.generate(prompt, maxTokens: 2, mode: mode) }
+          var cache = try KVCache(generator.model, capacity: 4)
+          expectNamed("logits") { _ = try generator.logits(prompt, &cache, mode: mode) }
+          expectNamed("model") { _ = try generator.model(prompt, &cache) }
+          // The cache is as before.
+          _ = try generator.logits([3, 4, 3, 4], &cache, mode: mode)
+        }
+      }
+    }
+    for mode in TextGenerator.ExecutionMode.allCases {
+      #expect { try generator.logits(after: [], mode: mode) } throws: { "\($0)".contains("no tokens") }
+    }
+  }
 }
