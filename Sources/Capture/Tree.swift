@@ -85,15 +85,28 @@ package enum PlainValue: Sendable, Hashable, CustomStringConvertible {
   case integer(Int)
   case real(UInt64)
   case truth(Bool)
-  case text(String)
+  case text(ExactText)
 
   package var description: String {
     switch self {
     case .integer(let value): "\(value)"
     case .real(let bits): "\(Double(bitPattern: bits))"
     case .truth(let value): "\(value)"
-    case .text(let value): "\"\(value)\""
+    case .text(let value): "\"\(value.string)\""
     }
+  }
+}
+
+/// A text by its code units: two that are equal as Swift compares them (é as one scalar or as two) are told apart by what a
+/// function may do with them.
+package struct ExactText: Sendable, Hashable {
+  package let string: String
+  init(_ string: String) { self.string = string }
+
+  package static func == (a: Self, b: Self) -> Bool { a.string.utf8.elementsEqual(b.string.utf8) }
+  package func hash(into hasher: inout Hasher) {
+    for unit in string.utf8 { hasher.combine(unit) }
+    hasher.combine(UInt8.max)
   }
 }
 
@@ -399,7 +412,9 @@ extension Float: Tree {
   }
 }
 extension String: Tree {
-  public mutating func visit(_ v: inout Visitor) { if case .text(let value)? = v.plain(.text(self)) { self = value } }
+  public mutating func visit(_ v: inout Visitor) {
+    if case .text(let value)? = v.plain(.text(ExactText(self))) { self = value.string }
+  }
 }
 
 /// A generator in the state of a compiled function or of a loop goes on where it was: the seed belongs to the plan, the
@@ -477,7 +492,7 @@ extension Dictionary: Tree where Key: TreeKey, Value: Tree {
     let keys = keys.sorted()
     guard v.count(count) else { return }
     for key in keys {
-      _ = v.plain(.text(key.memberName))
+      _ = v.plain(.text(ExactText(key.memberName)))
       guard var value = removeValue(forKey: key) else { continue }
       v(key.memberName, &value)
       self[key] = value
@@ -486,7 +501,7 @@ extension Dictionary: Tree where Key: TreeKey, Value: Tree {
   public func read(_ v: inout Visitor) {
     guard v.count(count) else { return }
     for key in keys.sorted() {
-      _ = v.plain(.text(key.memberName))
+      _ = v.plain(.text(ExactText(key.memberName)))
       v.note(key: key)
       if let value = self[key] { v.constant(key.memberName, value) }
     }
