@@ -2,6 +2,8 @@
 // Surprise: of several that begin at one place the longest wins, of overlapping ones the first; one that must stand alone
 // and does not hides what overlaps it, as in the library `tokenizers`.
 
+import Basics
+
 /// The added tokens of a vocabulary, sorted by their bytes, so that a prefix is a contiguous range.
 struct AddedTokens: Sendable {
   struct Token: Sendable {
@@ -34,6 +36,16 @@ struct AddedTokens: Sendable {
     self.ranges = ranges
   }
 
+  /// - Throws: a Diagnostic for a token longer than any real one: from each place of a text so much may be looked at.
+  static func check(_ tokens: [Token]) throws(Diagnostic) {
+    guard let long = tokens.first(where: { $0.text.count > longestToken }) else { return }
+    throw Diagnostic(
+      .format, "the added token \(long.id) has \(long.text.count) bytes, at most \(longestToken) are supported",
+      remedy: "the model file is damaged or was made to do harm: fetch it again")
+  }
+
+  private static let longestToken = 512
+
   enum Piece {
     case text(Range<Int>)
     case token(Int32)
@@ -44,6 +56,8 @@ struct AddedTokens: Sendable {
     var pieces: [Piece] = []
     var start = 0
     var position = 0
+    // The white space looked at last, to the right of a token: tokens inside it need not look again.
+    var spaces = 0..<0
     while position < text.count {
       guard !ranges[Int(text[position])].isEmpty,
         let token = longest(at: position, in: text, includingControl: includingControl)
@@ -70,7 +84,9 @@ struct AddedTokens: Sendable {
       position = end
       start = end
       if token.stripsRight {
+        if spaces.contains(start) { start = spaces.upperBound }
         while let (scalar, after) = Self.scalar(at: start, in: text), scalar.properties.isWhitespace { start = after }
+        if end < start { spaces = end..<start }
       }
     }
     if start < text.count { pieces.append(.text(start..<text.count)) }
@@ -87,6 +103,13 @@ struct AddedTokens: Sendable {
       if tokens[low].text.count == depth, includingControl || !tokens[low].isControl { found = tokens[low] }
       guard start + depth < text.count else { break }
       let byte = text[start + depth]
+      if high - low == 1 {
+        // The only one left: no search.
+        let token = tokens[low].text
+        guard token.count > depth, token[depth] == byte else { break }
+        depth += 1
+        continue
+      }
       func count(before isBefore: (UInt8) -> Bool) -> Int {
         var (first, last) = (low, high)
         while first < last {

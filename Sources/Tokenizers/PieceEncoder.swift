@@ -35,7 +35,7 @@ struct PieceEncoder: Sendable {
     self.unknown = unknown
     self.joinsUnknown = joinsUnknown
     self.isPiece = isPiece
-    longest = (0..<tokens.count).map { tokens.text(Int32($0)).count }.max() ?? 0
+    longest = tokens.longest
     byteTokens = fallsBack ? (0..<256).map { tokens.id(of: Self.name(ofByte: UInt8($0))) ?? -1 } : []
   }
 
@@ -78,6 +78,10 @@ struct PieceEncoder: Sendable {
     } else if let unknown, !(isRun && joinsUnknown) {
       ids.append(unknown)
     }
+  }
+
+  private static func isBoundary(_ index: Int, of word: UnsafeBufferPointer<UInt8>) -> Bool {
+    index == word.count || word[index] & 0xC0 != 0x80
   }
 
   private static func widths(_ word: UnsafeBufferPointer<UInt8>) -> [Range<Int>] {
@@ -179,15 +183,15 @@ struct PieceEncoder: Sendable {
     let characters = Self.widths(word)
     var places = [Place](repeating: Place(), count: word.count + 1)
     places[0].score = 0
-    for (number, character) in characters.enumerated() {
+    for character in characters {
       let (start, score) = (character.lowerBound, places[character.lowerBound].score)
       var hasCharacter = false
-      for last in characters[number...] {
-        guard last.upperBound - start <= longest else { break }
-        guard let id = piece(word, start..<last.upperBound, tokens) else { continue }
-        let sum = score + scores[Int(id)]
-        if sum > places[last.upperBound].score { places[last.upperBound] = Place(score: sum, start: start, id: id) }
-        if last == character { hasCharacter = true }
+      let rest = UnsafeBufferPointer(rebasing: word[start..<min(word.count, start + longest)])
+      tokens.forEachPrefix(of: rest, isEnd: { Self.isBoundary(start + $0, of: word) }) { length, id in
+        guard isPiece.isEmpty || isPiece[Int(id)] else { return }
+        let (end, sum) = (start + length, score + scores[Int(id)])
+        if sum > places[end].score { places[end] = Place(score: sum, start: start, id: id) }
+        if end == character.upperBound { hasCharacter = true }
       }
       if !hasCharacter, score + unknownScore > places[character.upperBound].score {
         places[character.upperBound] = Place(score: score + unknownScore, start: start, id: nil)

@@ -32,6 +32,17 @@ struct ScalarSet: Sendable, Hashable {
     }
   }
 
+  /// How many parts a look at a scalar may meet.
+  var weight: Int {
+    parts.reduce(0) { sum, part in
+      switch part {
+      case .inverted(let set): sum + set.weight
+      case .both(let a, let b): sum + a.weight + b.weight
+      case .range, .categories, .spaces, .word, .unicodeWord, .han: sum + 1
+      }
+    }
+  }
+
   mutating func insert(_ range: ClosedRange<UInt32>) {
     parts.append(.range(range.lowerBound, range.upperBound))
     note()

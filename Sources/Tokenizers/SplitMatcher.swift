@@ -1,29 +1,28 @@
 // Runs a pattern over a text. Not recursive but for looks ahead: what is still to be tried is a list.
-// Surprise: a place of the program that failed at a place of the text is remembered, so that no pattern takes more than
-// the product of both, however its repetitions nest.
+// Surprise: a place of the program that failed at a place of the text is remembered, and so is where looks and atomic
+// groups ended, so that all matches of a text together take no more than the product of both, however repetitions nest.
 
 /// One pattern on one piece of a text.
 struct SplitMatcher {
   private let programs: [[SplitPattern.Instruction]]
   private let scalars: ArraySlice<UInt32>
-  private let width: Int
-  /// Where each program's places begin in `failed`.
-  private let firstPlace: [Int]
-  private var failed: [UInt64]
+  /// Of each program's instructions: which of the remembered ones it is.
+  private let numbers: [[Int]]
+  private let rememberedCount: Int
+  /// A bit for each remembered instruction and position, as far as matches have come.
+  private var failed: [UInt64] = []
+  /// Where inner programs end from a remembered instruction and position, counted from the beginning of the piece and 1
+  /// more; 0: not known.
+  private var ends: [UInt32] = []
+  private let innerCount: Int
 
   /// - Parameter scalars: the piece; its ends are the text's ends for `^`, `$`, `\b` and looks ahead.
   init(_ pattern: SplitPattern, _ scalars: ArraySlice<UInt32>) {
     programs = pattern.programs
     self.scalars = scalars
-    width = scalars.count + 1
-    var places = 0
-    var first: [Int] = []
-    for program in programs {
-      first.append(places)
-      places += program.count
-    }
-    firstPlace = first
-    failed = [UInt64](repeating: 0, count: (places * width + 63) / 64)
+    numbers = pattern.numbers
+    rememberedCount = pattern.remembered
+    innerCount = pattern.innerRemembered
   }
 
   /// The end of the match at `start`; nil if there is none.
@@ -33,63 +32,135 @@ struct SplitMatcher {
   private struct Choice {
     var place: Int
     var position: Int
+    /// How many places had been entered: those that came later have failed when this one is tried.
+    var entered: Int
   }
 
-  /// Whether it is the first time at this place; it counts as failed from now on.
-  private mutating func enter(_ program: Int, _ place: Int, _ position: Int, _ entered: inout [Int]) -> Bool {
-    let bit = (firstPlace[program] + place) * width + (position - scalars.startIndex)
-    guard failed[bit >> 6] >> UInt64(bit & 63) & 1 == 0 else { return false }
-    failed[bit >> 6] |= 1 << UInt64(bit & 63)
-    entered.append(bit)
+  private func bit(_ program: Int, _ place: Int, _ position: Int) -> Int {
+    (position - scalars.startIndex) * rememberedCount + numbers[program][place]
+  }
+
+  /// Whether it has not failed here before; it counts as failed from now on.
+  private mutating func enter(_ bit: Int) -> Bool {
+    let word = bit >> 6
+    if word >= failed.count { failed.append(contentsOf: repeatElement(0, count: word + 1 - failed.count)) }
+    guard failed[word] >> UInt64(bit & 63) & 1 == 0 else { return false }
+    failed[word] |= 1 << UInt64(bit & 63)
     return true
+  }
+
+  private mutating func forget(_ bits: some Sequence<Int>) {
+    for bit in bits { failed[bit >> 6] &= ~(1 << UInt64(bit & 63)) }
+  }
+
+  /// The place of `ends` for a bit of an inner program.
+  private func endPlace(_ bit: Int) -> Int {
+    let (position, number) = bit.quotientAndRemainder(dividingBy: rememberedCount)
+    return position * innerCount + number - (rememberedCount - innerCount)
+  }
+
+  private func end(_ bit: Int) -> Int? {
+    let place = endPlace(bit)
+    guard place < ends.count, ends[place] > 0 else { return nil }
+    return scalars.startIndex + Int(ends[place]) - 1
+  }
+
+  private mutating func note(_ end: Int, _ bits: [Int]) {
+    for bit in bits {
+      let place = endPlace(bit)
+      if place >= ends.count { ends.append(contentsOf: repeatElement(0, count: place + 1 - ends.count)) }
+      ends[place] = UInt32(truncatingIfNeeded: end - scalars.startIndex + 1)
+    }
+  }
+
+  /// What was entered on the way to where a match stands, and what failed only because the way leads in a circle there.
+  private struct Way {
+    var entered: [Int] = []
+    /// They failed as long as the way is the one it is.
+    var provisional: [Int] = []
+    /// The first of `entered` that was come to again; until it is left, failures may be due to that.
+    var circle = Int.max
+
+    /// Notes that the way comes to a place that it came from, if it does: such places have the same position.
+    mutating func close(at bit: Int, _ rememberedCount: Int) {
+      var index = entered.count - 1
+      while index >= 0, entered[index] / rememberedCount == bit / rememberedCount {
+        if entered[index] == bit { return circle = min(circle, index) }
+        index -= 1
+      }
+    }
+
+    /// Goes back to where `count` had been entered: the others have failed.
+    mutating func goBack(to count: Int) {
+      if circle >= count {
+        circle = .max
+        provisional.removeAll(keepingCapacity: true)
+      } else {
+        provisional += entered[count...]
+      }
+      entered.removeLast(entered.count - count)
+    }
   }
 
   private mutating func run(_ program: Int, from start: Int) -> Int? {
     let code = programs[program]
-    var entered: [Int] = []
+    var way = Way()
     var choices: [Choice] = []
     var (place, position) = (0, start)
     while true {
       var goesOn = true
-      switch code[place] {
-      case .accept:
-        // What led here did not fail.
-        for bit in entered { failed[bit >> 6] &= ~(1 << UInt64(bit & 63)) }
-        return position
-      case .one(let set):
-        if position < scalars.endIndex, set.contains(scalars[position]) {
-          (place, position) = (place + 1, position + 1)
-        } else {
-          goesOn = false
+      var known: Int?
+      if code[place].isRemembered {
+        let bit = bit(program, place, position)
+        known = program == 0 ? nil : end(bit)
+        if known == nil {
+          goesOn = enter(bit)
+          if goesOn { way.entered.append(bit) } else { way.close(at: bit, rememberedCount) }
         }
-      case .fork(let first, let second):
-        goesOn = enter(program, place, position, &entered)
-        if goesOn {
-          choices.append(Choice(place: second, position: position))
+      }
+      if goesOn, known == nil {
+        switch code[place] {
+        case .accept: known = position
+        case .one(let set):
+          if position < scalars.endIndex, set.contains(scalars[position]) {
+            (place, position) = (place + 1, position + 1)
+          } else {
+            goesOn = false
+          }
+        case .fork(let first, let second):
+          choices.append(Choice(place: second, position: position, entered: way.entered.count))
           place = first
+        case .jump(let target): place = target
+        case .look(let inner, let isNegative):
+          goesOn = (run(inner, from: position) != nil) != isNegative
+          place += 1
+        case .atomic(let inner):
+          if let end = run(inner, from: position) {
+            (place, position) = (place + 1, end)
+          } else {
+            goesOn = false
+          }
+        case .atStart(let isLine):
+          goesOn = position == scalars.startIndex || isLine && scalars[position - 1] == 0x0A
+          place += 1
+        case .atEnd(let isLine):
+          goesOn = position == scalars.endIndex || isLine && scalars[position] == 0x0A
+          place += 1
+        case .atBoundary(let isNegative):
+          goesOn = isBoundary(position) != isNegative
+          place += 1
         }
-      case .jump(let target): place = target
-      case .look(let inner, let isNegative):
-        goesOn = (run(inner, from: position) != nil) != isNegative
-        place += 1
-      case .atomic(let inner):
-        if let end = run(inner, from: position) {
-          (place, position) = (place + 1, end)
-        } else {
-          goesOn = false
-        }
-      case .atStart(let isLine):
-        goesOn = position == scalars.startIndex || isLine && scalars[position - 1] == 0x0A
-        place += 1
-      case .atEnd(let isLine):
-        goesOn = position == scalars.endIndex || isLine && scalars[position] == 0x0A
-        place += 1
-      case .atBoundary(let isNegative):
-        goesOn = isBoundary(position) != isNegative
-        place += 1
+      }
+      if let end = known {
+        // What led here did not fail; of an inner program it will end here again.
+        forget(way.entered)
+        forget(way.provisional)
+        if program > 0, way.circle == .max { note(end, way.entered) }
+        return end
       }
       if goesOn { continue }
       guard let last = choices.popLast() else { return nil }
+      way.goBack(to: last.entered)
       (place, position) = (last.place, last.position)
     }
   }

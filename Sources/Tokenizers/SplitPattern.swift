@@ -1,6 +1,6 @@
 // The regular expressions that cut texts, read into small programs: classes, groups, alternatives, repetitions, looks ahead.
 // Not a general engine: no captures, no looks behind, nothing that depends on what was matched before. Surprise: because
-// of that, a place that failed once fails always, and every match takes time linear in the text (`SplitMatcher`).
+// of that, a place that failed once fails always, and all matches of a text take time linear in it (`SplitMatcher`).
 // `^` and `$` are those of lines, as in the library that tokenizers use (Oniguruma with Ruby's syntax).
 
 import Basics
@@ -21,6 +21,14 @@ struct SplitPattern: Sendable, Hashable {
     case atEnd(ofLine: Bool)
     case atBoundary(isNegative: Bool)
     case accept
+
+    /// Whether a match remembers that it failed from here on: where it could otherwise come again.
+    var isRemembered: Bool {
+      switch self {
+      case .fork, .look, .atomic: true
+      case .one, .jump, .atStart, .atEnd, .atBoundary, .accept: false
+      }
+    }
   }
 
   let source: String
@@ -30,23 +38,57 @@ struct SplitPattern: Sendable, Hashable {
   /// - Throws: a Diagnostic that quotes the pattern and says what in it is not supported.
   init(_ source: String) throws(Diagnostic) {
     self.source = source
+    guard source.utf8.count <= Self.longest else { throw mistake("it has \(source.utf8.count) bytes") }
     var parser = PatternParser(source)
     let node = try parser.pattern()
     programs = [[]]
     try compile(node, into: 0)
     programs[0].append(.accept)
+    number()
+    guard remembered <= Self.mostRemembered, innerRemembered <= Self.mostInnerRemembered else {
+      throw mistake("it has too many choices, \(remembered), of them \(innerRemembered) in looks and atomic groups")
+    }
   }
+
+  /// Places whose failures a match remembers, one bit for each position of the text.
+  private(set) var remembered = 0
+  /// Of these, those of looks and atomic groups.
+  private(set) var innerRemembered = 0
+  /// For each instruction, how many remembered ones stand before it.
+  private(set) var numbers: [[Int]] = []
+
+  private mutating func number() {
+    for (index, program) in programs.enumerated() {
+      var places: [Int] = []
+      for instruction in program {
+        places.append(remembered)
+        guard instruction.isRemembered else { continue }
+        remembered += 1
+        if index > 0 { innerRemembered += 1 }
+      }
+      numbers.append(places)
+    }
+  }
+
+  private static let (mostRemembered, mostInnerRemembered) = (2000, 64)
 
   // MARK: - Compiling
 
-  private static let longest = 20_000
+  // Twice as many as instructions that were ever needed: each part counts, and so does what it becomes.
+  private static let longest = 40_000
+  /// Instructions of all programs, and parts that became none: what is repeated may be empty.
+  private var written = 0
 
   private func mistake(_ what: String) -> Diagnostic { PatternParser.mistake(source, what) }
 
+  /// Counts an instruction, or a part that becomes none.
+  private mutating func count() throws(Diagnostic) {
+    written += 1
+    guard written <= Self.longest else { throw mistake("it is too long when its repetitions are written out") }
+  }
+
   private mutating func add(_ instruction: Instruction, _ program: Int) throws(Diagnostic) {
-    guard programs[program].count < Self.longest else {
-      throw mistake("it is too long when its repetitions are written out")
-    }
+    try count()
     programs[program].append(instruction)
   }
 
@@ -59,6 +101,7 @@ struct SplitPattern: Sendable, Hashable {
   }
 
   private mutating func compile(_ node: PatternNode, into program: Int) throws(Diagnostic) {
+    try count()
     switch node {
     case .set(let set): try add(.one(set), program)
     case .sequence(let nodes): for node in nodes { try compile(node, into: program) }
@@ -193,6 +236,7 @@ struct PatternParser {
 
   private mutating func repetition(of item: PatternNode) throws(Diagnostic) -> PatternNode {
     var node = item
+    var nested = 0
     while let scalar = next {
       let least: Int
       let most: Int?
@@ -207,6 +251,9 @@ struct PatternParser {
       default: return node
       }
       position += 1
+      // "a?+*": each suffix repeats what the one before it made.
+      nested += 1
+      guard nested < 20 else { throw mistake("repetitions nest too deeply") }
       guard least <= 1000, most ?? 0 <= 1000, most ?? least >= least else { throw mistake("too many repetitions") }
       if take("?") {
         node = .repeated(node, least, most, isLazy: true)
@@ -382,12 +429,14 @@ struct PatternParser {
     defer { depth -= 1 }
     let isInverted = take("^")
     var set = ScalarSet()
-    var both: ScalarSet?
+    var (both, meetings) = (ScalarSet?.none, 0)
     var isFirst = true
     while let scalar = next, scalar != "]" || isFirst {
       isFirst = false
       if take("&&") {
-        both = both.map { $0.intersection(set) } ?? set
+        meetings += 1
+        guard meetings < 20 else { throw mistake("too many sets meet") }
+        both = try checked(both.map { $0.intersection(set) } ?? set)
         set = ScalarSet()
         continue
       }
@@ -409,7 +458,13 @@ struct PatternParser {
     }
     guard take("]") else { throw mistake("a bracket is not closed") }
     if let both { set = both.intersection(set) }
-    return isInverted ? set.inverted() : set
+    return try checked(isInverted ? set.inverted() : set)
+  }
+
+  /// A set that each scalar of a text can be held against.
+  private func checked(_ set: ScalarSet) throws(Diagnostic) -> ScalarSet {
+    guard set.weight <= 1000 else { throw mistake("a set has \(set.weight) parts") }
+    return set
   }
 
   private var isPOSIX: Bool { next == "[" && position + 1 < scalars.count && scalars[position + 1] == ":" }

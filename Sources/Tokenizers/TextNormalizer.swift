@@ -78,6 +78,15 @@ enum TextNormalizer: Sendable {
     return result
   }
 
+  /// How many times as long a text may become, as far as that is not the same for all vocabularies.
+  var growth: Int {
+    switch self {
+    case .replace(_, let text): text.count
+    case .mapped(let map, _): map.longestText
+    case .bert, .composed, .decomposed, .lowercase, .withoutMarks, .prepend, .strip, .collapsedSpaces: 1
+    }
+  }
+
   /// Whether texts come out in lower case.
   var lowercases: Bool {
     switch self {
@@ -115,6 +124,8 @@ extension String {
 struct CharacterMap: Sendable, Hashable {
   private let units: [UInt32]
   private let texts: [UInt8]
+  /// Bytes of the longest text that a character may become.
+  let longestText: Int
 
   /// - Throws: a Diagnostic for a map whose parts do not fit together.
   init(_ bytes: [UInt8]) throws(Diagnostic) {
@@ -133,6 +144,8 @@ struct CharacterMap: Sendable, Hashable {
     units = (0..<count / 4).map { word(4 + 4 * $0) }
     texts = Array(bytes[(4 + count)...])
     guard texts.last == 0 || texts.isEmpty else { throw mistake("its last text has no end") }
+    longestText = texts.split(separator: 0).reduce(0) { max($0, $1.count) }
+    guard longestText <= 256 else { throw mistake("a character becomes \(longestText) bytes") }
   }
 
   /// The prefixes of `bytes` that have a text, shortest first: their lengths and where the text begins.
@@ -140,7 +153,8 @@ struct CharacterMap: Sendable, Hashable {
     func offset(_ unit: UInt32) -> Int { Int((unit >> 10) << ((unit & (1 << 9)) >> 6)) }
     var found: [(Int, Int)] = []
     var node = offset(units[0])
-    for (index, byte) in bytes.enumerated() {
+    // No entry has more than a few characters. In a damaged array the way may lead in a circle.
+    for (index, byte) in bytes.prefix(256).enumerated() {
       guard byte != 0 else { break }
       node ^= Int(byte)
       guard units.indices.contains(node), units[node] & (1 << 31 | 0xFF) == UInt32(byte) else { break }
@@ -167,7 +181,6 @@ struct CharacterMap: Sendable, Hashable {
     var result: [UInt8] = []
     var position = 0
     while position < bytes.count {
-      // No entry is longer than a few characters; the walk ends with the array.
       if let longest = prefixes(bytes[position...]).last {
         result += text(at: longest.text)
         position += longest.length

@@ -2,6 +2,8 @@
 // Not a Dictionary<String, Int>: filling one with 50,000 entries costs as much as a whole warm start may.
 // Surprise: where a text lies differs from table to table, so that no file can be written whose texts all collide.
 
+import Basics
+
 /// Token texts by id, and ids by text. Texts are kept as the file writes them (byte alphabet included).
 struct TokenTable: Sendable {
   private var bytes: [UInt8] = []
@@ -38,6 +40,20 @@ struct TokenTable: Sendable {
 
   var count: Int { ends.count }
 
+  /// Bytes of the longest text.
+  var longest: Int { ends.indices.reduce(0) { max($0, range($1).count) } }
+
+  /// More bytes than any piece of a real vocabulary has. Covering a text looks at so many from each of its places.
+  static let longestPiece = 1024
+
+  /// - Throws: a Diagnostic for a text that makes covering texts with pieces too dear.
+  func checkPieces() throws(Diagnostic) {
+    guard let id = ends.indices.first(where: { range($0).count > Self.longestPiece }) else { return }
+    throw Diagnostic(
+      .format, "token \(id) of the vocabulary has \(range(id).count) bytes, which no piece of a word has",
+      remedy: "the model file is damaged or was made to do harm: fetch it again")
+  }
+
   private func range(_ id: Int) -> Range<Int> { (id == 0 ? 0 : Int(ends[id - 1]))..<Int(ends[id]) }
 
   /// The text of a token as the file writes it.
@@ -58,6 +74,26 @@ struct TokenTable: Sendable {
       text.count == left.count + right.count
         && Self.equal(left, UnsafeBufferPointer(rebasing: text[..<left.count]))
         && Self.equal(right, UnsafeBufferPointer(rebasing: text[left.count...]))
+    }
+  }
+
+  /// Calls `body` with each beginning of `text`, behind `lead`, that is a token: its length and id. `isEnd` says which
+  /// lengths count. The hash is carried along: nothing is read twice.
+  func forEachPrefix(
+    of text: UnsafeBufferPointer<UInt8>, after lead: [UInt8] = [], isEnd: (Int) -> Bool, _ body: (Int, Int32) -> Void
+  ) {
+    lead.withUnsafeBufferPointer { lead in
+      var hash = Self.hash(lead, seed)
+      for length in 1...max(text.count, 1) where length <= text.count {
+        hash = Self.hash(UnsafeBufferPointer(rebasing: text[length - 1..<length]), hash)
+        guard isEnd(length) else { continue }
+        let found = find(hash: hash) { known in
+          known.count == lead.count + length && Self.equal(lead, UnsafeBufferPointer(rebasing: known[..<lead.count]))
+            && Self.equal(
+              UnsafeBufferPointer(rebasing: text[..<length]), UnsafeBufferPointer(rebasing: known[lead.count...]))
+        }
+        if let found { body(length, found) }
+      }
     }
   }
 

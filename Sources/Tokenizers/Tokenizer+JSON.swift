@@ -119,6 +119,7 @@ struct TokenizerFile {
           stripsRight: token["rstrip"]?.bool ?? false, isWholeWord: token["single_word"]?.bool ?? false,
           isNormalized: token["normalized"]?.bool ?? !(token["special"]?.bool ?? false)))
     }
+    try AddedTokens.check(tokens)
     return tokens
   }
 
@@ -171,6 +172,7 @@ struct TokenizerFile {
         try BytePairEncoder(
           tokens: tokens, merges: merges, unknown: unknown, takesWholeWords: takesWholeWords, outside: outside(tokens)))
     }
+    try tokens.checkPieces()
     let outside = outside(tokens)
     return .pieces(
       PieceEncoder(
@@ -183,6 +185,7 @@ struct TokenizerFile {
     guard let model = json["model"], let list = model["vocab"]?.array else {
       throw Self.mistake("model.vocab is missing")
     }
+    try tokens.checkPieces()
     var scores: [Double] = []
     for (id, entry) in list.enumerated() {
       guard let score = entry[1]?.double, !score.isNaN else {
@@ -206,6 +209,7 @@ struct TokenizerFile {
 
   private func wordPieces(tokens: TokenTable) throws(Diagnostic) -> Tokenizer.Model {
     guard let model = json["model"] else { throw Self.mistake("model is missing") }
+    try tokens.checkPieces()
     var encoder = WordPieceEncoder(
       tokens: tokens, unknown: try id(model["unk_token"]?.string ?? "[UNK]", in: tokens), outside: outside(tokens))
     encoder.continuation = Array((model["continuing_subword_prefix"]?.string ?? "##").utf8)
@@ -246,11 +250,12 @@ struct TokenizerFile {
         (prefix, suffix) = ([try id(first, in: tokens)], [try id(last, in: tokens)])
       case "TemplateProcessing":
         var hasText = false
+        let special = Dictionary((step["special_tokens"]?.members ?? []).map { ($0.key, $0.value) }) { $1 }
         for item in step["single"]?.array ?? [] {
           if item["Sequence"] != nil {
             hasText = true
           } else if let name = item["SpecialToken"]?["id"]?.string {
-            let ids = step["special_tokens"]?[name]?["ids"]?.array?.compactMap(\.int) ?? []
+            let ids = special[name]?["ids"]?.array?.compactMap(\.int) ?? []
             guard !ids.isEmpty, ids.allSatisfy({ $0 >= 0 && $0 < tokens.count }) else {
               throw Self.mistake("the template's special token '\(name)' has no ids in the vocabulary")
             }

@@ -79,11 +79,12 @@ extension Tokenizer {
     return kinds
   }
 
-  private static func added(_ tokens: TokenTable, _ kinds: [Int32]) -> [AddedTokens.Token] {
+  private static func added(_ tokens: TokenTable, _ kinds: [Int32]) throws(Diagnostic) -> [AddedTokens.Token] {
     var added: [AddedTokens.Token] = []
     for (id, kind) in kinds.enumerated() where (Kind.unknown...Kind.user).contains(kind) {
       added.append(.init(id: Int32(id), text: Array(tokens.text(Int32(id))), isControl: kind != Kind.user))
     }
+    try AddedTokens.check(added)
     return added
   }
 
@@ -131,7 +132,7 @@ extension Tokenizer {
     let rules = try family.rules()
     self.init(
       model: .bytePairs(encoder), cutter: TextCutter(steps: rules.map { .cut($0) }), tokens: table,
-      addedTokens: Self.added(table, kinds),
+      addedTokens: try Self.added(table, kinds),
       prefix: Self.list(beginning, if: addsBeginning ?? family.addsBeginning),
       suffix: Self.list(end, if: addsEnd ?? false), beginning: beginning, end: end, otherEnds: otherEnds)
   }
@@ -152,6 +153,7 @@ extension Tokenizer {
     let (beginning, end) = (settings.beginning, settings.end)
     try Self.check(tokens, kinds, scores, settings)
     let table = TokenTable(tokens)
+    try table.checkPieces()
     let kinds = Self.kinds(kinds, table)
     let encoder = PieceEncoder(
       .scored(scores), tokens: table, unknown: id(settings.unknown, 0), joinsUnknown: true, fallsBack: true,
@@ -160,7 +162,7 @@ extension Tokenizer {
     self.init(
       model: .pieces(encoder), normalizers: try Self.normalizers(settings),
       cutter: TextCutter(steps: [.spaceSigns(addsSpace ? .always : .never, cuts: false)]), tokens: table,
-      addedTokens: Self.added(table, kinds), prefix: Self.list(beginning, if: settings.addsBeginning ?? true),
+      addedTokens: try Self.added(table, kinds), prefix: Self.list(beginning, if: settings.addsBeginning ?? true),
       suffix: Self.list(end, if: settings.addsEnd ?? false), beginning: beginning, end: end,
       otherEnds: settings.otherEnds, dropsFirstSpace: addsSpace)
   }
@@ -176,6 +178,7 @@ extension Tokenizer {
   ) throws(Diagnostic) {
     try Self.check(tokens, kinds, scores, settings)
     let table = TokenTable(tokens)
+    try table.checkPieces()
     let kinds = Self.kinds(kinds, table)
     var lowest = Float.infinity
     for (id, score) in scores.enumerated() where kinds[id] == Kind.plain { lowest = min(lowest, score) }
@@ -189,7 +192,7 @@ extension Tokenizer {
     self.init(
       model: .pieces(encoder), normalizers: try Self.normalizers(settings),
       cutter: TextCutter(steps: [.spaceSigns(addsSpace ? .always : .never, cuts: false)]), tokens: table,
-      addedTokens: Self.added(table, kinds),
+      addedTokens: try Self.added(table, kinds),
       prefix: Self.list(settings.beginning, if: settings.addsBeginning ?? false),
       suffix: Self.list(settings.end, if: settings.addsEnd ?? true), beginning: settings.beginning, end: settings.end,
       otherEnds: settings.otherEnds, dropsFirstSpace: addsSpace)

@@ -17,6 +17,21 @@ struct TokenizerSteps {
     return (value[key]?.array ?? []).flatMap { steps(of: $0, key) }
   }
 
+  /// Steps come from strangers: a dozen that double a text make a page of a word, forty of them fill every memory.
+  private func check(_ growths: [Int], _ what: String) throws(Diagnostic) {
+    guard growths.count <= Self.mostSteps else { throw mistake("\(growths.count) \(what) are too many") }
+    var growth = 1
+    for one in growths {
+      let (product, overflows) = growth.multipliedReportingOverflow(by: max(one, 1))
+      guard !overflows, product <= Self.mostGrowth else {
+        throw mistake("its \(what) may make a text more than \(Self.mostGrowth) times as long")
+      }
+      growth = product
+    }
+  }
+
+  private static let (mostSteps, mostGrowth) = (100, 256)
+
   private static func scalars(_ text: String) -> [UInt32] { text.unicodeScalars.map(\.value) }
 
   // MARK: - Normalizers
@@ -24,6 +39,7 @@ struct TokenizerSteps {
   func normalizers() throws(Diagnostic) -> [TextNormalizer] {
     var result: [TextNormalizer] = []
     for step in Self.steps(of: json["normalizer"], "normalizers") { result.append(try normalizer(step)) }
+    try check(result.map(\.growth), "normalizers")
     return result
   }
 
@@ -123,6 +139,7 @@ struct TokenizerSteps {
       case let other: throw mistake("pre-tokenizer '\(other ?? "?")' is not supported")
       }
     }
+    try check(steps.map { if case .byteAlphabet = $0 { 4 } else { 1 } }, "pre-tokenizers")
     return steps
   }
 
@@ -171,6 +188,7 @@ struct TokenizerSteps {
     let list = Self.steps(of: json["decoder"], "decoders")
     var steps: [TokenDecoder.Step] = []
     for step in list { steps.append(try decoding(step)) }
+    try check(steps.map { if case .replace(_, let text) = $0 { text.count } else { 1 } }, "decoders")
     return TokenDecoder(steps: steps, separator: json["decoder"].map(\.isNull) ?? true ? " " : "")
   }
 

@@ -72,7 +72,7 @@ struct WordPieceEncoder: Sendable {
   init(tokens: TokenTable, unknown: Int32, outside: Set<Int32> = []) {
     self.unknown = unknown
     self.outside = outside
-    longestPiece = (0..<tokens.count).map { tokens.text(Int32($0)).count }.max() ?? 0
+    longestPiece = tokens.longest
   }
 
   func encode(_ word: UnsafeBufferPointer<UInt8>, tokens: TokenTable, into ids: inout [Int32]) {
@@ -82,17 +82,12 @@ struct WordPieceEncoder: Sendable {
     var start = 0
     while start < word.count {
       let lead = start > 0 ? continuation : []
-      var end = min(word.count, start + longestPiece)
-      var found: Int32?
-      while end > start {
-        if end == word.count || word[end] & 0xC0 != 0x80 {
-          found = lead.withUnsafeBufferPointer { lead in
-            tokens.id(ofJoined: lead, UnsafeBufferPointer(rebasing: word[start..<end]))
-          }
-          if let id = found, !outside.contains(id) { break }
-          found = nil
-        }
-        end -= 1
+      var (end, found) = (start, Int32?.none)
+      let rest = UnsafeBufferPointer(rebasing: word[start..<min(word.count, start + longestPiece)])
+      tokens.forEachPrefix(
+        of: rest, after: lead, isEnd: { start + $0 == word.count || word[start + $0] & 0xC0 != 0x80 }
+      ) { length, id in
+        if !outside.contains(id) { (end, found) = (start + length, id) }
       }
       guard let found else {
         ids.removeLast(ids.count - kept)

@@ -227,7 +227,8 @@ extension TemplateEvaluator {
     case .integer(let value): return .integer(value)
     case .number(let value): return Int(exactly: value).map { .integer($0) } ?? .number(value)
     case .string(let text), .markup(let text):
-      try spend(text.utf8.count)
+      // Copied, hashed, compared.
+      try spend(8 * text.utf8.count)
       return .text(Array(text.utf8))
     case .tuple(let list):
       var keys: [TemplateKey] = []
