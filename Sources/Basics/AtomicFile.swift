@@ -1,6 +1,9 @@
 // Writes a file so that readers see the old one or the complete new one, also after a crash or on a full disk.
-// Not a buffer: each write is a system call. Surprise: a symbolic link at the path is replaced by the new file, but a device,
+// Not a buffer: each write is a system call. Where files need a name from the start (no /proc, NFS), a process that is ended
+// leaves one behind, which the next writer of the same path takes away. Surprise: a symbolic link at the path is replaced by the new file, but a device,
 // pipe or socket never is.
+
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -31,6 +34,9 @@ package struct AtomicFile: ~Copyable {
   package init(path: String) throws(Diagnostic) {
     try Self.checkReplaceable(path)
     (descriptor, temporaryPath) = try Self.openBeside(path)
+    // Held as long as this writer lives: a lock that can be had marks what is left of another.
+    flock(descriptor, LOCK_EX | LOCK_NB)
+    Self.removeLeftovers(of: path)
     self.path = path
   }
 
@@ -61,6 +67,44 @@ package struct AtomicFile: ~Copyable {
   /// A name of its own for each writer: two processes may write the same file at once, the last rename wins.
   private static func temporaryName(for path: String) -> String {
     "\(path).\(getpid())-\(UInt32.random(in: .min ... .max)).part"
+  }
+
+  /// Paths whose leftovers this process has looked for.
+  private static let visited = Mutex<Set<String>>([])
+
+  /// Takes away what writers of `path` left that were ended: files under temporary names of it that nobody holds, and that
+  /// nobody has written to for `age` seconds (locks may not reach other machines). Once for each path and process.
+  private static func removeLeftovers(of path: String, olderThan age: Int = 600) {
+    let isFirst = visited.withLock { visited in
+      if visited.count >= 1000 { visited.removeAll() }
+      return visited.insert(path).inserted
+    }
+    guard isFirst, let listing = opendir(folder(of: path)) else { return }
+    defer { closedir(listing) }
+    let start = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+    let prefix = "\(path[start...])."
+    while let item = readdir(listing) {
+      let name = withUnsafeBytes(of: &item.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      guard name.hasPrefix(prefix), name.hasSuffix(".part") else { continue }
+      let numbers = name.dropFirst(prefix.count).dropLast(5).split(separator: "-", omittingEmptySubsequences: false)
+      guard numbers.count == 2, Int32(numbers[0]) != nil, UInt32(numbers[1]) != nil else { continue }
+      let file = openat(dirfd(listing), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+      guard file >= 0 else { continue }
+      defer { close(file) }
+      var status = stat()
+      guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
+        time(nil) - modified(status) > age, flock(file, LOCK_EX | LOCK_NB) == 0
+      else { continue }
+      unlinkat(dirfd(listing), name, 0)
+    }
+  }
+
+  private static func modified(_ status: stat) -> Int {
+    #if canImport(Darwin)
+      status.st_mtimespec.tv_sec
+    #else
+      status.st_mtim.tv_sec
+    #endif
   }
 
   private static func folder(of path: String) -> String { path.lastIndex(of: "/").map { String(path[...$0]) } ?? "." }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define X(result, name, parameters, arguments) static result(*pointer_##name) parameters;
 #define OPTIONAL X
@@ -130,6 +131,9 @@ static int resolve(void *library, char *error, size_t size) {
 
 // Opens the library; keeps why not, unless that is only that there is no such file, which other places may have.
 static void *open_library(const char *path, char *error, size_t size, int *is_there) {
+  // dlopen waits for the writer of a pipe.
+  struct stat status;
+  if (strchr(path, '/') && stat(path, &status) == 0 && !S_ISREG(status.st_mode)) return NULL;
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library) return library;
   const char *reason = dlerror();

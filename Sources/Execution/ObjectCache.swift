@@ -302,13 +302,14 @@ package final class ObjectCache: Sendable {
   private func entries(atMost limit: Int = .max, where counts: (Entry) -> Bool = { _ in true }) -> [Entry] {
     guard let directory, let listing = opendir(directory) else { return [] }
     defer { closedir(listing) }
+    let folder = try? PrivateFolder(directory)
     var found: [Entry] = []
     while found.count < limit, let item = readdir(listing) {
       let name = withUnsafeBytes(of: &item.pointee.d_name) { bytes in
         String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
       let kind = Kind.allCases.first { name.hasSuffix($0.suffix) }
-      guard kind != nil || name.hasSuffix(Self.temporarySuffix) else { continue }
+      guard kind != nil || name.hasSuffix(Self.temporarySuffix), Self.isOurs(name, folder) else { continue }
       var information = stat()
       let path = "\(directory)/\(name)"
       guard lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFDIR else { continue }
@@ -317,6 +318,18 @@ package final class ObjectCache: Sendable {
       if counts(entry) { found.append(entry) }
     }
     return found
+  }
+
+  /// Whether this class made a file: what else lies in the folder is somebody's and is never removed. Its name begins with
+  /// the digits of a StableHash; of other keys the first bytes say it.
+  private static func isOurs(_ name: String, _ folder: borrowing PrivateFolder?) -> Bool {
+    let stem = name.prefix { $0 != "." }.utf8
+    if stem.count == 32, stem.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) { return true }
+    guard let (file, _) = try? folder?.open(name) else { return false }
+    defer { close(file) }
+    var word: UInt64 = 0
+    let isWhole = withUnsafeMutableBytes(of: &word) { PrivateFolder.readAll(file, $0) }
+    return isWhole && UInt64(littleEndian: word) == magic
   }
 
   /// What a file of that many bytes takes of a disk whose blocks are of the usual size: most entries are smaller than one.

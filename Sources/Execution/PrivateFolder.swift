@@ -37,7 +37,8 @@ package struct PrivateFolder: ~Copyable {
     let opened = systemOpen(path)
     guard opened >= 0 else {
       if let obstacle { throw .because("\(path) cannot be made: \(String(cString: strerror(obstacle)))") }
-      throw Self.systemRefusal(path)
+      // A link that leads nowhere: it is there, and yet it is not.
+      throw isMade ? .because("\(path): \(String(cString: strerror(errno)))") : Self.systemRefusal(path)
     }
     do throws(Refusal) {
       _ = try Self.checked(opened, path, S_IFDIR)
@@ -84,7 +85,8 @@ package struct PrivateFolder: ~Copyable {
   /// Makes the new file `name`, which only this user can read; the caller closes it.
   package func make(_ name: String) throws(Refusal) -> Int32 {
     let file = openat(descriptor, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    guard file >= 0 else { throw Self.systemRefusal(path) }
+    // Also of a folder that has gone meanwhile: whoever makes a file there wants to know where.
+    guard file >= 0 else { throw .because("\(path): \(String(cString: strerror(errno)))") }
     return file
   }
 

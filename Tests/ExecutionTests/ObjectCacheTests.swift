@@ -287,6 +287,28 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
     #expect(scratch.files == ["notes.txt"])
   }
 
+  // A folder of somebody may hold files that are only called as entries are.
+  @Test func files_that_are_called_like_entries_are_not_ours() throws {
+    let scratch = try Scratch()
+    let others = ["a.kernel", "deadbeef.capture", "film.partial", "main.plan", "video.1.2.partial"]
+    for name in others {
+      try scratch.replace(name, payload(7, 1000))
+      var times = [timespec(tv_sec: 1_000_000, tv_nsec: 0), timespec(tv_sec: 1_000_000, tv_nsec: 0)]
+      utimensat(AT_FDCWD, "\(scratch.path)/\(name)", &times, 0)
+    }
+    // What a killed process left of its own goes when the folder is looked through.
+    let key = String(repeating: "a7", count: 16)
+    try scratch.replace("\(key).1.2.partial", [1])
+    var times = [timespec(tv_sec: 1_000_000, tv_nsec: 0), timespec(tv_sec: 1_000_000, tv_nsec: 0)]
+    utimensat(AT_FDCWD, "\(scratch.path)/\(key).1.2.partial", &times, 0)
+    let cache = ObjectCache(directory: scratch.path, byteLimit: 4096)
+    for round in 0..<4 { cache.write("k\(round)", payload(round, 3000)) }
+    #expect(Set(others).isSubset(of: scratch.files) && !scratch.files.contains("\(key).1.2.partial"))
+    #expect(cache.statistics.entries <= 1 && cache.unusable { _, _ in nil }.isEmpty)
+    try cache.clear()
+    #expect(scratch.files.sorted() == others)
+  }
+
   @Test func the_standard_directory_follows_the_environment() {
     func directory(_ environment: [String: String], _ choice: Knobs.CacheChoice = .standard) -> String? {
       ObjectCache.standardDirectory(choice) { environment[$0] }

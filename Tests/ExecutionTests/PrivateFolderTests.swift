@@ -11,6 +11,8 @@ import Testing
 
 /// A folder that goes away with the value.
 private final class Scratch: Sendable {
+  /// As a StableHash writes it.
+  static let key = String(repeating: "a7", count: 16)
   let path: String
   init() throws {
     var template = Array("/tmp/azulejo-private-XXXXXX".utf8CString)
@@ -20,11 +22,11 @@ private final class Scratch: Sendable {
     }
   }
   deinit {
-    for name in ["cache/k.kernel", "cache/other", "cache", "target"] { _ = remove("\(path)/\(name)") }
+    for name in ["cache/\(Self.key).kernel", "cache/other", "cache", "target"] { _ = remove("\(path)/\(name)") }
     rmdir(path)
   }
   var cache: String { path + "/cache" }
-  var entry: String { cache + "/k.kernel" }
+  var entry: String { cache + "/\(Self.key).kernel" }
   func mode(_ path: String) -> mode_t {
     var information = stat()
     return lstat(path, &information) == 0 ? information.st_mode & 0o7777 : 0
@@ -43,20 +45,20 @@ enum Intruder: CaseIterable, Sendable {
     let scratch = try Scratch()
     await #expect(processExitsWith: .success) { [path = scratch.cache as String] in
       umask(0)
-      ObjectCache(directory: path).write("k", code)
+      ObjectCache(directory: path).write(Scratch.key, code)
     }
     #expect(scratch.mode(scratch.cache) == 0o700)
     #expect(scratch.mode(scratch.entry) == 0o600)
-    #expect(ObjectCache(directory: scratch.cache).read("k") == code)
+    #expect(ObjectCache(directory: scratch.cache).read(Scratch.key) == code)
   }
 
   @Test(arguments: [0o777, 0o770, 0o707, 0o722, 0o1777] as [mode_t])
   func a_folder_that_others_may_write_to_is_no_cache(_ mode: mode_t) throws {
     let scratch = try Scratch()
     let cache = ObjectCache(directory: scratch.cache)
-    cache.write("k", code)
+    cache.write(Scratch.key, code)
     chmod(scratch.cache, mode)
-    #expect(cache.read("k") == nil)
+    #expect(cache.read(Scratch.key) == nil)
     cache.write("other", code)
     #expect(access(scratch.cache + "/other.kernel", F_OK) != 0)
     let found = cache.unusable { _, _ in nil }
@@ -64,16 +66,16 @@ enum Intruder: CaseIterable, Sendable {
     #expect(found.first?.reason.contains("can be written to by other users") == true)
     #expect(found.first?.reason.contains(scratch.cache) == true)
     chmod(scratch.cache, 0o755)
-    #expect(cache.read("k") == code, "reading is nobody's harm")
+    #expect(cache.read(Scratch.key) == code, "reading is nobody's harm")
   }
 
   // Only a superuser can give files away.
   @Test(.enabled(if: geteuid() == 0)) func a_folder_of_another_user_is_no_cache() throws {
     let scratch = try Scratch()
     let cache = ObjectCache(directory: scratch.cache)
-    cache.write("k", code)
+    cache.write(Scratch.key, code)
     chown(scratch.cache, 4321, 4321)
-    #expect(cache.read("k") == nil)
+    #expect(cache.read(Scratch.key) == nil)
     #expect(cache.unusable { _, _ in nil }.first?.reason.contains("belongs to user 4321") == true)
   }
 
@@ -82,7 +84,7 @@ enum Intruder: CaseIterable, Sendable {
   ) throws {
     let scratch = try Scratch()
     let cache = ObjectCache(directory: scratch.cache)
-    cache.write("k", code)
+    cache.write(Scratch.key, code)
     switch intruder {
     case .writableByGroup: chmod(scratch.entry, 0o660)
     case .writableByAll: chmod(scratch.entry, 0o606)
@@ -99,14 +101,14 @@ enum Intruder: CaseIterable, Sendable {
       unlink(scratch.entry)
       mkdir(scratch.entry, 0o700)
     }
-    #expect(cache.read("k") == nil)
+    #expect(cache.read(Scratch.key) == nil)
     let found = cache.unusable { _, _ in nil }
     // A folder is nobody's entry: it is left alone.
     #expect(found.map(\.path) == (intruder == .folder ? [] : [scratch.entry]))
     #expect(found.allSatisfy { $0.reason.contains(scratch.entry) })
     // The next entry takes its place; where it cannot, that only costs time.
-    cache.write("k", code)
-    #expect(cache.read("k") == (intruder == .folder ? nil : code))
+    cache.write(Scratch.key, code)
+    #expect(cache.read(Scratch.key) == (intruder == .folder ? nil : code))
     try cache.clear()
     #expect(access(scratch.entry, F_OK) == (intruder == .folder ? 0 : -1))
     if intruder == .link { #expect(access(scratch.path + "/target", F_OK) == 0, "what a link led to is not ours") }
@@ -125,8 +127,8 @@ enum Intruder: CaseIterable, Sendable {
     mkdir(scratch.path + "/target", 0o700)
     symlink(scratch.path + "/target", scratch.cache)
     let cache = ObjectCache(directory: scratch.cache)
-    cache.write("k", code)
-    #expect(cache.read("k") == code)
+    cache.write(Scratch.key, code)
+    #expect(cache.read(Scratch.key) == code)
     try cache.clear()
     unlink(scratch.cache)
     rmdir(scratch.path + "/target")
@@ -135,7 +137,7 @@ enum Intruder: CaseIterable, Sendable {
   @Test func the_size_told_is_the_disk_s() throws {
     let scratch = try Scratch()
     let cache = ObjectCache(directory: scratch.cache)
-    cache.write("k", code)
+    cache.write(Scratch.key, code)
     #expect(cache.statistics.bytes == 4096)
   }
 }

@@ -39,6 +39,27 @@ import Testing
     }
   }
 
+  // Where files need a name from the start, writers that are killed leave whole files; they must not grow in number.
+  @Test func what_ended_writers_left_goes_and_nothing_else() throws {
+    try inFolder { folder, names in
+      let old = ["file.1-2.part", "file.77-4294967295.part"]
+      let kept = ["file.1-2.part.x", "file.a-2.part", "file.part", "other.1-2.part", "file.1-2-3.part"]
+      for name in old + kept + ["file.5-5.part", "file.6-6.part"] {
+        try Data([1]).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+        // One is young, as that of a writer at work.
+        guard name != "file.5-5.part" else { continue }
+        var times = [timespec(tv_sec: 1_000_000, tv_nsec: 0), timespec(tv_sec: 1_000_000, tv_nsec: 0)]
+        utimensat(AT_FDCWD, "\(folder)/\(name)", &times, 0)
+      }
+      // One is old, and its writer lives.
+      let held = open("\(folder)/file.6-6.part", O_RDONLY)
+      defer { close(held) }
+      #expect(flock(held, LOCK_EX | LOCK_NB) == 0)
+      try Tensor.save(["x": Tensor([1] as [Float])], to: "\(folder)/file")
+      #expect(try Set(names()) == Set(kept + ["file", "file.5-5.part", "file.6-6.part"]))
+    }
+  }
+
   @Test func a_file_and_a_link_to_one_are_replaced_and_nothing_else_stays() throws {
     try inFolder { folder, names in
       for round in [1, 2] {

@@ -162,6 +162,16 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
     #expect(outcome.errors.components(separatedBy: "AZULEJO_THREADS=none").count == 2)
   }
 
+  @Test func lists_are_json_where_it_is_asked_for() throws {
+    let knobs = try azulejo(["doctor", "--knobs", "--json"]).json()["knobs"]?.array ?? []
+    #expect(knobs.count == Knobs.table.count && knobs.allSatisfy { $0["name"]?.string?.hasPrefix("AZULEJO_") == true })
+    for line in try azulejo(["bench", "--list", "--json"]).output.split(separator: "\n") {
+      #expect(try JSON(parsing: String(line))["name"]?.string?.isEmpty == false)
+    }
+    // A text of a case may be the name of what is no file, which nothing may wait for.
+    try azulejo(["fuzz", "--graph", "/dev/zero"]).expectRefusal(1, "/dev/zero")
+  }
+
   @Test func devices_and_the_cache_are_listed_as_json() throws {
     let scratch = try ScratchFolder()
     let devices = try azulejo(["devices", "--json"]).json()
@@ -178,7 +188,7 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
     let scratch = try ScratchFolder()
     let environment = ["AZULEJO_CACHE": scratch.path("kernels")]
     #expect(try azulejo(["cache", "check", "--json"], environment).json()["unusable"]?.int == 0)
-    let entry = "0123456789abcdef.kernel"
+    let entry = "0123456789abcdef0123456789abcdef.kernel"
     try FileManager.default.createDirectory(atPath: scratch.path("kernels"), withIntermediateDirectories: true)
     _ = try scratch.write([1, 2, 3], "kernels/\(entry)")
     for _ in 0..<2 {
