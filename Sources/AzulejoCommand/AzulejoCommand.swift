@@ -37,6 +37,12 @@ import LanguageModels
     // So is a limit on the size of files.
     signal(SIGXFSZ, SIG_IGN)
     do {
+      // Swift reads them there on Linux, and gives none where it is missing: a command must not turn into another.
+      guard !CommandLine.arguments.isEmpty else {
+        throw Diagnostic(
+          .file, "the system does not say what the arguments are: /proc/self/cmdline cannot be read",
+          remedy: "mount /proc")
+      }
       var command = try parseAsRoot()
       for problem in Knobs.problems { Console.warn(problem) }
       try command.run()

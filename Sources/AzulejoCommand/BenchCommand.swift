@@ -63,7 +63,14 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     if list {
-      for workload in Workload.all { Console.print("\(Self.padded(workload.name, 18))\(workload.note)") }
+      for workload in Workload.all {
+        if json {
+          Console.print(
+            "\(JSON.object([.init("name", .string(workload.name)), .init("note", .string(workload.note))]))")
+        } else {
+          Console.print("\(Self.padded(workload.name, 18))\(workload.note)")
+        }
+      }
       return
     }
     let recorded = try checks.map { path throws(Diagnostic) in try Workload.recordedChecks(path: path) }

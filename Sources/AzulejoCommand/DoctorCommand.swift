@@ -45,8 +45,14 @@ struct DoctorCommand: ParsableCommand {
 
   func run() throws {
     if knobs {
-      for knob in Knobs.table { Console.print("\(knob.name)=\(knob.form)\n    \(knob.meaning)") }
-      return
+      for knob in Knobs.table {
+        let line = "\(knob.name)=\(knob.form)\n    \(knob.meaning)"
+        if output.json { Console.note(line) } else { Console.print(line) }
+      }
+      func members(_ knob: Knobs.Knob) -> [JSON.Member] {
+        [("name", knob.name), ("form", knob.form), ("meaning", knob.meaning)].map { .init($0.0, .string($0.1)) }
+      }
+      return output.finish([("knobs", .array(Knobs.table.map { .object(members($0)) }))])
     }
     let findings = [Self.swift, Self.llvm, Self.processor, Self.cache] + Self.models
     for finding in findings {

@@ -4,6 +4,7 @@
 import ArgumentParser
 import Basics
 import Dispatch
+import Formats
 import Foundation
 import Fuzzing
 import Synchronization
@@ -90,8 +91,7 @@ struct FuzzCommand: ParsableCommand {
   }
 
   private func runCase(_ given: String, _ campaign: Campaign) throws {
-    var text = given
-    if FileManager.default.fileExists(atPath: given) { text = try String(contentsOfFile: given, encoding: .utf8) }
+    let text = FileManager.default.fileExists(atPath: given) ? try MappedFile(path: given).text() : given
     let sample = try FuzzCase(text: text)
     switch campaign.outcome(of: sample) {
     case nil: throw ExitCode(130)

@@ -5,14 +5,9 @@
 //     ...
 //     ```
 //
-// Not a template engine: only the block after such a comment is replaced.
+// Not a template engine: only the block after such a comment is replaced. A file without one is refused and stays as it is.
 import Basics
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Formats
 
 struct TracedDocument {
   let path: String
@@ -21,7 +16,8 @@ struct TracedDocument {
 
   /// Replaces every traced block by what its command gives now.
   func renew() throws {
-    var lines = try read().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    let old = try MappedFile(path: path).text()
+    var lines = old.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     var at = 0
     var count = 0
     while at < lines.count {
@@ -40,32 +36,12 @@ struct TracedDocument {
       at += 2 + new.count
       count += 1
     }
-    try write(lines.joined(separator: "\n"))
-    Console.note("\(path): \(count) traces")
-  }
-
-  private func read() throws(Diagnostic) -> String {
-    guard let file = fopen(path, "r") else { throw failure("read") }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var block = [UInt8](repeating: 0, count: 65536)
-    while true {
-      let count = fread(&block, 1, block.count, file)
-      if count == 0 { break }
-      bytes += block[..<count]
+    guard count > 0 else {
+      throw Diagnostic(
+        .format, "\(path): there are no traces in it", remedy: "write \(Self.marker)softmax --> above a code block")
     }
-    guard ferror(file) == 0 else { throw failure("read") }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
-  private func write(_ text: String) throws(Diagnostic) {
-    guard let file = fopen(path, "w") else { throw failure("write") }
-    var text = text
-    let isWritten = text.withUTF8 { fwrite($0.baseAddress, 1, $0.count, file) == $0.count }
-    guard fclose(file) == 0, isWritten else { throw failure("write") }
-  }
-
-  private func failure(_ verb: String) -> Diagnostic {
-    Diagnostic(.file, "\(path): cannot \(verb): \(String(cString: strerror(errno)))", remedy: "check the path")
+    let new = lines.joined(separator: "\n")
+    if new != old { try AtomicFile.write(new, to: path) }
+    Console.note("\(path): \(count) traces")
   }
 }

@@ -126,11 +126,20 @@ public final class MappedFile: @unchecked Sendable {
 
   private func advise(_ range: Range<Int>, _ advice: Int32) {
     let start = Int(bitPattern: base)
-    let first = (start + max(range.lowerBound, 0)) / Self.pageBytes * Self.pageBytes
+    let first = (start + min(max(range.lowerBound, 0), count)) / Self.pageBytes * Self.pageBytes
     let end = start + min(range.upperBound, count)
     // Anonymous memory would come back as zeros, so only mapped files are advised.
     guard mapping.count == count, first < end else { return }
     _ = madvise(UnsafeMutableRawPointer(bitPattern: first), end - first, advice)
+  }
+
+  /// The file as a text.
+  ///
+  /// - Throws: A `.format` ``Basics/Diagnostic`` if it is none.
+  package func text() throws(Diagnostic) -> String {
+    let text = bytes.withUnsafeBytes { String(validating: $0, as: UTF8.self) }
+    guard let text else { throw malformed("is no text in UTF-8", remedy: "check the path") }
+    return text
   }
 
   private static var pageBytes: Int { max(Int(sysconf(Int32(_SC_PAGESIZE))), 1) }

@@ -63,10 +63,13 @@ public struct Sampler: Sendable {
   public mutating func next(_ logits: [Float], after text: some Sequence<Int32> = []) throws(Diagnostic) -> Int32 {
     var scores = logits
     if options.repetitionPenalty != 1 {
-      let penalty = Float(options.repetitionPenalty)
+      // Where products leave the numbers, the largest one stands in: the logits are not at fault.
+      let greatest = Float.greatestFiniteMagnitude
+      let penalty = min(max(Float(options.repetitionPenalty), .leastNormalMagnitude), greatest)
       for id in Set(text) where scores.indices.contains(Int(id)) {
         let score = scores[Int(id)]
-        scores[Int(id)] = score > 0 ? score / penalty : score * penalty
+        guard score.isFinite else { continue }
+        scores[Int(id)] = min(max(score > 0 ? score / penalty : score * penalty, -greatest), greatest)
       }
     }
     let best = try Self.best(scores)

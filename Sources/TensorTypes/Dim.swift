@@ -58,7 +58,7 @@ public struct Dim: Sendable {
     switch node.expression {
     case .failed: return nil
     case .symbol(let id):
-      guard id < symbols.count else { return nil }
+      guard id >= 0, id < symbols.count else { return nil }
       return symbols[symbols.index(symbols.startIndex, offsetBy: id)]
     case .binary(let operation, let a, let b):
       guard let x = a.evaluated(symbols), let y = b.evaluated(symbols) else { return nil }

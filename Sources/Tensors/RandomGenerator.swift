@@ -130,6 +130,16 @@ public struct RandomGenerator: Sendable, Hashable {
         Diagnostic(.argument, "randint: the range \(range) cannot be drawn from", remedy: "give a range with elements"),
         file, line)
     }
+    // As PyTorch: what the dtype cannot hold is no number of the range any more.
+    let held: ClosedRange<Int> =
+      dtype == .f16
+      ? -65504...65504 : dtype.integerRange.map { Int($0.lowerBound)...Int($0.upperBound) } ?? Int.min...Int.max
+    guard held.contains(range.lowerBound), held.contains(range.upperBound - 1) else {
+      return Tensor.failed(
+        Diagnostic(
+          .argument, "randint: \(dtype) cannot hold the numbers of \(range)",
+          remedy: "give a range within \(held), or a wider dtype"), file, line)
+    }
     return draw(
       Draws.integers, shape, dtype,
       [ScalarConstant(.i64, integer: Int64(range.lowerBound)), ScalarConstant(.i64, integer: Int64(count))], file, line)

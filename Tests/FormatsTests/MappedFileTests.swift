@@ -69,6 +69,11 @@ struct MappedFileTests {
       file.release(-10..<(count + 10))
       file.release(count..<count + 1)
       file.prefetch(0..<count)
+      for far in [count, Int.max - 1, 1 << 62] {
+        file.prefetch(far..<Int.max)
+        file.release(far..<Int.max)
+        file.prefetch(Int.min..<far)
+      }
       #expect(touch() == expected)
     }
 

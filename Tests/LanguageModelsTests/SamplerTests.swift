@@ -22,6 +22,22 @@ import Testing
     #expect(try draws(.init(temperature: 1, seed: 8), flat, 20) != first)
   }
 
+  // What leaves the numbers is not the model's fault: no option that is allowed may say so.
+  @Test func every_penalty_that_is_allowed_gives_a_token() throws {
+    let logits: [[Float]] = [
+      [1, 2, 3], [0, 0, 0], [-1, -2, -.infinity], [1e38, -1e38, 0], [.greatestFiniteMagnitude, 0, -1],
+    ]
+    for penalty in [5e-324, 1e-300, 1e-39, 1e-30, 0.5, 1.1, 1e30, 1e39, 1e308] {
+      for temperature in [0, 1e-300, 1, 1e300] {
+        for scores in logits {
+          var sampler = try Sampler(.init(temperature: temperature, repetitionPenalty: penalty))
+          let token = try sampler.next(scores, after: [0, 1, 2, -1, .max])
+          #expect(scores[Int(token)] > -.infinity, "\(penalty) \(temperature) \(scores)")
+        }
+      }
+    }
+  }
+
   @Test func the_generator_is_splitmix64() throws {
     // The generator's published first outputs for seed 0 are e220a8397b1dcdaf, 6e789e6aa1b965f4, 06c45d188009454f.
     // 2^20 equal logits show their upper 20 bits.

@@ -24,6 +24,21 @@ import Testing
     #expect(try contents(copy) == written)
   }
 
+  @Test func files_without_traces_stay_as_they_are() throws {
+    let scratch = try ScratchFolder()
+    let contents: [(name: String, bytes: [UInt8])] = [
+      ("binary", [0xFF, 0xFE, 0, 10, 0xC3]), ("text.md", Array("# No trace\n".utf8)), ("empty", []),
+      ("latin", Array("<!-- azulejo trace softmax -->\n```\n```\n".utf8) + [0xE9]),
+    ]
+    for (name, bytes) in contents {
+      let path = try scratch.write(bytes, name)
+      let outcome = try azulejo(["trace", "--update", path])
+      #expect(outcome.code == 1 && outcome.errors.contains(path), "\(outcome)")
+      #expect(try Array(Data(contentsOf: URL(fileURLWithPath: path))) == bytes, "\(name)")
+    }
+    #expect(try azulejo(["trace", "--update", "/dev/zero"]).code == 1)
+  }
+
   @Test func the_first_program_of_the_tour_runs() throws {
     let x = Tensor([1, 2, 3, 4] as [Float], shape: [2, 2])
     let e = (x - x.max(-1, keepDims: true)).exp()

@@ -42,6 +42,7 @@ private let s2 = Dim.symbol(2)
 
   @Test func overflow_is_not_folded_away() {
     #expect((Dim(.max) + 1).evaluated([]) == nil)
+    #expect(Dim.symbol(-1).evaluated([1, 2]) == nil && Dim.symbol(.max).evaluated([1, 2]) == nil)
     #expect((s0 * Dim(.max) * 2).evaluated([1]) == nil)
     #expect((s0 + Dim(.max) + 1).evaluated([0]) == nil)
     #expect((Dim(1) / 0).evaluated([]) == nil)

@@ -57,5 +57,18 @@ import Testing
     #expect(random.integers([2], in: 3..<3).failure?.kind == .argument)
     #expect(random.bernoulli([2], probability: 1.5).failure?.message.contains("1.5") == true)
     #expect(random.uniform([-1]).failure?.kind == .shape)
+    // Ranges beyond a dtype would wrap around or become infinite.
+    let beyond: [(DType, Range<Int>)] = [
+      (.u8, 0..<257), (.u8, -1..<3), (.i8, 0..<129), (.bool, 0..<3), (.u16, 0..<65537), (.i32, 0..<Int.max),
+      (.u32, -1..<1), (.u64, -1..<1), (.f16, 0..<65506),
+    ]
+    for (dtype, range) in beyond {
+      #expect(random.integers([2], in: range, dtype: dtype).failure?.kind == .argument, "\(dtype) \(range)")
+    }
+    for (dtype, range) in [(.u8, 0..<256), (.i8, -128..<128), (.bool, 0..<2), (.f16, -65504..<65505)]
+      as [(DType, Range<Int>)]
+    {
+      #expect(random.integers([2], in: range, dtype: dtype).failure == nil, "\(dtype) \(range)")
+    }
   }
 }
