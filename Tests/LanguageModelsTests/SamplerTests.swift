@@ -27,7 +27,7 @@ import Testing
     let logits: [[Float]] = [
       [1, 2, 3], [0, 0, 0], [-1, -2, -.infinity], [1e38, -1e38, 0], [.greatestFiniteMagnitude, 0, -1],
     ]
-    for penalty in [5e-324, 1e-300, 1e-39, 1e-30, 0.5, 1.1, 1e30, 1e39, 1e308] {
+    for penalty in [Double.leastNonzeroMagnitude, 1e-300, 1e-39, 1e-30, 0.5, 1.1, 1e30, 1e39, 1e308] {
       for temperature in [0, 1e-300, 1, 1e300] {
         for scores in logits {
           var sampler = try Sampler(.init(temperature: temperature, repetitionPenalty: penalty))
