@@ -153,24 +153,23 @@ struct PatternSplit: Sendable, Hashable {
   func cut(_ piece: Range<Int>, of text: ScalarText, into pieces: inout [Range<Int>]) {
     var matcher = SplitMatcher(pattern, text.scalars[piece])
     var parts: [(range: Range<Int>, isMatch: Bool)] = []
-    var (start, position) = (piece.lowerBound, piece.lowerBound)
-    while position < piece.upperBound {
-      guard let end = matcher.match(at: position), end > position else {
-        position += 1
-        continue
-      }
-      if position > start { parts.append((start..<position, isInverted)) }
-      parts.append((position..<end, !isInverted))
-      (start, position) = (end, end)
+    var start = piece.lowerBound
+    for match in matcher.matches() {
+      if match.lowerBound > start { parts.append((start..<match.lowerBound, isInverted)) }
+      parts.append((match, !isInverted))
+      start = match.upperBound
     }
     if piece.upperBound > start { parts.append((start..<piece.upperBound, isInverted)) }
-    switch behavior {
-    case .isolated: pieces += parts.map(\.range)
-    case .removed: pieces += parts.lazy.filter { !$0.isMatch }.map(\.range)
-    case .contiguous: pieces += Self.joined(parts) { $1.isMatch == $0 }
-    case .mergedWithPrevious: pieces += Self.joined(parts) { $1.isMatch && !$0 }
-    case .mergedWithNext: pieces += Self.joined(parts.reversed()) { $1.isMatch && !$0 }.reversed()
-    }
+    let words =
+      switch behavior {
+      case .isolated: parts.map(\.range)
+      case .removed: parts.filter { !$0.isMatch }.map(\.range)
+      case .contiguous: Self.joined(parts) { $1.isMatch == $0 }
+      case .mergedWithPrevious: Self.joined(parts) { $1.isMatch && !$0 }
+      case .mergedWithNext: Array(Self.joined(parts.reversed()) { $1.isMatch && !$0 }.reversed())
+      }
+    // An empty match cuts, but is no word.
+    for word in words where !word.isEmpty { pieces.append(word) }
   }
 
   /// Parts that go to the one before them; `joins` is told whether that one was a match.

@@ -28,6 +28,27 @@ struct SplitMatcher {
   /// The end of the match at `start`; nil if there is none.
   mutating func match(at start: Int) -> Int? { run(0, from: start) }
 
+  /// All matches of the piece, one after the other, as Oniguruma's iterator finds them: a match may be empty, but not where
+  /// the one before it ended; behind such a one the search goes on.
+  mutating func matches() -> [Range<Int>] {
+    var matches: [Range<Int>] = []
+    var (from, start) = (scalars.startIndex, scalars.startIndex)
+    while start <= scalars.endIndex, !scalars.isEmpty {
+      guard let end = match(at: start) else {
+        start += 1
+        continue
+      }
+      if start == end, matches.last?.upperBound == end {
+        from += 1
+      } else {
+        matches.append(start..<end)
+        from = end
+      }
+      start = from
+    }
+    return matches
+  }
+
   /// What may still be tried.
   private struct Choice {
     var place: Int
@@ -141,7 +162,9 @@ struct SplitMatcher {
             goesOn = false
           }
         case .atStart(let isLine):
-          goesOn = position == scalars.startIndex || isLine && scalars[position - 1] == 0x0A
+          // No line begins behind the text's last line end.
+          goesOn =
+            position == scalars.startIndex || isLine && position < scalars.endIndex && scalars[position - 1] == 0x0A
           place += 1
         case .atEnd(let isLine):
           goesOn = position == scalars.endIndex || isLine && scalars[position] == 0x0A

@@ -72,6 +72,26 @@ struct SplitPattern: Sendable, Hashable {
 
   private static let (mostRemembered, mostInnerRemembered) = (2000, 64)
 
+  /// Whether a match may be empty in some text.
+  var mayBeEmpty: Bool { mayBeEmpty(0) }
+
+  private func mayBeEmpty(_ program: Int) -> Bool {
+    var places = [0]
+    var seen: Set<Int> = []
+    while let place = places.popLast() {
+      guard seen.insert(place).inserted else { continue }
+      switch programs[program][place] {
+      case .accept: return true
+      case .one: break
+      case .fork(let first, let second): places += [first, second]
+      case .jump(let target): places.append(target)
+      case .look, .atStart, .atEnd, .atBoundary: places.append(place + 1)
+      case .atomic(let inner): if mayBeEmpty(inner) { places.append(place + 1) }
+      }
+    }
+    return false
+  }
+
   // MARK: - Compiling
 
   // Twice as many as instructions that were ever needed: each part counts, and so does what it becomes.

@@ -32,12 +32,11 @@ public struct StreamingDecoder: Sendable {
 
   /// The text of all tokens behind what was given: up to a character that the next token may still change.
   private mutating func newText(isLast: Bool) -> String {
+    // Bytes are characters or none all together; what is before them was given when it came.
+    if !isLast, let last = ids.last, tokenizer.isByteOfRun(last) { return "" }
     let text = scalars(ids)
     var end = text.count
     if !isLast {
-      // Bytes are characters or none all together.
-      let bytes = ids.reversed().prefix { tokenizer.isByteOfRun($0) }.count
-      if bytes > 0 { end = min(end, scalars(ids.dropLast(bytes)).count) }
       // The next token may be a sign that leans on this word, or the rest of a character.
       while end > given, text[end - 1] == "\u{FFFD}" || text[end - 1] == " " { end -= 1 }
     }
@@ -57,7 +56,7 @@ public struct StreamingDecoder: Sendable {
     (ids, given) = ([last], own.count)
   }
 
-  private func scalars(_ ids: some Sequence<Int32>) -> [Unicode.Scalar] {
+  private func scalars(_ ids: [Int32]) -> [Unicode.Scalar] {
     Array(tokenizer.decode(ids, skippingSpecialTokens: false).unicodeScalars)
   }
 

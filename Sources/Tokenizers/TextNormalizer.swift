@@ -38,16 +38,11 @@ enum TextNormalizer: Sendable {
       var matcher = SplitMatcher(pattern, scalars[...])
       var result: [UInt32] = []
       var position = 0
-      while position < scalars.count {
-        if let end = matcher.match(at: position), end > position {
-          result += text
-          position = end
-        } else {
-          result.append(scalars[position])
-          position += 1
-        }
+      for match in matcher.matches() {
+        result += scalars[position..<match.lowerBound] + text
+        position = match.upperBound
       }
-      return result
+      return result + scalars[position...]
     case .strip(let left, let right):
       func isSpace(_ scalar: UInt32) -> Bool { Unicode.Scalar(scalar)?.properties.isWhitespace ?? false }
       var kept = scalars[...]
@@ -81,7 +76,8 @@ enum TextNormalizer: Sendable {
   /// How many times as long a text may become, as far as that is not the same for all vocabularies.
   var growth: Int {
     switch self {
-    case .replace(_, let text): text.count
+    // An empty match leaves what is around it.
+    case .replace(let pattern, let text): text.count + (pattern.mayBeEmpty ? 1 : 0)
     case .mapped(let map, _): map.longestText
     case .bert, .composed, .decomposed, .lowercase, .withoutMarks, .prepend, .strip, .collapsedSpaces: 1
     }

@@ -71,17 +71,79 @@ import Testing
     for family in PretokenizerFamily.all { _ = try family.rules() }
   }
 
+  /// Matches may be empty: they cut, and are replaced, all the same (Tests/Oracle/make_tokenizer_pattern_cases.py).
+  @Test func texts_are_cut_and_replaced_at_the_matches_that_tokenizers_finds() throws {
+    let cases = try #require(RecordedCases.patterns.get().array)
+    try #require(cases.count > 200)
+    for one in cases {
+      let pattern = try SplitPattern(#require(one["pattern"]?.string))
+      let split = PatternSplit(
+        pattern: pattern, behavior: try #require(one["behavior"]?.string.flatMap(PatternSplit.Behavior.init)),
+        isInverted: try #require(one["invert"]?.bool as Bool?))
+      for (index, text) in try RecordedCases.strings(#require(one["texts"])).enumerated() {
+        let scalars = text.unicodeScalars.map(\.value)
+        var bytes = text
+        let words = bytes.withUTF8 { utf8 in
+          Pretokenizer(rules: [.pattern(split)]).words(in: ScalarText(utf8: utf8)).map { String(scalars[$0]) }
+        }
+        let expected = try RecordedCases.strings(#require(one["words"]?[index]))
+        #expect(words == expected, "\(split.behavior) \(split.isInverted) \(pattern.source) \(text.debugDescription)")
+        let replaced = String(TextNormalizer.replace(pattern, [0x3C, 0x3E]).applied(to: scalars))
+        #expect(replaced == one["replaced"]?[index]?.string, "\(pattern.source) \(text.debugDescription)")
+      }
+    }
+  }
+
   @Test func patterns_that_nest_repetitions_take_no_more_than_linear_time() throws {
     for (source, text) in [
       (#"(?:a+)+b"#, String(repeating: "a", count: 20_000)), (#"(?:a|aa|a*)*c"#, String(repeating: "a", count: 20_000)),
       (#"\s*[\r\n]+|\s+(?!\S)|\s+"#, String(repeating: " ", count: 100_000) + "x"),
       (#"(?:(?:a?){10}){10}b"#, String(repeating: "a", count: 2_000)),
+      // What looks ahead and atomic groups found is not looked for again at the next place.
+      (#"\d{1,3}(?=(?:\d{3})*\b)"#, String(repeating: "1", count: 100_000)),
+      (#"(?!a*b)a"#, String(repeating: "a", count: 50_000)), (#"(?=a*)a"#, String(repeating: "a", count: 50_000)),
+      (#"(?>a+)b"#, String(repeating: "a", count: 50_000)), (#"(?:aa)++b"#, String(repeating: "a", count: 50_000)),
+      (#"(?=(?>(?:a|aa)*)\b)a"#, String(repeating: "a", count: 50_000)),
     ] {
       let rules = Pretokenizer(rules: [.pattern(PatternSplit(pattern: try SplitPattern(source)))])
       let started = ContinuousClock.now
       #expect(lengthsOfWords(text, rules).reduce(0, +) == text.unicodeScalars.count)
       // Milliseconds; exponential time would not end.
       #expect(ContinuousClock.now - started < .seconds(20), "\(source)")
+    }
+  }
+
+  @Test func patterns_know_whether_a_match_of_theirs_may_be_empty() throws {
+    for source in ["", "a*", "a?|b", "(?=a)", #"\b"#, "^", "$", "(?>a*)", "(?:a|b?)+", "(?:(?:a*)*)*", "(?!a)b*"] {
+      #expect(try SplitPattern(source).mayBeEmpty, "\(source)")
+    }
+    for source in ["a", "a+", "(?=a)b", #"\ba"#, "^a|b", "(?>a*)b", "(?:a|b){2}", "a(?:b*)*"] {
+      #expect(try !SplitPattern(source).mayBeEmpty, "\(source)")
+    }
+  }
+
+  /// A matcher that remembers finds at every place what one does that begins anew there.
+  @Test func what_a_matcher_remembers_changes_no_match() throws {
+    let parts = [
+      "a", "b", "(?:a|ab)*", "(?>a*)", "(?>(?:a|ab)*)", "a*?", "(?=(?:aa)*b)", "(?!(?:aa)*b)",
+      #"(?=(?:a|b)*\b)"#, "a?+", "(?=(?>a*)b)", "(?:aa)*+", "(?:(?!b)a)*",
+    ]
+    for first in parts {
+      for second in parts {
+        for third in ["", "a", "b", "(?=a*b)"] {
+          let pattern = try SplitPattern(first + second + third)
+          for _ in 0..<2 {
+            // Long runs, so that walks are long enough to be remembered.
+            let runs = (0..<4).map { String(repeating: ["a", "b", "ab", " "][$0], count: .random(in: 0...12)) }
+            let scalars = runs.shuffled().joined().unicodeScalars.map(\.value)
+            var lasting = SplitMatcher(pattern, scalars[...])
+            for start in 0...scalars.count {
+              var fresh = SplitMatcher(pattern, scalars[...])
+              #expect(lasting.match(at: start) == fresh.match(at: start), "\(pattern.source) \(runs) \(start)")
+            }
+          }
+        }
+      }
     }
   }
 

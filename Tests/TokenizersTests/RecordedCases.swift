@@ -15,6 +15,9 @@ enum RecordedCases {
   /// Drawn combinations of steps around small models.
   static let steps = Result { try json("tokenizer_steps.json") }
 
+  /// Regular expressions, and how texts are cut at their matches.
+  static let patterns = Result { try json("tokenizer_patterns.json") }
+
   private static func json(_ name: String) throws -> JSON {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     return try JSON(parsing: [UInt8](Data(contentsOf: folder.appendingPathComponent("Oracle/\(name)"))))
