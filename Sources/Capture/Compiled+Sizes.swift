@@ -106,8 +106,7 @@ extension Compiled {
       let values = try signature.values(leaves)
       var (sizes, run): ([Int], TracedRun)
       do {
-        (sizes, run) =
-          try typicalCapture(signature, values, trace) ?? (values, trace(signature, values, [], true))
+        (sizes, run) = try firstCapture(signature, values, trace)
         if try known(signature, run) { return nil }
         run = try run.compiled(segments)
       } catch {
@@ -159,14 +158,20 @@ extension Compiled {
     }
   }
 
-  /// A capture at larger sizes, if it serves `values` too. An extent of 1 repeats, and axes of extent 1 are left out; sizes
-  /// like `length + 1` at the length 0 must not be taken for that. nil: there is nothing small, or it does not serve.
-  private func typicalCapture(_ signature: CallSignature, _ values: [Int], _ trace: TraceAt) -> (
+  /// A capture at the sizes of the call; or one at larger sizes, if some are small and it serves them too. An extent of 1
+  /// repeats, and axes of extent 1 are left out; sizes like `length + 1` at the length 0 must not be taken for that.
+  ///
+  /// The function meets only sizes that agree with all it has asked: `precondition(n <= x.shape[0])`, or a range of Swift up
+  /// to a size, would end the process at others.
+  private func firstCapture(_ signature: CallSignature, _ values: [Int], _ trace: TraceAt) throws -> (
     sizes: [Int], run: TracedRun
-  )? {
+  ) {
+    let run = try trace(signature, values, [], true)
     let typical = values.map { $0 < 4 ? $0 + 9 : $0 }
-    guard typical != values, let run = try? trace(signature, typical, [], false) else { return nil }
-    return run.guards.allSatisfy { $0.holds(values) } ? (typical, run) : nil
+    guard typical != values, run.breaks.isEmpty, run.asked.allSatisfy({ $0.holds(typical) }),
+      let larger = try? trace(signature, typical, [], false), larger.guards.allSatisfy({ $0.holds(values) })
+    else { return (values, run) }
+    return (typical, larger)
   }
 
   private func renumbered(_ guards: [DimGuard], from old: CallSignature, to new: CallSignature) -> [DimGuard] {
@@ -203,8 +208,14 @@ private final class SizeComparison {
   /// A capture at other sizes shows as well that the function does one thing.
   var hasOthers: Bool { otherSizes(free) != nil }
 
-  /// Symbols that are not known to be numbers.
-  private var free: [Int] { values.indices.filter { i in !pinned.contains { $0.a.symbols.contains(i) } } }
+  /// Symbols that are not known to be numbers, and that the function's own code was not told: a text or a hash of a size
+  /// may be what it looks something up with. Calls at other sizes will tell.
+  private var free: [Int] {
+    values.indices.filter { i in
+      !pinned.contains { $0.a.symbols.contains(i) }
+        && !run.asked.contains { $0.isRead && $0.a.symbols.contains(i) }
+    }
+  }
 
   /// At the sizes of the capture itself the function must do the same again.
   func requireSame(_ place: Diagnostic.Location) throws {

@@ -310,6 +310,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     after.root(state)
     var probe = Visitor(.probe)
     readOutput(output, &probe)
+    if let object = probe.object { throw HiddenTensor.isShared(object, options.place) }
     var results = Visitor(.collect)
     readOutput(output, &results)
     if let change = changedStructure(given, state) {

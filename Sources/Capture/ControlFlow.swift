@@ -222,6 +222,9 @@ extension Tree {
 
   /// The tree with these members in place of its own.
   func holding(_ leaves: ContiguousArray<Leaf>) throws(Diagnostic) -> Self {
+    var probe = Visitor(.probe)
+    probe.root(self)
+    if let object = probe.object { throw HiddenTensor.isShared(object, nil) }
     var v = Visitor(.replace)
     v.leaves = leaves
     var copy = self

@@ -57,7 +57,9 @@ struct Form: Sendable {
 
   mutating func add(_ value: AnyHashable, _ saying: @autoclosure () -> String? = nil) {
     // As ExactText: the type's own comparison takes é as one scalar for é as two.
-    let string = value.base as? String ?? (value.base as? Character).map { String($0) }
+    let string =
+      value.base as? String ?? (value.base as? Substring).map { String($0) }
+      ?? (value.base as? Character).map { String($0) }
     values.append(ComparableValue(string.map { AnyHashable(ExactText($0)) } ?? value))
     guard let notes else { return }
     let text = "\(notes.name) \(saying() ?? "is \(value)")"

@@ -14,6 +14,7 @@ extension Compiled {
     var probe = Visitor(.probe)
     probe.root(state)
     readInput(input, &probe)
+    if let object = probe.object { throw HiddenTensor.isShared(object, options.place) }
     var visitor = Visitor.describing()
     visitor.root(state)
     readInput(input, &visitor)
@@ -60,6 +61,16 @@ struct HiddenTensor {
   /// The type whose member it is, and the way from there.
   var owner: String
   var path: [String]
+
+  /// A capture puts traced tensors in place of a tree's own, in a copy of the tree. Copies of an object are the object.
+  static func isShared(_ object: Any.Type, _ location: Diagnostic.Location?) -> Diagnostic {
+    Diagnostic(
+      .argument,
+      "\(object) is a class, and a Tree must be a value: what a compiled function puts into its copy of an object, all "
+        + "who hold the object would see",
+      remedy: "make \(object) a struct, or let the compiled function capture the object and only read it",
+      location: location)
+  }
 
   func mistake(_ what: String, _ location: Diagnostic.Location) -> Diagnostic {
     let member = path.first ?? ""

@@ -15,8 +15,11 @@ enum KeyReach {
 }
 
 extension Trace.Piece {
-  /// Equal for pieces that compute the same on the same sources.
-  func key(_ reach: KeyReach) -> StableHash {
+  /// Equal for pieces that compute the same on the same sources; the same whether or not a capture runs, which would
+  /// put numbers for the names of sizes.
+  func key(_ reach: KeyReach) -> StableHash { Trace.outside { () throws(Never) in named(reach) } }
+
+  private func named(_ reach: KeyReach) -> StableHash {
     var key = graph.structuralHash
     for source in sources { source.identify(&key, reach) }
     for (output, leaf) in donors.sorted(by: { $0.key < $1.key }) { key.combine("d\(output) \(leaf)") }
@@ -27,8 +30,10 @@ extension Trace.Piece {
     return key
   }
 
-  /// The same graphs on the same sources.
-  func isSame(as other: Trace.Piece) -> Bool {
+  /// The same graphs on the same sources, sizes being expressions as in ``key(_:)``.
+  func isSame(as other: Trace.Piece) -> Bool { Trace.outside { () throws(Never) in matches(other) } }
+
+  private func matches(_ other: Trace.Piece) -> Bool {
     graph.structuralHash == other.graph.structuralHash && prints == other.prints
       && sources.count == other.sources.count && before.count == other.before.count
       && zip(sources, other.sources).allSatisfy { $0.isSame(as: $1) }

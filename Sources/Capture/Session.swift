@@ -88,6 +88,7 @@ final class Session: Sendable {
   private let segments: SegmentCache
   /// Breaks of this call that ran already: they are matched, not run again.
   private let known: [SessionBreak]
+  /// The first break behind the known ones is open: it has had too many values to make a path for each.
   private let isOpen: Bool
   /// The sizes of the capture are those of the arguments, so that a segment may run.
   private let isReal: Bool
@@ -150,7 +151,8 @@ final class Session: Sendable {
       cell.source.map { (cell: cell.cell, source: $0, type: piece.graph.type(cell.value)) }
     }
     trace.restart(carriers + arguments, carried: first + living.count)
-    if isOpen || made.bits == nil { trace.takeNumbers() }
+    // Paths agree on all that is before the open break: what was a number there stays one.
+    if made.bits == nil || isOpen && number >= known.count { trace.takeNumbers() }
     return made.value
   }
 

@@ -10,6 +10,8 @@ struct TracedRun: Sendable {
   let breaks: [SessionBreak]
   let carried: [TensorView]
   let guards: [DimGuard]
+  /// What the function's own code was answered and told about sizes.
+  let asked: Set<DimGuard>
   let remarks: [Trace.Remark]
   let numbers: [Int64]
   let ending: Ending
@@ -86,6 +88,7 @@ struct TracedRun: Sendable {
     breaks = session.breaks
     carried = session.carried
     guards = trace.guards
+    asked = trace.asked
     numbers = trace.numbers
     var piece = try trace.piece(values)
     session.addDonors(to: &piece, versions: versions, kept: kept)

@@ -6,7 +6,7 @@ import Engine
 import Tensors
 import TensorTypes
 
-/// A value made of tensors, extents and plain values.
+/// A value made of tensors, extents and plain values. Never a class: a compiled function puts other tensors into a copy.
 ///
 /// A struct conforms by naming its members in order:
 ///
@@ -268,6 +268,9 @@ public struct Visitor {
   fileprivate mutating func leave() {
     if form.notes != nil { form.notes?.path.removeLast() }
   }
+
+  /// While probing: the first tree met that is an object.
+  var object: Any.Type? { probe?.object }
 
   var changes: Bool {
     switch task {

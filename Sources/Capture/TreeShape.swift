@@ -113,6 +113,8 @@ final class Probe {
     var types: [ObjectIdentifier] = []
   }
   private var frames: [Frame] = []
+  /// The first class among the types of the trees.
+  private(set) var object: Any.Type?
 
   /// A member is visited; `body` visits what is in it.
   func show<T>(_ name: String?, _ member: UnsafeMutablePointer<T>, _ body: () -> Void) {
@@ -132,6 +134,7 @@ final class Probe {
       return
     }
     let record = StoredType(T.self)
+    if record.kind == .object, object == nil { object = T.self }
     let start = record.kind == .object ? place.load(as: UnsafeRawPointer.self) : place
     frames.append(Frame(start: start, type: T.self))
     body()

@@ -55,7 +55,11 @@ extension Trace: DimObserver {
   package func hint(of dim: Dim) -> Int? { state.withLock { dim.evaluated($0.hints) } }
 
   package func holds(_ relation: DimRelation, _ a: Dim, _ b: Dim) -> Bool? {
-    quietly { answer(relation, a, b, &$0) }
+    quietly { state in
+      let answer = answer(relation, a, b, &state)
+      if let answer { note(DimGuard(relation: relation, a: a, b: b, answer: answer), &state) }
+      return answer
+    }
   }
 
   package func unifies(_ a: Dim, _ b: Dim) -> Bool? {
@@ -75,7 +79,20 @@ extension Trace: DimObserver {
   }
 
   package func reads(_ dim: Dim) -> Int? {
-    quietly { read(dim, &$0) }
+    quietly { state in
+      let value = read(dim, &state)
+      if let value { note(DimGuard(read: dim, as: value), &state) }
+      return value
+    }
+  }
+
+  /// Remembers what was said, with the capture whose symbols it is about. What is about symbols that move in a loop is
+  /// about no sizes of arguments.
+  private func note(_ said: DimGuard, _ state: inout State) {
+    guard let parent else { return _ = state.asked.insert(said) }
+    if (said.a.symbols + said.b.symbols).allSatisfy({ $0 < outerSymbols }) {
+      parent.state.withLock { parent.note(said, &$0) }
+    }
   }
 
   /// The extents of `view`, or the one of `axis`, are read as numbers.

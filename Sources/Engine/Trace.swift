@@ -91,6 +91,8 @@ package final class Trace: Sendable {
     var stop: Remark?
     var cells: [Cell] = []
     var guards: [DimGuard] = []
+    /// What code outside of the engine was answered or told, in names that guards have not changed.
+    var asked: Set<DimGuard> = []
     /// Symbols that guards made equal to something, which is what the graph has now.
     var renamed: [Int: Dim] = [:]
     /// Values of symbols, by number.
@@ -508,6 +510,8 @@ package final class Trace: Sendable {
   }
   package var failure: Diagnostic? { state.withLock { $0.failure } }
   package var guards: [DimGuard] { state.withLock { $0.guards } }
+  /// What the function itself relies on: at sizes that say otherwise its code may do anything, and stop the process.
+  package var asked: Set<DimGuard> { state.withLock { $0.asked } }
   package var hints: [Int] { state.withLock { $0.hints } }
   package var numbers: [Int64] { state.withLock { $0.numbers } }
 

@@ -184,3 +184,71 @@ private struct Noted: Tree {
   #expect(renamed?.message.contains("has the key b") == true)
   #expect(s.keys.sorted() == ["a"])
 }
+
+// A class can be given as a Tree though none can be one. Unchecked since only that allows `visit` to change a member.
+private final class Shared: Module, @unchecked Sendable {
+  var w: Tensor
+  init(_ w: Tensor) { self.w = w }
+  func visit(_ v: inout Visitor) { v("w", &w) }
+}
+private struct Around: Tree {
+  var layer: Shared
+  mutating func visit(_ v: inout Visitor) { v("layer", &layer) }
+}
+
+@Test func an_object_is_no_tree_and_keeps_its_tensors() throws {
+  let (object, around) = (Shared(x), Around(layer: Shared(y)))
+  func expectRefused(_ what: String, _ body: () throws -> Void) {
+    let thrown = #expect(throws: Diagnostic.self, "\(what)") { try body() }
+    #expect(thrown?.message.contains("Shared is a class, and a Tree must be a value") == true, "\(what)")
+    #expect(thrown?.location?.file.contains("HiddenMemberTests") == true, "\(what)")
+  }
+  var (s, t) = (object, around)
+  expectRefused("argument") { _ = try compile { (m: Shared) in m.w * 2 }(object) }
+  expectRefused("member") { _ = try compile { (m: Around, k: Tensor) in m.layer.w * k }(around, x) }
+  expectRefused("element") { _ = try compile { (m: [Shared?]) in (m[0]?.w ?? x) * 2 }([object]) }
+  expectRefused("state") { _ = try compile(updating: Shared.self) { (m: inout Shared) in m.w += 1 }(&s) }
+  expectRefused("state's member") { _ = try compile(updating: Around.self) { (m: inout Around) in m.layer.w += 1 }(&t) }
+  expectRefused("result") { _ = try compile { (k: Tensor) in Shared(k * 2) }(x) }
+  expectRefused("loop") {
+    _ = try compile { (k: Tensor) in
+      try whileLoop(Shared(k), while: { $0.w.sum() < 20 }) { Shared($0.w + 1) }.w
+    }(x)
+  }
+  expectRefused("branch") {
+    _ = try compile { (k: Tensor) in try cond(k.sum() > 1, { Shared(k) }, else: { Shared(k + 1) }).w }(x)
+  }
+  // Nothing was put in place of what they hold.
+  #expect(try object.w.isEqual(to: x) && around.layer.w.isEqual(to: y))
+}
+
+private struct Named: Tree {
+  var t: Tensor
+  var name: String
+  var part: Substring
+  var sign: Character
+  var all: [String]
+  mutating func visit(_ v: inout Visitor) { v("t", &t) }
+  var bytes: Int {
+    name.utf8.count + 10 * part.utf8.count + 100 * sign.utf8.count + 1000 * all.reduce(0) { $0 + $1.utf8.count }
+  }
+}
+
+/// Swift's texts are equal where they look alike.
+@Test func texts_that_look_alike_have_plans_of_their_own() throws {
+  let (short, long) = ("\u{e9}", "e\u{301}")
+  #expect(short == long)
+  let argument = compile { (k: Tensor, text: String) in k * text.utf8.count }
+  let key = compile { (k: [String: Tensor]) in k.keys.reduce(x) { $0 * $1.utf8.count } }
+  let hidden = compile { (m: Named) in m.t + m.bytes }
+  for text in [short, long, short] {
+    #expect(try argument(x, text).isEqual(to: x * text.utf8.count))
+    #expect(try key([text: y]).isEqual(to: x * text.utf8.count))
+    for i in 0..<4 {
+      let m = Named(
+        t: x, name: i == 0 ? text : short, part: (i == 1 ? text : short)[...],
+        sign: Character(i == 2 ? text : short), all: [i == 3 ? text : short])
+      #expect(try hidden(m).isEqual(to: x + m.bytes), "\(i)")
+    }
+  }
+}
