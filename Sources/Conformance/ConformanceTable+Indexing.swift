@@ -98,7 +98,7 @@ extension ConformanceTable {
     }
     tensor("index_add") { a throws(Diagnostic) in
       try a.tensor(0).adding(
-        a.tensor(3), at: a.tensor(2, "index"), axis: a.required(1, "dim"), scale: a.double(-1, "alpha", else: 1))
+        a.tensor(3), at: a.tensor(2, "index"), axis: a.required(1, "dim"), scale: a.number(-1, "alpha") ?? .integer(1))
     }
     tensor("scatter") { a throws(Diagnostic) in
       let (x, index, axis) = (try a.tensor(0), try a.tensor(2, "index"), try a.required(1, "dim"))

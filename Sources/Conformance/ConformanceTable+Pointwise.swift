@@ -33,15 +33,14 @@ extension ConformanceTable {
     tensor("div", "true_divide") { a throws(Diagnostic) in
       let x = try a.tensor(0)
       if let number = a.number(1, "other"), a.value(-1, "rounding_mode") == nil { return x / number }
-      let y = try a.tensor(1, "other")
-      switch a.string(-1, "rounding_mode") {
-      case "trunc": return x.divided(by: y, rounding: .truncated)
-      case "floor": return x.divided(by: y, rounding: .floored)
-      default: return x / y
+      switch (a.string(-1, "rounding_mode"), a.tensorOrNumber(1, "other")) {
+      case ("trunc", let y?): return x.divided(by: y, rounding: .truncated)
+      case ("floor", let y?): return x.divided(by: y, rounding: .floored)
+      default: return try x / a.tensor(1, "other")
       }
     }
     binary("__rdiv__") { $1 / $0 }
-    binary("floor_divide", number: { $0.floorDivided(by: $1) }) { $0.floorDivided(by: $1) }
+    either("floor_divide") { $0.floorDivided(by: $1) }
     binary("remainder", number: { $0 % $1 }) { $0 % $1 }
     binary("__rmod__") { $1 % $0 }
     binary("fmod", number: { $0.truncatedRemainder($1) }) { $0.truncatedRemainder($1) }
@@ -51,7 +50,9 @@ extension ConformanceTable {
     }
     binary("__rpow__") { $1.power($0) }
     tensor("float_power") { a throws(Diagnostic) in
-      try a.tensor(0).converted(to: .f64).power(a.tensor(1, "exponent").converted(to: .f64))
+      let x = try a.tensor(0).converted(to: .f64)
+      if let number = a.number(1, "exponent") { return x.power(number) }
+      return x.power(try a.tensor(1, "exponent").converted(to: .f64))
     }
     unary("neg", "negative") { -$0 }
     unary("positive") { $0 }
@@ -82,13 +83,16 @@ extension ConformanceTable {
       guard let high = a.tensorOrNumber(1, "max") else { return try a.tensor(0) }
       return try a.tensor(0).clamped(max: high)
     }
-    binary("maximum", "max.binary") { $0.maximum($1) }
-    binary("minimum", "min.binary") { $0.minimum($1) }
-    binary("fmax") { $0.numberMaximum($1) }
-    binary("fmin") { $0.numberMinimum($1) }
-    binary("copysign") { $0.copySign($1) }
-    binary("nextafter") { $0.nextAfter($1) }
-    tensor("heaviside") { a throws(Diagnostic) in try a.tensor(0).heaviside(a.tensor(1, "values")) }
+    either("maximum", "max.binary") { $0.maximum($1) }
+    either("minimum", "min.binary") { $0.minimum($1) }
+    either("fmax") { $0.numberMaximum($1) }
+    either("fmin") { $0.numberMinimum($1) }
+    either("copysign") { $0.copySign($1) }
+    either("nextafter") { $0.nextAfter($1) }
+    tensor("heaviside") { a throws(Diagnostic) in
+      guard let values = a.tensorOrNumber(1, "values") else { return try a.tensor(0).heaviside(a.tensor(1, "values")) }
+      return try a.tensor(0).heaviside(values)
+    }
     binary("bitwise_and", "__rand__") { $0 & $1 }
     binary("bitwise_or", "__ror__") { $0 | $1 }
     binary("bitwise_xor", "__rxor__") { $0 ^ $1 }
@@ -130,13 +134,13 @@ extension ConformanceTable {
     unary("deg2rad") { $0.radians() }
     unary("rad2deg") { $0.degrees() }
     tensor("logit") { a throws(Diagnostic) in try a.tensor(0).logit(eps: a.double(1, "eps")) }
-    binary("atan2") { $0.atan2($1) }
-    binary("hypot") { $0.hypot($1) }
-    binary("logaddexp") { $0.logAddExp($1) }
-    binary("logaddexp2") { $0.logAddExp2($1) }
-    binary("xlogy") { $0.xlogy($1) }
+    either("atan2") { $0.atan2($1) }
+    either("hypot") { $0.hypot($1) }
+    either("logaddexp") { $0.logAddExp($1) }
+    either("logaddexp2") { $0.logAddExp2($1) }
+    either("xlogy") { $0.xlogy($1) }
     binary("special.xlog1py") { $0.xlog1py($1) }
-    binary("ldexp") { $0.ldexp($1) }
+    either("ldexp") { $0.ldexp($1) }
     unary("floor") { $0.floor() }
     unary("ceil") { $0.ceil() }
     unary("trunc") { $0.truncated() }
@@ -156,9 +160,9 @@ extension ConformanceTable {
     binary("le", number: { $0 <= $1 }) { $0 <= $1 }
     binary("gt", number: { $0 > $1 }) { $0 > $1 }
     binary("ge", number: { $0 >= $1 }) { $0 >= $1 }
-    binary("logical_and") { $0.logicalAnd($1) }
-    binary("logical_or") { $0.logicalOr($1) }
-    binary("logical_xor") { $0.logicalXor($1) }
+    either("logical_and") { $0.logicalAnd($1) }
+    either("logical_or") { $0.logicalOr($1) }
+    either("logical_xor") { $0.logicalXor($1) }
     unary("logical_not") { $0.logicalNot() }
     unary("isnan") { $0.isNaN() }
     unary("isfinite") { $0.isFinite() }

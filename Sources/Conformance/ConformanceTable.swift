@@ -80,6 +80,16 @@ package struct ConformanceTable: Sendable {
     for name in names { tensor(name) { a throws(Diagnostic) in run(try a.tensor(0)) } }
   }
 
+  /// Where the second operand may be a number: one stays what it is, no 0-d tensor of its own dtype.
+  mutating func either(_ names: String..., run: @escaping @Sendable (Tensor, any TensorOrScalar) -> Tensor) {
+    for name in names {
+      tensor(name) { a throws(Diagnostic) in
+        guard let second = a.tensorOrNumber(1, "other") else { return run(try a.tensor(0), try a.tensor(1, "other")) }
+        return run(try a.tensor(0), second)
+      }
+    }
+  }
+
   /// `number`: where the second operand is a number, which is no 0-d tensor.
   mutating func binary(
     _ names: String..., number: (@Sendable (Tensor, Number) -> Tensor)? = nil,

@@ -14,15 +14,16 @@ private enum Draws {
     (position + x[1]).apply(.philox(word: word), x[0].like(position))
   }
 
-  /// Operands 2...: how many bits are dropped, 2 to the minus of the others, low, high - low.
+  /// Operands 2...: how many bits are dropped, 2 to the minus of the others, low, high - low (both divided by the factor
+  /// where the difference is beyond the dtype), the factor, the largest value below the end.
   static let uniform = GeneratedOperation("uniform") { position, x in
     let bits = word(0, position, x).apply(.shiftRight, x[2])
-    return bits.converted(to: .f32) * x[3] * x[5] + x[4]
+    return ((bits.converted(to: .f32) * x[3] * x[5] + x[4]) * x[6]).apply(.minimum, x[7])
   }
   static let uniformDouble = GeneratedOperation("uniform f64") { position, x in
     let high = word(0, position, x).apply(.shiftLeft, x[0].constant(21, .i64))
     let low = word(1, position, x).apply(.shiftRight, x[0].constant(11, .i64))
-    return (high + low).converted(to: .f64) * 0x1p-53 * x[5] + x[4]
+    return (((high + low).converted(to: .f64) * 0x1p-53 * x[5] + x[4]) * x[6]).apply(.minimum, x[7])
   }
   private static func gauss(_ position: Term, _ x: [Term], _ dtype: DType) -> Term {
     // Box-Muller: the first word never is 0, so its logarithm is finite.
@@ -41,8 +42,34 @@ private enum Draws {
     let whole = high.apply(.shiftLeft, x[0].constant(32, .i64)) + word(0, position, x)
     return whole.apply(.remainder, x[3]) + x[2]
   }
+  /// As `integers`, for counts that leave few of 2^64 for each: the upper half of a 128-bit product, which spreads the
+  /// unevenness over all values and reaches every one.
+  static let wideIntegers = GeneratedOperation("randint wide") { position, x in
+    func low(_ a: Term) -> Term { a.apply(.and, x[0].constant(0xffff_ffff, .i64)) }
+    func high(_ a: Term) -> Term { low(a.apply(.shiftRight, x[0].constant(32, .i64))) }
+    let (a, b) = (word(1, position, x), word(0, position, x))
+    let (c, d) = (high(x[3]).like(position), low(x[3]).like(position))
+    let middle = high(b * d) + low(a * d) + low(b * c)
+    return a * c + high(a * d) + high(b * c) + high(middle) + x[2]
+  }
   static let bernoulli = GeneratedOperation("bernoulli") { position, x in
     word(0, position, x).converted(to: .f64) * 0x1p-32 .< x[2]
+  }
+}
+
+extension ScalarReference {
+  /// The largest value of a float dtype below `value`, which is within the dtype's range.
+  fileprivate static func below(_ value: Double, in dtype: DType) -> Double {
+    if dtype == .f64 { return value.nextDown }
+    let nearest = rounded(value, to: dtype)
+    if nearest < value { return nearest }
+    // The first step beyond half of what is between neighbours goes to the lower one.
+    var step = Swift.max(nearest.magnitude * 0x1p-26, 0x1p-160)
+    while true {
+      let lower = rounded(nearest - step, to: dtype)
+      if lower < nearest { return lower }
+      step *= 2
+    }
   }
 }
 
@@ -94,33 +121,55 @@ public struct RandomGenerator: Sendable, Hashable {
     return ScalarOperand(.i64, bits: 0, count: SymbolicCount(position))
   }
 
-  /// Evenly distributed in `range`, its end excluded. PyTorch: `rand`, `uniform_`.
+  /// Evenly distributed in `range`, its end excluded; of a float dtype that holds both bounds. PyTorch: `rand`, `uniform_`.
   public mutating func uniform(
     _ shape: [Dim], in range: Range<Double> = 0..<1, dtype: DType = .f32, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    // As many bits as the dtype holds, so that no value is rounded up to the end.
+    let (low, high) = (range.lowerBound, range.upperBound)
+    guard dtype.isFloating, [low, high].allSatisfy({ Self.isHeld($0, by: dtype) }) else {
+      return Tensor.failed(
+        Diagnostic(
+          .argument, "uniform: \(dtype) does not hold numbers in \(low)..<\(high)",
+          remedy: "give a float dtype and finite bounds within it; integers are drawn with integers(_:in:)"), file, line
+      )
+    }
+    // As many bits as the dtype holds: more would be rounded to few values, unevenly.
     let bits = dtype == .f16 ? 11 : dtype == .bf16 ? 8 : 24
     let compute: DType = dtype == .f64 ? .f64 : .f32
+    let factor = ScalarReference.rounded(high - low, to: compute).isFinite ? 1.0 : 2
     let numbers = [
       ScalarConstant(.i64, integer: Int64(32 - bits)), ScalarConstant(.f32, 1 / Double(1 << bits)),
-      ScalarConstant(compute, range.lowerBound), ScalarConstant(compute, range.upperBound - range.lowerBound),
+      ScalarConstant(compute, low / factor), ScalarConstant(compute, high / factor - low / factor),
+      ScalarConstant(compute, factor),
+      // The sum may be rounded up to the end, and once more when it is written.
+      ScalarConstant(compute, low < high ? ScalarReference.below(high, in: dtype) : high),
     ]
     return draw(dtype == .f64 ? Draws.uniformDouble : Draws.uniform, shape, dtype, numbers, file, line)
   }
 
-  /// Normally distributed. PyTorch: `randn`, `normal`.
+  private static func isHeld(_ bound: Double, by dtype: DType) -> Bool {
+    bound.isFinite && ScalarReference.rounded(bound, to: dtype).isFinite
+  }
+
+  /// Normally distributed; of a float dtype. PyTorch: `randn`, `normal`.
   public mutating func normal(
     _ shape: [Dim], mean: Double = 0, deviation: Double = 1, dtype: DType = .f32, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
+    guard dtype.isFloating, deviation >= 0 else {
+      return Tensor.failed(
+        Diagnostic(
+          .argument, "normal: \(dtype) with a deviation of \(deviation)",
+          remedy: "give a float dtype and a deviation that is not negative"), file, line)
+    }
     let compute: DType = dtype == .f64 ? .f64 : .f32
     return draw(
       dtype == .f64 ? Draws.normalDouble : Draws.normal, shape, dtype,
       [ScalarConstant(compute, mean), ScalarConstant(compute, deviation)], file, line)
   }
 
-  /// Integers of `range`, its end excluded. PyTorch: `randint`.
+  /// Integers of `range`, its end excluded; of a dtype that holds them. PyTorch: `randint`.
   public mutating func integers(
     _ shape: [Dim], in range: Range<Int>, dtype: DType = .i64, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
@@ -140,8 +189,9 @@ public struct RandomGenerator: Sendable, Hashable {
           .argument, "randint: \(dtype) cannot hold the numbers of \(range)",
           remedy: "give a range within \(held), or a wider dtype"), file, line)
     }
+    // Of 2^62 a count of 2^40 leaves no value more often than others by a millionth.
     return draw(
-      Draws.integers, shape, dtype,
+      count > 1 << 40 ? Draws.wideIntegers : Draws.integers, shape, dtype,
       [ScalarConstant(.i64, integer: Int64(range.lowerBound)), ScalarConstant(.i64, integer: Int64(count))], file, line)
   }
 

@@ -117,7 +117,10 @@ extension Tensor {
     _ losses: Tensor, _ weights: Tensor, _ reduction: LossReduction, _ file: StaticString, _ line: UInt
   ) throws(Diagnostic) -> Tensor {
     if reduction != .mean { return losses.reduced(reduction, file, line) }
-    return try Arithmetic.divide([losses.sum().operand, weights.sum().operand])
+    // A half type does not hold the sums.
+    let wide = losses.dtype.computeDType
+    return try Arithmetic.divide([losses.sum(dtype: wide).operand, weights.sum(dtype: wide).operand])
+      .converted(to: losses.dtype)
   }
 
   /// Minus the log probability of the target class; a mean is weighted. PyTorch: `nn.functional.nll_loss`.
@@ -159,8 +162,9 @@ extension Tensor {
         let losses = try summed(ClassLosses.probabilities, [logs.operand, wanted.operand, weights ?? one])
         if reduction != .mean { return losses.reduced(reduction, file, line) }
         return try Arithmetic.divide([
-          losses.sum().operand, PointwiseOperand(count: losses.view.dims, of: losses.view.hints),
-        ])
+          losses.sum(dtype: losses.dtype.computeDType).operand,
+          PointwiseOperand(count: losses.view.dims, of: losses.view.hints),
+        ]).converted(to: losses.dtype)
       }
       let same = try logs.reshaped(dims: view.dims)
       let (losses, counted) = try same.likelihood(target, weight, ignoreIndex, "crossEntropy")

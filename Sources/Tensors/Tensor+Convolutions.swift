@@ -209,6 +209,17 @@ extension Tensor {
           .argument, "\(name): output padding \(more) with strides \(step) and dilations \(windows.dilation)",
           remedy: "it must be smaller than the stride or the dilation")
       }
+      for axis in 0..<spatial {
+        // What is left of one element where the padding is cut off; further elements add a step each.
+        let one = windows.span(axis) + more[axis] - 2 * around[axis]
+        guard one < 0 else { continue }
+        let extent = (try whole.view.dim(2 + axis) - 1) * step[axis] + Dim(one)
+        guard extent >= 0 else {
+          throw Diagnostic(
+            .shape, "\(name): a padding of \(around[axis]) leaves a negative extent of \(extent)",
+            remedy: "give less padding")
+        }
+      }
       if step == windows.size, windows.dilation.allSatisfy({ $0 == 1 }), more.allSatisfy({ $0 == 0 }) {
         let result = try whole.tiled(by: weight, bias: bias, groups: groups, padding: around, name)
         return isBatched ? result : Tensor(try result.view.removing(0))

@@ -350,10 +350,14 @@ extension Tensor {
       }
       let extent = try view.extent(try resolvedAxis(axis, rank: rank, "repeat_interleave"))
       let times: [Int] = try counts.array()
-      guard times.count == extent || times.count == 1, times.allSatisfy({ $0 >= 0 }) else {
+      if let negative = times.first(where: { $0 < 0 }) {
+        throw Diagnostic(
+          .argument, "repeat_interleave: the count \(negative) is negative", remedy: "give counts of 0 or more")
+      }
+      guard times.count == extent || times.count == 1 else {
         throw Diagnostic(
           .shape, "repeat_interleave: \(times.count) counts for axis \(axis) of extent \(extent)",
-          remedy: "give one count of 0 or more for each slice")
+          remedy: "give one count for each slice")
       }
       let total = times.count == 1 ? CheckedSize.product(times[0], extent) : CheckedSize.sum(times)
       guard let total else {

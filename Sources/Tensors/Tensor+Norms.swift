@@ -362,14 +362,17 @@ extension Tensor {
       guard size > 0 else {
         throw Diagnostic(.argument, "localResponseNorm: \(size) channels", remedy: "ask for 1 or more")
       }
-      let padded = try Tensor(x).square().padded(
-        low: [0, size / 2, 0], high: [0, (size - 1) / 2, 0], with: .floating(0)
-      ).view
-      let sums = Tensor(try padded.windowed(1, size: size, step: 1)).sum(-1)
-      let result = try Norms.responseDivided([
-        .tensor(Tensor(x)), sums.operand, .scalar(.floating(alpha / Double(size))), .scalar(.floating(k)),
-        .scalar(.floating(beta)),
-      ])
+      // A half type does not hold the squares.
+      let result = try Tensor(x).roundedOnce { (x) throws(Diagnostic) in
+        let padded = try x.square().padded(
+          low: [0, size / 2, 0], high: [0, (size - 1) / 2, 0], with: .floating(0)
+        ).view
+        let sums = Tensor(try padded.windowed(1, size: size, step: 1)).sum(-1)
+        return try Norms.responseDivided([
+          x.operand, sums.operand, .scalar(.floating(alpha / Double(size))), .scalar(.floating(k)),
+          .scalar(.floating(beta)),
+        ])
+      }
       return try result.reshaped(dims: extents)
     }
   }

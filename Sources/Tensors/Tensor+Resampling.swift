@@ -93,7 +93,8 @@ private enum Resampling {
 }
 
 extension Tensor {
-  private func resampled(_ axis: Int, _ taps: AxisTaps) throws(Diagnostic) -> Tensor {
+  /// Given in `result`, where neighbours are mixed.
+  private func resampled(_ axis: Int, _ taps: AxisTaps, as result: DType) throws(Diagnostic) -> Tensor {
     if taps.weights.isEmpty { return try picking(axis, taps.positions[0]) }
     let source = try aroundAxis(axis)
     var dims = try view.dims
@@ -103,7 +104,7 @@ extension Tensor {
     for table in taps.positions + taps.weights { operands.append(.tensor(try table.view)) }
     let made = try Engine.current.run(
       Resampling.program(taps: taps.positions.count), operands,
-      [.fresh(dtype.floatingResult, [source.hints[0], count, source.hints[2]])])
+      [.fresh(result, [source.hints[0], count, source.hints[2]])])
     return try Tensor(made[0]).reshaped(dims: dims)
   }
 
@@ -120,10 +121,12 @@ extension Tensor {
     }
     if mode == .area { return adaptiveMeans(size) }
     var result = self
-    // The last axis first, as PyTorch rounds.
-    for axis in (0..<spatial).reversed() {
+    let mixed = (0..<spatial).filter {
+      extents[2 + $0] != size[$0] || (mode == .cubic && !alignsCorners) || scales != nil
+    }
+    // The last axis first, as PyTorch rounds; only what the first one gives is rounded to a half type.
+    for axis in mixed.reversed() {
       let extent = extents[2 + axis]
-      if extent == size[axis], mode != .cubic || alignsCorners, scales == nil { continue }
       func taps<Weight: BinaryFloatingPoint & Element>(_: Weight.Type) throws(Diagnostic) -> AxisTaps {
         let ratio: Weight =
           if alignsCorners {
@@ -141,7 +144,8 @@ extension Tensor {
       try Allocator.requireRoom(try Engine.byteCount(dtype, wanted), of: 1)
       // Which element is picked does not depend on the dtype.
       let isWide = dtype == .f64 && (mode == .linear || mode == .cubic)
-      result = try result.resampled(2 + axis, isWide ? taps(Double.self) : taps(Float.self))
+      let given = axis == mixed.first ? dtype.floatingResult : dtype.floatingResult.computeDType
+      result = try result.resampled(2 + axis, isWide ? taps(Double.self) : taps(Float.self), as: given)
     }
     return result
   }

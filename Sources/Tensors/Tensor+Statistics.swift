@@ -69,34 +69,46 @@ extension Tensor {
     line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let extents = try view.extents
-      guard extents.count <= 2 else {
-        throw Diagnostic(.shape, "cov: shape \(extents) is no matrix", remedy: "give [variables, observations]")
+      var result = try view.dtype.floatingResult
+      if let weights { result = try result.promoted(with: weights.view.dtype) }
+      return try roundedOnce(to: result) { (x) throws(Diagnostic) in
+        try x.covariances(correction, frequencies, weights?.converted(to: result.computeDType))
       }
-      let x = extents.count == 2 ? self : try reshaped(to: [1, -1])
-      let columns = try x.view.extent(1)
-      var weight = Tensor.full([Dim(columns)], 1, dtype: dtype.floatingResult)
-      if let frequencies { weight = weight * frequencies.converted(to: weight.dtype) }
-      if let weights { weight = weight * weights }
-      let total = weight.sum()
-      let centred = x - (x * weight).sum(1, keepDims: true) / total
-      var divisor = total - correction
-      if let weights {
-        let squares = (weight * weights).sum()
-        divisor = total - squares * correction / total
-      }
-      let result = centred.matmul((centred * weight).transposed()) / divisor.clamped(min: 0)
-      return extents.count == 2 && extents[0] != 1 ? result : try result.reshaped(to: [])
     }
+  }
+
+  private func covariances(
+    _ correction: Double, _ frequencies: Tensor?, _ weights: Tensor?
+  ) throws(Diagnostic) -> Tensor {
+    let extents = try view.extents
+    guard extents.count <= 2 else {
+      throw Diagnostic(.shape, "cov: shape \(extents) is no matrix", remedy: "give [variables, observations]")
+    }
+    let x = extents.count == 2 ? self : try reshaped(to: [1, -1])
+    let columns = try x.view.extent(1)
+    var weight = Tensor.full([Dim(columns)], 1, dtype: dtype.floatingResult)
+    if let frequencies { weight = weight * frequencies.converted(to: weight.dtype) }
+    if let weights { weight = weight * weights }
+    let total = weight.sum()
+    let centred = x - (x * weight).sum(1, keepDims: true) / total
+    var divisor = total - correction
+    if let weights {
+      let squares = (weight * weights).sum()
+      divisor = total - squares * correction / total
+    }
+    let result = centred.matmul((centred * weight).transposed()) / divisor.clamped(min: 0)
+    return extents.count == 2 && extents[0] != 1 ? result : try result.reshaped(to: [])
   }
 
   /// Covariances divided by both deviations. PyTorch: `corrcoef`.
   public func correlation(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let c = covariance(file: file, line: line)
-      if try c.view.rank == 0 { return c / c }
-      let deviation = c.diagonal().sqrt()
-      return (c / Tensor(try deviation.view.inserting(1)) / deviation).clamped(-1.0, 1.0)
+      try roundedOnce { (x) throws(Diagnostic) in
+        let c = try x.covariances(1, nil, nil)
+        if try c.view.rank == 0 { return c / c }
+        let deviation = c.diagonal().sqrt()
+        return (c / Tensor(try deviation.view.inserting(1)) / deviation).clamped(-1.0, 1.0)
+      }
     }
   }
 
@@ -117,8 +129,10 @@ extension Tensor {
       }
       let flat = try reshaped(to: [-1])
       let inside = (flat >= from) & (flat <= to)
-      let slot = ((flat - from) * (Double(bins) / (to - from))).floor().clamped(0, bins - 1)
-      let safe = Tensor.select(inside, slot, 0).converted(to: .i64)
+      let safe = try flat.roundedOnce(to: .i64) { (x) throws(Diagnostic) in
+        let slot = ((x - from) * (Double(bins) / (to - from))).floor().clamped(0, bins - 1)
+        return Tensor.select(inside, slot, 0)
+      }
       return try Self.filled(.integer(0), [bins], dtype).scattering(
         inside.converted(to: dtype), at: safe, axis: 0, reduction: .sum)
     }
@@ -128,33 +142,41 @@ extension Tensor {
   public func trapezoids(
     at places: Tensor? = nil, step: Double = 1, _ axis: Int = -1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    areas(places, step, axis, file, line).sum(axis, file: file, line: line)
+    areas(places, step, axis, file, line) { $0.sum(axis) }
   }
 
   /// The area up to each point. PyTorch: `cumulative_trapezoid`.
   public func cumulativeTrapezoids(
     at places: Tensor? = nil, step: Double = 1, _ axis: Int = -1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    areas(places, step, axis, file, line).cumulativeSum(axis, file: file, line: line)
+    areas(places, step, axis, file, line) { $0.cumulativeSum(axis) }
   }
 
+  /// The areas between neighbours, added up by `adding`.
   private func areas(
-    _ places: Tensor?, _ step: Double, _ axis: Int, _ file: StaticString, _ line: UInt
+    _ places: Tensor?, _ step: Double, _ axis: Int, _ file: StaticString, _ line: UInt, adding: (Tensor) -> Tensor
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      let source = try view
-      let place = try resolvedAxis(axis, rank: source.rank, "trapezoid")
-      guard source.rank > 0 else {
-        throw Diagnostic(.shape, "trapezoid: a 0-d tensor has no axis", remedy: "give rank 1 or more")
+      var result = try view.dtype
+      if let places { result = try result.promoted(with: places.view.dtype) }
+      return try roundedOnce(to: result.floatingResult) { (x) throws(Diagnostic) in
+        let source = try x.view
+        let place = try resolvedAxis(axis, rank: source.rank, "trapezoid")
+        guard source.rank > 0 else {
+          throw Diagnostic(.shape, "trapezoid: a 0-d tensor has no axis", remedy: "give rank 1 or more")
+        }
+        let count = Swift.max(source.hints[place] - 1, 0)
+        // Whether there are elements is a guard.
+        let (first, length) = source.dim(place) == 0 ? (0, 0) : (1, source.dim(place) - 1)
+        let sums =
+          Tensor(source.sliced(place, start: first, count: count, dims: (Dim(first), length)))
+          + Tensor(source.sliced(place, start: 0, count: count, dims: (0, length)))
+        guard let places else { return adding(sums * (step / 2)) }
+        let gaps = try places.roundedOnce(to: result.floatingResult.computeDType) { (x) throws(Diagnostic) in
+          x.differences(axis: x.rank == 1 ? 0 : axis)
+        }
+        return adding(sums * gaps * 0.5)
       }
-      let count = Swift.max(source.hints[place] - 1, 0)
-      // Whether there are elements is a guard.
-      let (first, length) = source.dim(place) == 0 ? (0, 0) : (1, source.dim(place) - 1)
-      let sums =
-        Tensor(source.sliced(place, start: first, count: count, dims: (Dim(first), length)))
-        + Tensor(source.sliced(place, start: 0, count: count, dims: (0, length)))
-      guard let places else { return sums * (step / 2) }
-      return sums * places.differences(axis: places.rank == 1 ? 0 : axis) * 0.5
     }
   }
 

@@ -103,6 +103,19 @@ public struct Tensor: Sendable {
   }
 }
 
+extension Tensor {
+  /// What a composition of several launches makes of this tensor: between them nothing is rounded to a half type and no
+  /// integer wraps. Rounded once, to `result`; nil: to this tensor's floating dtype.
+  func roundedOnce(
+    to result: DType? = nil, _ compose: (Tensor) throws(Diagnostic) -> Tensor
+  ) throws(Diagnostic) -> Tensor {
+    let own = try view.dtype
+    // What is only stored is refused by the first operation.
+    let wide: DType = own.isStorageOnly ? own : own.isFloating ? own.computeDType : .f64
+    return try compose(converted(to: wide)).converted(to: result ?? own.floatingResult)
+  }
+}
+
 /// The heap part of a tensor. @unchecked Sendable: `view` is written only by a holder that is its only reference.
 package final class TensorBody: @unchecked Sendable {
   // Who writes is the only holder, so there is no overlap to look for at run time.

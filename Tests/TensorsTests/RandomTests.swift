@@ -1,3 +1,4 @@
+import Capture
 import Tensors
 import TensorTypes
 import Testing
@@ -50,6 +51,49 @@ import Testing
     #expect(Set(try x.array(as: Float.self)) == [0, 4 / 3])
     // Five standard errors of a sum of 10000 draws.
     #expect(abs(try x.mean().item(as: Float.self) - 1) < 0.03)
+  }
+
+  @Test(arguments: [DType.f32, .f64, .f16, .bf16]) func the_end_of_a_range_is_never_drawn(_ dtype: DType) throws {
+    // Where few numbers lie between the bounds, sums are rounded up to the end, or when they are written.
+    for range in [1..<2, 1000..<1001, -1..<0, 0..<3, 0..<1e-3, -2..<(-1), 500..<1000] as [Range<Double>] {
+      var random = RandomGenerator(seed: 4)
+      let fill = compile { (random: inout RandomGenerator) in random.uniform([60_000], in: range, dtype: dtype) }
+      for values in [random.uniform([60_000], in: range, dtype: dtype), try fill(&random)] {
+        let inside = try values.array(as: Double.self).allSatisfy { $0 >= range.lowerBound && $0 < range.upperBound }
+        #expect(inside, "\(dtype) \(range)")
+      }
+    }
+  }
+
+  @Test(arguments: [DType.f32, .bf16]) func ranges_wider_than_the_dtype_are_filled(_ dtype: DType) throws {
+    var random = RandomGenerator(seed: 4)
+    let values = try random.uniform([1000], in: -3e38..<3e38, dtype: dtype).array(as: Double.self)
+    #expect(values.allSatisfy { $0.magnitude <= 3.01e38 })
+    #expect(values.contains { $0 > 2.5e38 } && values.contains { $0 < -2.5e38 })
+  }
+
+  @Test func integers_of_the_widest_ranges_reach_both_ends() throws {
+    var random = RandomGenerator(seed: 6)
+    for range in [0..<Int.max, Int.min / 2..<Int.max / 2, 0..<(3 << 61), -1..<(1 << 41)] {
+      let values = try random.integers([4000], in: range).array(as: Int.self)
+      #expect(values.allSatisfy { range.contains($0) })
+      // Eight equal parts of the range: about 500 each, whose deviation is 21.
+      let width = Double(range.upperBound) - Double(range.lowerBound)
+      var parts = [Int](repeating: 0, count: 8)
+      for value in values { parts[min(7, Int((Double(value) - Double(range.lowerBound)) / width * 8))] += 1 }
+      #expect(parts.allSatisfy { abs($0 - 500) < 150 }, "\(range): \(parts)")
+    }
+  }
+
+  @Test func what_a_dtype_does_not_hold_is_refused() {
+    var random = RandomGenerator(seed: 6)
+    let refused: [(String, Tensor)] = [
+      ("uniform inf", random.uniform([2], in: 0..<Double.infinity)),
+      ("uniform f16", random.uniform([2], in: 0..<1e6, dtype: .f16)),
+      ("uniform i32", random.uniform([2], in: 0..<10, dtype: .i32)), ("normal i64", random.normal([2], dtype: .i64)),
+      ("deviation", random.normal([2], mean: 0, deviation: -1)), ("deviation nan", random.normal([2], deviation: .nan)),
+    ]
+    for (name, tensor) in refused { #expect(tensor.failure?.kind == .argument, "\(name)") }
   }
 
   @Test func wrong_arguments_give_failed_tensors() {
