@@ -168,8 +168,10 @@ extension Compiled {
   ) {
     let run = try trace(signature, values, [], true)
     let typical = values.map { $0 < 4 ? $0 + 9 : $0 }
-    guard typical != values, run.breaks.isEmpty, run.asked.allSatisfy({ $0.holds(typical) }),
-      let larger = try? trace(signature, typical, [], false), larger.guards.allSatisfy({ $0.holds(values) })
+    // Where no guard keeps the plan from larger sizes, nothing was taken for an extent of 1.
+    guard run.guards.contains(where: { !$0.holds(typical) }), run.breaks.isEmpty,
+      run.asked.allSatisfy({ $0.holds(typical) }), let larger = try? trace(signature, typical, [], false),
+      larger.guards.allSatisfy({ $0.holds(values) })
     else { return (values, run) }
     return (typical, larger)
   }
