@@ -318,19 +318,27 @@ extension Tensor {
       var result = BatchNormResult(
         output: try made[0].reshaped(dims: extents), mean: made[1], inverseDeviation: made[2])
       let rate = PointwiseOperand.scalar(.floating(momentum))
+      let values = x.dims[0] * x.dims[2]
+      // Statistics of nothing change nothing.
+      if runningMean != nil || runningVariance != nil, Dim.asks(.less, values, 1) {
+        (result.runningMean, result.runningVariance) = (runningMean, runningVariance)
+        return result
+      }
       if let runningMean {
         result.runningMean = try Norms.running([runningMean.operand, made[1].operand, rate, .scalar(.floating(1))])
       }
       if let runningVariance {
         // Running variances are unbiased.
+        guard Dim.asks(.less, 1, values) else {
+          throw Diagnostic(
+            .shape, "batchNorm: one value per channel, \(shape), has no variance for the running one",
+            remedy: "train on batches of two values or more per channel, or leave runningVariance out")
+        }
         var variance = made[3]
-        var unbiased = PointwiseOperand.scalar(.floating(count / Swift.max(count - 1, 1)))
-        let symbolic = x.dims[0] * x.dims[2]
-        if symbolic.knownValue == nil, Dim.asks(.less, 1, symbolic) {
-          variance = try Arithmetic.divide([variance.operand, .count(SymbolicCount(symbolic, offset: -1))])
-          unbiased = .count(SymbolicCount(symbolic))
-        } else {
-          _ = try symbolic.sizeAtHand
+        var unbiased = PointwiseOperand.scalar(.floating(count / (count - 1)))
+        if values.knownValue == nil {
+          variance = try Arithmetic.divide([variance.operand, .count(SymbolicCount(values, offset: -1))])
+          unbiased = .count(SymbolicCount(values))
         }
         result.runningVariance = try Norms.running([runningVariance.operand, variance.operand, rate, unbiased])
       }

@@ -442,3 +442,33 @@ private struct Pair: Tree {
     for (i, (a, b)) in zip(try f(x), want).enumerated() { try expectEqual(a, b, "\(n) result \(i)") }
   }
 }
+
+private struct Statistics: Tree {
+  var mean = Tensor.zeros(4), variance = Tensor.ones(4)
+  mutating func visit(_ v: inout Visitor) {
+    v("mean", &mean, .state)
+    v("variance", &variance, .state)
+  }
+  mutating func normalize(_ x: Tensor) -> Tensor {
+    let made = x.batchNorm(runningMean: mean, runningVariance: variance, training: true)
+    (mean, variance) = (made.runningMean ?? mean, made.runningVariance ?? variance)
+    return made.output
+  }
+}
+
+/// Statistics of nothing change nothing, and one value has no variance.
+@Test func batches_of_nothing_and_of_one_leave_running_statistics_good() throws {
+  let f = compile(updating: Statistics.self) { (s: inout Statistics, x: Tensor) in s.normalize(x) }
+  var (a, b) = (Statistics(), Statistics())
+  for n in [8, 5, 0, 3, 0, 2, 33] {
+    let x = numbers([n, 4], seed: n)
+    let (u, v) = (try floats(f(&a, x)), try floats(b.normalize(x)))
+    #expect(u.count == v.count && zip(u, v).allSatisfy { abs($0 - $1) < 1e-4 }, "\(n)")
+    for (s, t) in [(a.mean, b.mean), (a.variance, b.variance)] {
+      let (s, t) = (try floats(s), try floats(t))
+      #expect(zip(s, t).allSatisfy { abs($0 - $1) < 1e-5 }, "\(n): \(s) \(t)")
+    }
+  }
+  #expect(throws: Diagnostic.self) { try f(&a, numbers([1, 4])) }
+  #expect(b.normalize(numbers([1, 4])).failure?.message.contains("one value per channel") == true)
+}
