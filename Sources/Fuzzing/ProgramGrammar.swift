@@ -121,7 +121,8 @@ extension ProgramCase {
         case _: call.arguments[i].type.extents = call.arguments[i].type.extents.map { $0 == old ? new : $0 }
         }
       }
-      calls.append(call)
+      // Products of what is larger would take all time and memory there is.
+      if call.arguments.allSatisfy({ $0.type.extents.reduce(1, *) <= 4096 }) { calls.append(call) }
     }
     return calls + [first]
   }
