@@ -148,15 +148,17 @@ extension Engine {
     guard record.rest.outputs.map(\.dtype) == piece.graph.outputs.map({ piece.graph.type($0).dtype }) else {
       throw Diagnostic(.cache, "it has other results")
     }
+    // Without a frozen part the plan is of the whole piece: nothing is constant, or constants alone decide a fault.
+    let folds = record.frozen != nil
     let frozen = try record.frozen.map { record throws(Diagnostic) in
       try loaded(record, piece.origins) { () throws(Diagnostic) in
-        let folded = FoldedPiece(piece)
+        let folded = FoldedPiece(piece, folds: folds)
         return try self.account(of: folded.frozen ?? folded.rest, donations: [:], fuses: true)
       }
     }
     let donors = piece.places.filter { record.donated.contains($0.key) }
     let rest = try loaded(record.rest, piece.origins) { () throws(Diagnostic) in
-      let folded = FoldedPiece(piece)
+      let folded = FoldedPiece(piece, folds: folds)
       return try self.account(of: folded.rest, donations: folded.donations(donors), fuses: fuses)
     }
     return try finished(piece, record, frozen, rest, key, wasStored: true)

@@ -66,7 +66,29 @@ private func writesRanges(_ sizes: [Int]) throws -> Bool {
   }
 }
 
+/// Whether a fault that constants alone decide is told as such, at this file's line.
+private func tellsFaultOfConstants() throws -> Bool {
+  let table = Tensor((0..<12).map { Float($0) }, shape: [4, 3])
+  let index = Tensor([1, 9] as [Int])
+  let f = compile(fuses: false) { (x: Tensor) in x + (table * 2 + 1).exp()[index].sum(0) }
+  do { _ = try f(Tensor.ones(3)) } catch let mistake as Diagnostic {
+    return mistake.message.contains("9") && mistake.place?.file.hasSuffix("WarmStartTests.swift") == true
+  }
+  return false
+}
+
 @Suite struct WarmStartTests {
+  /// Such a plan is not split into what is constant and the rest; one from the disk is explained as it was made.
+  @Test func a_fault_of_constants_is_told_by_a_plan_from_the_disk_too() async throws {
+    let path = try scratch()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    for _ in 0..<2 {
+      await #expect(processExitsWith: .success) { [path = path as String] in
+        onCache(path) { try tellsFaultOfConstants() }
+      }
+    }
+  }
+
   /// What one process found out about its sizes is nothing that another one may conclude from.
   @Test func sizes_of_another_process_are_not_taken_for_those_of_this_one() async throws {
     let path = try scratch()
