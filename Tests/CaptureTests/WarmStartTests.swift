@@ -68,11 +68,11 @@ private func writesRanges(_ sizes: [Int]) throws -> Bool {
 
 /// Whether a fault that constants alone decide is told as such, at this file's line.
 private func tellsFaultOfConstants() throws -> Bool {
-  let table = Tensor((0..<12).map { Float($0) }, shape: [4, 3])
-  let index = Tensor([1, 9] as [Int])
-  let f = compile(fuses: false) { (x: Tensor) in x + (table * 2 + 1).exp()[index].sum(0) }
+  let (numbers, zeros) = (Tensor([4, 5, 6] as [Int]), Tensor([1, 0, 2] as [Int]))
+  // Many kernels before the fault, which folding would take out of the plan.
+  let f = compile(fuses: false) { (x: Tensor) in x + (numbers * 2 + 1).floorDivided(by: zeros * 3) }
   do { _ = try f(Tensor.ones(3)) } catch let mistake as Diagnostic {
-    return mistake.message.contains("9") && mistake.place?.file.hasSuffix("WarmStartTests.swift") == true
+    return mistake.kind == .numerics && mistake.place?.file.hasSuffix("WarmStartTests.swift") == true
   }
   return false
 }
