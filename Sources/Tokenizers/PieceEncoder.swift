@@ -48,9 +48,12 @@ struct PieceEncoder: Sendable {
   /// Whether bytes may stand in: their tokens are then written as bytes.
   var fallsBack: Bool { !byteTokens.isEmpty }
 
+  static let byteNameLength = 6
+
   /// The byte that a token's text stands for.
   static func byte(named text: ArraySlice<UInt8>) -> UInt8? {
-    guard text.count == 6, text.starts(with: Array("<0x".utf8)), text.last == UInt8(ascii: ">") else { return nil }
+    guard text.count == byteNameLength, text.starts(with: Array("<0x".utf8)), text.last == UInt8(ascii: ">")
+    else { return nil }
     return UInt8(String(decoding: text.dropFirst(3).prefix(2), as: UTF8.self), radix: 16)
   }
 

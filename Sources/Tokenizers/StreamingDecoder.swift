@@ -1,6 +1,6 @@
 // Token ids to text piece by piece, for printing while a model speaks.
-// Surprise: a piece may be empty: an incomplete character waits for its remaining bytes, and everything does where a
-// decoder looks at the whole text.
+// Surprise: a piece may be empty: an incomplete character waits for its remaining bytes, a run of tokens that stand for
+// bytes for its end, and everything does where a decoder looks at the whole text.
 
 /// Decodes ids one at a time; the pieces joined equal `decode` of all ids.
 public struct StreamingDecoder: Sendable {
@@ -8,56 +8,23 @@ public struct StreamingDecoder: Sendable {
   private let skippingSpecialTokens: Bool
   private var pending: [UInt8] = []
   private var isFirst = true
-  /// For decoders that look at more than one token: the last ones, and how many scalars of their text have been given.
-  private var ids: [Int32] = []
-  private var given = 0
+  /// Where a decoder of the file makes the text.
+  private var stream: DecoderStream?
 
   public init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
     self.tokenizer = tokenizer
     self.skippingSpecialTokens = skippingSpecialTokens
+    stream = tokenizer.decoder.map(DecoderStream.init)
   }
 
   /// The text that `id` completes: whole characters only. Bytes that no continuation can save become U+FFFD.
   public mutating func append(_ id: Int32) -> String {
     if skippingSpecialTokens, tokenizer.isControl(id) { return "" }
-    if let decoder = tokenizer.decoder {
-      ids.append(id)
-      return decoder.keepsWhatItGave ? newText(isLast: false) : ""
-    }
+    if stream != nil { return tokenizer.isKnown(id) ? stream?.append(tokenizer.text(of: id)) ?? "" : "" }
     var bytes = tokenizer.bytes(of: id)
     if isFirst, tokenizer.dropsFirstSpace, bytes.first == 0x20 { bytes.removeFirst() }
     isFirst = false
     return append(bytes: bytes)
-  }
-
-  /// The text of all tokens behind what was given: up to a character that the next token may still change.
-  private mutating func newText(isLast: Bool) -> String {
-    // Bytes are characters or none all together; what is before them was given when it came.
-    if !isLast, let last = ids.last, tokenizer.isByteOfRun(last) { return "" }
-    let text = scalars(ids)
-    var end = text.count
-    if !isLast {
-      // The next token may be a sign that leans on this word, or the rest of a character.
-      while end > given, text[end - 1] == "\u{FFFD}" || text[end - 1] == " " { end -= 1 }
-    }
-    var new = String.UnicodeScalarView()
-    if end > given { new.append(contentsOf: text[given..<end]) }
-    given = max(given, end)
-    if given == text.count { forgetGiven() }
-    return String(new)
-  }
-
-  /// Where nothing waits, what comes is told by the last token and what follows it: a step looks at neighbours only. So a
-  /// long text does not make each new token dearer. A token that stands for a byte may belong to a character before it.
-  private mutating func forgetGiven() {
-    guard ids.count > 1, let last = ids.last else { return }
-    let own = scalars([last])
-    if own.isEmpty || own.contains("\u{FFFD}") { return }
-    (ids, given) = ([last], own.count)
-  }
-
-  private func scalars(_ ids: [Int32]) -> [Unicode.Scalar] {
-    Array(tokenizer.decode(ids, skippingSpecialTokens: false).unicodeScalars)
   }
 
   mutating func append(bytes: some Sequence<UInt8>) -> String {
@@ -69,7 +36,7 @@ public struct StreamingDecoder: Sendable {
 
   /// What is left when no more ids come: U+FFFD for a character cut short.
   public mutating func finish() -> String {
-    if tokenizer.decoder != nil { return newText(isLast: true) }
+    if let rest = stream?.finish() { return rest }
     defer { pending = [] }
     return String(decoding: pending, as: UTF8.self)
   }

@@ -228,11 +228,5 @@ public struct Tokenizer: Sendable {
     return result
   }
 
-  /// Whether the decoder of the file makes characters of `id` and of the bytes around it.
-  func isByteOfRun(_ id: Int32) -> Bool {
-    guard let decoder, decoder.steps.contains(.bytesByName), isKnown(id) else { return false }
-    return PieceEncoder.byte(named: tokens.text(id)) != nil
-  }
-
-  private func isKnown(_ id: Int32) -> Bool { id >= 0 && Int(id) < tokens.count }
+  func isKnown(_ id: Int32) -> Bool { id >= 0 && Int(id) < tokens.count }
 }
