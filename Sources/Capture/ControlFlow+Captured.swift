@@ -159,19 +159,22 @@ struct CapturedLoop<S: Tree> {
     }
   }
 
-  /// Captures until it is known which extents move, and once more to see that the closures do the same again.
+  /// Captures until it is known which extents move and which are one, and once more to see that the closures do the same
+  /// again.
   private func settled(
     counts: Bool, _ capture: ([Moving]) throws -> Step
   ) throws -> (Step, [Moving]) {
     let index = counts ? [Moving(leaf: -1, first: 0, hint: 1)] : []
     var moved: Set<Int> = []
     while true {
+      let names = trace.renamedCount
       let (step, moving) = try withFittingHints(index, moved, capture)
       let more = step.dims.filter { leaf, dim in
         guard !moved.contains(leaf), case .dim(let before) = leaves[leaf] else { return false }
-        return !dim.isIdentical(to: before)
+        return !trace.renamed(dim).isIdentical(to: trace.renamed(before))
       }
-      if more.isEmpty {
+      // With names that extents have only since, the closures are written differently.
+      if more.isEmpty, trace.renamedCount == names {
         let again = try capture(moving)
         guard step.code.isSame(as: again.code),
           step.test.map({ test in again.test?.code.isSame(as: test.code) == true }) ?? true

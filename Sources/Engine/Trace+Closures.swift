@@ -59,19 +59,34 @@ extension Trace {
 
   /// The parameter that stands for what a cell of an enclosing capture holds now.
   func captured(_ cell: TracedCell, _ state: inout State) throws(Diagnostic) -> Value {
-    guard let parent, isInside(cell.trace) else {
+    guard isInside(cell.trace) else {
       if !cell.trace.state.withLock(\.isOpen) { throw cell.trace.left }
       throw Diagnostic(
         .compiler, "a traced tensor of '\(cell.trace.name)' is used inside '\(name)'", remedy: "pass it as an argument")
     }
-    return try captured(parent.locked { outer throws(Diagnostic) in try parent.whole(cell, &outer) }, &state)
+    return try captured(&state) { (trace, outer) throws(Diagnostic) in
+      guard outer.isOpen else { throw trace.left }
+      return try trace.whole(cell, &outer)
+    }
   }
 
-  func captured(_ outer: Value, _ state: inout State) throws(Diagnostic) -> Value {
+  /// The parameter that stands for a number that is given at launch.
+  func capturedNumber(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
+    try captured(&state) { (trace, outer) throws(Diagnostic) in try trace.number(scalar, &outer) }
+  }
+
+  private func captured(
+    _ state: inout State, _ find: (Trace, inout State) throws(Diagnostic) -> Value
+  ) throws(Diagnostic) -> Value {
+    let found = try withParent(&state) { (trace, around) throws(Diagnostic) in
+      let value = try find(trace, &around)
+      return (value, around.builder.primitive(value), around.builder.type(value))
+    }
+    guard let (outer, primitive, type) = found else {
+      throw Diagnostic(.compiler, "\(name): there is no capture around this one")
+    }
     let known = state.captures.firstIndex { $0.outer == outer }
     if let known, let inner = state.captures[known].inner { return inner }
-    guard let parent else { throw Diagnostic(.compiler, "\(name): there is no capture around this one") }
-    let (primitive, type) = parent.state.withLock { ($0.builder.primitive(outer), $0.builder.type(outer)) }
     // A number is a number here too.
     if case .constant = primitive { return try state.builder.append(primitive, []) }
     let number = known ?? state.captures.count
@@ -82,10 +97,6 @@ extension Trace {
   }
 
   var hasNumbers: Bool { state.withLock(\.takesNumbers) || (parent?.hasNumbers ?? false) }
-
-  func number(_ scalar: ScalarOperand) throws(Diagnostic) -> Value {
-    try locked { state throws(Diagnostic) in try number(scalar, &state) }
-  }
 
   /// The end of the closure: it gives `results`. It may write over the arguments in `mayTake`.
   package func routine(
@@ -116,9 +127,14 @@ extension Trace {
   /// How many guards each capture has, from this one outwards.
   package var guardCounts: [Int] { [guards.count] + (parent?.guardCounts ?? []) }
 
-  /// Forgets the guards behind `counts`: the capture of a closure was given up.
+  /// Forgets the guards behind `counts`: the capture of a closure was given up. Those that gave names stay, as the names
+  /// do.
   package func forgetGuards(behind counts: [Int]) {
-    state.withLock { $0.guards.removeLast($0.guards.count - counts[0]) }
+    quietly { state in
+      let behind = state.guards[counts[0]...]
+      state.guards.removeLast(behind.count)
+      state.guards += behind.filter(state.naming.contains)
+    }
     if counts.count > 1 { parent?.forgetGuards(behind: Array(counts.dropFirst())) }
   }
 
@@ -201,7 +217,7 @@ extension Trace {
     for type in types {
       state.sources.append(.carried(state.carried))
       state.carried += 1
-      views.append(try view(state.builder.parameter("v\(state.sources.count - 1)", type), &state))
+      views.append(try view(state.builder.parameter("v\(state.sources.count - 1)", state.known(type)), &state))
     }
     return views
   }
@@ -263,7 +279,8 @@ extension Trace {
   /// Puts the routine's code here instead of a section; gives its results.
   package func inlined(_ routine: Routine, captured: [Value]) throws(Diagnostic) -> [TensorView] {
     try locked { state throws(Diagnostic) in
-      let graph = routine.piece.graph.withoutDeadNodes()
+      // What was captured behind it may have given its extents other names.
+      let graph = routine.piece.graph.withoutDeadNodes().renamed(state.known)
       var places: [Value: Value] = [:]
       for index in graph.nodes.indices {
         let node = graph.nodes[index]

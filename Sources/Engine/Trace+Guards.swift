@@ -68,12 +68,19 @@ extension Trace: DimObserver {
 
   /// As `answer` for `a == b`; where that names no symbol, those of both become numbers.
   func unified(_ a: Dim, _ b: Dim, _ state: inout State) -> Bool? {
+    if isOutside([a, b]) { return withParent(&state) { $0.unified(a, b, &$1) } ?? nil }
     guard let isEqual = answer(.equal, a, b, &state), isEqual else { return false }
     let (x, y) = (state.known(a), state.known(b))
     if x.isIdentical(to: y) { return true }
     for id in Set(x.symbols + y.symbols).sorted() {
-      let hint = Dim(state.hints[id])
-      if state.isRead(.symbol(id)) { state.rename(id, hint) } else { _ = answer(.equal, .symbol(id), hint, &state) }
+      let (symbol, hint) = (Dim.symbol(id), Dim(state.hints[id]))
+      if isOutside([symbol]) {
+        _ = unified(symbol, hint, &state)
+      } else if state.isRead(symbol) {
+        state.rename(id, hint, by: DimGuard(read: symbol, as: state.hints[id]))
+      } else {
+        _ = answer(.equal, symbol, hint, &state)
+      }
     }
     return true
   }
@@ -89,10 +96,8 @@ extension Trace: DimObserver {
   /// Remembers what was said, with the capture whose symbols it is about. What is about symbols that move in a loop is
   /// about no sizes of arguments.
   private func note(_ said: DimGuard, _ state: inout State) {
-    guard let parent else { return _ = state.asked.insert(said) }
-    if (said.a.symbols + said.b.symbols).allSatisfy({ $0 < outerSymbols }) {
-      parent.state.withLock { parent.note(said, &$0) }
-    }
+    if parent == nil { return _ = state.asked.insert(said) }
+    if isOutside([said.a, said.b]) { withParent(&state) { $0.note(said, &$1) } }
   }
 
   /// The extents of `view`, or the one of `axis`, are read as numbers.
@@ -106,9 +111,7 @@ extension Trace: DimObserver {
 
   /// The number at hand, which is a guard from now on. The graph keeps the name.
   private func read(_ dim: Dim, _ state: inout State) -> Int? {
-    if let parent, dim.symbols.allSatisfy({ $0 < outerSymbols }) {
-      return parent.state.withLock { parent.read(dim, &$0) }
-    }
+    if isOutside([dim]) { return withParent(&state) { $0.read(dim, &$1) } ?? nil }
     let dim = state.known(dim)
     guard let value = dim.evaluated(state.hints) else { return nil }
     if dim.knownValue != nil { return value }
@@ -123,20 +126,15 @@ extension Trace: DimObserver {
   /// Guards on what the sizes at hand do not promise for others: extents of 0 or more, and no more elements than a machine
   /// can address.
   func requireAddressable(_ shape: Shape, _ state: inout State) {
-    for dim in shape.dims where dim.knownValue == nil { _ = answer(.lessOrEqual, 0, dim, &state, renames: false) }
+    for dim in shape.dims where dim.knownValue == nil { _ = answer(.lessOrEqual, 0, dim, &state) }
     let count = shape.elementCount
     if count.knownValue != nil { return }
-    _ = answer(.lessOrEqual, count, Dim(CheckedSize.most), &state, renames: false)
+    _ = answer(.lessOrEqual, count, Dim(CheckedSize.most), &state)
   }
 
-  func answer(
-    _ relation: DimRelation, _ a: Dim, _ b: Dim, _ state: inout State, renames: Bool = true
-  ) -> Bool? {
-    // What does not depend on this closure's own extents is a guard of the whole plan. Its names stay: both captures use
-    // them.
-    if let parent, (a.symbols + b.symbols).allSatisfy({ $0 < outerSymbols }) {
-      return parent.state.withLock { parent.answer(relation, a, b, &$0, renames: false) }
-    }
+  func answer(_ relation: DimRelation, _ a: Dim, _ b: Dim, _ state: inout State) -> Bool? {
+    // What does not depend on this closure's own extents is a guard of the whole plan.
+    if isOutside([a, b]) { return withParent(&state) { $0.answer(relation, a, b, &$1) } ?? nil }
     let (a, b) = (state.known(a), state.known(b))
     guard let x = a.evaluated(state.hints), let y = b.evaluated(state.hints) else { return nil }
     let answer = relation.holds(x, y)
@@ -147,11 +145,43 @@ extension Trace: DimObserver {
       asked.origin = Diagnostic.Origin()
       state.guards.append(asked)
     }
-    if renames, relation == .equal, answer, let (symbol, value) = Dim.solved(a, equals: b) {
-      state.rename(symbol, value)
+    // A symbol of the code around is named there only: what holds of the closure's own says nothing about it.
+    if relation == .equal, answer, let (symbol, value) = Dim.solved(a, equals: b), symbol >= outerSymbols {
+      state.rename(symbol, value, by: asked)
     }
     return answer
   }
+
+  /// All of the code around this closure: it is answered, read and named there.
+  private func isOutside(_ dims: [Dim]) -> Bool {
+    parent != nil && dims.allSatisfy { $0.symbols.allSatisfy { $0 < outerSymbols } }
+  }
+
+  /// `body` on the capture around this one. What gets another name there gets it here too: closures see extents of the
+  /// code around by the names that it has.
+  @discardableResult
+  func withParent<T, E: Error>(
+    _ state: inout State, _ body: (Trace, inout State) throws(E) -> T
+  ) throws(E) -> T? {
+    guard let parent else { return nil }
+    let result: (Result<T, E>, [Int: Dim]) = parent.state.withLock { outer in
+      do throws(E) { return (.success(try body(parent, &outer)), outer.renamed) } catch {
+        return (.failure(error), outer.renamed)
+      }
+    }
+    state.adopt(result.1)
+    return try result.0.get()
+  }
+
+  /// The type with the extents' names of now.
+  package func renamed(_ type: TensorType) -> TensorType {
+    quietly { state in state.known(type) }
+  }
+
+  package func renamed(_ dim: Dim) -> Dim { quietly { state in state.known(dim) } }
+
+  /// How many symbols have other names by now.
+  package var renamedCount: Int { state.withLock(\.renamed.count) }
 }
 
 extension Trace.State {
@@ -161,8 +191,21 @@ extension Trace.State {
     return dim.substituting { renamed[$0] ?? .symbol($0) }
   }
 
-  /// A guard made `symbol` equal to `value`: one name from now on, in the graph so far too.
-  fileprivate mutating func rename(_ symbol: Int, _ value: Dim) {
+  func known(_ type: TensorType) -> TensorType { TensorType(type.dtype, Shape(type.shape.dims.map(known))) }
+
+  /// `reason` made `symbol` equal to `value`: one name from now on, in the graph so far too.
+  fileprivate mutating func rename(_ symbol: Int, _ value: Dim, by reason: DimGuard) {
+    naming.insert(reason)
+    rename(symbol, value)
+  }
+
+  /// Names that the capture around has given.
+  mutating func adopt(_ outer: [Int: Dim]) {
+    if outer.count == renamed.count { return }
+    for (symbol, value) in outer.sorted(by: { $0.key < $1.key }) where renamed[symbol] == nil { rename(symbol, value) }
+  }
+
+  private mutating func rename(_ symbol: Int, _ value: Dim) {
     renamed = renamed.mapValues { $0.substituting { $0 == symbol ? value : .symbol($0) } }
     renamed[symbol] = value
     builder.replace(symbol: symbol, by: value)

@@ -95,6 +95,8 @@ package final class Trace: Sendable {
     var asked: Set<DimGuard> = []
     /// Symbols that guards made equal to something, which is what the graph has now.
     var renamed: [Int: Dim] = [:]
+    /// The guards that did.
+    var naming: Set<DimGuard> = []
     /// Values of symbols, by number.
     var hints: [Int]
     /// Smallest values that symbols can have.
@@ -189,7 +191,7 @@ package final class Trace: Sendable {
   /// Tensor leaf `index` of the arguments.
   package func parameter(_ index: Int, _ name: String, _ type: TensorType) throws(Diagnostic) -> TensorView {
     try locked { state throws(Diagnostic) in
-      let value = state.builder.parameter(name, type)
+      let value = state.builder.parameter(name, state.known(type))
       state.sources.append(.leaf(index))
       return try view(value, &state)
     }
@@ -362,7 +364,7 @@ package final class Trace: Sendable {
       let rest = try state.builder.append(.constant(offset), [])
       return try state.builder.append(.add, wide, rest)
     }
-    if let parent, parent.hasNumbers { return try captured(parent.number(scalar), &state) }
+    if let parent, parent.hasNumbers { return try capturedNumber(scalar, &state) }
     if state.takesNumbers {
       state.numbers.append(scalar.bits)
       return state.builder.scalar("n\(state.numbers.count - 1)", scalar.dtype)
@@ -547,11 +549,6 @@ package final class Trace: Sendable {
 
   package func type(of value: Value) throws(Diagnostic) -> TensorType {
     try locked { state in state.builder.type(value) }
-  }
-
-  /// The type with the extents' names of now.
-  package func renamed(_ type: TensorType) -> TensorType {
-    quietly { state in TensorType(type.dtype, Shape(type.shape.dims.map(state.known))) }
   }
 
   /// The graph up to here, with `outputs`; output -> the leaf that gives it its memory.

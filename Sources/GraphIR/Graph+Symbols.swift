@@ -14,6 +14,9 @@ extension Graph {
   /// The graph for these launch arguments: all extents are numbers.
   package func with(extents: [Int]) -> Graph { bound { Dim(extents[$0]) } }
 
+  /// The graph with other names for its extents.
+  package func renamed(_ known: (Dim) -> Dim) -> Graph { bound { known(.symbol($0)) } }
+
   fileprivate func bound(_ dims: (Int) -> Dim) -> Graph {
     var result = self
     for i in parameters.indices {
