@@ -83,12 +83,13 @@ let package = Package(
       name: "AzulejoBench", dependencies: ["Azulejo", "Capture", "Insight", "Tensors", "TensorTypes"],
       path: "Benchmarks/AzulejoBench"),
     // Tests
+    .target(name: "TestSupport", path: "Tests/TestSupport"),  // what tests of several layers need
     tests("AzulejoTests", ["Azulejo"]),
     tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
     tests("CaptureTests", ["Capture", "Tensors", "Engine", "GraphIR", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", ["Basics", "CodegenLLVM"]),
-    tests("ExecutionTests", ["Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
-    tests("FormatsTests", ["Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
+    tests("ExecutionTests", ["TestSupport", "Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
+    tests("FormatsTests", ["TestSupport", "Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
     // Files of every kind that a reader may be given, drawn and damaged; and a command that reads a million of them.
     .target(
@@ -111,7 +112,7 @@ let package = Package(
     tests("GraphIRTests", ["GraphIR", "RandomGraphs", "Scalars", "TensorTypes", "Basics"]),
     tests(
       "EngineTests",
-      ["Tensors", "Engine", "Backends", "Execution", "GraphIR", "Scalars", "TensorTypes", "Basics"]),
+      ["TestSupport", "Tensors", "Engine", "Backends", "Execution", "GraphIR", "Scalars", "TensorTypes", "Basics"]),
     tests(
       "FusionTests",
       ["Fusion", "GraphIR", "RandomGraphs", "TileIR", "Scalars", "Targets", "TensorTypes", "Basics"]),
@@ -119,7 +120,7 @@ let package = Package(
       "DriverInterpreterTests", ["DriverInterpreter", "Execution", "TileIR", "Scalars", "TensorTypes", "Basics"]),
     tests(
       "LanguageModelsTests",
-      ["AzulejoCommand", "LanguageModels", "HostileFiles", "Tensors", "Tokenizers", "Formats", "Basics"]),
+      ["TestSupport", "AzulejoCommand", "LanguageModels", "HostileFiles", "Tensors", "Tokenizers", "Formats", "Basics"]),
     tests(
       "InsightTests",
       [

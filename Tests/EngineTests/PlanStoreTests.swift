@@ -7,30 +7,10 @@ import Foundation
 import GraphIR
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Engine
-
-/// A directory that goes away with the value.
-private final class Scratch: Sendable {
-  let path: String
-  init() throws {
-    path = NSTemporaryDirectory() + "azulejo-plans-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func files(_ suffix: String = "") throws -> [String] {
-    try FileManager.default.contentsOfDirectory(atPath: path).filter { $0.hasSuffix(suffix) }.sorted()
-  }
-  func bytes(_ name: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(filePath: "\(path)/\(name)"))) }
-  func replace(_ name: String, _ bytes: [UInt8]) throws {
-    try Data(bytes).write(to: URL(filePath: "\(path)/\(name)"))
-  }
-  func contents() throws -> [String: [UInt8]] {
-    try files().reduce(into: [:]) { $0[$1] = try bytes($1) }
-  }
-}
 
 private func numbers(_ count: Int, _ shape: [Int], _ seed: Int) -> Tensor {
   Tensor((0..<count).map { Float(($0 * 37 + seed * 11) % 29) * 0.05 - 0.7 }, shape: shape)
@@ -69,7 +49,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
 
 @Suite struct PlanStoreTests {
   @Test func another_engine_finds_the_plan_and_computes_the_same() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     let made = try engine(cache).compile(try model(), fuses: true)
     let found = try engine(cache).compile(try model(), fuses: true)
@@ -86,7 +66,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   }
 
   @Test func the_account_of_a_found_plan_is_that_of_the_made_one() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     let first = try engine(cache)
     let made = try first.compile(try model(), fuses: true)
@@ -102,7 +82,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   @Test func two_processes_with_empty_caches_write_equal_bytes() async throws {
     var caches: [[String: [UInt8]]] = []
     for _ in 0..<2 {
-      let scratch = try Scratch()
+      let scratch = try ScratchFolder()
       await #expect(processExitsWith: .success) { [path = scratch.path as String] in
         _ = try engine(ObjectCache(directory: path)).compile(try model(), fuses: true)
       }
@@ -113,7 +93,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   }
 
   @Test func processes_that_share_an_empty_cache_leave_one_whole_plan() async throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<2 {
         group.addTask { [path = scratch.path as String] in
@@ -128,14 +108,14 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   }
 
   @Test func a_damaged_plan_is_made_again() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     let wanted = try run(try engine(cache).compile(try model(), fuses: true))
     let name = try #require(try scratch.files(".plan").first)
     let whole = try scratch.bytes(name)
     for position in [0, 9, 40, whole.count / 2, whole.count - 1] {
       for damaged in [Array(whole[..<position]), whole.enumerated().map { $0 == position ? $1 ^ 4 : $1 }] {
-        try scratch.replace(name, damaged)
+        try scratch.write(damaged, name)
         let again = try engine(cache).compile(try model(), fuses: true)
         #expect(!again.wasStored, "byte \(position)")
         #expect(try run(again) == wanted)
@@ -145,7 +125,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   }
 
   @Test func a_plan_whose_kernel_is_gone_is_made_again() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     _ = try engine(cache).compile(try model(), fuses: true)
     let kernels = try scratch.files(".kernel")
@@ -159,7 +139,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
 
   // Of another processor, compiler or build: the key differs, and the plan says for whom it is besides.
   @Test func a_plan_of_another_processor_is_not_used_even_under_the_right_name() throws {
-    let (scratch, others) = (try Scratch(), try Scratch())
+    let (scratch, others) = (try ScratchFolder(), try ScratchFolder())
     let (cache, other) = (ObjectCache(directory: scratch.path), ObjectCache(directory: others.path))
     let key = try #require(try engine(cache).compile(try model(), fuses: true).key)
     let foreign = try #require(try engine(other, key: "cpu of another kind").compile(try model(), fuses: true).key)
@@ -171,7 +151,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   }
 
   @Test func a_plan_of_another_processor_is_told_when_the_cache_is_checked() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     _ = try engine(cache, key: "another processor").compile(model(), fuses: true)
     let here = try engine(cache)
@@ -184,7 +164,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   }
 
   @Test func a_plan_that_must_be_there_and_is_not_is_an_error_with_its_file() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     func required(_ cache: ObjectCache) throws -> CompiledPiece {
       let (engine, model) = (try engine(cache), try model())
@@ -222,8 +202,8 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
   }
 
   @Test func a_cache_that_cannot_be_written_changes_nothing() throws {
-    let scratch = try Scratch()
-    try scratch.replace("file", [1])
+    let scratch = try ScratchFolder()
+    try scratch.write([1], "file")
     let good = try run(try engine(ObjectCache(directory: nil)).compile(try model(), fuses: true))
     let blocked = try engine(ObjectCache(directory: "\(scratch.path)/file"))
     #expect(try run(try blocked.compile(try model(), fuses: true)) == good)
@@ -237,7 +217,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
 
   // Any answer is fine but a crash, a huge allocation or a record that points outside itself.
   @Test func any_bytes_are_a_consistent_record_or_an_error() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     let piece = try model()
     let made = try engine(cache).compile(piece, fuses: true)
@@ -273,7 +253,7 @@ private func run(_ piece: CompiledPiece, rows: Int = 6) throws -> [Float] {
 
   /// Processes that are ended at any moment while they fill a cache harm nobody who uses it after them.
   @Test(arguments: 0..<20) func a_process_ended_at_any_moment_leaves_a_cache_that_is_whole(_ round: Int) async throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     // From before the first capture to behind the last entry.
     let microseconds = 500 + round * round * 1200
     await #expect(processExitsWith: .signal(SIGALRM)) {

@@ -2,6 +2,7 @@
 import Basics
 import Execution
 import Synchronization
+import TestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -10,43 +11,6 @@ import Testing
   import Darwin
 #endif
 
-/// A directory that goes away with the value.
-private final class Scratch: Sendable {
-  let path: String
-  init() throws {
-    var template = Array("/tmp/azulejo-cache-XXXXXX".utf8CString)
-    path = try template.withUnsafeMutableBufferPointer { buffer in
-      let base = try #require(buffer.baseAddress)
-      return String(cString: try #require(mkdtemp(base)))
-    }
-  }
-  deinit {
-    for name in files { unlink("\(path)/\(name)") }
-    rmdir(path)
-  }
-  var files: [String] {
-    guard let listing = opendir(path) else { return [] }
-    defer { closedir(listing) }
-    var names: [String] = []
-    while let item = readdir(listing) {
-      let name = withUnsafeBytes(of: &item.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
-  }
-  func contents(_ name: String) throws -> [UInt8] {
-    let file = try #require(fopen("\(path)/\(name)", "r"))
-    defer { fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: 1 << 20)
-    return Array(bytes[..<fread(&bytes, 1, bytes.count, file)])
-  }
-  func replace(_ name: String, _ bytes: [UInt8]) throws {
-    let file = try #require(fopen("\(path)/\(name)", "w"))
-    fwrite(bytes, 1, bytes.count, file)
-    fclose(file)
-  }
-}
-
 private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
   (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ seed &* 7 &+ $0 >> 5) }
 }
@@ -54,7 +18,7 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
 @Suite struct ObjectCacheTests {
   @Test(arguments: [0, 1, 15, 16, 17, 300, 1_000_000])
   func what_was_written_is_read(_ count: Int) throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     ObjectCache(directory: scratch.path).write("k1", payload(1, count))
     // Another cache object: as another process would see it.
     #expect(ObjectCache(directory: scratch.path).read("k1") == payload(1, count))
@@ -63,7 +27,7 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
   }
 
   @Test func a_missing_directory_is_made_with_its_parents() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path + "/a/b")
     cache.write("k", payload(1))
     #expect(cache.read("k") == payload(1))
@@ -81,53 +45,53 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
 
   @Test(arguments: ["", "../k", "a/b", "k.kernel", "ä", String(repeating: "k", count: 129)])
   func a_key_that_is_no_file_name_stores_nothing(_ key: String) throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     cache.write(key, payload(1))
     #expect(cache.read(key) == nil)
-    #expect(scratch.files.isEmpty)
+    #expect(try scratch.files().isEmpty)
   }
 
   @Test func every_cut_and_every_flipped_byte_is_a_miss_and_removed() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     cache.write("k", payload(3, 77))
-    let name = try #require(scratch.files.first)
-    let whole = try scratch.contents(name)
+    let name = try #require(try scratch.files().first)
+    let whole = try scratch.bytes(name)
     for position in whole.indices {
       for damage in [1, 0x80, 0xff] as [UInt8] {
         var bytes = whole
         bytes[position] ^= damage
-        try scratch.replace(name, bytes)
+        try scratch.write(bytes, name)
         #expect(cache.read("k") == nil, "byte \(position)")
-        #expect(scratch.files.isEmpty)
+        #expect(try scratch.files().isEmpty)
       }
-      try scratch.replace(name, Array(whole[..<position]))
+      try scratch.write(Array(whole[..<position]), name)
       #expect(cache.read("k") == nil, "cut to \(position)")
     }
-    try scratch.replace(name, whole + [0])
+    try scratch.write(whole + [0], name)
     #expect(cache.read("k") == nil)
-    try scratch.replace(name, whole)
+    try scratch.write(whole, name)
     #expect(cache.read("k") == payload(3, 77))
   }
 
   @Test func random_files_are_misses() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     cache.write("k", payload(3, 40))
-    let name = try #require(scratch.files.first)
-    let header = Array(try scratch.contents(name)[..<32])
+    let name = try #require(try scratch.files().first)
+    let header = Array(try scratch.bytes(name)[..<32])
     var state: UInt64 = 9
     for round in 0..<500 {
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       let noise = payload(Int(truncatingIfNeeded: state >> 30), Int(state >> 50) % 200)
-      try scratch.replace(name, round % 2 == 0 ? noise : Array(header[..<Int(state >> 40 & 31)]) + noise)
+      try scratch.write(round % 2 == 0 ? noise : Array(header[..<Int(state >> 40 & 31)]) + noise, name)
       #expect(cache.read("k") == nil)
     }
   }
 
   @Test func an_entry_renamed_to_another_key_is_a_miss() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     cache.write("aa", payload(3))
     rename("\(scratch.path)/aa.kernel", "\(scratch.path)/bb.kernel")
@@ -136,7 +100,7 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
 
   @Test(arguments: [0, 1, 50, 331])
   func a_full_disk_leaves_nothing_behind(_ room: Int) throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let left = Atomic<Int>(room)
     let full = ObjectCache(directory: scratch.path) { file, bytes, count in
       let fits = min(count, left.load(ordering: .relaxed))
@@ -149,11 +113,11 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
     }
     full.write("k", payload(1))
     #expect(full.read("k") == nil)
-    #expect(scratch.files.isEmpty)
+    #expect(try scratch.files().isEmpty)
   }
 
   @Test func short_and_interrupted_writes_are_continued() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let calls = Atomic<Int>(0)
     let slow = ObjectCache(directory: scratch.path) { file, bytes, count in
       let call = calls.add(1, ordering: .relaxed).newValue
@@ -169,19 +133,19 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
 
   // A file in the place of the directory: this stops even a superuser.
   @Test func an_unusable_directory_only_misses() throws {
-    let scratch = try Scratch()
-    try scratch.replace("file", [1])
+    let scratch = try ScratchFolder()
+    try scratch.write([1], "file")
     for path in ["\(scratch.path)/file", "\(scratch.path)/file/below"] {
       let cache = ObjectCache(directory: path)
       cache.write("k", payload(1))
       #expect(cache.read("k") == nil)
       #expect(cache.statistics.entries == 0)
     }
-    #expect(scratch.files == ["file"])
+    #expect(try scratch.files() == ["file"])
   }
 
   @Test func an_entry_beyond_the_file_size_limit_does_not_end_the_process() async throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     await #expect(processExitsWith: .success) { [path = scratch.path as String] in
       var limit = rlimit(rlim_cur: 100, rlim_max: 100)
       #if canImport(Glibc)
@@ -193,11 +157,11 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
       cache.write("k", payload(1))
       exit(cache.read("k") == nil ? EXIT_SUCCESS : EXIT_FAILURE)
     }
-    #expect(scratch.files.isEmpty)
+    #expect(try scratch.files().isEmpty)
   }
 
   @Test func a_writer_killed_in_the_middle_harms_nobody() async throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     await #expect(processExitsWith: .signal(SIGKILL)) { [path = scratch.path as String] in
       ObjectCache(directory: path).write("before", payload(1))
       let dying = ObjectCache(directory: path) { file, bytes, count in
@@ -214,11 +178,11 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
     cache.write("k", payload(2))
     #expect(cache.read("k") == payload(2))
     try cache.clear()
-    #expect(scratch.files.isEmpty, "what the dead writer left is cleared too")
+    #expect(try scratch.files().isEmpty, "what the dead writer left is cleared too")
   }
 
   @Test func processes_that_share_an_empty_cache_read_whole_entries() async throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<2 {
         group.addTask { [path = scratch.path as String] in
@@ -235,11 +199,11 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
       }
     }
     #expect(ObjectCache(directory: scratch.path).statistics.entries == 20)
-    #expect(scratch.files.count == 20)
+    #expect(try scratch.files().count == 20)
   }
 
   @Test func threads_share_one_cache() async throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let cache = ObjectCache(directory: scratch.path)
     let wrong = Tally.Cell()
     await withTaskGroup(of: Void.self) { group in
@@ -258,7 +222,7 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
   }
 
   @Test func beyond_the_limit_the_entries_unused_longest_go() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let filling = ObjectCache(directory: scratch.path)
     for i in 0..<10 {
       filling.write("k\(i)", payload(i, 1000))
@@ -279,34 +243,34 @@ private func payload(_ seed: Int, _ count: Int = 300) -> [UInt8] {
   }
 
   @Test func clear_leaves_files_of_others() throws {
-    let scratch = try Scratch()
-    try scratch.replace("notes.txt", [1, 2])
+    let scratch = try ScratchFolder()
+    try scratch.write([1, 2], "notes.txt")
     let cache = ObjectCache(directory: scratch.path)
     cache.write("k", payload(1))
     try cache.clear()
-    #expect(scratch.files == ["notes.txt"])
+    #expect(try scratch.files() == ["notes.txt"])
   }
 
   // A folder of somebody may hold files that are only called as entries are.
   @Test func files_that_are_called_like_entries_are_not_ours() throws {
-    let scratch = try Scratch()
+    let scratch = try ScratchFolder()
     let others = ["a.kernel", "deadbeef.capture", "film.partial", "main.plan", "video.1.2.partial"]
     for name in others {
-      try scratch.replace(name, payload(7, 1000))
+      try scratch.write(payload(7, 1000), name)
       var times = [timespec(tv_sec: 1_000_000, tv_nsec: 0), timespec(tv_sec: 1_000_000, tv_nsec: 0)]
       utimensat(AT_FDCWD, "\(scratch.path)/\(name)", &times, 0)
     }
     // What a killed process left of its own goes when the folder is looked through.
     let key = String(repeating: "a7", count: 16)
-    try scratch.replace("\(key).1.2.partial", [1])
+    try scratch.write([1], "\(key).1.2.partial")
     var times = [timespec(tv_sec: 1_000_000, tv_nsec: 0), timespec(tv_sec: 1_000_000, tv_nsec: 0)]
     utimensat(AT_FDCWD, "\(scratch.path)/\(key).1.2.partial", &times, 0)
     let cache = ObjectCache(directory: scratch.path, byteLimit: 4096)
     for round in 0..<4 { cache.write("k\(round)", payload(round, 3000)) }
-    #expect(Set(others).isSubset(of: scratch.files) && !scratch.files.contains("\(key).1.2.partial"))
+    #expect(try Set(others).isSubset(of: scratch.files()) && !scratch.files().contains("\(key).1.2.partial"))
     #expect(cache.statistics.entries <= 1 && cache.unusable { _, _ in nil }.isEmpty)
     try cache.clear()
-    #expect(scratch.files.sorted() == others)
+    #expect(try scratch.files().sorted() == others)
   }
 
   @Test func the_standard_directory_follows_the_environment() {

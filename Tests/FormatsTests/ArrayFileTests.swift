@@ -2,6 +2,7 @@
 
 import Foundation
 import TensorTypes
+import TestSupport
 import Testing
 
 @testable import Formats

@@ -6,6 +6,7 @@ import Foundation
 import Scalars
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Formats

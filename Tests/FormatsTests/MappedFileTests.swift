@@ -3,6 +3,7 @@
 import Basics
 import Foundation
 import TensorTypes
+import TestSupport
 import Testing
 
 @testable import Formats

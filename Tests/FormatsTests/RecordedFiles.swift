@@ -17,26 +17,6 @@ enum RecordedFiles {
   }
 }
 
-/// A folder that is removed when the last reference goes.
-final class ScratchFolder {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("azulejo-formats-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func path(_ name: String) -> String { path + "/" + name }
-
-  /// Writes `bytes` to a new file and returns its path.
-  func write(_ bytes: [UInt8], _ name: String = "file") throws -> String {
-    try Data(bytes).write(to: URL(fileURLWithPath: path(name)))
-    return path(name)
-  }
-}
-
 /// Expects `body` to throw a Diagnostic of `kind` whose text has all of `parts`.
 func expectDiagnostic(
   _ kind: Diagnostic.Kind, _ parts: String..., sourceLocation: SourceLocation = #_sourceLocation,

@@ -1,6 +1,7 @@
 // Files are recognised by what they start with, and wrong ones are named.
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Formats

@@ -1,6 +1,7 @@
 // bench, calibrate and explain as users start them. Surprise: nothing here looks at a time; calibration is cut short.
 import Basics
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct BenchCommandLineTests {

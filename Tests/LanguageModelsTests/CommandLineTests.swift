@@ -2,6 +2,7 @@
 // Surprise: the command is found beside the tests' own program, where the build puts both.
 import Basics
 import Foundation
+import TestSupport
 import Testing
 
 struct Outcome {

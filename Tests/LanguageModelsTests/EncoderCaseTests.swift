@@ -5,6 +5,7 @@ import Capture
 import Formats
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @testable import LanguageModels

@@ -28,23 +28,3 @@ enum Recorded {
     try JSON(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: path(name)))))
   }
 }
-
-/// A folder that is removed when the last reference goes.
-final class ScratchFolder {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("azulejo-models-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func path(_ name: String) -> String { path + "/" + name }
-
-  /// Writes `bytes` to a new file and returns its path.
-  func write(_ bytes: some Collection<UInt8>, _ name: String) throws -> String {
-    try Data(bytes).write(to: URL(fileURLWithPath: path(name)))
-    return path(name)
-  }
-}

@@ -1,6 +1,7 @@
 // Tokenizers in the metadata of GGUF files: families, their settings, and the names of what is refused.
 import Basics
 import Formats
+import TestSupport
 import Testing
 import Tokenizers
 

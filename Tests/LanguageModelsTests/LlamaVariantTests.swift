@@ -4,6 +4,7 @@ import Basics
 import Capture
 import Formats
 import Tensors
+import TestSupport
 import Testing
 
 @testable import LanguageModels

@@ -2,6 +2,7 @@
 // by name or gives the right values; nothing is ignored, stretched, or crashes.
 import Basics
 import Formats
+import TestSupport
 import Testing
 
 @testable import LanguageModels

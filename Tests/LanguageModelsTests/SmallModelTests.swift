@@ -1,6 +1,7 @@
 // Every encoding of weights, both rotary layouts, tied and own outputs: against plain loops in double. Nothing is fetched.
 import Basics
 import Formats
+import TestSupport
 import Testing
 
 @testable import LanguageModels

@@ -1,6 +1,7 @@
 // Documentation/Tour.md says what is so: its traces are renewed and compared, its Swift is the code that runs here.
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @Suite struct TourTests {
