@@ -33,6 +33,16 @@ package struct ConformanceTable: Sendable {
     return table
   }()
 
+  /// The operations whose result's elements each come from the operands' elements at their place.
+  package static let pointwise: ConformanceTable = {
+    var table = ConformanceTable()
+    table.addPointwise()
+    return table
+  }()
+
+  /// Every name that has an entry, in alphabetical order.
+  package var names: [String] { operations.keys.sorted() }
+
   /// The tensors that `name` gives, for who has arguments of its own.
   package func tensors(_ name: String, _ arguments: ConformanceArguments) throws(Diagnostic) -> [Tensor] {
     guard let operation = operation(name) else { throw Diagnostic(.argument, "there is no operation \(name)") }

@@ -334,7 +334,10 @@ extension Tensor {
         }
         let count = Swift.max(source.hints[place] - 1, 0)
         // Whether there are neighbours is a guard.
-        if source.dim(place) <= 1 { return Tensor(source.sliced(place, start: 0, count: 0)).copied() }
+        if source.dim(place) <= 1 {
+          let none = Tensor(source.sliced(place, start: 0, count: 0))
+          return dtype == .bool ? none ^ none : none - none
+        }
         let length = source.dims[place] - 1
         let later = Tensor(source.sliced(place, start: 1, count: count, dims: (1, length)))
         let earlier = Tensor(source.sliced(place, start: 0, count: count, dims: (0, length)))

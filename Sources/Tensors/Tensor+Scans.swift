@@ -257,7 +257,8 @@ extension Tensor {
     ignoringNaN: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     if failure == nil, dtype.isFloating, body.view.elementCount == 0 {
-      return Tensor.full([], Double.nan, dtype: dtype, file: file, line: line)
+      // NaN as well, of dtypes that have a middle.
+      return mean(file: file, line: line)
     }
     return flattened(file: file, line: line).medianWithIndices(0, ignoringNaN: ignoringNaN, file: file, line: line)
       .values
