@@ -17,6 +17,7 @@ struct GGUFHeader {
   private(set) var dataOffset = 0
   private(set) var keys: [String] = []
   private(set) var metadata: [String: GGUFValue] = [:]
+  private var metadataNames = UniqueNames()
   private(set) var tensors: [StoredTensor] = []
   private(set) var tensorIndex: [String: Int] = [:]
 
@@ -95,7 +96,8 @@ struct GGUFHeader {
       throw malformed("metadata '\(key)': \(number) is no metadata type (0...12 are)")
     }
     let value = try cursor.value(of: type, "metadata '\(key)'", depth: 0)
-    guard metadata.updateValue(value, forKey: key) == nil else { throw malformed("metadata key '\(key)' comes twice") }
+    if let problem = metadataNames.problem(adding: key) { throw malformed("metadata key '\(key)' \(problem)") }
+    metadata[key] = value
     keys.append(key)
   }
 
@@ -170,11 +172,11 @@ struct GGUFHeader {
       counts[index] = count
     }
 
+    var names = UniqueNames()
     tensors.reserveCapacity(entries.count)
     for (index, entry) in entries.enumerated() {
-      guard tensorIndex.updateValue(index, forKey: entry.name) == nil else {
-        throw malformed("tensor '\(entry.name)' comes twice")
-      }
+      if let problem = names.problem(adding: entry.name) { throw malformed("tensor '\(entry.name)' \(problem)") }
+      tensorIndex[entry.name] = index
       tensors.append(
         StoredTensor(
           name: entry.name, shape: entry.shape, encoding: entry.encoding,

@@ -110,7 +110,8 @@ struct NpyHeader: Equatable {
       )
     case "U", "S", "a": ("texts, which no tensor holds", plainArrays)
     case "M", "m": ("dates or durations, which no tensor holds", "save array.astype('int64')")
-    case "f", "g": ("a float wider than 64 bits, which is not supported", "save array.astype('float64')")
+    case "f" where code.count > 1 && code.dropFirst().allSatisfy(\.isNumber), "g":
+      ("a float wider than 64 bits, which is not supported", "save array.astype('float64')")
     default: ("which is not supported", plainArrays)
     }
   }

@@ -75,9 +75,10 @@ public struct OutgoingTensor {
 
   /// Refuses lists with a name that comes twice.
   static func checkNames(_ tensors: [OutgoingTensor], writing path: String) throws(Diagnostic) {
-    var seen = Set<String>()
-    for tensor in tensors where !seen.insert(tensor.name).inserted {
-      throw Diagnostic(.argument, "\(path): two tensors are called '\(tensor.name)'", remedy: "rename one")
+    var names = UniqueNames()
+    for tensor in tensors {
+      guard let problem = names.problem(adding: tensor.name) else { continue }
+      throw Diagnostic(.argument, "\(path): the tensor '\(tensor.name)' \(problem)", remedy: "rename one")
     }
   }
 }

@@ -33,9 +33,9 @@ struct SafetensorsHeader {
     }
     var metadata: [String: String] = [:]
     var entries: [Entry] = []
-    var names = Set<String>()
+    var names = UniqueNames()
     for member in json.members ?? [] {
-      guard names.insert(member.key).inserted else { throw file.malformed("tensor '\(member.key)' comes twice") }
+      if let problem = names.problem(adding: member.key) { throw file.malformed("tensor '\(member.key)' \(problem)") }
       if member.key == Self.metadataKey {
         metadata = try Self.metadata(member.value, in: file)
       } else {
@@ -47,15 +47,19 @@ struct SafetensorsHeader {
   }
 
   private static func metadata(_ value: JSON, in file: MappedFile) throws(Diagnostic) -> [String: String] {
+    // Some writers say null where there is none.
+    if value.isNull { return [:] }
     var metadata: [String: String] = [:]
+    var keys = UniqueNames()
     guard let members = value.members else { throw file.malformed("\(metadataKey) is not an object") }
     for member in members {
       guard let text = member.value.string else {
         throw file.malformed("\(metadataKey) '\(member.key)' is not a string")
       }
-      guard metadata.updateValue(text, forKey: member.key) == nil else {
-        throw file.malformed("\(metadataKey) '\(member.key)' comes twice")
+      if let problem = keys.problem(adding: member.key) {
+        throw file.malformed("\(metadataKey) '\(member.key)' \(problem)")
       }
+      metadata[member.key] = text
     }
     return metadata
   }
@@ -70,6 +74,12 @@ struct SafetensorsHeader {
         throw file.malformed("tensor '\(member.key)': '\(key)' holds something else than integers from 0 to 2^63 - 1")
       }
       return integers
+    }
+    var fields = UniqueNames()
+    for field in member.value.members ?? [] {
+      if let problem = fields.problem(adding: field.key) {
+        throw file.malformed("tensor '\(member.key)': '\(field.key)' \(problem)")
+      }
     }
     guard let dtype = member.value["dtype"]?.string else {
       throw file.malformed("tensor '\(member.key)': 'dtype' is missing or not a string")
@@ -114,18 +124,22 @@ struct SafetensorsHeader {
       throw file.malformed("tensor '\(entry.name)': shape \(entry.shape.prefix(8)) is too large")
     }
     let dtype = DType(safetensorsName: entry.dtype)
-    guard let size = dtype?.size ?? Self.unreadSizes[entry.dtype] else { return .unsupported(entry.dtype) }
-    guard CheckedSize.bytes(entry.shape, elementBytes: size) == entry.end - entry.begin else {
+    guard let bits = dtype.map({ $0.size * 8 }) ?? Self.unreadBits[entry.dtype] else {
+      return .unsupported(entry.dtype)
+    }
+    let (whole, overflows) = (entry.end - entry.begin).multipliedReportingOverflow(by: 8)
+    guard !overflows, CheckedSize.bytes(entry.shape, elementBytes: bits) == whole else {
+      let each = bits % 8 == 0 ? "\(bits / 8) bytes" : "\(bits) bits"
       throw file.malformed(
-        "tensor '\(entry.name)': \(entry.dtype) of shape \(entry.shape) needs \(elements) x \(size) bytes, "
-          + "data_offsets give \(entry.end - entry.begin)")
+        "tensor '\(entry.name)': \(entry.dtype) of shape \(entry.shape) needs \(elements) x \(each), "
+          + "data_offsets give \(entry.end - entry.begin)\(bits % 8 == 0 ? "" : " bytes")")
     }
     return dtype.map { .dense($0) } ?? .unsupported(entry.dtype)
   }
 
-  /// Bytes of dtypes that are checked and listed but not read.
-  private static let unreadSizes = [
-    "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "C64": 8, "C128": 16,
+  /// Bits of dtypes that are checked and listed but not read.
+  private static let unreadBits = [
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "C64": 64, "C128": 128,
   ]
 }
 

@@ -106,11 +106,11 @@ private struct ZipDirectory {
   func entries() throws(Diagnostic) -> [ZipArchive.Entry] {
     var position = start
     var entries: [ZipArchive.Entry] = []
-    var names = Set<String>()
+    var names = UniqueNames()
     var claimed: [Range<Int>] = []
     for _ in 0..<count {
       let record = try record(at: &position)
-      guard names.insert(record.name).inserted else { throw malformed("zip entry '\(record.name)' comes twice") }
+      if let problem = names.problem(adding: record.name) { throw malformed("zip entry '\(record.name)' \(problem)") }
       let entry = try entry(of: record)
       // From the local header on: an entry owns its header too.
       claimed.append(record.offset..<entry.bytes.range.upperBound)

@@ -61,7 +61,7 @@ struct ModelDirectory {
   func tensors(_ prefix: String = "", named start: String = "") throws(Diagnostic) -> ModelTensors {
     do {
       return ModelTensors(.safetensors(try SafetensorsFile(path: file(prefix + "model.safetensors"))), prefix: start)
-    } catch {
+    } catch  where error.kind == .file && error.message.hasSuffix("no such file") {
       for (name, what, remedy) in Self.otherWeights where (try? MappedFile(path: file(prefix + name))) != nil {
         throw Diagnostic(
           .format, "\(file(prefix))model.safetensors: no such file; there is \(name), \(what)", remedy: remedy)

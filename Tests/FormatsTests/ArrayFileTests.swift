@@ -160,6 +160,7 @@ struct ArrayFileTests {
     ("{'descr': '<U3', 'fortran_order': False, 'shape': (1,), }", "texts", 12),
     ("{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (1,), }", "dates", 8),
     ("{'descr': '<f16', 'fortran_order': False, 'shape': (1,), }", "wider than 64 bits", 16),
+    ("{'descr': 'float32', 'fortran_order': False, 'shape': (1,), }", "'float32', which is not supported", 4),
     ("{'descr': [('a', '<f4'), 'fortran_order': False, 'shape': (1,), }", "expected ']'", 4),
     ("{'descr': '<f4', 'fortran_order': 1, 'shape': (1,), }", "expected", 4),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "extent", 4),

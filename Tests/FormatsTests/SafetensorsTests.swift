@@ -37,6 +37,7 @@ struct SafetensorsTests {
     ("{\"__metadata__\":{\"k\":1}}", "__metadata__ 'k' is not a string"),
     ("{\"__metadata__\":[]}", "__metadata__ is not an object"),
     ("{\"__metadata__\":{\"k\":\"\",\"k\":\"\"}}", "'k' comes twice"),
+    ("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,0]}}", "'dtype' comes twice"),
     ("{\"a\":\u{1}}", "cannot be read"), ("{\"a", "cannot be read"),
   ])
   func headers_that_are_not_what_they_should_be_are_refused(_ header: String, _ part: String) {
@@ -67,6 +68,8 @@ struct SafetensorsTests {
     ("F32", "\"2\"", "0,8", 8, "integers from 0"),
     ("F32", "2", "0,1e30", 8, "integers from 0"),
     ("U16", "2", "0,3", 3, "needs 2 x 2 bytes"),
+    ("F4", "3", "0,2", 2, "needs 3 x 4 bits, data_offsets give 2 bytes"),
+    ("F6_E3M2", "4", "0,4", 4, "needs 4 x 6 bits, data_offsets give 4 bytes"),
   ])
   func entries_that_lie_are_refused(
     _ dtype: String, _ shape: String, _ offsets: String, _ data: Int, _ part: String
@@ -81,15 +84,43 @@ struct SafetensorsTests {
     expectDiagnostic(.format, "'a' comes twice") { _ = try file(header, data: 8) }
   }
 
+  /// Names are Swift strings, which are equal where they look the same: the files are whole, so that is what is said.
+  @Test func names_that_only_look_the_same_are_told_apart_in_what_is_said() throws {
+    let names = ["\u{E9}", "e\u{301}"]
+    let spellings = "two spellings that look the same (U+E9 and U+301)"
+    let entries = names.enumerated().map { "\"\($1)\":\(entry("U8", "1", "\($0),\($0 + 1)"))" }
+    expectDiagnostic(.format, spellings) { _ = try file("{\(entries.joined(separator: ","))}", data: 2) }
+    let metadata = names.map { "\"\($0)\":\"\"" }.joined(separator: ",")
+    expectDiagnostic(.format, spellings) { _ = try file("{\"__metadata__\":{\(metadata)}}") }
+    let folder = try ScratchFolder()
+    let arrays = names.map { OutgoingTensor($0, .u8, [1], elements: [0] as [UInt8]) }
+    expectDiagnostic(.argument, spellings) { try SafetensorsWriter.write(arrays, to: folder.path("x")) }
+    expectDiagnostic(.argument, spellings) { try NpzWriter.write(arrays, to: folder.path("x")) }
+    // "xxx" becomes the other spelling of "\u{E9}" in the written archive, whose names no checksum covers.
+    try NpzWriter.write([arrays[0], OutgoingTensor("xxx", .u8, [1], elements: [0] as [UInt8])], to: folder.path("x"))
+    var zip = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("x"))))
+    for start in zip.indices where zip[start...].starts(with: "xxx.npy".utf8) {
+      zip.replaceSubrange(start..<start + 3, with: names[1].utf8)
+    }
+    expectDiagnostic(.format, spellings) { _ = try NpzFile(file: MappedFile(guarding: zip, named: "x.npz")) }
+  }
+
+  @Test func metadata_that_is_null_is_none() throws {
+    #expect(try file("{\"__metadata__\":null}").metadata.isEmpty)
+  }
+
   @Test func tensors_that_overlap_are_refused() {
     let header = "{\"a\":\(entry("F32", "2", "0,8")),\"b\":\(entry("F32", "1", "4,8"))}"
     expectDiagnostic(.format, "'b'", "starts at byte 4", "expected 8", "overlap") { _ = try file(header, data: 8) }
   }
 
   @Test func unknown_dtypes_are_listed_and_only_fail_when_read() throws {
-    let header = "{\"a\":\(entry("F8_E8M0", "3", "0,3")),\"b\":\(entry("F4", "3", "3,5"))}"
-    let file = try file(header, data: 5)
-    #expect(file.tensors.map(\.encoding) == [.unsupported("F8_E8M0"), .unsupported("F4")])
+    let header =
+      "{\"a\":\(entry("F8_E8M0", "3", "0,3")),\"b\":\(entry("F4", "4", "3,5")),"
+      + "\"c\":\(entry("F6_E2M3", "2,2", "5,8")),\"d\":\(entry("NEW", "9", "8,9"))}"
+    let file = try file(header, data: 9)
+    let names = ["F8_E8M0", "F4", "F6_E2M3", "NEW"]
+    #expect(file.tensors.map(\.encoding) == names.map { .unsupported($0) })
     #expect(try file.tensor("b").bytes.count == 2)
     expectDiagnostic(.format, "F8_E8M0") { _ = try file.tensor("a").denseDType() }
     expectDiagnostic(.format, "F4") { _ = try file.tensor("b").floats() }
@@ -164,7 +195,7 @@ struct SafetensorsTests {
     let folder = try ScratchFolder()
     func write(_ tensors: OutgoingTensor...) throws { try SafetensorsWriter.write(tensors, to: folder.path("x")) }
     let one = OutgoingTensor("a", .f32, [1], elements: [0] as [Float])
-    expectDiagnostic(.argument, "two tensors are called 'a'") { try write(one, one) }
+    expectDiagnostic(.argument, "the tensor 'a' comes twice") { try write(one, one) }
     expectDiagnostic(.argument, "__metadata__") {
       try write(OutgoingTensor("__metadata__", .f32, [1], elements: [0] as [Float]))
     }

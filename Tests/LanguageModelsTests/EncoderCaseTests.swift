@@ -119,6 +119,9 @@ import Testing
       let root = try one.directory(scratch)
       try FileManager.default.moveItem(atPath: "\(root)/model.safetensors", toPath: "\(root)/\(name)")
       #expect { try BertEncoder(directory: root) } throws: { "\($0)".contains("there is \(name)") }
+      // What is there but damaged is not said to be elsewhere.
+      try Data([UInt8](repeating: 0, count: 9)).write(to: URL(fileURLWithPath: "\(root)/model.safetensors"))
+      #expect { try BertEncoder(directory: root) } throws: { "\($0)".contains("is not a safetensors file") }
     }
   }
 
