@@ -33,6 +33,11 @@ struct TextCutter: Sendable {
     steps.allSatisfy { if case .cut = $0 { true } else { false } }
   }
 
+  /// Whether it matters where the text begins.
+  var asksForStart: Bool {
+    steps.contains { if case .spaceSigns(.first, _) = $0 { true } else { false } }
+  }
+
   private var rules: [SplitRule] {
     steps.compactMap { if case .cut(let rule) = $0 { rule } else { nil } }
   }

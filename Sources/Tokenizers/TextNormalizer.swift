@@ -59,6 +59,29 @@ enum TextNormalizer: Sendable {
     }
   }
 
+  /// How many scalars the first `count` become, as the library `tokenizers` follows them: what is put in the place of a
+  /// match stands where the match ended.
+  func length(ofStart count: Int, of scalars: [UInt32]) -> Int {
+    switch self {
+    case .bert, .composed, .decomposed, .lowercase, .withoutMarks: applied(to: Array(scalars.prefix(count))).count
+    case .prepend(let text): text.count + count
+    case .replace(let pattern, let text):
+      {
+        var matcher = SplitMatcher(pattern, scalars[...])
+        var length = count
+        for match in matcher.matches() where match.lowerBound < count {
+          length -= Swift.min(match.upperBound, count) - match.lowerBound
+          if match.upperBound <= count { length += text.count }
+        }
+        return length
+      }()
+    case .strip(let left, _):
+      left ? applied(to: Array(scalars.prefix(count)) + [0x61]).count - 1 : count
+    // SentencePiece puts its sign before what is left, and the library follows no scalar that its map takes away.
+    case .collapsedSpaces, .mapped: count
+    }
+  }
+
   /// Each scalar by itself: no rule for a sigma at the end of a word.
   static func lowercased(_ scalars: [UInt32]) -> [UInt32] {
     var result: [UInt32] = []
@@ -94,17 +117,18 @@ enum TextNormalizer: Sendable {
 }
 
 extension [TextNormalizer] {
-  /// Whether white space at the beginning goes: what is left does not begin where the text did.
-  func dropsStart(of text: String) -> Bool {
-    guard text.unicodeScalars.first?.properties.isWhitespace ?? false else { return false }
-    return contains { if case .strip(left: true, _) = $0 { true } else { false } }
-  }
+  func applied(to text: String) -> String { applied(to: text, findingStart: false).text }
 
-  func applied(to text: String) -> String {
-    if isEmpty { return text }
+  /// The text and, if asked for, whether it still begins where the text did: with what its first scalar has become.
+  func applied(to text: String, findingStart: Bool) -> (text: String, keepsStart: Bool) {
+    if isEmpty { return (text, true) }
     var scalars = text.unicodeScalars.map(\.value)
-    for step in self { scalars = step.applied(to: scalars) }
-    return String(scalars)
+    var start = Swift.min(1, scalars.count)
+    for step in self {
+      if findingStart, start > 0 { start = step.length(ofStart: start, of: scalars) }
+      scalars = step.applied(to: scalars)
+    }
+    return (String(scalars), start > 0)
   }
 }
 

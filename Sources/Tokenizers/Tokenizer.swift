@@ -156,8 +156,8 @@ public struct Tokenizer: Sendable {
   ) {
     if normalizers.isEmpty, normalizedAdded.isEmpty { return encodePlain(utf8, isFirst: isFirst, into: &ids) }
     let original = String(decoding: utf8, as: UTF8.self)
-    var text = normalizers.applied(to: original)
-    let isFirst = isFirst && !normalizers.dropsStart(of: original)
+    var (text, keepsStart) = normalizers.applied(to: original, findingStart: isFirst && cutter.asksForStart)
+    let isFirst = isFirst && keepsStart
     text.withUTF8 { utf8 in
       for piece in normalizedAdded.pieces(of: utf8, includingControl: includingControl) {
         switch piece {

@@ -74,15 +74,34 @@ def decoder():
         lambda: D.Strip("a", 1, 1)])()
 
 
-def case(kind):
+# What may lose its beginning, or get another: whether a text still begins where it did decides about a sign before it.
+STARTS = ["\u0301new", "\x01 the", "\ufeffnew the", "\tnew\x01", " the", "aab", "ab a", "<x> the", "the<x> new", "\n\na\u0301<y>",
+          "\u00a0<x>a", "e\u0301a", ".new.", "日本", "▁the", "\u200b\u0301 a"]
+
+
+def changed_start():
+    steps = some([N.NFC, N.NFD, N.Lowercase, N.StripAccents, N.BertNormalizer, lambda: N.BertNormalizer(lowercase=False),
+                  lambda: N.Strip(True, random.random() < 0.5), lambda: N.Replace("a", random.choice(["", "z", "zz"])),
+                  lambda: N.Replace("ab", "z"), lambda: N.Replace(" ", "▁"), lambda: N.Prepend("▁"), lambda: N.Prepend("a"),
+                  lambda: N.Replace(Regex(r"^\s+"), ""), lambda: N.Replace(Regex(r"\s+"), ""),
+                  lambda: N.Replace(Regex(" +"), " "), lambda: N.Replace(".", "")], 3)
+    return None if not steps else steps[0] if len(steps) == 1 else N.Sequence(steps)
+
+
+def case(kind, atStart=False):
     file = json.loads(json.dumps(BASES[kind]))
     if kind != "WordPiece":
         file["model"]["byte_fallback"] = kind == "Unigram" and random.random() < 0.5
     if kind == "BPE":
         file["model"].update(fuse_unk=random.random() < 0.5, ignore_merges=random.random() < 0.4)
     # Only through the file can there be no step at all.
-    for part, value in [("normalizer", normalizer()), ("pre_tokenizer", cutter()), ("post_processor", frame()),
-                        ("decoder", decoder())]:
+    parts = [None, None, None, None]
+    if atStart:
+        parts[:2] = changed_start(), P.Metaspace(prepend_scheme="first", split=random.random() < 0.5)
+    else:
+        parts = [normalizer(), cutter(), frame(), decoder()]
+    texts = STARTS if atStart else TEXTS
+    for part, value in zip(["normalizer", "pre_tokenizer", "post_processor", "decoder"], parts):
         file[part] = None if value is None else json.loads(value.__getstate__())
     built = Tokenizer.from_str(json.dumps(file))
     for text in ["<x>", "<y>", "new", " the"]:
@@ -90,20 +109,21 @@ def case(kind):
             flags = {name: random.random() < 0.4 for name in ["lstrip", "rstrip", "single_word", "normalized"]}
             add = built.add_special_tokens if random.random() < 0.3 else built.add_tokens
             add([AddedToken(text, **flags)])
-    ids = [built.encode(text).ids for text in TEXTS]
+    ids = [built.encode(text).ids for text in texts]
     file = json.loads(built.to_str())
     # Normalized tokens come back as the normalizer leaves them, which is not what they are called.
     isOdd = any(built.id_to_token(t["id"]) != t["content"] for t in file["added_tokens"])
     changes = {"model": {k: v for k, v in file["model"].items() if k not in ("vocab", "merges")}}
     changes.update({k: file[k] for k in ("normalizer", "pre_tokenizer", "post_processor", "decoder")})
     changes["added_tokens"] = file["added_tokens"][len(BASES[kind]["added_tokens"]):]
-    return {"base": kind, "changes": changes, "ids": ids, "decoded": None if isOdd else [built.decode(i) for i in ids]}
+    made = {"base": kind, "changes": changes, "ids": ids, "decoded": None if isOdd else [built.decode(i) for i in ids]}
+    return {**made, "texts": STARTS} if atStart else made
 
 
 cases = []
-while len(cases) < 200:
+while len(cases) < 300:
     try:
-        cases.append(case(random.choice(list(BASES))))
+        cases.append(case(random.choice(list(BASES))) if len(cases) < 200 else case("Unigram", atStart=True))
     except BaseException as error:  # The library panics at some combinations.
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise

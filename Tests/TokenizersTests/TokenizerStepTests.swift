@@ -12,6 +12,8 @@ import Testing
     var ids: [[Int32]]
     /// nil where the library gives added tokens other names than they have.
     var decoded: [String]?
+    /// Where it has texts of its own.
+    var texts: [String]?
 
     init(_ number: Int, _ json: JSON, bases: JSON) throws {
       self.number = number
@@ -29,6 +31,7 @@ import Testing
       }
       file = .object(members)
       ids = try RecordedCases.idLists(#require(json["ids"]))
+      texts = try json["texts"].map(RecordedCases.strings)
       decoded = try json["decoded"].flatMap { $0.isNull ? nil : $0 }.map(RecordedCases.strings)
     }
   }
@@ -53,7 +56,7 @@ import Testing
         #expect(error.message.contains("not supported"), "\(one.number): \(error.message)")
         continue
       }
-      for (index, text) in texts.enumerated() {
+      for (index, text) in (one.texts ?? texts).enumerated() {
         let ids = tokenizer.encode(text, parsingSpecialTokens: true)
         #expect(ids == one.ids[index], "\(one.number) \(text.debugDescription)")
         guard let decoded = one.decoded?[index] else { continue }
