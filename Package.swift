@@ -120,7 +120,9 @@ let package = Package(
       "DriverInterpreterTests", ["DriverInterpreter", "Execution", "TileIR", "Scalars", "TensorTypes", "Basics"]),
     tests(
       "LanguageModelsTests",
-      ["TestSupport", "AzulejoCommand", "LanguageModels", "HostileFiles", "Tensors", "Tokenizers", "Formats", "Basics"]),
+      [
+        "TestSupport", "AzulejoCommand", "LanguageModels", "HostileFiles", "Tensors", "Tokenizers", "Formats", "Basics",
+      ]),
     tests(
       "InsightTests",
       [

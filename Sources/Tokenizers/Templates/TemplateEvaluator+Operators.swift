@@ -227,9 +227,10 @@ extension TemplateEvaluator {
   private static func order(_ left: TemplateValue, _ right: TemplateValue) -> Order {
     func order<T: Comparable>(_ a: T, _ b: T) -> Order { a < b ? .less : a > b ? .greater : a == b ? .equal : .none }
     func mixed(_ a: Int, _ b: Double) -> Order {
+      // As a Double, a large integer would equal its neighbours.
       if let exact = Int(exactly: b) { return order(a, exact) }
-      // Here `b` has a fraction, is beyond all integers, or is no number.
-      return order(Double(a), b)
+      guard let whole = Int(exactly: b.rounded(.down)) else { return b.isNaN ? .none : b > 0 ? .less : .greater }
+      return a <= whole ? .less : .greater
     }
     if let a = left.integer, let b = right.integer { return order(a, b) }
     switch (left, right) {

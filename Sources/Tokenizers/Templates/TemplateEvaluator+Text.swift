@@ -51,7 +51,8 @@ extension TemplateEvaluator {
       text += ")"
     case .macro(let closure): text += "<Macro \(closure.macro.name.map { "'\($0)'" } ?? "anonymous")>"
     case .loop(let loop): text += "<LoopContext \(loop.index0 + 1)/\(try loop.length(self))>"
-    case .iterator, .namespace, .cycler, .joiner, .function, .method: throw mistake("\(value.kind) has no text")
+    case .function(let name): throw mistake("the function '\(name)' has no text")
+    case .iterator, .namespace, .cycler, .joiner, .method: throw mistake("\(value.kind) has no text")
     }
     try make(max(1, min(text.utf8.count - before, value.nesting > 0 ? 16 : .max)))
   }

@@ -117,7 +117,8 @@ final class TemplateEvaluator {
   }
 
   private func resolved(_ name: String) -> TemplateValue {
-    variables[name] ?? (TemplateGlobals.table[name] != nil ? .function(name) : .undefined("'\(name)'"))
+    let isGlobal = TemplateGlobals.table[name] != nil || TemplateGlobals.unsupported.contains(name)
+    return variables[name] ?? (isGlobal ? .function(name) : .undefined("'\(name)'"))
   }
 
   func asks(_ id: TemplateScopeID, for name: String) -> Bool { template.scopes.tables[id].asks.contains(name) }

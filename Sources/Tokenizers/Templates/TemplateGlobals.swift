@@ -1,5 +1,5 @@
 // The functions that every chat template finds: Jinja's, and those that Hugging Face adds.
-// Surprise: `lipsum` is not here; its text is a different one each time.
+// Surprise: `lipsum` is not here, since its text is a different one each time, nor is `self`, which holds blocks.
 
 import Basics
 
@@ -14,6 +14,9 @@ import Basics
 typealias TemplateFunction = @Sendable (TemplateArguments, TemplateEvaluator) throws(Diagnostic) -> TemplateValue
 
 enum TemplateGlobals {
+  /// Names that are defined, but not to be used here.
+  static let unsupported: Set<String> = ["lipsum", "self"]
+
   static let table: [String: TemplateFunction] = [
     "raise_exception": { (arguments, run) throws(Diagnostic) in
       guard let message = try arguments.bound(to: "message")[0] else {

@@ -338,7 +338,7 @@ struct TemplateLexer {
         return add(.number(value))
       }
     }
-    if let value = radixNumber() { return add(.integer(value)) }
+    if let value = try radixNumber() { return add(.integer(value)) }
     let end: Int
     if at(start) == "0" {
       var zeros = start + 1
@@ -353,7 +353,7 @@ struct TemplateLexer {
   }
 
   /// `0x1f`, `0o17`, `0b101`.
-  private mutating func radixNumber() -> Int? {
+  private mutating func radixNumber() throws(Diagnostic) -> Int? {
     guard at(position) == "0", let letter = at(position + 1) else { return nil }
     let radix: Int
     switch letter {
@@ -368,7 +368,11 @@ struct TemplateLexer {
     var end = position + 2
     while isPart(end) || at(end) == "_" && isPart(end + 1) { end += 1 }
     let written = source[(position + 2)..<end].filter { $0 != "_" }
-    guard !written.isEmpty, let value = Int(PythonText.string(written), radix: radix) else { return nil }
+    guard !written.isEmpty else { return nil }
+    let text = PythonText.string(written)
+    guard let value = Int(text, radix: radix) else {
+      throw mistake("the number 0\(letter)\(text) has more than 64 bits")
+    }
     position = end
     return value
   }
