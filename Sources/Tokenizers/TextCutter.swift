@@ -42,9 +42,9 @@ struct TextCutter: Sendable {
     steps.compactMap { if case .cut(let rule) = $0 { rule } else { nil } }
   }
 
-  /// Calls `body` with each word of a piece; `isFirst`: the text begins with it.
+  /// Calls `body` with each word of a piece; `start`: how many of its scalars are what the text's first one has become.
   func forEachWord(
-    of utf8: UnsafeBufferPointer<UInt8>, isFirst: Bool, _ body: (UnsafeBufferPointer<UInt8>) -> Void
+    of utf8: UnsafeBufferPointer<UInt8>, start: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Void
   ) {
     guard !onlyCuts else {
       let text = ScalarText(utf8: utf8)
@@ -54,7 +54,7 @@ struct TextCutter: Sendable {
       return
     }
     let text = String(decoding: utf8, as: UTF8.self)
-    var pieces: [Piece] = [Piece(scalars: text.unicodeScalars.map(\.value), isFirst: isFirst)]
+    var pieces: [Piece] = [Piece(scalars: text.unicodeScalars.map(\.value), start: start)]
     for step in steps { pieces = pieces.flatMap { Self.pieces(of: $0, step) } }
     for piece in pieces {
       var word = String(piece.scalars)
@@ -64,40 +64,49 @@ struct TextCutter: Sendable {
 
   private struct Piece {
     var scalars: [UInt32]
-    /// It begins where the whole text does.
-    var isFirst: Bool
+    /// How many of them, at the beginning, are what the whole text's first one has become.
+    var start: Int
   }
 
   private static func pieces(of piece: Piece, _ step: Step) -> [Piece] {
-    let (scalars, isFirst) = (piece.scalars, piece.isFirst)
-    func whole(_ scalars: [UInt32]) -> [Piece] { [Piece(scalars: scalars, isFirst: isFirst)] }
+    let (scalars, start) = (piece.scalars, piece.start)
+    func whole(_ scalars: [UInt32], start: Int) -> [Piece] { [Piece(scalars: scalars, start: start)] }
     switch step {
     case .cut(let rule):
       var text = String(scalars)
       return text.withUTF8 { utf8 in
         Pretokenizer(rules: [rule]).words(in: ScalarText(utf8: utf8)).map {
-          Piece(scalars: Array(scalars[$0]), isFirst: isFirst && $0.lowerBound == 0)
+          Piece(scalars: Array(scalars[$0]), start: min($0.count, max(0, start - $0.lowerBound)))
         }
       }
-    case .byteAlphabet: return whole(ByteAlphabet.text(String(scalars).utf8).unicodeScalars.map(\.value))
-    case .spaceBefore: return whole(scalars.first == 0x20 ? scalars : [0x20] + scalars)
+    case .byteAlphabet:
+      // A scalar for each byte.
+      let bytes = String(scalars.prefix(start)).utf8.count
+      return whole(ByteAlphabet.text(String(scalars).utf8).unicodeScalars.map(\.value), start: bytes)
+    case .spaceBefore:
+      if scalars.first == 0x20 { return [piece] }
+      return whole([0x20] + scalars, start: start > 0 ? start + 1 : 0)
     case .spaceSigns(let before, let cuts):
       var marked = scalars.map { $0 == 0x20 ? spaceSign : $0 }
       let isWanted =
         switch before {
         case .never: false
-        case .first: isFirst && marked.first != spaceSign
+        case .first: start > 0 && marked.first != spaceSign
         case .missing: marked.first != spaceSign
         case .always: true
         }
       if isWanted { marked.insert(spaceSign, at: 0) }
-      guard cuts else { return whole(marked) }
+      var start = isWanted && start > 0 ? start + 1 : start
+      guard cuts else { return whole(marked, start: start) }
       var words: [[UInt32]] = []
       for scalar in marked {
         if scalar == spaceSign || words.isEmpty { words.append([]) }
         words[words.count - 1].append(scalar)
       }
-      return words.enumerated().map { Piece(scalars: $0.element, isFirst: isFirst && $0.offset == 0) }
+      return words.map { word in
+        defer { start = max(0, start - word.count) }
+        return Piece(scalars: word, start: min(start, word.count))
+      }
     }
   }
 }

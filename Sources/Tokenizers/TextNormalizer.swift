@@ -117,18 +117,18 @@ enum TextNormalizer: Sendable {
 }
 
 extension [TextNormalizer] {
-  func applied(to text: String) -> String { applied(to: text, findingStart: false).text }
+  func applied(to text: String) -> String { applied(to: text, following: 0).text }
 
-  /// The text and, if asked for, whether it still begins where the text did: with what its first scalar has become.
-  func applied(to text: String, findingStart: Bool) -> (text: String, keepsStart: Bool) {
-    if isEmpty { return (text, true) }
+  /// The text, and how many scalars its first `start` have become.
+  func applied(to text: String, following start: Int) -> (text: String, start: Int) {
+    if isEmpty { return (text, start) }
     var scalars = text.unicodeScalars.map(\.value)
-    var start = Swift.min(1, scalars.count)
+    var start = Swift.min(start, scalars.count)
     for step in self {
-      if findingStart, start > 0 { start = step.length(ofStart: start, of: scalars) }
+      if start > 0 { start = step.length(ofStart: start, of: scalars) }
       scalars = step.applied(to: scalars)
     }
-    return (String(scalars), start > 0)
+    return (String(scalars), start)
   }
 }
 

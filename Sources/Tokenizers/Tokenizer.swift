@@ -154,24 +154,24 @@ public struct Tokenizer: Sendable {
   private func encodeNormalized(
     _ utf8: UnsafeBufferPointer<UInt8>, isFirst: Bool, includingControl: Bool, into ids: inout [Int32]
   ) {
-    if normalizers.isEmpty, normalizedAdded.isEmpty { return encodePlain(utf8, isFirst: isFirst, into: &ids) }
+    let first = isFirst && cutter.asksForStart ? 1 : 0
+    if normalizers.isEmpty, normalizedAdded.isEmpty { return encodePlain(utf8, start: first, into: &ids) }
     let original = String(decoding: utf8, as: UTF8.self)
-    var (text, keepsStart) = normalizers.applied(to: original, findingStart: isFirst && cutter.asksForStart)
-    let isFirst = isFirst && keepsStart
+    var (text, start) = normalizers.applied(to: original, following: first)
     text.withUTF8 { utf8 in
       for piece in normalizedAdded.pieces(of: utf8, includingControl: includingControl) {
         switch piece {
         case .token(let id): ids.append(id)
         case .text(let range):
-          encodePlain(
-            UnsafeBufferPointer(rebasing: utf8[range]), isFirst: isFirst && range.lowerBound == 0, into: &ids)
+          let before = start > 0 ? PythonText.scalarCount(utf8[..<range.lowerBound]) : 0
+          encodePlain(UnsafeBufferPointer(rebasing: utf8[range]), start: max(0, start - before), into: &ids)
         }
       }
     }
   }
 
-  private func encodePlain(_ utf8: UnsafeBufferPointer<UInt8>, isFirst: Bool, into ids: inout [Int32]) {
-    cutter.forEachWord(of: utf8, isFirst: isFirst) { word in
+  private func encodePlain(_ utf8: UnsafeBufferPointer<UInt8>, start: Int, into ids: inout [Int32]) {
+    cutter.forEachWord(of: utf8, start: start) { word in
       switch model {
       case .wordPieces(let encoder): encoder.encode(word, tokens: tokens, into: &ids)
       case .bytePairs(let encoder): encoder.encode(word, tokens: tokens, into: &ids)

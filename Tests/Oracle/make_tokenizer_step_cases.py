@@ -88,6 +88,15 @@ def changed_start():
     return None if not steps else steps[0] if len(steps) == 1 else N.Sequence(steps)
 
 
+def signs_at_start():
+    """Signs before the beginning of a text, around cuts that part it from what it became."""
+    steps = some([P.WhitespaceSplit, P.Whitespace, P.BertPreTokenizer, lambda: P.Punctuation(random.choice(BEHAVIOURS)),
+                  lambda: P.Split(random.choice(["a", Regex("^[ab]"), Regex("[abe]+")]), "removed", invert=random.random() < 0.4),
+                  lambda: P.Metaspace(prepend_scheme=random.choice(["always", "first", "never"]))], 2)
+    steps.append(P.Metaspace(prepend_scheme="first", split=random.random() < 0.5))
+    return steps[0] if len(steps) == 1 else P.Sequence(steps)
+
+
 def case(kind, atStart=False):
     file = json.loads(json.dumps(BASES[kind]))
     if kind != "WordPiece":
@@ -97,7 +106,7 @@ def case(kind, atStart=False):
     # Only through the file can there be no step at all.
     parts = [None, None, None, None]
     if atStart:
-        parts[:2] = changed_start(), P.Metaspace(prepend_scheme="first", split=random.random() < 0.5)
+        parts[:2] = changed_start(), signs_at_start()
     else:
         parts = [normalizer(), cutter(), frame(), decoder()]
     texts = STARTS if atStart else TEXTS

@@ -12,7 +12,7 @@ import Testing
       var found: [String] = []
       text = [TextNormalizer.bert(BertNormalizer())].applied(to: text)
       text.withUTF8 { utf8 in
-        TextCutter(steps: [.cut(.bertWords)]).forEachWord(of: utf8, isFirst: true) {
+        TextCutter(steps: [.cut(.bertWords)]).forEachWord(of: utf8, start: 0) {
           found.append(String(decoding: $0, as: UTF8.self))
         }
       }
