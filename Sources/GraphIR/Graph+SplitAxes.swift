@@ -90,11 +90,13 @@ private struct AxisClasses {
         unite(number(value, axis), number(node.operands[0], from))
       }
     case .contraction(let axes): collect(axes, value, node.operands)
-    case .slice(_, let counts, _):
+    case .slice(let starts, let counts, let steps):
       let inner = shape(node.operands[0])
       for axis in inner.dims.indices {
         unite(number(value, axis), number(node.operands[0], axis))
-        if inner[axis] != counts[axis] { fix(value, axis) }
+        // A whole axis may still be walked backwards.
+        let isAsItWas = starts[axis].isKnown(0) && steps[axis] == 1 && inner[axis] == counts[axis]
+        if !isAsItWas { fix(value, axis) }
       }
     case .iota(let axis, _): fix(value, axis)
     case .none, .dtype, .number, .constant:

@@ -26,12 +26,13 @@ extension RandomGraph {
 
   /// Adds a node and what it needs. Throws where the rules refuse it.
   mutating func addNode() throws(Diagnostic) {
-    switch random.below(20) {
+    switch random.below(21) {
     case 0..<8: try addPointwise(random.pick(Self.pointwise))
     case 8..<13: try addAcross(random.pick(Self.across))
     case 13..<18: try addReindexing(random.pick(Self.reindexing))
     case 18: try addLeaf(random.pick(Self.leaves))
-    case _: try addRows()
+    case 19: try addRows()
+    case _: try addJoined()
     }
   }
 
@@ -157,6 +158,35 @@ extension RandomGraph {
     case _: dims.insert(1, at: random.below(dims.count + 1))
     }
     return Shape(dims)
+  }
+
+  /// Two axes that are no neighbours in memory, since one is repeated or both are moved, as one axis: what is done to it
+  /// later meets the passes that take such axes apart again.
+  private mutating func addJoined() throws(Diagnostic) {
+    var value = anyValue()
+    let rank = builder.shape(value).rank
+    guard rank > 0 else { return }
+    let axis: Int
+    if rank > 1, random.once(in: 2) {
+      axis = random.below(rank - 1)
+      var order = Array(0..<rank)
+      order.swapAt(axis, axis + 1)
+      value = try builder.append(.permute(order), value)
+    } else {
+      // In front of an axis (the whole again and again) or behind it (each element several times).
+      axis = random.below(rank)
+      var dims = builder.shape(value).dims
+      let place = random.once(in: 2) ? axis : axis + 1
+      dims.insert(1, at: place)
+      let apart = try builder.append(.reshape(Shape(dims)), value)
+      dims[place] = random.pick(extents)
+      value = try builder.broadcast(apart, Shape(dims))
+    }
+    var dims = builder.shape(value).dims
+    dims[axis] *= dims.remove(at: axis + 1)
+    guard isSmall(Shape(dims)) else { return }
+    keep(try builder.append(.reshape(Shape(dims)), value))
+    if !random.once(in: 4) { try addPointwise(random.pick(Self.pointwise)) }
   }
 
   /// A part of an axis, forwards or backwards.

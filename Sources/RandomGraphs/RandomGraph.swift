@@ -75,8 +75,12 @@ package struct RandomGraph {
     return []
   }
 
+  /// Few elements at the sizes of every call, and no extent below 0, which only a part of nothing has.
   func isSmall(_ shape: Shape) -> Bool {
-    calls.allSatisfy { call in shape.elementCount.evaluated(call).map { $0 <= mostElements } ?? false }
+    calls.allSatisfy { call in
+      guard let count = shape.elementCount.evaluated(call), count <= mostElements else { return false }
+      return shape.dims.allSatisfy { dim in dim.evaluated(call).map { $0 >= 0 } ?? false }
+    }
   }
 
   /// A parameter, contiguous or a view of something larger.
