@@ -1,6 +1,7 @@
 // Large constants that one function's captures have met, so that a constant which is made anew each time is one and the same.
-// Not a copy of them: what no plan holds any more is forgotten. Surprise: candidates are found by their first elements,
-// and compared whole only where those are equal but the memory is another.
+// Not a copy of them: what no plan holds any more is forgotten. Surprise: elements are looked at only where constants of
+// equal layout lie in different memory, and compared whole only where the first ones are equal. Weights are views of one
+// file's mapping: a capture that sampled them would wait for a page of each.
 import Basics
 import Execution
 import GraphIR
@@ -8,32 +9,77 @@ import Synchronization
 import TensorTypes
 
 package final class KnownConstants: Sendable {
-  private struct Entry {
-    weak var storage: Storage?
-    let offset: Int
+  fileprivate struct Layout: Hashable {
+    let dtype: DType
+    let extents: [Int]
+    let strides: [Int]
   }
-  private let entries = Mutex<[StableHash: [Entry]]>([:])
+  fileprivate struct State {
+    var blocks: [Layout: [Block]] = [:]
+    var count = 0
+  }
+  private let state = Mutex(State())
 
   package init() {}
 
   /// The constant with the elements of `view` that was met first; smaller ones are known by their elements anyway.
   func first(_ view: TensorView) -> TensorView {
     guard view.elementCount * view.dtype.size > TensorView.comparedBytes else { return view }
-    let key = view.sampled
-    return entries.withLock { entries in
-      for entry in entries[key] ?? [] {
-        guard let storage = entry.storage else { continue }
-        var known = view
-        (known.storage, known.offset) = (storage, entry.offset)
-        if known.hasSameElements(as: view) { return known }
-      }
-      entries[key] =
-        (entries[key] ?? []).filter { $0.storage != nil } + [Entry(storage: view.storage, offset: view.offset)]
-      if entries.count > 1024 {
-        entries = entries.compactMapValues { list in list.contains { $0.storage != nil } ? list : nil }
-      }
+    return state.withLock { $0.first(view) }
+  }
+}
+
+/// Constants of one layout whose memory one object keeps. Weakly: of a file that is one reference for all weights, whose
+/// own storages stay quick to count. Samples are of the first elements, once somebody asked.
+private final class Block {
+  weak var keeper: AnyObject?
+  var constants: [(bytes: UnsafeMutableRawBufferPointer, offset: Int, sample: StableHash?)] = []
+
+  init(_ keeper: AnyObject) { self.keeper = keeper }
+}
+
+extension KnownConstants.State {
+  fileprivate mutating func first(_ view: TensorView) -> TensorView {
+    let layout = KnownConstants.Layout(dtype: view.dtype, extents: view.extents, strides: view.strides)
+    let keeper = view.storage.keeper
+    let candidates = blocks[layout] ?? []
+    let own = candidates.first { $0.keeper === keeper }
+    if let own,
+      own.constants.contains(where: {
+        $0.bytes.baseAddress == view.storage.address && $0.offset == view.offset
+      })
+    {
       return view
     }
+    // Two places of one memory were not made anew: both last as long as it does.
+    var sample: StableHash?
+    for block in candidates where block !== own {
+      guard let keeper = block.keeper else { continue }
+      if sample == nil { sample = view.sampled }
+      for i in block.constants.indices {
+        var known = view
+        known.storage = .kept(by: keeper, UnsafeRawBufferPointer(block.constants[i].bytes), device: view.storage.device)
+        known.offset = block.constants[i].offset
+        if block.constants[i].sample == nil { block.constants[i].sample = known.sampled }
+        if block.constants[i].sample == sample, known.hasSameElements(as: view) { return known }
+      }
+    }
+    let block = own ?? Block(keeper)
+    block.constants.append((view.storage.bytes, view.offset, sample))
+    if own == nil {
+      blocks[layout, default: []].append(block)
+      count += 1
+      if count > 1024 { forgetWhatIsGone() }
+    }
+    return view
+  }
+
+  private mutating func forgetWhatIsGone() {
+    blocks = blocks.compactMapValues { list in
+      let left = list.filter { $0.keeper != nil }
+      return left.isEmpty ? nil : left
+    }
+    count = 0
   }
 }
 
@@ -41,12 +87,9 @@ extension TensorView {
   /// Bytes up to which a constant is known by its content: a function makes small ones anew each time it runs.
   package static let comparedBytes = 4096
 
-  /// Of the layout and of the first elements: those behind them may lie in pages of a file that nobody has read yet.
+  /// Of the first elements: those behind them may lie in pages of a file that nobody has read yet.
   fileprivate var sampled: StableHash {
     var hash = StableHash()
-    hash.combine("\(dtype)")
-    hash.combine(hints)
-    hash.combine(strides)
     for number in 0..<Swift.min(elementCount, 16) {
       hash.combine(UnsafeRawBufferPointer(start: base + place(number) * dtype.size, count: dtype.size))
     }

@@ -146,6 +146,7 @@ extension Trace.Piece {
   /// Lets loops write over what nobody reads later. `kept`: places that must last. `mayTake`: leaves whose memory is there
   /// to be written over. Gives the leaves that are.
   package mutating func reuseMemory(kept: Set<Trace.Place>, mayTake: Set<Int>) -> Set<Int> {
+    guard !before.isEmpty else { return [] }
     var later = kept.union(reads)
     var taken: Set<Int> = []
     for i in before.indices.reversed() {
@@ -176,7 +177,7 @@ extension Trace.Piece {
 extension Trace.Piece {
   /// Where the parameters come from that the graph needs. What is only alive beside it is declared too.
   fileprivate var reads: [Trace.Place] {
-    graph.withoutDeadNodes().withUsedParameters().1.compactMap { Trace.Place(sources[$0]) }
+    graph.liveParameters.compactMap { Trace.Place(sources[$0]) }
   }
 }
 

@@ -25,6 +25,7 @@ struct RawBuffer: ~Copyable {
   }
 
   var isBorrowed: Bool { owner != nil }
+  var keeper: AnyObject? { owner?.takeUnretainedValue() }
 
   @inline(__always) deinit {
     if let owner {
@@ -60,10 +61,14 @@ package final class Storage: @unchecked Sendable {
 
   /// Bytes that `owner` keeps in place, such as a mapped file.
   /// - Parameter bytes: 64 bytes behind them must be readable; their alignment is the caller's affair.
-  package init(
+  package convenience init(
     borrowing bytes: UnsafeRawBufferPointer, owner: AnyObject & Sendable, isWritable: Bool = false,
     device: Device = .cpu
   ) {
+    self.init(bytes, keptBy: owner, isWritable: isWritable, device: device)
+  }
+
+  private init(_ bytes: UnsafeRawBufferPointer, keptBy owner: AnyObject, isWritable: Bool, device: Device) {
     // An empty range may have no address; nothing is read there.
     let start = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: SizeClass.alignment).unsafelyUnwrapped
     address = UnsafeMutableRawPointer(mutating: start)
@@ -73,7 +78,14 @@ package final class Storage: @unchecked Sendable {
     self.isWritable = isWritable
   }
 
-  package var isBorrowed: Bool { buffer.isBorrowed }
+  /// Who keeps the bytes in place: the storage itself, or the one it borrows them from.
+  package var keeper: AnyObject { buffer.keeper ?? self }
 
+  /// A storage with bytes of one whose `keeper` is at hand, to be read.
+  package static func kept(by keeper: AnyObject, _ bytes: UnsafeRawBufferPointer, device: Device) -> Storage {
+    keeper as? Storage ?? Storage(bytes, keptBy: keeper, isWritable: false, device: device)
+  }
+
+  package var isBorrowed: Bool { buffer.isBorrowed }
   package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: address, count: byteCount) }
 }

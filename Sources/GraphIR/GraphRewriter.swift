@@ -49,11 +49,7 @@ extension Graph {
 
   /// Without the nodes that no output needs. Parameters stay declared; nodes of unread ones go.
   public func withoutDeadNodes() -> Graph {
-    var live = [Bool](repeating: false, count: nodes.count)
-    for output in outputs { live[Int(output.id)] = true }
-    for index in nodes.indices.reversed() where live[index] {
-      for operand in nodes[index].operands { live[Int(operand.id)] = true }
-    }
+    let live = isLive
     if live.allSatisfy({ $0 }) { return self }
     var builder = GraphBuilder(declarationsOf: self)
     var places = [Value](repeating: Value(0), count: nodes.count)
@@ -62,6 +58,24 @@ extension Graph {
       places[index] = builder.appendUnchecked(node.on(node.operands.map { places[Int($0.id)] }))
     }
     return builder.finish(outputs.map { places[Int($0.id)] })
+  }
+
+  /// Of each node: whether an output needs it.
+  private var isLive: [Bool] {
+    var live = [Bool](repeating: false, count: nodes.count)
+    for output in outputs { live[Int(output.id)] = true }
+    for index in nodes.indices.reversed() where live[index] {
+      for operand in nodes[index].operands { live[Int(operand.id)] = true }
+    }
+    return live
+  }
+
+  /// The numbers of the parameters that outputs need, in order. A capture asks for them often: no graph is made for it.
+  package var liveParameters: [Int] {
+    let live = isLive
+    return nodes.indices.compactMap { index in
+      if live[index], case .parameter(let number) = nodes[index].primitive { number } else { nil }
+    }.sorted()
   }
 
   /// With each value computed once: a node equal to an earlier one is replaced by it.
