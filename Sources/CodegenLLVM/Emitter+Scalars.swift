@@ -154,7 +154,7 @@ extension Emitter {
   }
 
   /// Knuth's two-sum: a + b = sum + error exactly.
-  private func exactSum(_ a: IR, _ b: IR) -> (sum: IR, error: IR) {
+  func exactSum(_ a: IR, _ b: IR) -> (sum: IR, error: IR) {
     let sum = binary(LLVMFAdd, a, b)
     let other = binary(LLVMFSub, sum, a)
     let error = binary(
@@ -277,6 +277,12 @@ extension Emitter {
     let mantissa = emit(.exponentialMantissa, [bounded], dtype)
     let exponent = emit(.exponentialExponent, [x], dtype)
     return call("llvm.x86.avx512.mask.scalef.ps.512", [], [mantissa, exponent, mantissa, all, word(4)])
+  }
+
+  /// A sum of f64 with what its additions lost. An infinite one has lost NaN, and stays what it is; so does a negative zero.
+  func corrected(_ sum: IR, error: IR) -> IR {
+    let isWrong = compare(LLVMRealOGT, magnitude(error), real(0, .f64, lanes(sum)))
+    return select(isWrong, binary(LLVMFAdd, sum, error), sum)
   }
 
   func emit(_ program: ScalarProgram, _ inputs: [IR], onZeroDivisor: (IR) -> Void) -> IR {

@@ -2,6 +2,7 @@
 // Not tiling (the kernel's extents are the blocks). Surprise: a tail of rows or columns is not computed apart: operands in
 // instance memory and panels are readable beyond their extent, so the last box simply computes more than is read.
 import CLLVM
+import Scalars
 import TensorTypes
 import TileIR
 
@@ -50,9 +51,14 @@ extension Lowering {
     }
     let rowEnd = range(walk, m)
     let columnEnd = range(walk, n)
+    let startsAtZero = start.map { isZero($0) } ?? false
     func body(_ box: Box) {
-      let sums = start.map { eval($0, box) } ?? read(home, dtype, box)
-      write(home, dtype, product(left, right, sums, box, shape), box)
+      var sums = product(left, right, dtype, box, shape)
+      if !startsAtZero {
+        let before = start.map { eval($0, box) } ?? read(home, dtype, box)
+        sums = zip(before, sums).map { before, sum in e.apply(.add, [before, sum], dtype) { _ in } }
+      }
+      write(home, dtype, sums, box)
     }
     var vectors = box.vectors
     if !right.isPadded, let width = facts.constant(shape[n]) {
@@ -127,12 +133,19 @@ extension Lowering {
     }
   }
 
-  private func product(_ left: Operand, _ right: Operand, _ sums: [IR], _ box: Box, _ shape: [Extent]) -> [IR] {
+  private func isZero(_ value: TileValue) -> Bool {
+    guard homes[value] == nil, case .splat(let constant) = kernel[value].operation else { return false }
+    return constant.bits == 0
+  }
+
+  /// Sums that start at 0: the accumulator is added when they are done, so that errors grow with the extent of one dot
+  /// and the number of dots, not with all that is summed.
+  private func product(_ left: Operand, _ right: Operand, _ dtype: DType, _ box: Box, _ shape: [Extent]) -> [IR] {
     let (m, n) = (shape.count - 2, shape.count - 1)
-    let dtype = kernel[left.value].dtype == nil ? .f32 : left.dtype
     let inner = extent(kernel[left.value].shape[n])
     let vectors = box.count[n]
-    return e.loop(from: e.index(0), to: inner, sums) { k, sums in
+    let zeros = [IR](repeating: e.constant(Monoid.sum.identity(dtype), lanes(of: box)), count: box.pointCount)
+    return e.loop(from: e.index(0), to: inner, zeros) { k, sums in
       var rows = box
       rows.start[n] = coordinate(k, multiple: 1)
       rows.count[n] = 1

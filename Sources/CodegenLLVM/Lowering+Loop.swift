@@ -2,6 +2,7 @@
 // Not loops over a tile (+Walk). Surprise: the order of the yields is chosen so that a carried tile is overwritten after
 // everything that reads it; only a cycle (a swap) needs a copy.
 import CLLVM
+import Scalars
 import TensorTypes
 import TileIR
 
@@ -17,15 +18,75 @@ extension Lowering {
     for (argument, home) in zip(carried, places) { homes[argument] = home }
     let trips = index(count)
     let top = arenaTop
-    e.loop(from: e.index(0), to: trips) { counter, _ in
+    let stretch = isSumOfDots(body, carried) ? Self.stretch : .max
+    let isShort = e.constantIndex(trips).map { $0 <= stretch } ?? (stretch == .max)
+    let totals = isShort ? [] : carried.map { allocate($0) }
+    func trip(_ counter: IR) {
       remember(body.arguments[0], counter)
       lower(body)
       yield(body.yields, carried, places)
-      return []
+    }
+    if totals.isEmpty {
+      e.loop(from: e.index(0), to: trips) { counter, _ in
+        trip(counter)
+        return []
+      }
+    } else {
+      e.loop(from: e.index(0), to: trips, step: stretch) { first, _ in
+        let end = e.indexMinimum(e.indexAdd(first, e.index(stretch)), trips)
+        e.loop(from: first, to: end) { counter, _ in
+          trip(counter)
+          return []
+        }
+        let (isFirst, isLast) = (e.compare(LLVMIntEQ, first, e.index(0)), e.compare(LLVMIntEQ, end, trips))
+        pour(carried, places, into: totals, isFirst: isFirst, isLast: isLast)
+        return []
+      }
     }
     arenaTop = top
     for result in plan.results[value] ?? [] {
       if case .result(_, let i) = kernel[result].operation { homes[result] = places[i] }
+    }
+  }
+
+  /// Trips whose sums are added up before they go to a total.
+  private static let stretch = 64
+
+  /// Whether all that is carried are sums of floats to which every trip adds a product.
+  private func isSumOfDots(_ body: Region, _ carried: [TileValue]) -> Bool {
+    !carried.isEmpty
+      && zip(carried, body.yields).allSatisfy { argument, value in
+        guard case .dot(argument, _, _) = kernel[value].operation, kernel[value].dtype?.isFloating == true else {
+          return false
+        }
+        return plan.users[argument] == [value] && plan.isYieldedOnly(value)
+      }
+  }
+
+  /// Adds what former stretches came to; unless that was the last one, the next starts at 0. One stretch is all there is in
+  /// most products, and touches no total.
+  private func pour(_ carried: [TileValue], _ sums: [Home], into totals: [Home], isFirst: IR, isLast: IR) {
+    func walk(unless condition: IR, _ body: (Int, DType, Box) -> Void) {
+      e.loop(from: e.index(0), to: e.select(condition, e.index(0), e.index(1))) { _, _ in
+        for (i, argument) in carried.enumerated() {
+          let shape = kernel[argument].shape
+          let walk = Walk(shape: shape, guards: plan.demand(of: argument), vectorAxis: shape.count - 1)
+          strips(walk, cost: 1) { box, _ in
+            body(i, kernel[argument].dtype ?? .f32, box)
+            return []
+          }
+        }
+        return []
+      }
+    }
+    walk(unless: isFirst) { i, dtype, box in
+      let whole = zip(read(totals[i], dtype, box), read(sums[i], dtype, box)).map { combined(.sum, $0, $1, dtype) }
+      write(sums[i], dtype, whole, box)
+    }
+    walk(unless: isLast) { i, dtype, box in
+      let whole = read(sums[i], dtype, box)
+      write(totals[i], dtype, whole, box)
+      write(sums[i], dtype, whole.map { e.constant(Monoid.sum.identity(dtype), e.lanes($0)) }, box)
     }
   }
 

@@ -1,6 +1,7 @@
 // Reductions: vector accumulators over strips of the reduced axes, or per column where the lanes run along a kept axis.
 // Not arg-reductions (+ArgReduce). Surprise: half floats add up in f32 and are rounded once, at the end; and accumulators of
-// floating sums are poured into totals of f64 every few additions, so that errors do not grow with the length of a row.
+// floating sums are poured into totals of f64 every few additions (sums of f64 with what that loses), so that errors do
+// not grow with the length of a row; floating products are f64 all along.
 import CLLVM
 import Scalars
 import TensorTypes
@@ -156,8 +157,8 @@ extension Lowering {
     return walked(from: even, to: end, step: 1, walked(from: from, to: even, step: 2, sums))
   }
 
-  /// Rows that the accumulators of columns take before they are poured out.
-  private static let columnStretch = 32
+  /// Rows that the accumulators of columns take before they are poured out; with losses that costs more.
+  private func columnStretch(_ reduction: Reduction) -> Int { reduction.keepsLosses ? 64 : 32 }
 
   /// Lanes along a kept axis: every strip of columns walks the reduced axes with its own accumulators.
   private func reduceColumns(
@@ -171,14 +172,16 @@ extension Lowering {
     strips(columns, cost: cost) { box, _ in
       let identity = reduction.identity(lanes(of: box))
       let start = [IR](repeating: identity, count: box.pointCount)
+      let length = columnStretch(reduction)
       // Totals of one stretch are its accumulators.
-      let isShort = points(reduced.map { walk.shape[$0] }).map { $0 <= Self.columnStretch } ?? false
-      let stretch = isShort ? nil : reduction.stretch(Self.columnStretch, start, totals: .columns)
+      let isShort = points(reduced.map { walk.shape[$0] }).map { $0 <= length } ?? false
+      let stretch = isShort ? nil : reduction.stretch(length, start, totals: .columns)
       let sums = rows(walk, reduced[...], box, in: stretch, start) { box, sums in
         if let innermost = reduced.last { prefetchRows(reduction.operand, box, along: innermost) }
         return reduction.added(sums, box)
       }
-      put(box, sums.map { e.convert($0, stretch == nil ? reduction.wide : .f64, reduction.dtype) })
+      let (whole, dtype) = stretch == nil ? (sums, reduction.wide) : (reduction.ended(sums), .f64)
+      put(box, whole.map { e.convert($0, dtype, reduction.dtype) })
       return []
     }
   }
@@ -235,7 +238,7 @@ struct Reduction {
   let dtype: DType
   let terms: [Term]
   /// Half floats are combined wide.
-  var wide: DType { dtype.isFloating || monoid == .sum || monoid == .product ? dtype.computeDType : dtype }
+  var wide: DType { dtype.isFloating || monoid.accumulates ? monoid.partialDType(dtype) : dtype }
 
   init(lowering: Lowering, operand: TileValue, monoid: Monoid, dtype: DType) {
     self.lowering = lowering
@@ -375,16 +378,31 @@ struct Reduction {
   ///
   /// A row's accumulators are folded before they are poured: most rows are one stretch, and folding f64 costs them twice.
   func stretch(_ length: Int, _ start: [IR], totals: Totals) -> Stretch? {
-    guard monoid == .sum, wide.isFloating else { return nil }
+    guard monoid.accumulates, !monoid.keepsErrorsOfParts, wide.isFloating else { return nil }
     let e = lowering.e
     let isRow = totals == .row
-    let zero = e.real(0, .f64, isRow ? 1 : e.lanes(start[0]))
-    return Stretch(length: length, start: start, totals: [IR](repeating: zero, count: isRow ? 1 : start.count)) {
-      sums, totals in
-      zip(isRow ? [folded(together(sums), wide)] : sums, totals).map { sum, total in
-        lowering.combined(.sum, total, e.convert(sum, wide, .f64), .f64)
+    let count = isRow ? 1 : start.count
+    let lanes = isRow ? 1 : e.lanes(start[0])
+    let nothing = [IR](repeating: e.constant(monoid.identity(.f64), lanes), count: count)
+    let lost = keepsLosses ? [IR](repeating: e.real(0, .f64, lanes), count: count) : []
+    return Stretch(length: length, start: start, totals: nothing + lost) { sums, totals in
+      let poured = (isRow ? [folded(together(sums), wide)] : sums).map { e.convert($0, wide, .f64) }
+      guard keepsLosses else {
+        return zip(totals, poured).map { lowering.combined(monoid, $0, $1, .f64) }
       }
+      let added = zip(totals, poured).map { e.exactSum($0, $1) }
+      return added.map(\.sum) + zip(totals[count...], added).map { e.binary(LLVMFAdd, $0, $1.error) }
     }
+  }
+
+  /// Totals that are no wider than what is poured into them go with what their additions lost, beside them.
+  var keepsLosses: Bool { monoid == .sum && wide == .f64 }
+
+  /// Totals that nothing more is poured into.
+  func ended(_ totals: [IR]) -> [IR] {
+    guard keepsLosses else { return totals }
+    let count = totals.count / 2
+    return zip(totals[..<count], totals[count...]).map { lowering.e.corrected($0, error: $1) }
   }
 
   enum Totals { case row, columns }
@@ -392,7 +410,7 @@ struct Reduction {
   /// The whole reduction.
   func finished(_ carried: [IR], areTotals: Bool) -> IR {
     let e = lowering.e
-    if areTotals { return e.convert(carried[0], .f64, dtype) }
+    if areTotals { return e.convert(ended(carried)[0], .f64, dtype) }
     var sums = carried
     if keepsNaNApart {
       let unordered = sums.removeLast()

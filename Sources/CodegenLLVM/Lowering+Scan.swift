@@ -20,18 +20,12 @@ extension Lowering {
     }
   }
 
-  /// Beside the sum goes what its additions rounded off (Knuth's two-sum): only the sum itself is waited for.
+  /// Beside the sum goes what its additions rounded off: only the sum itself is waited for.
   private func compensatedSum(_ value: TileValue, _ axis: Int, _ operand: TileValue, from start: ScalarConstant) {
-    func minus(_ a: IR, _ b: IR) -> IR { e.binary(LLVMFSub, a, b) }
-    func plus(_ a: IR, _ b: IR) -> IR { e.binary(LLVMFAdd, a, b) }
     sweep(value, axis, operand, initial: { [e.constant(start, $0), e.real(0, .f64, $0)] }) { state, element, _ in
-      let next = plus(state[0], element)
-      let added = minus(next, state[0])
-      let lost = plus(minus(state[0], minus(next, added)), minus(element, added))
-      let error = plus(state[1], lost)
-      // An infinite sum has lost NaN, and stays what it is; so does a negative zero.
-      let isLess = e.compare(LLVMRealOGT, e.magnitude(error), e.real(0, .f64, e.lanes(next)))
-      return ([next, error], e.select(isLess, plus(next, error), next))
+      let (next, lost) = e.exactSum(state[0], element)
+      let error = e.binary(LLVMFAdd, state[1], lost)
+      return ([next, error], e.corrected(next, error: error))
     }
   }
 

@@ -114,6 +114,9 @@ extension LoopNest {
 /// Columns of one instance of a product with a vector: a page of f32, so that the columns of a row are read as a stream.
 private let vectorColumns = 1024
 
+/// Products that go into one accumulator, at most, before it is added to a total: errors grow like those of a blocked sum.
+private let stretch = 512
+
 extension NestEmitter.ProductTiles {
   /// No block has rows beyond the last.
   fileprivate func hasAllRows(_ extent: Dim) -> Bool { extent.isKnown(rows) }
@@ -203,7 +206,7 @@ extension NestEmitter {
   func tiles(_ compute: DType) -> ProductTiles {
     let box = context.target.registerBox
     let panel = max(box.columns * 4 / compute.size, 4)
-    return ProductTiles(rows: box.rows * 4, columns: panel * 16, slice: 1024, panel: panel)
+    return ProductTiles(rows: box.rows * 4, columns: panel * 16, slice: stretch, panel: panel)
   }
 
   /// Of all rows at once, if they are few: of a slice of B, a strip of a register box's columns stays in the nearest cache.
@@ -218,7 +221,7 @@ extension NestEmitter {
     // Sixteen blocks or more, where the columns allow that.
     let panels = (plan.columns[0].extent.knownValue ?? .max) / 16 / sizes.panel
     sizes.columns = sizes.panel * min(max(panels, 2), 8)
-    sizes.slice = max(64, context.target.cache.level1 / 3 / (sizes.panel * compute.size))
+    sizes.slice = min(max(64, context.target.cache.level1 / 3 / (sizes.panel * compute.size)), stretch)
     return sizes
   }
 

@@ -81,7 +81,8 @@ extension NestEmitter {
     let chunks = builder.index(.ceilDivide, total, chunk)
     var partials: [Int] = []
     for (i, anchor) in anchors.enumerated() {
-      let dtype = graph.type(anchor).dtype.computeDType
+      guard case .reduce(let monoid, _) = graph[anchor].primitive else { continue }
+      let dtype = monoid.partialDType(graph.type(anchor).dtype)
       partials.append(builder.scratch("partial\(i)", dtype, [chunks], .rowMajor(pad: 0)))
     }
     try phase([Block(extent: extent, size: chunk)]) { emitter, coordinates throws(Diagnostic) in
@@ -90,7 +91,7 @@ extension NestEmitter {
         guard case .reduce(let monoid, _) = emitter.graph[anchor].primitive else { continue }
         let operand = try emitter.emit(emitter.graph[anchor].operands[0], coordinates)
         let whole = emitter.repeating(operand, emitter.tile)
-        let wide = emitter.builder.convert(whole, to: emitter.builder.dtype(whole).computeDType)
+        let wide = emitter.builder.convert(whole, to: monoid.partialDType(emitter.builder.dtype(whole)))
         let partial = emitter.builder.reduce(monoid, [0], wide)
         emitter.builder.store(Access(partials[i], [AxisMap(id)]), partial)
       }

@@ -31,6 +31,20 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// Whether what rounding does to a short part it does to the whole, too: such parts are of no use unless they are wider
+  /// than the result. What rounding does to a short sum, by contrast, is little beside a long one.
+  public var keepsErrorsOfParts: Bool {
+    switch self {
+    case .product: true
+    case .sum, .logSumExp, .minimum, .maximum, .and, .or: false
+    }
+  }
+
+  /// What partial results of elements of `dtype` are kept in.
+  public func partialDType(_ dtype: DType) -> DType {
+    dtype.isFloating && keepsErrorsOfParts ? .f64 : dtype.computeDType
+  }
+
   /// Whether elements of `dtype` combine to one of `dtype`.
   public func isDefined(on dtype: DType) -> Bool {
     let isOrdinary = (instruction ?? .add).resultDType([dtype, dtype]) == dtype

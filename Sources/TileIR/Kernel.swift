@@ -125,7 +125,8 @@ public enum TileOperation: Sendable, Hashable {
   /// i64: stable sort order on `axis`; NaN is the largest.
   case sortOrder(axis: Int, descending: Bool, TileValue)
   /// `[.., m, n] += [.., m, k] . [.., k, n]` on the last two axes (leading axes have extent 1); the node's dtype is the accumulator's,
-  /// operands are converted to it element by element unless the target has a wider-accumulating dot.
+  /// operands are converted to it element by element unless the target has a wider-accumulating dot. The products are
+  /// added up from 0 and then to the accumulator: dots of a long inner extent in slices are a blocked sum.
   case dot(accumulator: TileValue, TileValue, TileValue)
   // Control
   /// `region.arguments` = [counter] + carried; runs `count` times; yields become the next carried values.

@@ -138,6 +138,49 @@ private let statistics: [Statistic] = [
     }
   }
 
+  /// What a dtype's own additions would lose shows in whatever way a million elements lie.
+  @Test(arguments: [DType.f32, .f64])
+  func sums_and_products_of_a_million_err_by_their_last_places(_ dtype: DType) throws {
+    let count = 1_000_000
+    let ulp = dtype == .f32 ? 0x1p-23 : 0x1p-52
+    let shapes: [([Int], axis: Int)] = [
+      ([count], 0), ([3, count], 1), ([count, 3], 0), ([count / 8, 64], 0), ([2, count / 8, 5], 1),
+      ([count / 40, 40], 0),
+    ]
+    for (extents, axis) in shapes {
+      let dims = extents.map { Dim($0) }
+      let tenths = Tensor.full(dims, 0.1, dtype: dtype)
+      let factor = 1 + 0x1p-20
+      let factors = Tensor.full(dims, factor, dtype: dtype)
+      let compiled = compile { (x: Tensor, y: Tensor) in (x.sum(axis), y.product(axis)) }
+      let length = Double(extents[axis])
+      let (sum, product) = (try tenths.flattened()[0].item(as: Double.self) * length, Foundation.pow(factor, length))
+      for (sums, products) in [(tenths.sum(axis), factors.product(axis)), try compiled(tenths, factors)] {
+        for x in try sums.flattened().array(as: Double.self) {
+          #expect(abs(x / sum - 1) <= 8 * ulp, "\(dtype) \(extents): \(x), not \(sum)")
+        }
+        // Products of f64 are naive.
+        let bound = dtype == .f32 ? ulp : length * ulp
+        for x in try products.flattened().array(as: Double.self) {
+          #expect(abs(x / product - 1) <= bound, "\(dtype) \(extents): \(x), not \(product)")
+        }
+      }
+    }
+  }
+
+  @Test func sums_of_f64_that_end_in_an_infinity_or_a_zero_are_it() throws {
+    let count = 100_000
+    let ends: [([Double], Double)] = [([.infinity, 1], .infinity), ([-0.0, -0.0], 0), ([1e308, 1e308], .infinity)]
+    for (elements, right) in ends {
+      let x = Tensor(elements).expanded([Dim(count), 2]) + 0
+      for sums in [x.sum(0), x.transposed().sum(1), (x + 0).sum().unsqueezed(0)] {
+        #expect(try sums.array(as: Double.self)[0] == right)
+      }
+    }
+    let both = Tensor([Double.infinity, -.infinity]).expanded([Dim(count), 2]) + 0
+    #expect(try both.sum().item(as: Double.self).isNaN)
+  }
+
   @Test func running_integers_are_exact() throws {
     let large = Int64(1) << 53
     let x = Tensor([large, 1, 1, -1, large, 1])

@@ -101,13 +101,15 @@ extension TileProgram {
     _ id: Int, _ shape: [Extent], _ monoid: Monoid, _ dtype: DType, _ axes: [Int], _ source: Int
   ) -> Step {
     let identity = word(monoid.identity(dtype).value)
+    let wide = monoid.keepsErrorsOfParts ? monoid.partialDType(dtype) : dtype
     return { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, axes)
       let output = machine.tiles[id].words
       for line in 0..<lineCount {
-        output[line] = length == 0 ? identity : total(words + line * length, length, monoid, dtype)
+        output[line] = length == 0 ? identity : total(words + line * length, length, monoid, wide)
       }
+      if wide != dtype { converted(output, output, lineCount, wide, dtype) }
     }
   }
 
@@ -246,13 +248,14 @@ extension TileProgram {
     let rank = shape.count
     return { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
-      machine.copy(accumulator, to: id)
       let (m, n) = (machine.tiles[id].extents[rank - 2], machine.tiles[id].extents[rank - 1])
       let k = machine.tiles[a].extents[rank - 1]
       guard machine.tiles[id].count > 0 else { return }
       let left = converted(machine, a, aType, dtype, temporary: 0)
       let right = converted(machine, b, bType, dtype, temporary: 1)
       let sums = machine.tiles[id].words
+      // 0 is 0 bits in every dtype.
+      for i in 0..<(m * n) { sums[i] = 0 }
       for i in 0..<m {
         for p in 0..<k {
           let x = left[i * k + p]
@@ -271,6 +274,8 @@ extension TileProgram {
           }
         }
       }
+      let before = machine.tiles[accumulator].words
+      for i in 0..<(m * n) { sums[i] = combined(.sum, dtype, before[i], sums[i]) }
     }
   }
 
