@@ -74,7 +74,25 @@ private enum Elementary {
   static let xlog1py = PointwiseOperation("xlog1py", .floating) { x in
     x[1].isNaN.select(x[1], (x[0] .== 0).select(0, x[0] * x[1].log1p()))
   }
-  static let ldexp = PointwiseOperation("ldexp", .floating) { x in x[0] * x[1].apply(.exp2) }
+  /// By powers of two that all are normal numbers. Going down, the first ones leave so much to the last that digits are
+  /// lost only once.
+  static let ldexp = PointwiseOperation("ldexp", .floating) { x in
+    let (highest, lowest, digits) = x[0].dtype == .f64 ? (1023, -1022, 53) : (127, -126, 24)
+    var (scaled, exponent) = (x[0], x[1])
+    func step(_ condition: Term, _ power: Int) {
+      let factor = Double(sign: .plus, exponent: power, significand: 1)
+      scaled = scaled * condition.select(factor, 1, scaled.dtype)
+      exponent = exponent - condition.select(Double(power), 0, exponent.dtype)
+    }
+    for _ in 0..<2 {
+      step(exponent .> Double(highest), highest)
+      step(exponent .< Double(lowest), lowest + digits)
+    }
+    // What is left beyond changes no 0 and no infinity; an infinite exponent makes NaN of them.
+    let isFinite = exponent - exponent .== 0
+    let last = exponent.minimum(Double(highest)).maximum(exponent.constant(Double(lowest)))
+    return scaled * isFinite.select(last, exponent).apply(.exp2)
+  }
 }
 
 extension Tensor {
