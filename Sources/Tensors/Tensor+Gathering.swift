@@ -180,9 +180,14 @@ extension Tensor {
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
-      if case .mean = reduction, dtype.computeDType != dtype {
-        // The sum may be more than a half float holds.
-        let wide = dtype.computeDType
+      if case .mean = reduction, dtype == .bool {
+        throw Diagnostic(
+          .dtype, "scatter_reduce: bool has no mean",
+          remedy: "convert to f32 first for the part that is true, or reduce by .maximum for whether any is")
+      }
+      let wide = dtype.isFloating ? dtype.computeDType : dtype == .u64 ? dtype : .i64
+      if case .mean = reduction, wide != dtype {
+        // The sum may be more than a half float or a narrow integer holds.
         return converted(to: wide).scattering(
           updates.converted(to: wide), at: indices, axis: axis, reduction: .mean, includeSelf: includeSelf, file: file,
           line: line
@@ -209,8 +214,8 @@ extension Tensor {
       let ones = Tensor.ones(like: indices, dtype: .i64)
       let start = includeSelf ? Tensor.ones(like: self, dtype: .i64) : Tensor.zeros(like: self, dtype: .i64)
       let counts = try start.scattering(indices, ones, axis, .sum, "scatter_reduce").clamped(min: 1)
-      if dtype.isFloating { return combined / counts.converted(to: dtype) }
-      return combined.floorDivided(by: counts).converted(to: dtype)
+      let divisors = counts.converted(to: dtype)
+      return dtype.isFloating ? combined / divisors : combined.floorDivided(by: divisors)
     }
   }
 
@@ -239,7 +244,10 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line) { () throws(Diagnostic) in
       let (slots, place) = try slots(indices, axis, "index_add")
-      return try scattering(slots, slices * scale, place, .sum, "index_add")
+      let updates = slices * scale
+      // Truth adds up to whether any is true.
+      if dtype == .bool { return try scattering(slots, updates.converted(to: .bool), place, .or, "index_add") }
+      return try scattering(slots, updates, place, .sum, "index_add")
     }
   }
 

@@ -112,6 +112,45 @@ private func rounded(_ x: Float, _ dtype: DType) -> Float {
     #expect(try weighted.array(as: Float.self) == [1000])
   }
 
+  @Test(arguments: [DType.u8, .i8, .i16, .u16, .i32, .u32, .i64, .u64])
+  func means_at_one_place_are_of_sums_that_fit(_ dtype: DType) throws {
+    let range = try #require(dtype.integerRange)
+    let count = 1000
+    let mean: @Sendable (Tensor, Tensor, Tensor) -> [Tensor] = { base, updates, places in
+      [false, true].map {
+        base.scattering(updates, at: places, axis: 0, reduction: .mean, includeSelf: $0)
+      }
+    }
+    let compiled = compile { (a: Tensor, b: Tensor, c: Tensor) in mean(a, b, c) }
+    for element in [min(range.upperBound, 1 << 40), max(range.lowerBound, -(1 << 40))] {
+      let base = Tensor([element, 3]).converted(to: dtype)
+      let updates = Tensor([Int64](repeating: element, count: count)).converted(to: dtype)
+      let places = Tensor.zeros(count, dtype: .i64)
+      for result in mean(base, updates, places) + (try compiled(base, updates, places)) {
+        #expect(result.dtype == dtype)
+        #expect(try result.array(as: Int64.self) == [element, 3], "\(dtype)")
+      }
+    }
+  }
+
+  @Test func truth_adds_up_to_whether_any_is_and_has_no_mean() throws {
+    let base = Tensor([false, false, true])
+    let updates = Tensor([true, false, true, false])
+    let places = Tensor([0, 1, 0, 2])
+    let sums: @Sendable (Tensor, Tensor, Tensor) -> [Tensor] = { base, updates, places in
+      [
+        base.adding(updates, at: places, axis: 0), base.adding(updates, at: places, axis: 0, scale: 3),
+        base.scattering(updates, at: places, axis: 0, reduction: .sum),
+      ]
+    }
+    let compiled = compile { (a: Tensor, b: Tensor, c: Tensor) in sums(a, b, c) }
+    for result in sums(base, updates, places) + (try compiled(base, updates, places)) {
+      #expect(try result.array(as: Bool.self) == [true, false, true])
+    }
+    let mean = base.scattering(updates, at: places, axis: 0, reduction: .mean)
+    #expect(mean.failure?.kind == .dtype)
+  }
+
   @Test func places_that_are_not_there_are_errors() {
     #expect(Tensor([1, -1]).binCounts().failure?.kind == .argument)
     #expect(Tensor([1.0]).binCounts().failure?.kind == .dtype)
