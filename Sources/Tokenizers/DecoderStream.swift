@@ -109,7 +109,7 @@ private struct Stage: Sendable {
     defer { self = Stage(step) }
     switch step {
     case .byteAlphabet: return [Part(text: String(decoding: bytes, as: UTF8.self))]
-    case .bytesByName: return run().map { [$0] } ?? []
+    case .bytesByName: return run()
     case .joined: return [Part(text: "")]
     case .wordEnds(let suffix):
       return openEnd.map { [Part(text: PythonText.replaced($0, suffix, by: "", most: .max))] } ?? []
@@ -126,12 +126,12 @@ private struct Stage: Sendable {
     return held
   }
 
-  /// A run of bytes: its characters or, where it is no UTF-8, U+FFFD for each.
-  private mutating func run() -> Part? {
-    guard !bytes.isEmpty else { return nil }
+  /// A run of bytes: one text of its characters or, where it is no UTF-8, a text of U+FFFD for each.
+  private mutating func run() -> [Part] {
+    guard !bytes.isEmpty else { return [] }
     defer { bytes = [] }
-    return Part(
-      text: String(validating: bytes, as: UTF8.self) ?? String(repeating: "\u{FFFD}", count: bytes.count))
+    guard let text = String(validating: bytes, as: UTF8.self) else { return bytes.map { _ in Part(text: "\u{FFFD}") } }
+    return [Part(text: text)]
   }
 
   private mutating func takeByte(_ part: Part, into parts: inout [Part]) {
@@ -144,7 +144,7 @@ private struct Stage: Sendable {
         return
       }
       guard part.isLast || !isByteOrUnknown else { return }
-      if let run = run() { parts.append(run) }
+      parts += run()
       parts.append(Part(text: held, isLast: part.isLast))
       held = ""
     } else {

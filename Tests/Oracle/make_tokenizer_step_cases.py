@@ -97,6 +97,23 @@ def signs_at_start():
     return steps[0] if len(steps) == 1 else P.Sequence(steps)
 
 
+def decoders():
+    steps = some([D.ByteLevel, D.WordPiece, lambda: D.WordPiece("@@", cleanup=False), D.Fuse, D.Metaspace, D.ByteFallback,
+                  D.ByteFallback, lambda: D.Metaspace(prepend_scheme="never"), lambda: D.BPEDecoder("e"),
+                  lambda: D.Replace("▁", " "), lambda: D.Replace(Regex(r"e|\s+"), "z"), lambda: D.Replace("e", ""),
+                  lambda: D.Strip(" ", 1, 0), lambda: D.Strip("e", 0, 1)], 4)
+    return None if not steps else D.Sequence(steps)
+
+
+def drawn_ids(count):
+    """Runs of a few tokens, of bytes above all: the first of the vocabulary are those."""
+    drawn = []
+    for _ in range(12):
+        some_ids = random.choices(range(len(SPECIAL), count if random.random() < 0.5 else 259), k=random.randint(1, 4))
+        drawn.append([random.choice(some_ids + [random.randrange(count)]) for _ in range(random.randint(1, 9))])
+    return drawn
+
+
 def case(kind, atStart=False):
     file = json.loads(json.dumps(BASES[kind]))
     if kind != "WordPiece":
@@ -106,7 +123,7 @@ def case(kind, atStart=False):
     # Only through the file can there be no step at all.
     parts = [None, None, None, None]
     if atStart:
-        parts[:2] = changed_start(), signs_at_start()
+        parts = [changed_start(), signs_at_start(), None, decoders()]
     else:
         parts = [normalizer(), cutter(), frame(), decoder()]
     texts = STARTS if atStart else TEXTS
@@ -126,7 +143,10 @@ def case(kind, atStart=False):
     changes.update({k: file[k] for k in ("normalizer", "pre_tokenizer", "post_processor", "decoder")})
     changes["added_tokens"] = file["added_tokens"][len(BASES[kind]["added_tokens"]):]
     made = {"base": kind, "changes": changes, "ids": ids, "decoded": None if isOdd else [built.decode(i) for i in ids]}
-    return {**made, "texts": STARTS} if atStart else made
+    if not atStart:
+        return made
+    drawn = [] if isOdd else drawn_ids(built.get_vocab_size())
+    return {**made, "texts": STARTS, "drawn": [[ids, built.decode(ids, skip_special_tokens=False)] for ids in drawn]}
 
 
 cases = []

@@ -14,6 +14,8 @@ import Testing
     var decoded: [String]?
     /// Where it has texts of its own.
     var texts: [String]?
+    /// Ids that no text has, and what they are put together to.
+    var drawn: [(ids: [Int32], text: String)]
 
     init(_ number: Int, _ json: JSON, bases: JSON) throws {
       self.number = number
@@ -31,6 +33,9 @@ import Testing
       }
       file = .object(members)
       ids = try RecordedCases.idLists(#require(json["ids"]))
+      drawn = try (json["drawn"]?.array ?? []).map {
+        (try RecordedCases.ids(#require($0[0])), try #require($0[1]?.string))
+      }
       texts = try json["texts"].map(RecordedCases.strings)
       decoded = try json["decoded"].flatMap { $0.isNull ? nil : $0 }.map(RecordedCases.strings)
     }
@@ -65,8 +70,15 @@ import Testing
         let streamed = one.ids[index].map { streaming.append($0) }.joined() + streaming.finish()
         #expect(streamed == decoded, "\(one.number) \(text.debugDescription), token by token")
       }
+      for (ids, text) in one.drawn {
+        #expect(tokenizer.decode(ids, skippingSpecialTokens: false) == text, "\(one.number) \(ids)")
+        var streaming = StreamingDecoder(tokenizer, skippingSpecialTokens: false)
+        let streamed = ids.map { streaming.append($0) }.joined() + streaming.finish()
+        #expect(streamed == text, "\(one.number) \(ids), token by token")
+      }
     }
     #expect(refused < cases.count / 10)
+    #expect(cases.reduce(0) { $0 + $1.drawn.count } > 500)
   }
 
   /// The library hands the second one what the first has made as a pair of texts: nothing a file can mean.

@@ -42,7 +42,7 @@ enum WholeDecoding {
     var (result, bytes): ([String], [UInt8]) = ([], [])
     func flush() {
       guard !bytes.isEmpty else { return }
-      result.append(String(validating: bytes, as: UTF8.self) ?? String(repeating: "\u{FFFD}", count: bytes.count))
+      result += String(validating: bytes, as: UTF8.self).map { [$0] } ?? bytes.map { _ in "\u{FFFD}" }
       bytes = []
     }
     for text in texts {
