@@ -3,6 +3,7 @@
 import Basics
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Formats
@@ -16,10 +17,8 @@ import Testing
 @Suite struct AtomicFileTests {
   /// A folder of its own for `body`, with what is in it by name.
   private func inFolder(_ body: (String, () throws -> [String]) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("azulejo-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try body(folder.path) { try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() }
+    let folder = try ScratchFolder()
+    try body(folder.path) { try folder.files() }
   }
 
   @Test func what_is_no_file_is_never_replaced() throws {
