@@ -55,7 +55,7 @@ struct ConformanceCommand: ParsableCommand {
         + "constants of every kind), failed (on failed tensors), or sizes (compiled, at many sizes, against eager).",
       valueName: "mode"))
   var mode: ModeName = .eager
-  @Option(help: ArgumentHelp("With --mode sizes: one case in so many.", valueName: "n"))
+  @Option(help: ArgumentHelp("One case in so many; of constants and sizes every other kind.", valueName: "n"))
   var every: Int = 1
   @Flag(help: "With --mode sizes: every size is the first one of a function.")
   var thorough = false
@@ -69,7 +69,7 @@ struct ConformanceCommand: ParsableCommand {
       throw Diagnostic(.argument, "\(cases) has no cases of '\(op)'", remedy: "name an operator as PyTorch does")
     }
     guard let mode = mode.mode else { return sweep(runner) }
-    let report = runner.run(tier: tier.tier, op: op, mode: mode) { line in
+    let report = runner.run(tier: tier.tier, op: op, mode: mode, every: max(every, 1)) { line in
       let name = "\(line.conformanceCase.op) #\(line.conformanceCase.number)"
       switch line.outcome {
       case .passed:

@@ -51,8 +51,22 @@ package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
+extension Trace {
+  /// Guards have made symbols equal to something, in a capture, one around it or one inside: extents at hand may have other
+  /// names by now. Asked without a lock.
+  final class Flag: Sendable { let isSet = Atomic<Bool>(false) }
+}
+
 extension Trace: DimObserver {
-  package func hint(of dim: Dim) -> Int? { state.withLock { dim.evaluated($0.hints) } }
+  package func named(_ dim: Dim) -> Int? {
+    guard namesAreGiven.isSet.load(ordering: .relaxed) else { return nil }
+    return quietly { state in
+      withParent(&state) { _, _ in }
+      return state.known(dim).knownValue
+    }
+  }
+
+  package func hint(of dim: Dim) -> Int? { quietly { dim.evaluated($0.hints) } }
 
   package func holds(_ relation: DimRelation, _ a: Dim, _ b: Dim) -> Bool? {
     quietly { state in
@@ -208,6 +222,7 @@ extension Trace.State {
   private mutating func rename(_ symbol: Int, _ value: Dim) {
     renamed = renamed.mapValues { $0.substituting { $0 == symbol ? value : .symbol($0) } }
     renamed[symbol] = value
+    namesAreGiven.isSet.store(true, ordering: .relaxed)
     builder.replace(symbol: symbol, by: value)
   }
 

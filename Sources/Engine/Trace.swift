@@ -95,6 +95,7 @@ package final class Trace: Sendable {
     var asked: Set<DimGuard> = []
     /// Symbols that guards made equal to something, which is what the graph has now.
     var renamed: [Int: Dim] = [:]
+    let namesAreGiven: Flag
     /// The guards that did.
     var naming: Set<DimGuard> = []
     /// Values of symbols, by number.
@@ -110,6 +111,7 @@ package final class Trace: Sendable {
   }
 
   let state: Mutex<State>
+  let namesAreGiven: Flag
   let dead = Mutex<[Int]>([])
   private let onBreak: BreakHandler
   package let name: String
@@ -140,12 +142,14 @@ package final class Trace: Sendable {
     self.parent = parent
     self.outerSymbols = outerSymbols
     self.argumentCount = argumentCount
+    namesAreGiven = parent?.namesAreGiven ?? Flag()
     hasSymbols = !symbols.isEmpty
     var builder = GraphBuilder(name: name)
     for symbol in symbols { _ = builder.extent(symbol.name) }
     state = Mutex(
       State(
-        builder: builder, hints: symbols.map(\.hint), minima: symbols.map(\.minimum), names: symbols.map(\.name)))
+        builder: builder, namesAreGiven: namesAreGiven, hints: symbols.map(\.hint), minima: symbols.map(\.minimum),
+        names: symbols.map(\.name)))
   }
 
   // MARK: Cells

@@ -26,9 +26,12 @@ public struct Dim: Sendable {
   /// The symbol `s<id>`: in a kernel, the launch argument with that number.
   public static func symbol(_ id: Int) -> Dim { Dim(node: DimNode(.symbol(id))) }
 
-  /// The number, or nil for a symbolic Dim.
-  @inlinable public var knownValue: Int? { node == nil ? constant : nil }
-  @inlinable public func isKnown(_ value: Int) -> Bool { node == nil && constant == value }
+  /// The number, or nil for a symbolic Dim. What a guard of the capture that runs has made a number is one.
+  @inlinable public var knownValue: Int? { node == nil ? constant : namedValue }
+  @inlinable public func isKnown(_ value: Int) -> Bool { knownValue == value }
+
+  /// A Dim at hand keeps the name that it was made with, while its symbol may have become a number since.
+  @usableFromInline var namedValue: Int? { DimObservation.observer?.named(self) }
 
   /// The number. Inside `compile` this is a guard; a failed Dim throws what made it fail.
   public var value: Int {

@@ -19,6 +19,8 @@ package enum DimRelation: String, Sendable, Hashable {
 
 /// Gives symbolic extents their values, and guards the answers.
 package protocol DimObserver: AnyObject, Sendable {
+  /// The number that guards have made of `dim`, if they have. Not for a capture's own work: that has the names of now.
+  func named(_ dim: Dim) -> Int?
   /// The value of `dim` at the sizes at hand, without a guard: for messages and for shapes of results.
   func hint(of dim: Dim) -> Int?
   /// The value of `dim` at the sizes at hand, which becomes a guard: what is done with it is not known.
@@ -40,7 +42,7 @@ extension Dim {
 
   /// Whether both are the same, and if so one expression from now on: for extents that a graph has to prove equal.
   package static func unifies(_ a: Dim, _ b: Dim) -> Bool {
-    if a.knownValue != nil, b.knownValue != nil { return a.isIdentical(to: b) }
+    if let x = a.knownValue, let y = b.knownValue { return x == y }
     return a.isIdentical(to: b) || DimObservation.observer?.unifies(a, b) ?? false
   }
 

@@ -285,7 +285,8 @@ extension Tensor {
         .shape, "\(name): a bias \(view.hints) for \(groups * each) channels",
         remedy: "give one for each channel of the result")
     }
-    return ProductAddend(tensor: try bias.reshaped(to: [groups, each] + [Int](repeating: 1, count: ones)))
+    let dims = [Dim(groups), view.dim(0) / Dim(groups)] + [Dim](repeating: 1, count: ones)
+    return ProductAddend(tensor: try bias.reshaped(dims: dims))
   }
 
   /// `step - 1` zeros between neighbours on the spatial axes.
