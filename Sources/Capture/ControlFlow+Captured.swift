@@ -312,25 +312,31 @@ struct CapturedChoice {
 
   private struct Captured<R: Tree> {
     var result: R
+    var leaves: ContiguousArray<Leaf>
     var code: Trace.Routine
     var captured: [Value]
     var types: [TensorType]
   }
 
   func run<R: Tree>(_ then: () throws -> R, _ otherwise: () throws -> R) throws -> R {
-    guard let a = try captured(then), let b = try captured(otherwise) else {
+    // A visit may compute what it shows, of the branch's own tensors: as long as results are looked at, on its own capture.
+    var inners: [Trace] = []
+    defer { for inner in inners { inner.close() } }
+    guard let a = try captured(then, &inners), let b = try captured(otherwise, &inners) else {
       // A break, which is refused in `.whole` mode, and then straight code.
       return try predicate.item(as: Bool.self, file: place.file, line: place.line) ? then() : otherwise()
     }
-    if let change = a.result.change(to: b.result) {
-      throw place.error(
-        .argument, "of the second branch's result \(change), which it is not in the first's",
-        "give both results one structure, and what differs as a tensor")
+    try Trace.outside { () throws(Diagnostic) in
+      if let change = a.result.change(to: b.result) {
+        throw place.error(
+          .argument, "of the second branch's result \(change), which it is not in the first's",
+          "give both results one structure, and what differs as a tensor")
+      }
+      if let hidden = a.result.hiddenChange(to: b.result) {
+        throw hidden.mistake("\(place.name) could not choose between the branches' own", place.location)
+      }
     }
-    if let hidden = a.result.hiddenChange(to: b.result) {
-      throw hidden.mistake("\(place.name) could not choose between the branches' own", place.location)
-    }
-    try checkAgreement(a.result.leaves, b.result.leaves)
+    try checkAgreement(a.leaves, b.leaves)
     let views: [TensorView]
     if a.code.isCheap, b.code.isCheap {
       let left = try trace.inlined(a.code, captured: a.captured)
@@ -344,31 +350,26 @@ struct CapturedChoice {
       let value = try trace.values([try predicate.view])[0]
       views = try trace.append(branch, predicate: value, captured: [a.captured, b.captured], types: a.types)
     }
-    var leaves = a.result.leaves
-    var next = 0
-    for (i, leaf) in leaves.enumerated() {
-      guard case .tensor = leaf else { continue }
-      leaves[i] = .tensor(Tensor(views[next]))
-      next += 1
-    }
-    return try a.result.holding(leaves)
+    return try a.result.holding(views, insteadOf: a.leaves)
   }
 
   /// nil: a value leaves the branch.
-  private func captured<R: Tree>(_ branch: () throws -> R) throws -> Captured<R>? {
+  private func captured<R: Tree>(_ branch: () throws -> R, _ inners: inout [Trace]) throws -> Captured<R>? {
     let inner = try Trace.closure("\(place.name) branch", inside: trace, []).trace
-    defer { inner.close() }
+    inners.append(inner)
     let draws = DrawLog()
     do {
       return try inner.capturing { () throws in
         try DimObservation.$observer.withValue(inner) {
           let result = try DrawLog.$current.withValue(draws) { try branch() }
-          try checkDraws(draws, result.leaves)
+          let leaves = result.leaves
+          try checkDraws(draws, leaves)
           var views: [TensorView] = []
-          for tensor in result.tensors { views.append(try tensor.view) }
+          for case .tensor(let tensor) in leaves { views.append(try tensor.view) }
           let routine = try inner.routine(views)
           if let failure = inner.failure { throw failure }
-          return Captured(result: result, code: routine.code, captured: routine.captured, types: routine.types)
+          return Captured(
+            result: result, leaves: leaves, code: routine.code, captured: routine.captured, types: routine.types)
         }
       }
     } catch {
@@ -410,6 +411,31 @@ struct CapturedChoice {
         throw place.error(
           .argument, "the branches give \(x.text) and \(y.text)", "give what differs as a tensor")
       }
+    }
+  }
+}
+
+extension Tree {
+  /// Of a branch, with `views` of the code around in place of the tensors in `leaves`.
+  fileprivate func holding(_ views: [TensorView], insteadOf leaves: ContiguousArray<Leaf>) throws(Diagnostic) -> Self {
+    var (next, final) = (0, leaves)
+    var plain = leaves
+    for (i, leaf) in leaves.enumerated() {
+      guard case .tensor(let old) = leaf else { continue }
+      final[i] = .tensor(Tensor(views[next]))
+      plain[i] = .tensor(try Self.ones(old))
+      next += 1
+    }
+    // First with tensors of no capture: a visit that computes would compute of the branch's on the code around.
+    let bare = try Trace.outside { [plain] () throws(Diagnostic) in try holding(plain) }
+    return try bare.holding(final)
+  }
+
+  /// In memory, as large as `other`.
+  private static func ones(_ other: Tensor) throws(Diagnostic) -> Tensor {
+    try Trace.outside { () throws(Diagnostic) in
+      let one = try Tensor.filled(.integer(1), [], other.dtype)
+      return Tensor(try one.view.expanded(to: try other.view.hints))
     }
   }
 }

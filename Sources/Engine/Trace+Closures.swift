@@ -60,7 +60,8 @@ extension Trace {
   /// The parameter that stands for what a cell of an enclosing capture holds now.
   func captured(_ cell: TracedCell, _ state: inout State) throws(Diagnostic) -> Value {
     guard isInside(cell.trace) else {
-      if !cell.trace.state.withLock(\.isOpen) { throw cell.trace.left }
+      // Another closure's, though its capture may still be open, was captured.
+      if cell.trace.parent != nil || !cell.trace.state.withLock(\.isOpen) { throw cell.trace.left }
       throw Diagnostic(
         .compiler, "a traced tensor of '\(cell.trace.name)' is used inside '\(name)'", remedy: "pass it as an argument")
     }

@@ -252,3 +252,89 @@ private struct Named: Tree {
     }
   }
 }
+
+/// Shows what it computes of two stored tensors, at sizes that it looks up, in a list.
+private struct Folded: Tree {
+  private var rows: Tensor
+  private var weights: Tensor
+  init(_ x: Tensor, _ weights: Tensor) { (rows, self.weights) = (x.reshaped([1, -1]), weights) }
+  var product: Tensor { rows[0] * weights }
+  mutating func visit(_ v: inout Visitor) {
+    var all = rows.rank == 2 ? [rows[0] + weights, rows[0] - weights] : [rows]
+    v("all", &all)
+    rows = ((all[0] + all[1]) / 2).reshaped([1, -1])
+    weights = (all[0] - all[1]) / 2
+  }
+}
+
+/// By each kind of closure: on what capture a visit computes is the question.
+@Test func what_closures_give_may_be_computed_by_visits() throws {
+  typealias Body = @Sendable (Tensor) throws -> Tensor
+  let bodies: [(String, Body)] = [
+    ("a branch", { x in try cond(x.sum() > 4, { Scaled(x) }, else: { Scaled(x * 3) }).value }),
+    (
+      "its choice used twice",
+      { x in
+        let made = try cond(x.sum() > 4, { Scaled(x + 1) }, else: { Scaled(x) })
+        return made.value * made.value + x
+      }
+    ),
+    ("a real branch", { x in try cond(x.sum() > 4, { Scaled(x.sorted().values) }, else: { Scaled(x * 3) }).value }),
+    ("folded", { x in try cond(x.sum() > 4, { Folded(x, x + 2) }, else: { Folded(x * 3, x) }).product }),
+    (
+      "really folded",
+      { x in
+        try cond(x.sum() > 4, { Folded(x.sorted().values, x + 2) }, else: { Folded(x * 3, x) }).product
+      }
+    ),
+    (
+      "from outside",
+      { x in
+        let (a, b) = (Folded(x, x + 2), Folded(x * 3, x))
+        return try cond(x.sum() > 4, { a }, else: { b }).product
+      }
+    ),
+    (
+      "in lists and optionals",
+      { x in
+        let made = try cond(
+          x.sum() > 4, { [Optional(Folded(x, x + 2)), nil] }, else: { [Optional(Folded(x * 3, x)), nil] })
+        return try #require(made[0]).product
+      }
+    ),
+    (
+      "in a branch",
+      { x in
+        try cond(
+          x.sum() > 4, { try cond(x.sum() > 5, { Folded(x, x + 2) }, else: { Folded(x, x) }) },
+          else: { Folded(x * 3, x) }
+        ).product
+      }
+    ),
+    (
+      "in a loop",
+      { x in
+        try whileLoop(Folded(x, x + 1), while: { $0.product.abs().sum() < 500 }) { state in
+          try cond(
+            state.product.sum() > 40, { Folded(state.product, x + 2) }, else: { Folded(x * 3, state.product + 1) })
+        }.product
+      }
+    ),
+    (
+      "in a scan",
+      { x in
+        let made = try scan(Folded(x, x + 1), over: x) { state, e in
+          (try cond(e > 1, { Folded(state.product, x + e) }, else: { state }), state.product.sum() + e)
+        }
+        return made.state.product + made.results
+      }
+    ),
+  ]
+  for (name, body) in bodies {
+    let f = compile(body)
+    for x in [Tensor([1, 2, 3] as [Float]), Tensor([0.25, 0.5, 1] as [Float]), Tensor([1, 1, 0.5, 2] as [Float])] {
+      let (a, b) = (try body(x).array(as: Float.self), try f(x).array(as: Float.self))
+      #expect(zip(a, b).allSatisfy { abs($0 - $1) <= 1e-4 * abs($0) } && a.count == b.count, "\(name): \(a), \(b)")
+    }
+  }
+}
