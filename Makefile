@@ -25,6 +25,7 @@ test:
 	.build/debug/azulejo fuzz --seed 3 --count 150 --minutes 5 --limit 120
 	.build/debug/azulejo hostile --cases Tests/Oracle/pytorch_ops.json --seed 3 --count 400 --limit 120
 	scripts/fuzz-formats --once
+	scripts/test-optimised
 
 check: setup
 	swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift

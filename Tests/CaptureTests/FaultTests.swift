@@ -200,3 +200,31 @@ func a_wrong_index_of_any_size_is_an_error(index: Int) {
     #expect(found?.kind == .index && found?.message.contains("outside") == true, text(found))
   }
 }
+
+/// A fault over no elements is none, wherever the zero comes from.
+@Test(arguments: [DType.u8, .i8, .i16, .i32, .i64, .u64]) func nothing_is_divided_by_zero(dtype: DType) throws {
+  let divisions: [@Sendable (Tensor, Tensor) -> Tensor] = [
+    { $0.remainder($1) }, { $0.floorDivided(by: $1) }, { $0.truncatedRemainder($1) }, { 1 - ($0 * 2).remainder($1) },
+    { $0.floorDivided(by: $1).sum() },
+  ]
+  let zeros = [Tensor(0), Tensor([0]), Tensor(0) * 2].map { $0.converted(to: dtype) }
+  let shapes = [[0], [0, 3], [3, 0], [2, 0, 5]]
+  for (number, divide) in divisions.enumerated() {
+    for zero in zeros {
+      let constant = [DynamicShapes.fixed, .all].map { dynamic in
+        compile(dynamic: dynamic) { (x: Tensor) in divide(x, zero) }
+      }
+      let made = compile { (x: Tensor) in divide(x, Tensor(0).converted(to: x.dtype)) }
+      let given = compile { (x: Tensor, zero: Tensor) in divide(x, zero) }
+      for shape in shapes {
+        let x = Tensor([Int](), shape: shape).converted(to: dtype)
+        let wanted = divide(x, zero)
+        #expect(wanted.failure == nil, "\(number), \(shape)")
+        for found in try constant.map({ try $0(x) }) + [try made(x), try given(x, zero)] {
+          #expect(found.shape == wanted.shape, "\(number), \(shape)")
+          #expect(try found.array(as: Int.self) == wanted.array(as: Int.self), "\(number), \(shape)")
+        }
+      }
+    }
+  }
+}
