@@ -90,15 +90,9 @@ extension Lowering {
       }
     }
     // Of short strips, many share a stretch.
-    func blocks(_ elements: Int, _ axis: Int, _ body: (_ from: IR, _ to: IR, Box, [IR]) -> [IR]) -> [IR] {
-      let stretch = stretch?.divided(by: elements)
-      return rows(inner, outer.dropLast(), row, stretch?.totals ?? start) { box, sums in
-        stretched(stretch, to: range(inner, axis), sums) { from, to, sums in body(from, to, box, sums) }
-      }
-    }
     let sums: [IR]
     if let last = outer.last, let vectors = wholeVectors(walk.shape[axis]) {
-      sums = blocks(vectors * lanes, last) { from, to, box, sums in
+      sums = rows(inner, outer[...], row, in: stretch?.divided(by: vectors * lanes), start) { from, to, box, sums in
         pairs(from: from, to: to, box, last, sums) { box, sums in
           var whole = box
           whole.vectorAxis = axis
@@ -106,15 +100,11 @@ extension Lowering {
           return reduction.accumulated(sums, whole)
         }
       }
-    } else if let last = outer.last, let elements = facts.constant(walk.shape[axis]),
-      elements * 2 <= stretch?.length ?? 0
+    } else if !outer.isEmpty, let stretch, let elements = facts.constant(walk.shape[axis]),
+      elements <= stretch.length / 2
     {
-      sums = blocks(elements, last) { from, to, box, sums in
-        e.loop(from: from, to: to, sums) { counter, sums in
-          var box = box
-          box.start[last] = coordinate(counter, multiple: 1)
-          return strip(box, nil, sums)
-        }
+      sums = rows(inner, outer[...], row, in: stretch.divided(by: elements), start) { box, sums in
+        strip(box, nil, sums)
       }
     } else {
       sums = rows(inner, outer[...], row, stretch?.totals ?? start) { box, sums in strip(box, stretch, sums) }

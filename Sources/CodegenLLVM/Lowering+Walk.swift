@@ -231,22 +231,46 @@ extension Lowering {
     _ walk: Walk, _ axes: ArraySlice<Int>, _ box: Box, in stretch: Stretch?, _ start: [IR],
     _ body: (Box, [IR]) -> [IR]
   ) -> [IR] {
-    guard let stretch else { return rows(walk, axes, box, start, body) }
-    var count = 1
-    var split = axes.endIndex
-    while split > axes.startIndex {
-      split -= 1
-      guard let extent = facts.constant(walk.shape[axes[split]]), count * extent * 2 <= stretch.length else { break }
-      count *= max(extent, 1)
+    guard let axis = axes.last else {
+      return stretch.map { $0.poured(body(box, start), $0.totals) } ?? body(box, start)
     }
-    guard split < axes.endIndex else { return stretch.poured(body(box, start), stretch.totals) }
-    let axis = axes[split]
-    return rows(walk, axes[..<split], box, stretch.totals) { box, totals in
+    return rows(walk, axes, box, in: stretch, start) { from, to, box, sums in
+      e.loop(from: from, to: to, sums) { counter, sums in
+        var inner = box
+        inner.start[axis] = coordinate(counter, multiple: 1)
+        return body(inner, sums)
+      }
+    }
+  }
+
+  /// The same, where `last` walks the innermost of the axes, of which there is one.
+  func rows(
+    _ walk: Walk, _ axes: ArraySlice<Int>, _ box: Box, in stretch: Stretch?, _ start: [IR],
+    last: (_ from: IR, _ to: IR, Box, [IR]) -> [IR]
+  ) -> [IR] {
+    func whole(_ axes: ArraySlice<Int>, _ box: Box, _ sums: [IR]) -> [IR] {
+      rows(walk, axes.dropLast(), box, sums) { box, sums in
+        last(e.index(0), range(walk, axes[axes.endIndex - 1]), box, sums)
+      }
+    }
+    guard let stretch else { return whole(axes, box, start) }
+    // Axes behind `split` are walked whole within a stretch, which has two times so many coordinates at least.
+    var (count, split) = (1, axes.endIndex)
+    while split > axes.startIndex, let extent = facts.constant(walk.shape[axes[split - 1]]),
+      extent <= stretch.length / (2 * count)
+    {
+      count *= max(extent, 1)
+      split -= 1
+    }
+    guard split > axes.startIndex else { return stretch.poured(whole(axes, box, stretch.start), stretch.totals) }
+    let axis = axes[split - 1]
+    return rows(walk, axes[..<(split - 1)], box, stretch.totals) { box, totals in
       stretched(stretch.divided(by: count), to: range(walk, axis), totals) { from, to, sums in
-        e.loop(from: from, to: to, sums) { counter, sums in
+        if split == axes.endIndex { return last(from, to, box, sums) }
+        return e.loop(from: from, to: to, sums) { counter, sums in
           var inner = box
           inner.start[axis] = coordinate(counter, multiple: 1)
-          return rows(walk, axes[(split + 1)...], inner, sums, body)
+          return whole(axes[split...], inner, sums)
         }
       }
     }
