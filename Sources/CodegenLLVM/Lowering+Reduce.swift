@@ -100,7 +100,7 @@ extension Lowering {
           return reduction.accumulated(sums, whole)
         }
       }
-    } else if !outer.isEmpty, let stretch, let elements = facts.constant(walk.shape[axis]),
+    } else if !outer.isEmpty, let stretch, let elements = facts.constant(walk.shape[axis]).map({ inLanes($0, walk) }),
       elements <= stretch.length / 2
     {
       sums = rows(inner, outer[...], row, in: stretch.divided(by: elements), start) { box, sums in
@@ -116,6 +116,13 @@ extension Lowering {
   /// same for extents that are known.
   func stretch(_ reduction: Reduction, _ start: [IR]) -> Stretch? {
     reduction.stretch(64 * lanes, start, totals: .row)
+  }
+
+  /// What a strip of so many elements adds to its busiest lane, in elements of whole vectors: the last, incomplete one is a
+  /// vector too, or single elements that all go to the first lane.
+  private func inLanes(_ elements: Int, _ walk: Walk) -> Int {
+    let (vectors, rest) = min(elements, 1 << 32).quotientAndRemainder(dividingBy: lanes)
+    return (vectors + (walk.hasScalarTail ? rest : min(rest, 1))) * lanes
   }
 
   /// Vectors in a group, and accumulators: part of the result's definition.
