@@ -23,7 +23,7 @@ package enum LLVMCompiler {
   }
 
   /// Changes whenever the code made from a kernel may: part of every cache key. A test knows the sources it stands for.
-  package static let version = "llvm19 lowering 26"
+  package static let version = "llvm19 lowering 27"
 
   /// - Parameter code: LLVM IR that defines the kernel's functions, instead of what the lowering makes.
   package static func compile(

@@ -73,7 +73,7 @@ extension Lowering {
 
   /// One kept row: all reduced axes, the lanes along the innermost.
   private func reduceRow(_ walk: Walk, _ reduced: [Int], _ row: Box, _ reduction: Reduction) -> IR {
-    guard let axis = walk.vectorAxis else { return reduction.values(row)[0] }
+    guard let axis = walk.vectorAxis else { return reduction.alone(row) }
     var inner = walk
     for kept in walk.shape.indices where !reduced.contains(kept) { inner.fixed[kept] = row.start[kept] }
     let cost = cost([reduction.operand])
@@ -401,6 +401,9 @@ struct Reduction {
     let count = totals.count / 2
     return zip(totals[..<count], totals[count...]).map { lowering.e.corrected($0, error: $1) }
   }
+
+  /// The only element.
+  func alone(_ box: Box) -> IR { lowering.e.convert(values(box)[0], wide, dtype) }
 
   enum Totals { case row, columns }
 
