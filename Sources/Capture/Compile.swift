@@ -27,6 +27,10 @@ public enum DynamicShapes: Sendable, Hashable {
 /// ``scan(_:over:file:line:_:)``, ``map(over:file:line:_:)`` and ``cond(_:_:else:file:line:)``;
 /// ``Tensors/Tensor/print(_:file:line:)`` prints on each run. PyTorch: `torch.compile`.
 ///
+/// An index outside its axis, or an integer divided by zero, throws where an element that a result needs comes of it.
+/// Elements that none needs are not computed: of `a.floorDivided(by: b)[0..<2]` a zero in `b[2]` is an error eagerly, and
+/// nothing here.
+///
 /// Plans are kept on disk for one processor and one build of the program; others are made again, unless AZULEJO_PLANS=require
 /// makes that an error, for servers that must not compile.
 ///

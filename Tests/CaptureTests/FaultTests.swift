@@ -228,3 +228,19 @@ func a_wrong_index_of_any_size_is_an_error(index: Int) {
     }
   }
 }
+
+/// Faults of elements that a result needs come out; of others the plan may know nothing, and what is needed is right.
+@Test func faults_are_of_what_is_needed() throws {
+  let (a, b) = (Tensor([6, 7, 8] as [Int32]), Tensor([1, 2, 0] as [Int32]))
+  let (x, i) = (Tensor([1, 2, 3] as [Float]), Tensor([0, 1, 9]))
+  for fuses in [true, false] {
+    let divided = compile(fuses: fuses) { (a: Tensor, b: Tensor) in a.floorDivided(by: b) }
+    let picked = compile(fuses: fuses) { (x: Tensor, i: Tensor) in x.selecting(i, axis: 0) }
+    #expect(mistake { _ = try divided(a, b) }?.message.contains("divided by zero") == true)
+    #expect(mistake { _ = try picked(x, i) }?.message.contains("index 9 is outside") == true)
+  }
+  let part = compile { (a: Tensor, b: Tensor) in a.floorDivided(by: b)[0..<2] }
+  let rows = compile { (x: Tensor, i: Tensor) in x.selecting(i, axis: 0)[0..<2] }
+  #expect(try part(a, b).array() == [6, 3] as [Int32])
+  #expect(try rows(x, i).array() == [1, 2] as [Float])
+}
