@@ -121,6 +121,10 @@ extension TensorView {
     guard dtype == other.dtype, extents == other.extents else { return false }
     if storage === other.storage, offset == other.offset, strides == other.strides { return true }
     var views = [self, other]
+    // Where both repeat, once is enough: such an axis may be as long as there are numbers.
+    for axis in hints.indices where hints[axis] > 1 && strides[axis] == 0 && other.strides[axis] == 0 {
+      for i in views.indices { views[i].hints[axis] = 1 }
+    }
     coalesce(&views)
     return views[0].walk(views[1], axis: 0) { a, b, count in
       UnsafeRawBufferPointer(start: a, count: count).elementsEqual(UnsafeRawBufferPointer(start: b, count: count))

@@ -171,6 +171,20 @@ private func constants_are_what_they_are_eagerly(_ program: ConstantProgram) thr
   }
 }
 
+/// What repeats is as long as a number can be, and is compared without being walked.
+@Test(.timeLimit(.minutes(1))) func a_constant_that_repeats_is_compared_once() throws {
+  let row = floats([3])
+  for dynamic in [DynamicShapes.automatic, .all] {
+    let f = compile(dynamic: dynamic) { (x: Tensor) in (x * 2, row.expanded(1 << 40, 3), floats([1]).expanded(1 << 42))
+    }
+    for count in [2, 3, 4] {
+      let (doubled, rows, ones) = try f(floats([count]))
+      #expect(doubled.elementCount == count && rows.elementCount == 3 << 40 && ones.elementCount == 1 << 42)
+      #expect(try rows[1 << 39].array() == row.array(as: Float.self))
+    }
+  }
+}
+
 @Test func printing_constants_is_done_on_each_run() throws {
   let lines = Lines()
   let k = floats([2])
