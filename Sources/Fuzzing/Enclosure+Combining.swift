@@ -129,7 +129,21 @@ extension Enclosure {
     {
       return .unknown
     }
+    // Of f64 the product itself is rounded, or is not.
+    if dtype.computeDType == .f64, case .float(let low, let high, let unsure) = wide, low.isFinite, high.isFinite,
+      !isExact(a, b, low)
+    {
+      return .float(low: low.nextDown, high: high.nextUp, mayBeNaN: unsure)
+    }
     return wide
+  }
+
+  /// Two numbers whose product is `product` to the last bit.
+  private static func isExact(_ a: Enclosure, _ b: Enclosure, _ product: Double) -> Bool {
+    guard case .float(let x, let otherX, _) = a, case .float(let y, let otherY, _) = b, x == otherX, y == otherY else {
+      return false
+    }
+    return x == 0 || y == 0 || (product.magnitude >= 0x1p-960 && (-product).addingProduct(x, y) == 0)
   }
 }
 

@@ -34,6 +34,31 @@ private func enclosures(_ text: String, _ values: [Double]...) throws -> [Enclos
   #expect(try enclosures(text, [3e38, -3e38, 3e38]) == [.unknown])
 }
 
+/// a · b + c · d where the products cancel but for what rounding one of them loses: a machine rounds each or fuses one.
+@Test(arguments: [DType.f64, .f32, .f16]) func products_that_cancel_are_fused_or_rounded(dtype: DType) throws {
+  let text = """
+    graph g(%0 x: \(dtype)[1, 2], %1 y: \(dtype)[2, 1]) {
+      %2: \(dtype)[1, 1] = contraction batch=[] contracted=[1:0] %0, %1
+      return %2
+    }
+    """
+  var random = SeededGenerator(seed: 7)
+  for _ in 0..<500 {
+    func number() -> Double {
+      ScalarReference.rounded(
+        Double(random.below(1 << 30)) * 0x1p-20 + Double(random.below(1 << 30)) * 0x1p-52, to: dtype)
+    }
+    let (a, b) = (number(), number())
+    let found = try enclosures(text, [a, -b], [b, a])[0]
+    let product = a * b
+    for sum in [0, (-product).addingProduct(a, b), product.addingProduct(-b, a)] {
+      #expect(found.contains(.float(ScalarReference.rounded(sum, to: dtype))), "\(a) * \(b): \(sum), \(found)")
+    }
+  }
+  // Products of whole numbers are exact.
+  #expect(try enclosures(text, [3, -7], [7, 3]) == [.float(low: -0.0, high: 0, mayBeNaN: false)])
+}
+
 @Test func a_condition_that_rounding_decides_allows_both_branches() throws {
   let text = """
     graph g(%0 x: f32[1]) {
