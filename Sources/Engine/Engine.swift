@@ -53,13 +53,16 @@ package final class Engine: Sendable {
     }
   }
 
-  /// Seconds this process spent on making launches ready: graphs, fusion, code, or finding it on disk.
-  package static var preparationSeconds: Double { Double(preparation.load(ordering: .relaxed)) / 1e9 }
-  private static let preparation = Atomic<Int>(0)
+  /// Seconds this thread spent on making launches ready: graphs, fusion, code, or finding it on disk. What others do beside
+  /// it is no part of its calls' time.
+  package static var preparationSeconds: Double {
+    preparation.withLock { $0[ThreadPool.callerNumber] ?? .zero } / .seconds(1)
+  }
+  private static let preparation = Mutex<[UInt: Duration]>([:])
 
   /// Time that went into making something ready to be launched.
   package static func notePreparation(_ time: Duration) {
-    preparation.add(Int(time / .nanoseconds(1)), ordering: .relaxed)
+    preparation.withLock { $0[ThreadPool.callerNumber, default: .zero] += time }
   }
 
   /// Where an operation writes its result: memory, or while a function is captured a tensor without a value.

@@ -20,6 +20,9 @@ package final class ThreadPool: @unchecked Sendable {
   /// Runs the chunk `begin ..< end`.
   package typealias Body = @convention(c) (_ context: UnsafeMutableRawPointer, _ begin: Int, _ end: Int) -> Void
 
+  /// Tells the calling thread from all others that live.
+  package static var callerNumber: UInt { UInt(bitPattern: azulejo_this_thread()) }
+
   package static let shared = ThreadPool(
     threadCount: Knobs.current.threads ?? Int(azulejo_processor_count()), spinMicroseconds: Knobs.current.spin)
 
