@@ -55,7 +55,7 @@ struct ConformanceCommand: ParsableCommand {
         + "constants of every kind), failed (on failed tensors), or sizes (compiled, at many sizes, against eager).",
       valueName: "mode"))
   var mode: ModeName = .eager
-  @Option(help: ArgumentHelp("One case in so many; of constants and sizes every other kind.", valueName: "n"))
+  @Option(help: ArgumentHelp("One case in so many, and with --mode constants every other kind.", valueName: "n"))
   var every: Int = 1
   @Flag(help: "With --mode sizes: every size is the first one of a function.")
   var thorough = false

@@ -54,7 +54,7 @@ package final class Engine: Sendable {
   }
 
   /// Seconds this thread spent on making launches ready: graphs, fusion, code, or finding it on disk. What others do beside
-  /// it is no part of its calls' time.
+  /// it is no part of its calls' time. Only differences count: a thread may go on from one that is gone.
   package static var preparationSeconds: Double {
     preparation.withLock { $0[ThreadPool.callerNumber] ?? .zero } / .seconds(1)
   }

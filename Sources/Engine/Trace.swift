@@ -95,9 +95,9 @@ package final class Trace: Sendable {
     var asked: Set<DimGuard> = []
     /// Symbols that guards made equal to something, which is what the graph has now.
     var renamed: [Int: Dim] = [:]
-    let namesAreGiven: Flag
     /// The guards that did.
     var naming: Set<DimGuard> = []
+    let namesAreGiven: Flag
     /// Values of symbols, by number.
     var hints: [Int]
     /// Smallest values that symbols can have.

@@ -151,9 +151,16 @@ public final class MappedFile: @unchecked Sendable {
     Diagnostic(.format, "\(path): \(what)", remedy: remedy)
   }
 
+  private static let noSuchFile = ": no such file"
+
+  /// Whether `error` says that there is no file, for who can do without.
+  package static func isMissing(_ error: Diagnostic) -> Bool {
+    error.kind == .file && error.message.hasSuffix(noSuchFile)
+  }
+
   private static func openingFailure(_ path: String, _ code: Int32) -> Diagnostic {
     switch code {
-    case ENOENT: Diagnostic(.file, "\(path): no such file", remedy: "check the path")
+    case ENOENT: Diagnostic(.file, path + noSuchFile, remedy: "check the path")
     case EACCES: Diagnostic(.file, "\(path): not readable (permission denied)", remedy: "check its permissions")
     default: Diagnostic(.file, "\(path): cannot open: \(Diagnostic.systemReason(code))", remedy: "check the path")
     }

@@ -39,7 +39,7 @@ struct ModelDirectory {
   func optionalJSON(_ name: String) throws(Diagnostic) -> JSON? {
     do {
       return try json(name)
-    } catch  where error.kind == .file && error.message.hasSuffix("no such file") {
+    } catch  where MappedFile.isMissing(error) {
       return nil
     }
   }
@@ -61,7 +61,7 @@ struct ModelDirectory {
   func tensors(_ prefix: String = "", named start: String = "") throws(Diagnostic) -> ModelTensors {
     do {
       return ModelTensors(.safetensors(try SafetensorsFile(path: file(prefix + "model.safetensors"))), prefix: start)
-    } catch  where error.kind == .file && error.message.hasSuffix("no such file") {
+    } catch  where MappedFile.isMissing(error) {
       for (name, what, remedy) in Self.otherWeights where (try? MappedFile(path: file(prefix + name))) != nil {
         throw Diagnostic(
           .format, "\(file(prefix))model.safetensors: no such file; there is \(name), \(what)", remedy: remedy)

@@ -65,21 +65,24 @@ enum TextNormalizer: Sendable {
     switch self {
     case .bert, .composed, .decomposed, .lowercase, .withoutMarks: applied(to: Array(scalars.prefix(count))).count
     case .prepend(let text): text.count + count
-    case .replace(let pattern, let text):
-      {
-        var matcher = SplitMatcher(pattern, scalars[...])
-        var length = count
-        for match in matcher.matches() where match.lowerBound < count {
-          length -= Swift.min(match.upperBound, count) - match.lowerBound
-          if match.upperBound <= count { length += text.count }
-        }
-        return length
-      }()
+    case .replace(let pattern, let text): Self.length(ofStart: count, of: scalars, replacing: pattern, by: text.count)
     case .strip(let left, _):
       left ? applied(to: Array(scalars.prefix(count)) + [0x61]).count - 1 : count
     // SentencePiece puts its sign before what is left, and the library follows no scalar that its map takes away.
     case .collapsedSpaces, .mapped: count
     }
+  }
+
+  private static func length(
+    ofStart count: Int, of scalars: [UInt32], replacing pattern: SplitPattern, by replaced: Int
+  ) -> Int {
+    var matcher = SplitMatcher(pattern, scalars[...])
+    var length = count
+    for match in matcher.matches() where match.lowerBound < count {
+      length -= Swift.min(match.upperBound, count) - match.lowerBound
+      if match.upperBound <= count { length += replaced }
+    }
+    return length
   }
 
   /// Each scalar by itself: no rule for a sigma at the end of a word.

@@ -53,7 +53,7 @@ private enum Layout: CaseIterable {
 private struct Statistic: Sendable {
   let name: String
   /// Relative error allowed.
-  var tolerance = 4e-7
+  var tolerance = 4e-7  // 64 roundings of f32 in one lane, which equal numbers all take the same way, and the result's
   let ours: @Sendable (Tensor, [Int]) -> Tensor
   let right: @Sendable ([Double]) -> Double
 }

@@ -1,15 +1,10 @@
 import Basics
-import Foundation
 import Testing
 
 @testable import Tokenizers
 
 @Suite struct ChatTemplateTests {
-  private static let cases: Result<JSON, any Error> = Result {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let file = folder.appendingPathComponent("Oracle/chat_template_cases.json")
-    return try JSON(parsing: [UInt8](Data(contentsOf: file)))
-  }
+  private static let cases = Result { try RecordedCases.json("chat_template_cases.json") }
 
   private func recorded(_ key: String) throws -> [JSON] { try #require(try Self.cases.get()[key]?.array) }
 

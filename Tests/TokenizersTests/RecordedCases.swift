@@ -18,9 +18,15 @@ enum RecordedCases {
   /// Regular expressions, and how texts are cut at their matches.
   static let patterns = Result { try json("tokenizer_patterns.json") }
 
-  private static func json(_ name: String) throws -> JSON {
+  /// A file of Tests/Oracle.
+  static func json(_ name: String) throws -> JSON {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     return try JSON(parsing: [UInt8](Data(contentsOf: folder.appendingPathComponent("Oracle/\(name)"))))
+  }
+
+  /// The variables of templates, by name.
+  static func variables(_ value: JSON?) throws -> [String: JSON] {
+    Dictionary(uniqueKeysWithValues: try #require(value?.members).map { ($0.key, $0.value) })
   }
 
   static func value(_ key: String) throws -> JSON { try #require(try all.get()[key]) }

@@ -2,18 +2,14 @@
 // gives Jinja's text or an error that names it, never another text.
 
 import Basics
-import Foundation
 import Testing
 
 @testable import Tokenizers
 
 @Suite struct TemplateFeatureTests {
   @Test func rare_features_are_as_in_jinja_or_refused_by_name() throws {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let file = folder.appendingPathComponent("Oracle/template_features.json")
-    let recorded = try JSON(parsing: [UInt8](Data(contentsOf: file)))
-    let members = try #require(recorded["variables"]?.members)
-    let variables = Dictionary(uniqueKeysWithValues: members.map { ($0.key, $0.value) })
+    let recorded = try RecordedCases.json("template_features.json")
+    let variables = try RecordedCases.variables(recorded["variables"])
     var (equal, refused) = (0, 0)
     for row in try #require(recorded["rows"]?.array) {
       let (source, name) = (try #require(row[0]?.string), try #require(row[2]?.string))

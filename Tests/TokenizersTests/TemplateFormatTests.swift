@@ -1,16 +1,13 @@
 // Python's formats, and Jinja's filters for plain text, as recorded (Tests/Oracle/make_format_cases.py).
 
 import Basics
-import Foundation
 import Testing
 
 @testable import Tokenizers
 
 @Suite struct TemplateFormatTests {
   @Test func drawn_formats_and_texts_are_as_recorded_or_an_error() throws {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let file = folder.appendingPathComponent("Oracle/template_formats.json")
-    let cases = try #require(JSON(parsing: [UInt8](Data(contentsOf: file))).array)
+    let cases = try #require(RecordedCases.json("template_formats.json").array)
     var (texts, refused) = (0, 0)
     for sample in cases {
       let source = try #require(sample[0]?.string)

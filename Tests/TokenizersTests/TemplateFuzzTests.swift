@@ -14,11 +14,8 @@ import Testing
     ProcessInfo.processInfo.environment["AZULEJO_TEMPLATE_SAMPLES"].flatMap { Int($0) } ?? 1500
 
   @Test func cut_up_templates_end_with_a_text_or_an_error() throws {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let file = folder.appendingPathComponent("Oracle/chat_template_cases.json")
-    let cases = try JSON(parsing: [UInt8](Data(contentsOf: file)))
-    let members = try #require(cases["random_variables"]?.members)
-    let variables = Dictionary(uniqueKeysWithValues: members.map { ($0.key, $0.value) })
+    let cases = try RecordedCases.json("chat_template_cases.json")
+    let variables = try RecordedCases.variables(cases["random_variables"])
     var sources = try #require(cases["families"]?.array).compactMap { $0["template"]?.string }
     sources += try #require(cases["expressions"]?.array).compactMap { $0["template"]?.string }
     sources += try #require(cases["random"]?.array).prefix(300).compactMap { $0[0]?.string }

@@ -1,7 +1,6 @@
 // Templates of a random grammar, whose texts and refusals were recorded from Jinja (Tests/Oracle/random_templates.py).
 
 import Basics
-import Foundation
 import Testing
 
 @testable import Tokenizers
@@ -9,11 +8,8 @@ import Testing
 @Suite struct TemplateOracleTests {
   /// What a template must give: Jinja's text or an error, never another text; an error where Jinja has one.
   @Test func random_templates_give_the_text_that_jinja_gives_or_an_error() throws {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let file = folder.appendingPathComponent("Oracle/chat_template_cases.json")
-    let cases = try JSON(parsing: [UInt8](Data(contentsOf: file)))
-    let members = try #require(cases["random_variables"]?.members)
-    let variables = Dictionary(uniqueKeysWithValues: members.map { ($0.key, $0.value) })
+    let cases = try RecordedCases.json("chat_template_cases.json")
+    let variables = try RecordedCases.variables(cases["random_variables"])
     var (equal, refused, texts) = (0, 0, 0)
     for sample in try #require(cases["random"]?.array) {
       let source = try #require(sample[0]?.string)
