@@ -201,7 +201,7 @@ public struct ConformanceRunner: Sendable {
         try ConstantCase(operation: operation, arguments: arguments, number: item.number).run(isSample: isSample)
         return .passed
       case .failed:
-        try FailedCase(operation: operation, arguments: arguments).run()
+        try FailedCase(operation: operation, arguments: arguments, number: item.number).run()
         return .passed
       case .dynamic: (result, sizes) = try DynamicCase(operation: operation, arguments: arguments).run()
       }

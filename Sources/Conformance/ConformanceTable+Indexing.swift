@@ -62,11 +62,13 @@ extension ConformanceTable {
       try a.tensor(0).top(a.required(1, "k"), a.int(2, "dim", else: -1), largest: a.bool(3, "largest", else: true))
     }
     tensor("searchsorted") { a throws(Diagnostic) in
-      var boundaries = try a.tensor(0)
-      if let sorter = a.optionalTensor(-1, "sorter") { boundaries = boundaries.gathering(sorter, axis: -1) }
-      return try boundaries.searchSorted(
-        a.tensor(1), right: a.bool(-1, "right") || a.string(-1, "side") == "right",
-        dtype: a.bool(-1, "out_int32") ? .i32 : .i64)
+      let (given, values) = (try a.tensor(0), try a.tensor(1))
+      return Tensor.attempt(#fileID, #line, of: [given, values]) {
+        let boundaries = a.optionalTensor(-1, "sorter").map { given.gathering($0, axis: -1) } ?? given
+        return boundaries.searchSorted(
+          values, right: a.bool(-1, "right") || a.string(-1, "side") == "right",
+          dtype: a.bool(-1, "out_int32") ? .i32 : .i64)
+      }
     }
     tensor("bucketize") { a throws(Diagnostic) in
       try a.tensor(0).bucketized(

@@ -3,12 +3,15 @@
 // a mistake there, as users make it.
 import Basics
 import Capture
+import RandomGraphs
 import TensorTypes
 import Tensors
 
 struct FailedCase {
   let operation: ConformanceOperation
   let arguments: ConformanceArguments
+  /// Of the case: what its changed arguments are drawn by.
+  let number: Int
 
   /// Throws at the first tensor whose mistake gets lost.
   func run() throws {
@@ -20,6 +23,27 @@ struct FailedCase {
         try checkThrown(broken) { _ = try operation.run(wrong).requireNoFailure() }
         try checkCompiled(position, broken)
       } catch { throw Diagnostic(.compiler, "tensor \(position) failed: \(error)") }
+      try checkBeside(position, broken)
+    }
+  }
+
+  /// As many changes of other arguments for each tensor.
+  private static let changes = 4
+
+  /// Beside another argument that is wrong too the tensor's mistake is the first: what would be right may depend on it.
+  private func checkBeside(_ position: Int, _ broken: Tensor) throws {
+    var asking = arguments
+    let asked = AskedArguments()
+    asking.asked = asked
+    _ = try? operation.run(asking)
+    for change in 0..<Self.changes {
+      var hostile = HostileArguments(random: SeededGenerator(seed: change, name: "\(number) \(position)"))
+      let changed = hostile.mutated(arguments, asked: asked.all)
+      guard position < changed.tensors.count, changed.failure == nil else { continue }
+      let wrong = changed.replacing(position, by: broken)
+      do { try check(try? operation.run(wrong), broken, "eager") } catch {
+        throw Diagnostic(.compiler, "tensor \(position) failed, \(hostile.changes.joined(separator: "; ")): \(error)")
+      }
     }
   }
 

@@ -14,6 +14,8 @@ package enum PointwiseOperand {
   /// A number that follows an extent; only while a function is captured.
   case count(SymbolicCount)
 
+  var tensor: Tensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
+
   /// How many elements axes of these `extents` have; `dims` are the extents as a capture knows them.
   init(count dims: [Dim], of extents: [Int]) {
     let count = Shape(dims).elementCount

@@ -101,7 +101,7 @@ public struct RandomGenerator: Sendable, Hashable {
   ) -> Tensor {
     let key = Int64(bitPattern: seed)
     var count: Dim = 0
-    let result = Tensor.attempt(file, line) { () throws(Diagnostic) in
+    let result = Tensor.attempt(file, line, of: []) { () throws(Diagnostic) in
       let extents = try Tensor.extents(shape, operation.name)
       let made = try operation(
         dtype, extents,

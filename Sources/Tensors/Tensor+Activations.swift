@@ -135,11 +135,12 @@ extension Tensor {
 
   /// x moved toward 0 by `lambda`; 0 where that passes it. PyTorch: `nn.functional.softshrink`.
   public func softShrink(_ lambda: Double = 0.5, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    guard lambda >= 0 else {
-      return Self.failed(
-        Diagnostic(.argument, "softShrink: lambda is \(lambda)", remedy: "give a lambda of 0 or more"), file, line)
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
+      guard lambda >= 0 else {
+        throw Diagnostic(.argument, "softShrink: lambda is \(lambda)", remedy: "give a lambda of 0 or more")
+      }
+      return try Activations.softShrink([operand, .scalar(.floating(lambda))])
     }
-    return Activations.softShrink(file, line, operand, .scalar(.floating(lambda)))
   }
 
   /// x - tanh(x). PyTorch: `nn.functional.tanhshrink`.
@@ -179,7 +180,7 @@ extension Tensor {
 
   /// x above 0, else x · weight, with one weight or one for each channel (axis 1). PyTorch: `nn.functional.prelu`.
   public func prelu(weight: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, weight]) { () throws(Diagnostic) in
       let (x, w) = (try view, try weight.view)
       var slope = w
       if w.elementCount == 1 {
@@ -199,7 +200,7 @@ extension Tensor {
 
   /// The first half of `axis` times the sigmoid of the second. PyTorch: `nn.functional.glu`.
   public func glu(_ axis: Int = -1, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let x = try view
       let place = try resolvedAxis(axis, rank: x.rank, "glu")
       guard x.rank > 0, x.dim(place) % 2 == 0 else {

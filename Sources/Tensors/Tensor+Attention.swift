@@ -155,7 +155,7 @@ extension Tensor {
     _ query: Tensor, _ key: Tensor, _ value: Tensor, mask: Tensor? = nil, isCausal: Bool = false,
     scale: Double? = nil, groupsQueries: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: [query, key, value, mask]) { () throws(Diagnostic) in
       var (q, k, v) = (try query.view, try key.view, try value.view)
       guard q.rank >= 2, k.rank >= 2, v.rank >= 2, q.dim(q.rank - 1) == k.dim(k.rank - 1),
         k.dim(k.rank - 2) == v.dim(v.rank - 2)

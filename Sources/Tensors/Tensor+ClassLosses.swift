@@ -130,7 +130,7 @@ extension Tensor {
     _ target: Tensor, weight: Tensor? = nil, ignoreIndex: Int = -100, reduction: LossReduction = .mean,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, target, weight]) { () throws(Diagnostic) in
       let (losses, weights) = try likelihood(target, weight, ignoreIndex, "nllLoss")
       return try Self.finish(losses, weights, reduction, file, line)
     }
@@ -143,7 +143,7 @@ extension Tensor {
     _ target: Tensor, weight: Tensor? = nil, ignoreIndex: Int = -100, labelSmoothing: Double = 0,
     reduction: LossReduction = .mean, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, target, weight]) { () throws(Diagnostic) in
       let (scores, shape) = try byClasses("crossEntropy")
       let logs = scores.logSoftmax(1)
       let x = try logs.view
@@ -201,7 +201,7 @@ extension Tensor {
     _ target: Tensor, p: Int = 1, margin: Double = 1, weight: Tensor? = nil, reduction: LossReduction = .mean,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, target, weight]) { () throws(Diagnostic) in
       guard p == 1 || p == 2 else {
         throw Diagnostic(.argument, "multiMarginLoss: p is \(p)", remedy: "p is 1 or 2")
       }
@@ -235,7 +235,7 @@ extension Tensor {
   public func multilabelMarginLoss(
     _ target: Tensor, reduction: LossReduction = .mean, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, target]) { () throws(Diagnostic) in
       try sameShape(self, target, "multilabelMarginLoss")
       let (scores, isSingle) = try samples("multilabelMarginLoss")
       let extents = try scores.view.extents
@@ -267,7 +267,7 @@ extension Tensor {
     _ target: Tensor, weight: Tensor? = nil, reduction: LossReduction = .mean,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, target, weight]) { () throws(Diagnostic) in
       try sameShape(self, target, "multilabelSoftMarginLoss")
       let extents = try view.extents
       guard let classes = extents.last else {

@@ -100,7 +100,7 @@ extension Tensor {
     _ spatial: Int, _ weight: Tensor, _ bias: Tensor?, _ stride: PerAxis, _ padding: ConvolutionPadding,
     _ dilation: PerAxis, _ groups: Int, _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, weight, bias]) { () throws(Diagnostic) in
       let name = "conv\(spatial)d"
       let (x, w) = (try view, try weight.view)
       guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
@@ -182,7 +182,7 @@ extension Tensor {
     _ spatial: Int, _ weight: Tensor, _ bias: Tensor?, _ stride: PerAxis, _ padding: PerAxis,
     _ outputPadding: PerAxis, _ groups: Int, _ dilation: PerAxis, _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, weight, bias]) { () throws(Diagnostic) in
       let name = "convTranspose\(spatial)d"
       let (x, w) = (try view, try weight.view)
       guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {

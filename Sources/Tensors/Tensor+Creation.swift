@@ -107,7 +107,7 @@ extension Tensor {
   public static func full(
     _ shape: [Dim], _ value: some Scalar, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: []) { () throws(Diagnostic) in
       try filled(
         value.number, extents(shape, "full"), dtype ?? PointwiseOperation.defaultDType(value.number.category),
         dims: shape)
@@ -146,7 +146,7 @@ extension Tensor {
   public static func full(
     like other: Tensor, _ value: some Scalar, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: [other]) { () throws(Diagnostic) in
       let view = try other.view
       return try filled(value.number, view.hints, dtype ?? other.dtype, dims: view.dims)
     }
@@ -171,7 +171,7 @@ extension Tensor {
   public static func arange(
     _ end: Dim, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: []) { () throws(Diagnostic) in
       if end.knownValue == nil, Trace.current != nil {
         let one = ScalarConstant((dtype ?? .i64).isFloating ? .f64 : .i64, 1)
         let zero = ScalarConstant(one.dtype, 0)
@@ -186,7 +186,7 @@ extension Tensor {
     from start: some Scalar, to end: some Scalar, by step: some Scalar = 1, dtype: DType? = nil,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: []) { () throws(Diagnostic) in
       let (from, to, by) = (start.number, end.number, step.number)
       let isWhole = [from, to, by].allSatisfy { $0.category != .floating }
       let count = try isWhole ? steps(from.whole, to.whole, by.whole) : steps(from.double, to.double, by.double)
@@ -243,7 +243,7 @@ extension Tensor {
   public static func linspace(
     _ start: Double, _ end: Double, count: Int, dtype: DType = .f32, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in try spaced(Creation.linspace, start, end, count, dtype, []) }
+    attempt(file, line, of: []) { () throws(Diagnostic) in try spaced(Creation.linspace, start, end, count, dtype, []) }
   }
 
   /// `base` to the powers of a linspace. PyTorch: `logspace`.
@@ -251,14 +251,16 @@ extension Tensor {
     _ start: Double, _ end: Double, count: Int, base: Double = 10, dtype: DType = .f32,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in try spaced(Creation.logspace, start, end, count, dtype, [base]) }
+    attempt(file, line, of: []) { () throws(Diagnostic) in
+      try spaced(Creation.logspace, start, end, count, dtype, [base])
+    }
   }
 
   /// 1 on the diagonal, 0 elsewhere. PyTorch: `eye`.
   public static func eye(
     _ rows: Int, _ columns: Int? = nil, dtype: DType = .f32, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: []) { () throws(Diagnostic) in
       let shape = try extents([Dim(rows), Dim(columns ?? rows)], "eye")
       return try Creation.eye(dtype, shape, [ScalarConstant(.i64, integer: Int64(shape[1]))])
     }
@@ -267,13 +269,13 @@ extension Tensor {
   /// The elements in another dtype: floats to integers truncate. This tensor if it has that dtype. PyTorch: `to`.
   public func converted(to dtype: DType, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     if self.dtype == dtype { return self }
-    return Self.attempt(file, line) { () throws(Diagnostic) in
+    return Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       try contiguousCopy(as: dtype)
     }
   }
 
   /// A copy in row-major memory of its own. PyTorch: `clone`.
   public func copied(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try contiguousCopy() }
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in try contiguousCopy() }
   }
 }

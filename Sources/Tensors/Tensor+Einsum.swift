@@ -82,7 +82,7 @@ extension Tensor {
   public static func einsum(
     _ equation: String, _ operands: [Tensor], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: operands) { () throws(Diagnostic) in
       guard !operands.isEmpty else {
         throw Diagnostic(.argument, "einsum \"\(equation)\": no operands are given", remedy: "give at least one tensor")
       }

@@ -35,7 +35,7 @@ extension Tensor {
   ///
   /// The result has the shape of `indices` and one more axis. A number outside the table fails.
   public func embedding(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       let (table, shape) = (try view, try indices.view.dims)
       guard table.rank == 2, indices.dtype.isInteger else {
         throw Diagnostic(
@@ -58,7 +58,7 @@ extension Tensor {
     _ indices: Tensor, offsets: Tensor? = nil, mode: EmbeddingBagMode = .mean, weights: Tensor? = nil,
     includesLastOffset: Bool = false, paddingIndex: Int? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices, offsets, weights]) { () throws(Diagnostic) in
       let shape = try indices.view.extents
       guard weights == nil || mode == .sum, try view.rank == 2 else {
         throw Diagnostic(

@@ -20,7 +20,7 @@ extension Tensor {
     _ kernel: PerAxis, dilation: PerAxis = 1, padding: PerAxis = 0, stride: PerAxis = 1,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let (whole, isBatched) = try images("unfold")
       let windows = SpatialWindows(
         size: try kernel.spread(2, "unfold", "a kernel"), step: try stride.spread(2, "unfold", "strides"),
@@ -44,7 +44,7 @@ extension Tensor {
     _ size: PerAxis, kernel: PerAxis, dilation: PerAxis = 1, padding: PerAxis = 0, stride: PerAxis = 1,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let x = try view
       let extents = try size.spread(2, "fold", "extents")
       let windows = SpatialWindows(

@@ -51,7 +51,7 @@ extension Tensor {
   public func gathering(
     _ indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       var (source, places) = (try view, try indices.view)
       if places.rank != source.rank, places.isEmpty {
         return Tensor(try Engine.current.allocate(dtype, like: places))
@@ -69,7 +69,7 @@ extension Tensor {
   public func takingAlong(
     _ indices: Tensor, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       guard let axis else {
         return try reshaped(to: [-1]).gathering(indices.reshaped(to: [-1]), axis: 0, file: file, line: line)
       }
@@ -97,7 +97,7 @@ extension Tensor {
   public func selecting(
     _ indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "index_select")
       let flat = try indices.reshaped(to: [-1]).view
@@ -110,7 +110,7 @@ extension Tensor {
 
   /// Rows of this table (axis 0) at `indices` of any shape. PyTorch: `nn.functional.embedding(indices, table)`.
   public func gathering(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       let source = try view
       guard source.rank >= 1 else {
         throw Diagnostic(.shape, "gathering: a table of rank 0 has no rows", remedy: "give it rank 1 or more")
@@ -123,7 +123,7 @@ extension Tensor {
 
   /// Elements at `indices` of the row-major order. PyTorch: `take`.
   public func taking(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       let found = try AxisPrograms.gather(
         try reshaped(to: [-1]).view, try indices.reshaped(to: [-1]).view, axis: 0)
       return try found.reshaped(dims: try indices.view.dims)
@@ -170,7 +170,9 @@ extension Tensor {
   public func scattering(
     _ updates: Tensor, at indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try scattering(indices, updates, axis, nil, "scatter") }
+    Self.attempt(file, line, of: [self, updates, indices]) { () throws(Diagnostic) in
+      try scattering(indices, updates, axis, nil, "scatter")
+    }
   }
 
   /// This tensor with `updates` combined in at `indices`; without `includeSelf` the old elements there do not count.
@@ -179,7 +181,7 @@ extension Tensor {
     _ updates: Tensor, at indices: Tensor, axis: Int, reduction: ScatterReduction, includeSelf: Bool = true,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, updates, indices]) { () throws(Diagnostic) in
       if case .mean = reduction, dtype == .bool {
         throw Diagnostic(
           .dtype, "scatter_reduce: bool has no mean",
@@ -231,7 +233,7 @@ extension Tensor {
   public func replacing(
     _ slices: Tensor, at indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, slices, indices]) { () throws(Diagnostic) in
       let (slots, place) = try slots(indices, axis, "index_copy")
       return try scattering(slots, slices, place, nil, "index_copy")
     }
@@ -242,7 +244,7 @@ extension Tensor {
     _ slices: Tensor, at indices: Tensor, axis: Int, scale: some Scalar = 1, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, slices, indices]) { () throws(Diagnostic) in
       let (slots, place) = try slots(indices, axis, "index_add")
       let updates = slices * scale
       // Truth adds up to whether any is true.
@@ -255,7 +257,7 @@ extension Tensor {
   public func filling(
     _ value: some TensorOrScalar, at indices: Tensor, axis: Int, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       let (slots, place) = try slots(indices, axis, "index_fill")
       let single: Tensor =
         switch value.operand {
@@ -271,7 +273,7 @@ extension Tensor {
 
   /// [count, rank], i64, row-major order: where elements are not 0. PyTorch: `nonzero`.
   public func nonzero(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try positions() }
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in try positions() }
   }
 
   /// Row-major numbers of the elements that are not 0.
@@ -308,7 +310,7 @@ extension Tensor {
 
   /// The elements where `mask` is not 0, row-major, as one axis; shapes broadcast. PyTorch: `masked_select`.
   public func masked(by mask: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, mask]) { () throws(Diagnostic) in
       let shape = try Self.met(try view, try mask.view, "masked_select")
       let wide = Tensor(try mask.view.expanded(to: shape))
       let source = try Tensor(try view.expanded(to: shape)).reshaped(to: [-1]).view
@@ -320,7 +322,7 @@ extension Tensor {
   public func scattering(
     _ source: Tensor, where mask: Tensor, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, source, mask]) { () throws(Diagnostic) in
       let shape = try Self.met(try view, try mask.view, "masked_scatter")
       let wide = try Tensor(try mask.view.expanded(to: shape)).converted(to: .bool).reshaped(to: [-1])
       let flat = try source.reshaped(to: [-1])
@@ -343,7 +345,7 @@ extension Tensor {
   /// return_counts=)`.
   public func unique(file: StaticString = #fileID, line: UInt = #line) -> UniqueElements {
     Self.attemptAll(
-      file, line, onFailure: { UniqueElements(values: $0, inverse: $0, counts: $0) },
+      file, line, of: [self], onFailure: { UniqueElements(values: $0, inverse: $0, counts: $0) },
       tensors: { [$0.values, $0.inverse, $0.counts] }
     ) { () throws(Diagnostic) in
       let extents = try view.extents
@@ -371,7 +373,7 @@ extension Tensor {
   public func binCounts(
     weights: Tensor? = nil, minimumLength: Int = 0, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, weights]) { () throws(Diagnostic) in
       let flat = try reshaped(to: [-1])
       guard dtype.isInteger else {
         throw Diagnostic(.dtype, "bincount: the elements are \(dtype)", remedy: "convert them to i64")

@@ -175,13 +175,15 @@ extension Tensor {
   // MARK: Subscripts
 
   private func reading(_ indices: [TensorIndex], _ file: StaticString, _ line: UInt) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try indexed(indices) }
+    Self.attempt(file, line, of: [self] + indices.map(\.positions)) { () throws(Diagnostic) in try indexed(indices) }
   }
 
   private mutating func writing(
     _ value: Tensor, _ indices: [TensorIndex], _ file: StaticString, _ line: UInt
   ) {
-    do { try assign(value, at: indices) } catch { self = Self.failed(error, file, line) }
+    do { try assign(value, at: indices) } catch {
+      self = Self.failed(Self.firstFailure([self, value] + indices.map(\.positions)) ?? error, file, line)
+    }
   }
 
   /// A part of the tensor: `x[0]`, `x[1..<3, 2]`, `x[.newAxis]`, `x[mask]`, `x[stride(from: 0, to: 9, by: 2)]`.
@@ -226,7 +228,7 @@ extension Tensor {
   public func adding(
     _ value: Tensor, at indices: [TensorIndex], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, value]) { () throws(Diagnostic) in
       var result = try contiguousCopy()
       try result.assign(value, at: indices, accumulate: true)
       return result

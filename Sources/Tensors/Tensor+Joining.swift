@@ -10,7 +10,7 @@ extension Tensor {
   public static func concatenated(
     _ tensors: [Tensor], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: tensors) { () throws(Diagnostic) in
       var pieces: [TensorView] = []
       for tensor in tensors { pieces.append(try tensor.view) }
       guard let some = pieces.first else {
@@ -60,7 +60,7 @@ extension Tensor {
   public static func stacked(
     _ tensors: [Tensor], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: tensors) { () throws(Diagnostic) in
       guard let first = tensors.first else {
         throw Diagnostic(.argument, "stack: there are no tensors", remedy: "give at least one")
       }
@@ -101,19 +101,20 @@ extension Tensor {
     _ tensors: [Tensor], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     let columns = tensors.map { tensor in
-      tensor.rank > 1 ? tensor : attempt(file, line) { () throws(Diagnostic) in try tensor.reshaped(to: [-1, 1]) }
+      tensor.rank > 1
+        ? tensor : attempt(file, line, of: [tensor]) { () throws(Diagnostic) in try tensor.reshaped(to: [-1, 1]) }
     }
     return concatenated(columns, axis: 1, file: file, line: line)
   }
 
   /// Rank 1 at least. PyTorch: `atleast_1d`.
   public func atLeast1D(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try view.rank == 0 ? reshaped(to: [1]) : self }
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in try view.rank == 0 ? reshaped(to: [1]) : self }
   }
 
   /// Rank 2 at least: [n] becomes [1, n]. PyTorch: `atleast_2d`.
   public func atLeast2D(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       return source.rank >= 2 ? self : source.rank == 1 ? Tensor(source.inserting(0)) : try reshaped(to: [1, 1])
     }
@@ -121,7 +122,7 @@ extension Tensor {
 
   /// Rank 3 at least: [n] becomes [1, n, 1], [m, n] becomes [m, n, 1]. PyTorch: `atleast_3d`.
   public func atLeast3D(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       switch source.rank {
       case 0: return try reshaped(to: [1, 1, 1])
@@ -140,17 +141,19 @@ extension Tensor {
   /// `make`'s tensors; if they fail, as many failed ones as were asked for, so that taking one by its number gives the
   /// mistake and stops nobody. `count` nil: nobody knows how many there would be, and there are many.
   static func several(
-    _ file: StaticString, _ line: UInt, _ count: Int?, _ make: () throws(Diagnostic) -> [Tensor]
+    _ file: StaticString, _ line: UInt, of operands: @autoclosure () -> [Tensor?], _ count: Int?,
+    _ make: () throws(Diagnostic) -> [Tensor]
   ) -> [Tensor] {
     let asked = Swift.min(Swift.max(count ?? .max, 1), 1 << 16)
-    return attemptAll(file, line, onFailure: { [Tensor](repeating: $0, count: asked) }, tensors: { $0 }, make)
+    return attemptAll(
+      file, line, of: operands(), onFailure: { [Tensor](repeating: $0, count: asked) }, tensors: { $0 }, make)
   }
 
   /// Pieces with the extents `sizes` along `axis`. Views. PyTorch: `split`.
   public func split(
     sizes: [Int], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line
   ) -> [Tensor] {
-    Self.several(file, line, sizes.count) { () throws(Diagnostic) in
+    Self.several(file, line, of: [self], sizes.count) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "split")
       let total = CheckedSize.sum(sizes)
@@ -165,8 +168,11 @@ extension Tensor {
   }
 
   /// Pieces of `size` along `axis`; the last may be shorter. Views. PyTorch: `split`.
+  ///
+  /// Of a failed tensor, or with a wrong argument, nobody knows how many there would be: the list is long, 65,536 times the
+  /// mistake, so that taking a piece by its number stops no program.
   public func split(every size: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.several(file, line, nil) { () throws(Diagnostic) in
+    Self.several(file, line, of: [self], nil) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "split")
       guard source.rank > 0, size > 0 else {
@@ -180,7 +186,7 @@ extension Tensor {
   /// At most `count` pieces of equal extent; the last may be shorter, and of an axis of extent 0 there are `count`. Views.
   /// PyTorch: `chunk`.
   public func chunks(_ count: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.several(file, line, count) { () throws(Diagnostic) in
+    Self.several(file, line, of: [self], count) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "chunk")
       guard source.rank > 0, count > 0 else {
@@ -199,7 +205,7 @@ extension Tensor {
 
   /// Pieces between the positions `at` along `axis`. Views. PyTorch: `tensor_split`.
   public func split(at positions: [Int], axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.several(file, line, positions.count + 1) { () throws(Diagnostic) in
+    Self.several(file, line, of: [self], positions.count + 1) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "tensor_split")
       guard source.rank > 0 else {
@@ -229,7 +235,7 @@ extension Tensor {
 
   /// `count` pieces whose extents differ by at most 1, longer ones first. Views. PyTorch: `tensor_split`.
   public func split(into count: Int, axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.several(file, line, count) { () throws(Diagnostic) in
+    Self.several(file, line, of: [self], count) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "tensor_split")
       guard source.rank > 0, count > 0 else {
@@ -246,8 +252,9 @@ extension Tensor {
   }
 
   /// The slices along `axis`, without it. Views. PyTorch: `unbind`.
+  /// If that fails the list is as long as that of ``split(every:axis:file:line:)``.
   public func unbound(_ axis: Int = 0, file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
-    Self.several(file, line, nil) { () throws(Diagnostic) in
+    Self.several(file, line, of: [self], nil) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "unbind")
       guard source.rank > 0 else {
@@ -264,7 +271,7 @@ extension Tensor {
   public func narrowed(
     _ axis: Int, start: some Extent, count: some Extent, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "narrow")
       let extent = source.rank == 0 ? 0 : source.dim(place)
@@ -288,7 +295,7 @@ extension Tensor {
 
   /// The whole tensor repeated along each axis; more counts than axes add leading axes. PyTorch: `repeat`.
   public func repeated(_ counts: [Int], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let lead = counts.count - source.rank
       guard lead >= 0, counts.allSatisfy({ $0 >= 0 }), CheckedSize.elements(counts + source.hints) != nil else {
@@ -315,7 +322,7 @@ extension Tensor {
   public func repeatingElements(
     _ count: Int, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       guard count >= 0 else {
         throw Diagnostic(.argument, "repeat_interleave: the count \(count) is negative", remedy: "give 0 or more")
       }
@@ -341,7 +348,7 @@ extension Tensor {
   public func repeatingElements(
     counts: Tensor, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, counts]) { () throws(Diagnostic) in
       guard let axis else {
         return try reshaped(to: [-1]).repeatingElements(counts: counts, axis: 0, file: file, line: line)
       }

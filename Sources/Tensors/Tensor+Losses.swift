@@ -23,7 +23,7 @@ struct Loss: Sendable {
   func callAsFunction(
     _ file: StaticString, _ line: UInt, _ reduction: LossReduction, _ operands: PointwiseOperand...
   ) -> Tensor {
-    Tensor.attempt(file, line) { () throws(Diagnostic) in try self(reduction, operands) }
+    Tensor.attempt(file, line, of: operands.map(\.tensor)) { () throws(Diagnostic) in try self(reduction, operands) }
   }
 
   /// `divisor` takes the place of the element count of a mean.
@@ -192,7 +192,7 @@ extension Tensor {
     _ target: Tensor, variance: Tensor, full: Bool = false, eps: Double = 1e-6, reduction: LossReduction = .mean,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, target, variance]) { () throws(Diagnostic) in
       var spread = try variance.view
       let dims = try view.dims
       if spread.rank + 1 == dims.count, spread.dims == Array(dims.dropLast()) {
@@ -214,7 +214,7 @@ extension Tensor {
     _ target: Tensor, logTarget: Bool = false, reduction: LossReduction = .mean, perSample: Bool = false,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, target]) { () throws(Diagnostic) in
       let loss = logTarget ? Losses.logDivergence : Losses.divergence
       let samples = perSample ? Double(try rank == 0 ? 1 : view.extent(0)) : nil
       return try loss(reduction, [operand, target.operand], divisor: samples)
@@ -227,7 +227,7 @@ extension Tensor {
     _ other: Tensor, _ target: Tensor, margin: Double = 0, reduction: LossReduction = .mean,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other, target]) { () throws(Diagnostic) in
       let (x, y, t) = (try view, try other.view, try target.view)
       let domain = try broadcastExtents(x.hints, y.hints, "cosineEmbeddingLoss")
       guard domain.count > 0, t.rank == domain.count - 1 else {
@@ -260,9 +260,11 @@ extension Tensor {
     _ positive: Tensor, _ negative: Tensor, distance: (Tensor, Tensor) -> Tensor, margin: Double = 1,
     swap: Bool = false, reduction: LossReduction = .mean, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    let near = distance(self, positive)
-    var far = distance(self, negative)
-    if swap { far = far.minimum(distance(positive, negative), file: file, line: line) }
-    return Losses.triplet(file, line, reduction, near.operand, far.operand, .scalar(.floating(margin)))
+    Self.attempt(file, line, of: [self, positive, negative]) { () throws(Diagnostic) in
+      let near = distance(self, positive)
+      var far = distance(self, negative)
+      if swap { far = far.minimum(distance(positive, negative), file: file, line: line) }
+      return try Losses.triplet(reduction, [near.operand, far.operand, .scalar(.floating(margin))])
+    }
   }
 }

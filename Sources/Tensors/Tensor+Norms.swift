@@ -143,7 +143,9 @@ extension Tensor {
     _ shape: [Dim], weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
     file: StaticString = #fileID, line: UInt = #line
   ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }, tensors: { [$0.0, $0.1, $0.2] }) { () throws(Diagnostic) in
+    Self.attemptAll(
+      file, line, of: [self, weight, bias], onFailure: { ($0, $0, $0) }, tensors: { [$0.0, $0.1, $0.2] }
+    ) { () throws(Diagnostic) in
       let count = try Self.count(shape)
       let (extents, axes) = try trailing(shape, weight, bias, "layerNorm")
       let made = try Norms.moments(
@@ -158,7 +160,7 @@ extension Tensor {
   public func rmsNorm(
     _ shape: [Dim], weight: Tensor? = nil, eps: Double? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, weight]) { () throws(Diagnostic) in
       let count = try Self.count(shape)
       let (extents, axes) = try trailing(shape, weight, nil, "rmsNorm")
       let result = dtype.floatingResult
@@ -209,7 +211,9 @@ extension Tensor {
     _ groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5,
     file: StaticString = #fileID, line: UInt = #line
   ) -> (output: Tensor, mean: Tensor, inverseDeviation: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0, $0) }, tensors: { [$0.0, $0.1, $0.2] }) { () throws(Diagnostic) in
+    Self.attemptAll(
+      file, line, of: [self, weight, bias], onFailure: { ($0, $0, $0) }, tensors: { [$0.0, $0.1, $0.2] }
+    ) { () throws(Diagnostic) in
       let (x, extents) = try byChannels("groupNorm")
       let count = x.dim(1)
       guard groups > 0, count % Dim(groups) == 0 else {
@@ -238,7 +242,7 @@ extension Tensor {
     weight: Tensor? = nil, bias: Tensor? = nil, runningMean: Tensor? = nil, runningVariance: Tensor? = nil,
     usesInputStatistics: Bool = true, eps: Double = 1e-5, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, weight, bias, runningMean, runningVariance]) { () throws(Diagnostic) in
       let (x, extents) = try byChannels("instanceNorm")
       for unread in [runningMean, runningVariance] where usesInputStatistics { _ = try unread?.view }
       if !usesInputStatistics {
@@ -283,7 +287,7 @@ extension Tensor {
     file: StaticString = #fileID, line: UInt = #line
   ) -> BatchNormResult {
     Self.attemptAll(
-      file, line,
+      file, line, of: [self, runningMean, runningVariance, weight, bias],
       onFailure: {
         BatchNormResult(
           output: $0, mean: $0, inverseDeviation: $0, runningMean: runningMean == nil ? nil : $0,
@@ -352,7 +356,7 @@ extension Tensor {
   public func normalized(
     p: Double = 2, axis: Int = 1, eps: Double = 1e-12, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       if p == 2 { return try alongAxis(Norms.normalize, axis, dtype: nil, [.scalar(.floating(eps))]) }
       let size = norm(axes: [axis], p: p, keepDims: true, file: file, line: line)
       return try Arithmetic.divide([operand, size.clamped(min: eps, file: file, line: line).operand])
@@ -365,7 +369,7 @@ extension Tensor {
     _ size: Int, alpha: Double = 1e-4, beta: Double = 0.75, k: Double = 1,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let (x, extents) = try byChannels("localResponseNorm")
       guard size > 0 else {
         throw Diagnostic(.argument, "localResponseNorm: \(size) channels", remedy: "ask for 1 or more")

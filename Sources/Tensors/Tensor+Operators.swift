@@ -10,11 +10,7 @@ import TensorTypes
 extension PointwiseOperation {
   /// Runs; a mistake becomes a failed tensor located at the caller.
   package func callAsFunction(_ file: StaticString, _ line: UInt, _ operands: PointwiseOperand...) -> Tensor {
-    do {
-      return try self(operands)
-    } catch {
-      return Tensor.failed(error, file, line)
-    }
+    Tensor.attempt(file, line, of: operands.map(\.tensor)) { () throws(Diagnostic) in try self(operands) }
   }
 
   /// As above for operators, which have no location parameters: the caller is found on the stack.
@@ -24,7 +20,7 @@ extension PointwiseOperation {
       if case .tensor(let x) = a, case .tensor(let y) = b, let quick = try quick(x, y) { return quick }
       return try self([a, b])
     } catch {
-      return Tensor.failedOperator(error)
+      return Tensor.failedOperator(Tensor.firstFailure([a.tensor, b.tensor]) ?? error)
     }
   }
 
@@ -55,7 +51,7 @@ extension PointwiseOperation {
       }
       target = try self([.tensor(target), other])
     } catch {
-      target = Tensor.failedOperator(error)
+      target = Tensor.failedOperator(Tensor.firstFailure([target, other.tensor]) ?? error)
     }
   }
 }

@@ -95,7 +95,7 @@ extension Tensor {
     _ amounts: [Int], mode: PaddingMode = .constant, value: some Scalar = 0,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let extents = try view.hints
       guard amounts.count % 2 == 0, amounts.count <= 2 * extents.count else {
         throw Diagnostic(

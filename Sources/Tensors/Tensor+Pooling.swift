@@ -164,7 +164,7 @@ extension Tensor {
     _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ dilation: PerAxis, _ ceilMode: Bool,
     _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       try largest(spatial, kernel, stride, padding, dilation, ceilMode, positions: false)[0]
     }
   }
@@ -173,7 +173,8 @@ extension Tensor {
     _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ dilation: PerAxis, _ ceilMode: Bool,
     _ file: StaticString, _ line: UInt
   ) -> (values: Tensor, positions: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, of: [self], onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) {
+      () throws(Diagnostic) in
       let made = try largest(spatial, kernel, stride, padding, dilation, ceilMode, positions: true)
       return (made[0], made[1])
     }
@@ -228,7 +229,7 @@ extension Tensor {
   public func maxPoolBackward(
     positions: Tensor, size: [Dim], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, positions]) { () throws(Diagnostic) in
       try sameShape(self, positions, "maxPoolBackward")
       let (planes, lead) = try planes(size.count, "maxPoolBackward")
       let counts = try planes.view.dims
@@ -255,7 +256,7 @@ extension Tensor {
     _ spatial: Int, _ kernel: PerAxis, _ stride: PerAxis?, _ padding: PerAxis, _ ceilMode: Bool,
     _ countsPadding: Bool, _ divisor: Int?, _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let name = "avgPool\(spatial)d"
       let (planes, lead) = try planes(spatial, name)
       let plan = try PoolingPlan(
@@ -396,7 +397,7 @@ extension Tensor {
   }
 
   private func adaptiveAvgPool(_ size: [Int?], _ file: StaticString, _ line: UInt) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let (planes, lead, parts) = try parts(size, "adaptiveAvgPool\(size.count)d")
       let elements = try planes.split(parts, fillsWithZero: true)
       let counts = parts.map { Dim($0.starts.count) }
@@ -425,7 +426,8 @@ extension Tensor {
   private func adaptiveMaxPool(
     _ size: [Int?], _ file: StaticString, _ line: UInt
   ) -> (values: Tensor, positions: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, of: [self], onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) {
+      () throws(Diagnostic) in
       let (planes, lead, parts) = try parts(size, "adaptiveMaxPool\(size.count)d")
       let elements = try planes.split(parts, fillsWithZero: false).view
       let places = try Self.positions(parts.map(\.extent)).split(parts, fillsWithZero: false).view

@@ -68,12 +68,14 @@ extension Tensor {
   ///
   /// [.., m, k] · [.., k, n] gives [.., m, n]. Fails where the inner extents differ.
   public func matmul(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try Self.matrixProduct(view, other.view, "matmul") }
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
+      try Self.matrixProduct(view, other.view, "matmul")
+    }
   }
 
   /// The product of two matrices. PyTorch: `mm`.
   public func mm(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
       try Self.rank(a, 2, "mm")
       try Self.rank(b, 2, "mm")
@@ -83,7 +85,7 @@ extension Tensor {
 
   /// The products of two stacks of matrices of equal count. PyTorch: `bmm`.
   public func bmm(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
       try Self.stacks(a, b, "bmm")
       return try Self.matrixProduct(a, b, "bmm")
@@ -102,7 +104,7 @@ extension Tensor {
 
   /// A matrix times a vector. PyTorch: `mv`.
   public func mv(_ vector: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, vector]) { () throws(Diagnostic) in
       let (a, b) = (try view, try vector.view)
       try Self.rank(a, 2, "mv")
       try Self.rank(b, 1, "mv")
@@ -112,7 +114,7 @@ extension Tensor {
 
   /// The sum of the products of two vectors. PyTorch: `dot`, `vdot`.
   public func dot(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
       try Self.rank(a, 1, "dot")
       try Self.rank(b, 1, "dot")
@@ -122,7 +124,7 @@ extension Tensor {
 
   /// All products of an element of this vector and one of the other. PyTorch: `outer`.
   public func outer(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
       try Self.rank(a, 1, "outer")
       try Self.rank(b, 1, "outer")
@@ -132,7 +134,7 @@ extension Tensor {
 
   /// Sums of products over the last axes. [.., k] and [.. , k] give the leading axes of both. PyTorch: `inner`.
   public func inner(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
       if a.rank == 0 || b.rank == 0 { return try Arithmetic.multiply([operand, other.operand]) }
       return try Self.contracting(a, [a.rank - 1], b, [b.rank - 1], "inner")
@@ -161,7 +163,7 @@ extension Tensor {
   public func tensorDot(
     _ other: Tensor, axes count: Int = 2, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let rank = try view.rank
       guard count >= 0, count <= rank, try count <= other.view.rank else {
         throw Diagnostic(
@@ -175,7 +177,7 @@ extension Tensor {
   public func tensorDot(
     _ other: Tensor, axes: [Int], _ otherAxes: [Int], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
       guard axes.count == otherAxes.count else {
         throw Diagnostic(
@@ -193,7 +195,7 @@ extension Tensor {
 
   /// Each element of this tensor times the whole of the other, side by side. PyTorch: `kron`.
   public func kron(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       var (a, b) = (try view, try other.view)
       while a.rank < b.rank { a = a.inserting(0) }
       while b.rank < a.rank { b = b.inserting(0) }
@@ -224,7 +226,7 @@ extension Tensor {
     _ a: Tensor, _ b: Tensor, beta: some Scalar = 1, alpha: some Scalar = 1, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, a, b]) { () throws(Diagnostic) in
       _ = try view
       let (x, y) = (try a.view, try b.view)
       try Self.rank(x, 2, "addmm")
@@ -238,7 +240,7 @@ extension Tensor {
     _ a: Tensor, _ vector: Tensor, beta: some Scalar = 1, alpha: some Scalar = 1, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, a, vector]) { () throws(Diagnostic) in
       _ = try view
       let (x, y) = (try a.view, try vector.view)
       try Self.rank(x, 2, "addmv")
@@ -252,7 +254,7 @@ extension Tensor {
     _ a: Tensor, _ b: Tensor, beta: some Scalar = 1, alpha: some Scalar = 1, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, a, b]) { () throws(Diagnostic) in
       _ = try view
       let (x, y) = (try a.view, try b.view)
       try Self.stacks(x, y, "baddbmm")
@@ -265,7 +267,7 @@ extension Tensor {
     _ a: Tensor, _ b: Tensor, beta: some Scalar = 1, alpha: some Scalar = 1, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, a, b]) { () throws(Diagnostic) in
       _ = try view
       let (x, y) = (try a.view, try b.view)
       try Self.stacks(x, y, "addbmm")
@@ -282,7 +284,7 @@ extension Tensor {
     _ a: Tensor, _ b: Tensor, beta: some Scalar = 1, alpha: some Scalar = 1, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, a, b]) { () throws(Diagnostic) in
       let (x, y) = (try a.view, try b.view)
       try Self.rank(x, 1, "addr")
       try Self.rank(y, 1, "addr")
@@ -298,7 +300,7 @@ extension Tensor {
   public func linear(
     weight: Tensor, bias: Tensor? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, weight, bias]) { () throws(Diagnostic) in
       let (x, w) = (try view, try weight.view)
       guard x.rank > 0, w.rank == 1 || w.rank == 2, x.dim(x.rank - 1) == w.dim(w.rank - 1) else {
         throw Diagnostic(
@@ -315,7 +317,7 @@ extension Tensor {
   public func bilinear(
     _ other: Tensor, weight: Tensor, bias: Tensor? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other, weight, bias]) { () throws(Diagnostic) in
       let (x, y, w) = (try view, try other.view, try weight.view)
       guard w.rank == 3, x.rank > 0, y.rank == x.rank, x.dims.dropLast() == y.dims.dropLast(),
         x.dim(x.rank - 1) == w.dim(1), y.dim(y.rank - 1) == w.dim(2)

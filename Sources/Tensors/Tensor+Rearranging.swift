@@ -11,7 +11,7 @@ extension Tensor {
   public func movingAxes(
     _ from: [Int], to: [Int], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       var (sources, targets): ([Int], [Int]) = ([], [])
       for axis in from { sources.append(try resolvedAxis(axis, rank: source.rank, "movedim")) }
@@ -39,7 +39,7 @@ extension Tensor {
   public func unflattened(
     _ axis: Int, _ extents: [Int], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "unflatten")
       // A 0-d tensor is one element of an axis that is not there.
@@ -67,7 +67,7 @@ extension Tensor {
   public static func broadcasting(
     _ tensors: [Tensor], file: StaticString = #fileID, line: UInt = #line
   ) -> [Tensor] {
-    several(file, line, tensors.count) { () throws(Diagnostic) in
+    several(file, line, of: tensors, tensors.count) { () throws(Diagnostic) in
       var shape: [Int] = []
       for tensor in tensors { shape = try broadcastExtents(shape, try tensor.view.hints, "broadcast_tensors") }
       var views: [TensorView] = []
@@ -79,7 +79,7 @@ extension Tensor {
 
   /// Sums over axes until the shape is `dims`: the way back from a broadcast. PyTorch: `sum_to_size`.
   public func summed(to dims: [Dim], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let target = try Self.extents(dims, "sum_to_size")
       let lead = source.rank - target.count
@@ -101,7 +101,7 @@ extension Tensor {
   public func diagonal(
     offset: Int = 0, _ first: Int = 0, _ second: Int = 1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let a = try resolvedAxis(first, rank: source.rank, "diagonal")
       let b = try resolvedAxis(second, rank: source.rank, "diagonal")
@@ -133,7 +133,7 @@ extension Tensor {
   public func embeddedDiagonal(
     offset: Int = 0, _ first: Int = -2, _ second: Int = -1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       guard source.rank >= 1 else {
         throw Diagnostic(.shape, "diag_embed: a 0-d tensor has no diagonal", remedy: "give rank 1 or more")
@@ -164,7 +164,7 @@ extension Tensor {
     _ values: Tensor, onDiagonal offset: Int, _ first: Int = 0, _ second: Int = 1,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, values]) { () throws(Diagnostic) in
       let result = try contiguousCopy()
       let a = try resolvedAxis(first, rank: rank, "diagonal_scatter")
       let b = try resolvedAxis(second, rank: rank, "diagonal_scatter")
@@ -191,7 +191,7 @@ extension Tensor {
   private func triangle(
     _ name: String, _ file: StaticString, _ line: UInt, _ mask: (_ rows: Tensor, _ columns: Tensor) -> Tensor
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       guard source.rank >= 2 else {
         throw Diagnostic(.shape, "\(name): shape \(source.hints) is no matrix", remedy: "give rank 2 or more")
@@ -216,7 +216,7 @@ extension Tensor {
 
   /// The elements of `axes` in reverse. PyTorch: `flip`.
   public func flipped(_ axes: [Int], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       var result = self
       for axis in try resolvedAxes(axes, rank: source.rank, "flip") where source.rank > 0 {
@@ -241,7 +241,7 @@ extension Tensor {
   public func rolled(
     _ shifts: [Int], axes: [Int] = [], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       if axes.isEmpty {
         guard shifts.count == 1 else {
@@ -302,7 +302,7 @@ extension Tensor {
   public func windows(
     _ axis: Int, size: Int, step: Int, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "unfold")
       if source.rank == 0, size == 1, step > 0 { return Tensor(source.inserting(0)) }
@@ -320,7 +320,7 @@ extension Tensor {
     _ order: Int = 1, axis: Int = -1, prepend: Tensor? = nil, append: Tensor? = nil,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, prepend, append]) { () throws(Diagnostic) in
       var result = self
       if prepend != nil || append != nil {
         result = Tensor.concatenated(
@@ -351,7 +351,7 @@ extension Tensor {
   public func cross(
     _ other: Tensor, axis: Int? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let shape = try broadcastExtents(try view.hints, try other.view.hints, "cross")
       let dims = broadcastDims([try view, try other.view], to: shape.count)
       let place =
@@ -377,7 +377,7 @@ extension Tensor {
   public static func grid(
     _ lines: [Tensor], exchangingFirstTwo: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> [Tensor] {
-    several(file, line, lines.count) { () throws(Diagnostic) in
+    several(file, line, of: lines, lines.count) { () throws(Diagnostic) in
       var flat: [Tensor] = []
       for item in lines { flat.append(try item.reshaped(to: [-1])) }
       // Indexing "xy": the first line runs along axis 1, the second along axis 0.

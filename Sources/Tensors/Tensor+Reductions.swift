@@ -99,7 +99,7 @@ extension Tensor {
     _ operation: RowOperation, _ axes: [Int], _ keepDims: Bool, compute: DType? = nil, result: DType? = nil,
     needsElements: Bool = false, _ file: StaticString, _ line: UInt, numbers: (_ count: Int) -> [Double] = { _ in [] }
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       try reducing(
         operation, axes, keepDims: keepDims, compute: compute, results: [result ?? compute ?? dtype],
         needsElements: needsElements, numbers: numbers)[0]
@@ -205,7 +205,8 @@ extension Tensor {
   public func extremes(
     axes: [Int], keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> (min: Tensor, max: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, of: [self], onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) {
+      () throws(Diagnostic) in
       let both = try reducing(
         Reductions.extremes, axes, keepDims: keepDims, compute: nil, results: [dtype, dtype], needsElements: true)
       return (both[0], both[1])
@@ -248,7 +249,8 @@ extension Tensor {
     _ operation: RowOperation, _ axes: [Int], _ correction: Double, _ keepDims: Bool, _ file: StaticString,
     _ line: UInt
   ) -> (Tensor, mean: Tensor) {
-    Self.attemptAll(file, line, onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) { () throws(Diagnostic) in
+    Self.attemptAll(file, line, of: [self], onFailure: { ($0, $0) }, tensors: { [$0.0, $0.1] }) {
+      () throws(Diagnostic) in
       let result = dtype.floatingResult
       // In f64: squares of what f32 holds must not overflow, nor differences of large elements lose what they differ by.
       let both = try reducing(

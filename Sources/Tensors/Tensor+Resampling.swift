@@ -166,7 +166,7 @@ extension Tensor {
     size: PerAxis, mode: InterpolationMode = .nearest, alignsCorners: Bool = false,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let each = try size.spread(spatialAxes("interpolate"), "interpolate", "extents", minimum: 0)
       return try interpolated(each, nil, mode, alignsCorners)
     }
@@ -179,7 +179,7 @@ extension Tensor {
     scale: [Double], mode: InterpolationMode = .nearest, alignsCorners: Bool = false, recomputesScale: Bool = false,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let spatial = try spatialAxes("interpolate")
       guard scale.count == 1 || scale.count == spatial, scale.allSatisfy({ $0 > 0 && $0.isFinite }) else {
         throw Diagnostic(
@@ -205,7 +205,7 @@ extension Tensor {
 
   /// Groups of r² channels become squares of places. PyTorch: `nn.functional.pixel_shuffle`.
   public func pixelShuffled(_ r: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let e = try view.dims
       let n = e.count
       guard n >= 3, r > 0, let square = CheckedSize.product(r, r), e[n - 3] % square == 0 else {
@@ -223,7 +223,7 @@ extension Tensor {
 
   /// Squares of r² places become channels. PyTorch: `nn.functional.pixel_unshuffle`.
   public func pixelUnshuffled(_ r: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let e = try view.dims
       let n = e.count
       guard n >= 3, r > 0, e[n - 2] % r == 0, e[n - 1] % r == 0 else {
@@ -240,7 +240,7 @@ extension Tensor {
 
   /// Channels in turn from each of `groups` groups. PyTorch: `nn.functional.channel_shuffle`.
   public func channelShuffled(_ groups: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let e = try view.dims
       guard e.count >= 2, groups > 0, e[1] % groups == 0 else {
         throw Diagnostic(

@@ -78,7 +78,7 @@ extension Tensor {
   private func bounded(
     _ operation: PointwiseOperation, _ other: PointwiseOperand, isLow: Bool, _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       try operation([operand, operation.bound(other, isLow: isLow, among: [operand, other])])
     }
   }
@@ -188,7 +188,7 @@ extension Tensor {
   public func clamped(
     _ low: some TensorOrScalar, _ high: some TensorOrScalar, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let operands = [operand, low.operand, high.operand]
       return try Rounding.clamp([
         operand, Rounding.clamp.bound(low.operand, isLow: true, among: operands),

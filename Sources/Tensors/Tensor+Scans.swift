@@ -29,7 +29,7 @@ extension Tensor {
     _ name: String, _ axis: Int, _ dtype: DType?, _ file: StaticString, _ line: UInt,
     _ body: @escaping @Sendable (inout GraphBuilder, Value, Int) throws(Diagnostic) -> Value
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, name)
       let result = dtype ?? source.dtype
@@ -66,16 +66,18 @@ extension Tensor {
   }
 
   private static func attemptPair(
-    _ file: StaticString, _ line: UInt, _ make: () throws(Diagnostic) -> ValuesAndIndices
+    _ file: StaticString, _ line: UInt, of operands: @autoclosure () -> [Tensor?],
+    _ make: () throws(Diagnostic) -> ValuesAndIndices
   ) -> ValuesAndIndices {
     attemptAll(
-      file, line, onFailure: { ValuesAndIndices(values: $0, indices: $0) }, tensors: { [$0.values, $0.indices] }, make)
+      file, line, of: operands(), onFailure: { ValuesAndIndices(values: $0, indices: $0) },
+      tensors: { [$0.values, $0.indices] }, make)
   }
 
   private func runningExtreme(
     _ monoid: ArgMonoid, _ axis: Int, _ file: StaticString, _ line: UInt
   ) -> ValuesAndIndices {
-    Self.attemptPair(file, line) { () throws(Diagnostic) in
+    Self.attemptPair(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "cum\(monoid)")
       if source.rank == 0 {
@@ -104,7 +106,7 @@ extension Tensor {
   private func position(
     _ monoid: ArgMonoid, _ axis: Int?, _ keepDims: Bool, _ file: StaticString, _ line: UInt
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = axis == nil ? try reshaped(to: [-1]).view : try view
       let place = try resolvedAxis(axis ?? 0, rank: source.rank, "\(monoid)")
       if source.rank == 0 { return try Self.filled(.integer(0), [], .i64) }
@@ -143,7 +145,7 @@ extension Tensor {
   public func maxWithIndices(
     _ axis: Int, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptPair(file, line) { () throws(Diagnostic) in
+    Self.attemptPair(file, line, of: [self]) { () throws(Diagnostic) in
       try taking(argmax(axis, keepDims: true, file: file, line: line), axis, keepDims)
     }
   }
@@ -152,7 +154,7 @@ extension Tensor {
   public func minWithIndices(
     _ axis: Int, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptPair(file, line) { () throws(Diagnostic) in
+    Self.attemptPair(file, line, of: [self]) { () throws(Diagnostic) in
       try taking(argmin(axis, keepDims: true, file: file, line: line), axis, keepDims)
     }
   }
@@ -163,7 +165,7 @@ extension Tensor {
   public func argsorted(
     _ axis: Int = -1, descending: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "argsort")
       if source.rank == 0 { return try Self.filled(.integer(0), [], .i64) }
@@ -179,7 +181,7 @@ extension Tensor {
   public func sorted(
     _ axis: Int = -1, descending: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptPair(file, line) { () throws(Diagnostic) in
+    Self.attemptPair(file, line, of: [self]) { () throws(Diagnostic) in
       try taking(argsorted(axis, descending: descending, file: file, line: line), axis, true)
     }
   }
@@ -188,7 +190,7 @@ extension Tensor {
   public func top(
     _ count: Int, _ axis: Int = -1, largest: Bool = true, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptPair(file, line) { () throws(Diagnostic) in
+    Self.attemptPair(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "topk")
       guard count >= 0, source.rank == 0 ? count <= 1 : count <= source.dim(place) else {
@@ -207,7 +209,7 @@ extension Tensor {
   public func kthSmallest(
     _ k: Int, _ axis: Int = -1, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptPair(file, line) { () throws(Diagnostic) in
+    Self.attemptPair(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "kthvalue")
       guard k >= 1, source.rank == 0 ? k <= 1 : k <= source.dim(place) else {
@@ -228,7 +230,7 @@ extension Tensor {
     _ axis: Int, keepDims: Bool = false, ignoringNaN: Bool = false, file: StaticString = #fileID,
     line: UInt = #line
   ) -> ValuesAndIndices {
-    Self.attemptPair(file, line) { () throws(Diagnostic) in
+    Self.attemptPair(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let place = try resolvedAxis(axis, rank: source.rank, "median")
       if source.rank == 0 {
@@ -271,7 +273,7 @@ extension Tensor {
   public func searchSorted(
     _ values: Tensor, right: Bool = false, dtype: DType = .i64, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, values]) { () throws(Diagnostic) in
       let (sorted, wanted) = (try view, try values.view)
       guard sorted.rank >= 1 else {
         throw Diagnostic(.shape, "searchsorted: the boundaries have no axis", remedy: "give a tensor of rank 1 or more")
@@ -302,7 +304,7 @@ extension Tensor {
 
   /// Where an element is one of `others`. PyTorch: `isin`.
   public func isIn(_ others: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, others]) { () throws(Diagnostic) in
       let source = try view
       let flat = try others.reshaped(to: [-1]).view
       return try Scanning.member(

@@ -42,7 +42,7 @@ extension Tensor {
   public func cosineSimilarity(
     _ other: Tensor, axis: Int = 1, eps: Double = 1e-8, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       try comparing(Similarity.cosine, other, axis, [eps], keepDims: false)
     }
   }
@@ -52,7 +52,7 @@ extension Tensor {
     _ other: Tensor, p: Double = 2, eps: Double = 1e-6, keepDims: Bool = false,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let operation: RowOperation =
         switch p {
         case 0: Similarity.distance0

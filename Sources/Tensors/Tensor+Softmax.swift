@@ -40,28 +40,30 @@ extension Tensor {
   public func softmax(
     _ axis: Int = -1, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try alongAxis(Softmax.softmax, axis, dtype: dtype) }
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in try alongAxis(Softmax.softmax, axis, dtype: dtype) }
   }
 
   /// The logarithm of softmax, without overflow. PyTorch: `log_softmax`.
   public func logSoftmax(
     _ axis: Int = -1, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try alongAxis(Softmax.logSoftmax, axis, dtype: dtype) }
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
+      try alongAxis(Softmax.logSoftmax, axis, dtype: dtype)
+    }
   }
 
   /// softmax(-x). PyTorch: `nn.functional.softmin`.
   public func softmin(
     _ axis: Int = -1, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try alongAxis(Softmax.softmin, axis, dtype: dtype) }
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in try alongAxis(Softmax.softmin, axis, dtype: dtype) }
   }
 
   /// From this gradient of softmax' result `output` the gradient of its operand. PyTorch: `_softmax_backward_data`.
   public func softmaxBackward(
     output: Tensor, _ axis: Int = -1, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, output]) { () throws(Diagnostic) in
       try sameShape(self, output, "softmaxBackward")
       return try alongAxis(Softmax.backward, axis, dtype: dtype, [output.operand])
     }

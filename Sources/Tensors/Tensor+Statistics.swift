@@ -26,7 +26,7 @@ extension Tensor {
     _ q: Double, _ axis: Int? = nil, keepDims: Bool = false, rule: QuantileRule = .linear, ignoringNaN: Bool = false,
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       guard (0...1).contains(q), dtype == .f32 || dtype == .f64 else {
         throw Diagnostic(
           .argument, "quantile: \(q) of elements of dtype \(dtype)", remedy: "ask for 0...1 of f32 or f64 elements")
@@ -68,7 +68,7 @@ extension Tensor {
     correction: Double = 1, frequencies: Tensor? = nil, weights: Tensor? = nil, file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, frequencies, weights]) { () throws(Diagnostic) in
       var result = try view.dtype.floatingResult
       if let weights { result = try result.promoted(with: weights.view.dtype) }
       return try roundedOnce(to: result) { (x) throws(Diagnostic) in
@@ -102,7 +102,7 @@ extension Tensor {
 
   /// Covariances divided by both deviations. PyTorch: `corrcoef`.
   public func correlation(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       try roundedOnce { (x) throws(Diagnostic) in
         let c = try x.covariances(1, nil, nil)
         if try c.view.rank == 0 { return c / c }
@@ -117,7 +117,7 @@ extension Tensor {
   public func histogram(
     bins: Int = 100, low: Double = 0, high: Double = 0, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       var (from, to) = (low, high)
       if from == to, try view.elementCount > 0 {
         from = try min().item()
@@ -156,7 +156,7 @@ extension Tensor {
   private func areas(
     _ places: Tensor?, _ step: Double, _ axis: Int, _ file: StaticString, _ line: UInt, adding: (Tensor) -> Tensor
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, places]) { () throws(Diagnostic) in
       var result = try view.dtype
       if let places { result = try result.promoted(with: places.view.dtype) }
       return try roundedOnce(to: result.floatingResult) { (x) throws(Diagnostic) in
@@ -184,7 +184,7 @@ extension Tensor {
   public func rowDistances(
     _ other: Tensor, p: Double = 2, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self, other]) { () throws(Diagnostic) in
       let (a, b) = (try view, try other.view)
       guard a.rank >= 2, b.rank >= 2, a.dim(a.rank - 1) == b.dim(b.rank - 1), p >= 0 else {
         throw Diagnostic(
@@ -213,7 +213,7 @@ extension Tensor {
   public static func blockDiagonal(
     _ blocks: [Tensor], file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    attempt(file, line) { () throws(Diagnostic) in
+    attempt(file, line, of: blocks) { () throws(Diagnostic) in
       var matrices: [TensorView] = []
       var dtype = blocks.first?.dtype ?? .f32
       for block in blocks {

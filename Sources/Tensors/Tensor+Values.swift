@@ -12,7 +12,7 @@ extension Tensor {
     _ elements: [T], shape: [Int]? = nil, file: StaticString = #fileID, line: UInt = #line
   ) {
     let extents = shape ?? [elements.count]
-    self = Self.attempt(file, line) { () throws(Diagnostic) in
+    self = Self.attempt(file, line, of: []) { () throws(Diagnostic) in
       guard extents.allSatisfy({ $0 >= 0 }), CheckedSize.elements(extents) == elements.count else {
         throw Diagnostic(
           .shape, "\(elements.count) elements do not fill the shape \(extents)",
@@ -54,7 +54,7 @@ extension Tensor {
     copying bytes: UnsafeRawBufferPointer, dtype: DType, shape: [Int], file: StaticString = #fileID,
     line: UInt = #line
   ) {
-    self = Self.attempt(file, line) { () throws(Diagnostic) in
+    self = Self.attempt(file, line, of: []) { () throws(Diagnostic) in
       let view = try Engine.current.memory(dtype, shape)
       guard bytes.count == view.elementCount * dtype.size else {
         throw Diagnostic(
@@ -71,7 +71,7 @@ extension Tensor {
   public init(_ number: some Scalar, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line) {
     let value = number.number
     let type = dtype ?? PointwiseOperation.defaultDType(value.category)
-    self = Self.attempt(file, line) { () throws(Diagnostic) in
+    self = Self.attempt(file, line, of: []) { () throws(Diagnostic) in
       let view = try Engine.current.memory(type, [])
       let constant = value.constant(type)
       ScalarReference.store(
@@ -83,12 +83,12 @@ extension Tensor {
   /// An extent as a 0-d tensor (i64). Inside `compile` it follows the extent from call to call.
   public init(_ extent: Dim, file: StaticString = #fileID, line: UInt = #line) {
     guard extent.knownValue == nil, Trace.current != nil else {
-      self = Self.attempt(file, line) { () throws(Diagnostic) in Tensor(try extent.value) }
+      self = Self.attempt(file, line, of: []) { () throws(Diagnostic) in Tensor(try extent.value) }
       return
     }
     // A count is not negative; which sign an extent has is a guard.
     let isNegative = !Dim.asks(.lessOrEqual, 0, extent)
-    let size = Self.attempt(file, line) { () throws(Diagnostic) in
+    let size = Self.attempt(file, line, of: []) { () throws(Diagnostic) in
       try Self.number(isNegative ? 0 - extent : extent)
     }
     self = isNegative ? -size : size

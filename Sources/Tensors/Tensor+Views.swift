@@ -250,7 +250,7 @@ extension Tensor {
 
   /// A row-major tensor: this one if it already is.
   public func contiguous(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in try view.isContiguous ? self : contiguousCopy() }
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in try view.isContiguous ? self : contiguousCopy() }
   }
 
   /// The same elements, in row-major order, in another shape; one extent may be -1. A view where strides allow it.
@@ -264,7 +264,7 @@ extension Tensor {
 
   /// The same elements in the shape `dims`; one extent may be -1.
   public func reshaped(_ dims: [Dim], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       try reshaped(dims: dims)
     }
   }
@@ -317,7 +317,7 @@ extension Tensor {
 
   /// Axis i of the result is axis `order[i]`. A view.
   public func permuted(_ order: [Int], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       var axes: [Int] = []
       for axis in order { axes.append(try resolvedAxis(axis, rank: source.rank, "permute")) }
@@ -332,7 +332,7 @@ extension Tensor {
   public func transposed(
     _ a: Int = -2, _ b: Int = -1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       let i = try resolvedAxis(a, rank: source.rank, "transpose")
       let j = try resolvedAxis(b, rank: source.rank, "transpose")
@@ -354,7 +354,7 @@ extension Tensor {
 
   /// Repeats axes of extent 1 (and missing leading axes) to `dims`; -1 keeps an extent. A view with stride 0.
   public func expanded(_ dims: [Dim], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       var extents: [Int] = []
       let lead = dims.count - source.rank
@@ -386,7 +386,7 @@ extension Tensor {
 
   /// An axis of extent 1 inserted at `axis`. A view.
   public func expandedDims(at axis: Int, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let source = try view
       return Tensor(source.inserting(try resolvedAxis(axis, rank: source.rank + 1, "expandedDims")))
     }
@@ -394,7 +394,7 @@ extension Tensor {
 
   /// Axes of extent 1 removed: those in `axes`, or all. Others stay. A view.
   public func squeezed(_ axes: [Int]? = nil, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       var result = try view
       if result.rank == 0 { return self }
       for axis in try resolvedAxes(axes, rank: result.rank, "squeeze").reversed() {
@@ -410,7 +410,7 @@ extension Tensor {
   public func flattened(
     _ first: Int = 0, _ last: Int = -1, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
-    Self.attempt(file, line) { () throws(Diagnostic) in
+    Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let dims = try view.dims
       if dims.isEmpty { return try reshaped(to: [1]) }
       let i = try resolvedAxis(first, rank: dims.count, "flatten")

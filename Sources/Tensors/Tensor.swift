@@ -53,16 +53,31 @@ public struct Tensor: Sendable {
   }
 
   /// Runs `make`; a thrown diagnostic becomes a failed tensor located at the caller.
+  ///
+  /// - Parameter operands: those that the caller gave. Where one had failed already its mistake is the first, whatever else
+  ///   is wrong: other arguments may be wrong only because of it. Asked for when something failed.
   @inline(__always)
   package static func attempt(
-    _ file: StaticString, _ line: UInt, _ make: () throws(Diagnostic) -> Tensor
+    _ file: StaticString, _ line: UInt, of operands: @autoclosure () -> [Tensor?],
+    _ make: () throws(Diagnostic) -> Tensor
   ) -> Tensor {
     do {
       let made = try make()
-      return made.body.isFailed ? made.located(file, line) : made
+      return made.body.isFailed ? made.located(of: operands(), file, line) : made
     } catch {
-      return failed(error, file, line)
+      return failed(error, of: operands(), file, line)
     }
+  }
+
+  @inline(never)
+  private static func failed(
+    _ error: Diagnostic, of operands: [Tensor?], _ file: StaticString, _ line: UInt
+  ) -> Tensor {
+    failed(firstFailure(operands) ?? error, file, line)
+  }
+
+  static func firstFailure(_ operands: [Tensor?]) -> Diagnostic? {
+    operands.lazy.compactMap { $0?.failure }.first
   }
 
   @inline(never)
@@ -81,24 +96,25 @@ public struct Tensor: Sendable {
 
   /// A failed tensor with the caller's place instead of one in this library.
   @inline(never)
-  private func located(_ file: StaticString, _ line: UInt) -> Tensor {
-    guard let failure, failure.namesLibrary else { return self }
-    return Tensor.failed(failure, file, line)
+  private func located(of operands: [Tensor?], _ file: StaticString, _ line: UInt) -> Tensor {
+    guard let failure else { return self }
+    let first = Self.firstFailure(operands) ?? failure
+    return first.namesLibrary || first != failure ? Tensor.failed(first, file, line) : self
   }
 
   /// As `attempt`, for several results that fail together: one that failed by itself is the failure of all.
   ///
   /// - Parameter tensors: those of a result.
   package static func attemptAll<T>(
-    _ file: StaticString, _ line: UInt, onFailure: (Tensor) -> T, tensors: (T) -> [Tensor],
-    _ make: () throws(Diagnostic) -> T
+    _ file: StaticString, _ line: UInt, of operands: @autoclosure () -> [Tensor?], onFailure: (Tensor) -> T,
+    tensors: (T) -> [Tensor], _ make: () throws(Diagnostic) -> T
   ) -> T {
     do {
       let made = try make()
       let failure = tensors(made).lazy.compactMap(\.failure).first
-      return failure.map { onFailure(failed($0, file, line)) } ?? made
+      return failure.map { onFailure(failed($0, of: operands(), file, line)) } ?? made
     } catch {
-      return onFailure(failed(error, file, line))
+      return onFailure(failed(error, of: operands(), file, line))
     }
   }
 }

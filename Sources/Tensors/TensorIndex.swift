@@ -14,6 +14,8 @@ public enum TensorIndex: Sendable {
   /// Positions (integers) or a mask (bool).
   case tensor(Tensor)
   case nothing
+
+  var positions: Tensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
 }
 
 /// A type that may stand in `x[...]`.
@@ -76,7 +78,8 @@ extension TensorIndex {
     }
     let count = most < UInt(Int.max) ? Int(most) + 1 : Int.max
     return .tensor(
-      Tensor.attempt(#fileID, #line) { () throws(Diagnostic) in try Tensor.table(count) { first &+ $0 &* step } })
+      Tensor.attempt(#fileID, #line, of: []) { () throws(Diagnostic) in try Tensor.table(count) { first &+ $0 &* step }
+      })
   }
 }
 
