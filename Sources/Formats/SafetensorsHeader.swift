@@ -1,5 +1,6 @@
-// The JSON header of a safetensors file, checked member by member.
-// Not public: `SafetensorsFile` is what it becomes.
+// The JSON header of a safetensors file, checked member by member as it is read.
+// Not public: `SafetensorsFile` is what it becomes. Surprise: never a JSON tree: a header may have 100 MB, and one that is
+// a single list of zeros would become 24 times as much before anyone saw that it is none.
 
 import Basics
 import TensorTypes
@@ -20,75 +21,103 @@ struct SafetensorsHeader {
 
   init(_ text: MappedBytes) throws(Diagnostic) {
     let file = text.file
-    guard text.withUnsafeBytes({ $0.first }) == UInt8(ascii: "{") else {
-      throw file.malformed("is not a safetensors file: the header does not start with '{'")
-    }
-    let json: JSON
-    do {
-      json = try text.withUnsafeBytes { try JSON(parsing: $0) }
-    } catch let error as Diagnostic {
-      throw file.malformed("the header cannot be read: \(error.message)")
-    } catch {
-      throw file.malformed("the header cannot be read: \(error)")
-    }
     var metadata: [String: String] = [:]
     var entries: [Entry] = []
-    var names = UniqueNames()
-    for member in json.members ?? [] {
-      if let problem = names.problem(adding: member.key) { throw file.malformed("tensor '\(member.key)' \(problem)") }
-      if member.key == Self.metadataKey {
-        metadata = try Self.metadata(member.value, in: file)
-      } else {
-        entries.append(try Self.entry(member, in: file))
+    let result = text.withUnsafeBytes { bytes in
+      Result { () throws(Diagnostic) in
+        guard bytes.first == UInt8(ascii: "{") else {
+          throw file.malformed("is not a safetensors file: the header does not start with '{'")
+        }
+        var reader = JSONReader(bytes.bindMemory(to: UInt8.self)) {
+          file.malformed("the header cannot be read: \($0)")
+        }
+        var names = UniqueNames()
+        try reader.object { name, reader throws(Diagnostic) in
+          if let problem = names.problem(adding: name) { throw file.malformed("tensor '\(name)' \(problem)") }
+          if name == Self.metadataKey {
+            metadata = try Self.metadata(&reader, in: file)
+          } else {
+            entries.append(try Self.entry(name, &reader, in: file))
+          }
+        }
+        try reader.end()
       }
     }
+    try result.get()
     self.metadata = metadata
     self.entries = entries
   }
 
-  private static func metadata(_ value: JSON, in file: MappedFile) throws(Diagnostic) -> [String: String] {
-    // Some writers say null where there is none.
-    if value.isNull { return [:] }
+  private static func metadata(
+    _ reader: inout JSONReader, in file: MappedFile
+  ) throws(Diagnostic) -> [String: String] {
     var metadata: [String: String] = [:]
     var keys = UniqueNames()
-    guard let members = value.members else { throw file.malformed("\(metadataKey) is not an object") }
-    for member in members {
-      guard let text = member.value.string else {
-        throw file.malformed("\(metadataKey) '\(member.key)' is not a string")
-      }
-      if let problem = keys.problem(adding: member.key) {
-        throw file.malformed("\(metadataKey) '\(member.key)' \(problem)")
-      }
-      metadata[member.key] = text
+    // Some writers say null where there is none.
+    if try reader.kind() == .null {
+      try reader.skip()
+      return metadata
+    }
+    guard try reader.kind() == .object else { throw file.malformed("\(metadataKey) is not an object") }
+    try reader.object { key, reader throws(Diagnostic) in
+      guard try reader.kind() == .string else { throw file.malformed("\(metadataKey) '\(key)' is not a string") }
+      if let problem = keys.problem(adding: key) { throw file.malformed("\(metadataKey) '\(key)' \(problem)") }
+      metadata[key] = try reader.string()
     }
     return metadata
   }
 
-  private static func entry(_ member: JSON.Member, in file: MappedFile) throws(Diagnostic) -> Entry {
-    func integers(_ key: String) throws(Diagnostic) -> [Int] {
-      guard let elements = member.value[key]?.array else {
-        throw file.malformed("tensor '\(member.key)': '\(key)' is missing or not an array")
-      }
-      let integers = elements.compactMap(\.int)
-      guard integers.count == elements.count, integers.allSatisfy({ $0 >= 0 }) else {
-        throw file.malformed("tensor '\(member.key)': '\(key)' holds something else than integers from 0 to 2^63 - 1")
-      }
-      return integers
-    }
+  private static func entry(
+    _ name: String, _ reader: inout JSONReader, in file: MappedFile
+  ) throws(Diagnostic) -> Entry {
+    var dtype: String?
+    var (shape, offsets): ([Int]?, [Int]?) = (nil, nil)
     var fields = UniqueNames()
-    for field in member.value.members ?? [] {
-      if let problem = fields.problem(adding: field.key) {
-        throw file.malformed("tensor '\(member.key)': '\(field.key)' \(problem)")
+    guard try reader.kind() == .object else { throw file.malformed("tensor '\(name)' is not an object") }
+    try reader.object { field, reader throws(Diagnostic) in
+      if let problem = fields.problem(adding: field) {
+        throw file.malformed("tensor '\(name)': '\(field)' \(problem)")
+      }
+      switch field {
+      case "dtype":
+        guard try reader.kind() == .string else {
+          throw file.malformed("tensor '\(name)': 'dtype' is missing or not a string")
+        }
+        dtype = try reader.string()
+      case "shape": shape = try integers(field, of: name, &reader, in: file)
+      case "data_offsets": offsets = try integers(field, of: name, &reader, in: file)
+      default: try reader.skip()
       }
     }
-    guard let dtype = member.value["dtype"]?.string else {
-      throw file.malformed("tensor '\(member.key)': 'dtype' is missing or not a string")
-    }
-    let offsets = try integers("data_offsets")
+    guard let dtype else { throw file.malformed("tensor '\(name)': 'dtype' is missing or not a string") }
+    guard let offsets else { throw missingArray("data_offsets", of: name, in: file) }
+    guard let shape else { throw missingArray("shape", of: name, in: file) }
     guard offsets.count == 2, let begin = offsets.first, let end = offsets.last, begin <= end else {
-      throw file.malformed("tensor '\(member.key)': data_offsets \(offsets.prefix(4)) are no range")
+      throw file.malformed("tensor '\(name)': data_offsets \(offsets.prefix(4)) are no range")
     }
-    return Entry(name: member.key, dtype: dtype, shape: try integers("shape"), begin: begin, end: end)
+    return Entry(name: name, dtype: dtype, shape: shape, begin: begin, end: end)
+  }
+
+  private static func missingArray(_ field: String, of name: String, in file: MappedFile) -> Diagnostic {
+    file.malformed("tensor '\(name)': '\(field)' is missing or not an array")
+  }
+
+  private static func integers(
+    _ field: String, of name: String, _ reader: inout JSONReader, in file: MappedFile
+  ) throws(Diagnostic) -> [Int] {
+    guard try reader.kind() == .array else { throw missingArray(field, of: name, in: file) }
+    var integers: [Int] = []
+    try reader.array { reader throws(Diagnostic) in
+      guard try reader.kind() == .number, let integer = try reader.value().int, integer >= 0 else {
+        throw file.malformed("tensor '\(name)': '\(field)' holds something else than integers from 0 to 2^63 - 1")
+      }
+      guard integers.count < SafetensorsFile.maximumRank else {
+        throw file.malformed(
+          "tensor '\(name)': '\(field)' holds more than \(SafetensorsFile.maximumRank) integers")
+      }
+      integers.append(integer)
+    }
+    return integers
   }
 
   /// All tensors in the order of their bytes; every byte after `dataOffset` belongs to exactly one.
@@ -120,7 +149,7 @@ struct SafetensorsHeader {
   }
 
   private func encoding(of entry: Entry, in file: MappedFile) throws(Diagnostic) -> StoredTensor.Encoding {
-    guard entry.shape.count <= SafetensorsFile.maximumRank, let elements = CheckedSize.elements(entry.shape) else {
+    guard let elements = CheckedSize.elements(entry.shape) else {
       throw file.malformed("tensor '\(entry.name)': shape \(entry.shape.prefix(8)) is too large")
     }
     let dtype = DType(safetensorsName: entry.dtype)

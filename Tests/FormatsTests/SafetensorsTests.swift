@@ -31,7 +31,7 @@ struct SafetensorsTests {
 
   @Test(arguments: [
     ("[]", "'{'"), ("{", "cannot be read"), ("{}}", "cannot be read"), ("{} x", "cannot be read"),
-    ("{\"a\":1}", "'a': 'dtype' is missing"), ("{\"a\":{}}", "'dtype' is missing"), ("{\"a\":null}", "'a'"),
+    ("{\"a\":1}", "'a' is not an object"), ("{\"a\":{}}", "'dtype' is missing"), ("{\"a\":null}", "'a'"),
     ("{\"a\":{\"dtype\":\"F32\"}}", "'data_offsets' is missing"),
     ("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", "'shape' is missing"),
     ("{\"__metadata__\":{\"k\":1}}", "__metadata__ 'k' is not a string"),
@@ -45,8 +45,31 @@ struct SafetensorsTests {
   }
 
   @Test func a_million_brackets_do_not_exhaust_the_stack() {
-    let brackets = "{\"a\":" + String(repeating: "[", count: 1_000_000)
+    let brackets = "{\"a\":{\"more\":" + String(repeating: "[", count: 1_000_000)
     expectDiagnostic(.format, "cannot be read", "nested deeper") { _ = try file(brackets) }
+  }
+
+  /// Each ends in what is no JSON: whoever had read on, and kept what came, would complain of that.
+  @Test(arguments: [
+    ("{\"a\":[0", "'a' is not an object"),
+    ("{\"a\":\"", "'a' is not an object"),
+    ("{\"a\":{\"dtype\":[0", "'dtype' is missing or not a string"),
+    ("{\"a\":{\"shape\":{\"b\":0", "'shape' is missing or not an array"),
+    ("{\"a\":{\"shape\":[[0", "'shape' holds something else than integers"),
+    ("{\"a\":{\"shape\":[" + String(repeating: "0,", count: 64) + "0", "'shape' holds more than 64 integers"),
+    ("{\"__metadata__\":[0", "__metadata__ is not an object"),
+    ("{\"__metadata__\":{\"k\":[0", "__metadata__ 'k' is not a string"),
+    ("{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"a\":{", "'a' comes twice"),
+  ])
+  func a_header_is_refused_where_it_stops_being_one(_ start: String, _ part: String) {
+    expectDiagnostic(.format, part) { _ = try file(start + ",\u{1}") }
+  }
+
+  @Test func members_that_nobody_asks_for_take_no_memory_and_are_passed() throws {
+    let entry = "\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]"
+    for more in ["1e5", "null", "true", "\"x\"", "[1, [2, {\"a\": []}]]", "{\"dtype\": 1}"] {
+      #expect(try file("{\"a\":{\"more\": \(more), \(entry)}}", data: 1).tensors.map(\.name) == ["a"])
+    }
   }
 
   @Test(arguments: [
