@@ -218,6 +218,8 @@ private struct LiteralParser {
         throw malformed("a rank of at most \(NpyHeader.maximumRank)")
       }
       if !accept(",") {
+        // In Python (2) is the number 2, which is no shape.
+        if extents.count == 1 { try expect(",") }
         try expect(")")
         break
       }

@@ -164,6 +164,7 @@ struct ArrayFileTests {
     ("{'descr': [('a', '<f4'), 'fortran_order': False, 'shape': (1,), }", "expected ']'", 4),
     ("{'descr': '<f4', 'fortran_order': 1, 'shape': (1,), }", "expected", 4),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "extent", 4),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (2), }", "expected ','", 8),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 2), }", "more bytes", 4),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9223372036854775807, 9), }", "more bytes", 0),
     ("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 0), }", "more bytes", 0),
