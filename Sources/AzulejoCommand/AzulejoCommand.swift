@@ -27,7 +27,7 @@ import LanguageModels
     subcommands: [
       GenerateCommand.self, EmbedCommand.self, TraceCommand.self, DevicesCommand.self, DoctorCommand.self,
       CacheCommand.self, ConformanceCommand.self, BenchCommand.self, CalibrateCommand.self, ExplainCommand.self,
-      FuzzCommand.self, HostileCommand.self,
+      FuzzCommand.self, HostileCommand.self, ReplayCommand.self,
     ])
 
   static func main() {

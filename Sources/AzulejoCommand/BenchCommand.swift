@@ -25,7 +25,7 @@ struct BenchCommand: ParsableCommand {
 
   @Argument(help: "The workloads, or all.")
   var workloads: [String] = []
-  @Option(help: ArgumentHelp("How they are run (may be repeated): eager, compiled.", valueName: "mode"))
+  @Option(help: ArgumentHelp("How they are run (may be repeated): \(Benchmark.Mode.names).", valueName: "mode"))
   var mode: [Benchmark.Mode] = []
   @Option(help: ArgumentHelp("Seconds for each workload.", valueName: "seconds"))
   var budget = 2.0
@@ -153,4 +153,6 @@ struct BenchCommand: ParsableCommand {
   }
 }
 
-extension Benchmark.Mode: ExpressibleByArgument {}
+extension Benchmark.Mode: ExpressibleByArgument {
+  static var names: String { "eager, compiled, or dynamic (compiled with every extent a symbol)" }
+}

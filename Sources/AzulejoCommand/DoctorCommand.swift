@@ -133,17 +133,12 @@ struct DoctorCommand: ParsableCommand {
   }
 
   private static var models: [Finding] {
-    let home = getenv("HOME").map { String(cString: $0) } ?? ""
-    let directory = Knobs.current.models ?? "\(home)/.cache/azulejo/models"
-    let known = [
-      ("smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"), ("minilm", "all-MiniLM-L6-v2/model.safetensors"),
-    ]
-    return known.map { name, file in
-      let path = "\(directory)/\(file)"
-      let isThere = access(path, R_OK) == 0
+    FetchedModel.allCases.map { model in
+      let isThere = model.isThere
       return Finding(
-        name: "model \(name)", state: isThere ? .good : .optional, detail: isThere ? path : "not in \(directory)",
-        remedy: isThere ? nil : "scripts/fetch-models \(name)")
+        name: "model \(model.rawValue)", state: isThere ? .good : .optional,
+        detail: isThere ? model.weights : "not in \(FetchedModel.folder)",
+        remedy: isThere ? nil : "scripts/fetch-models \(model.rawValue)")
     }
   }
 

@@ -25,7 +25,7 @@ struct ExplainCommand: ParsableCommand {
   var workload: String?
   @Option(help: ArgumentHelp("Instead of a workload: one step of this language model (GGUF).", valueName: "file"))
   var model: String?
-  @Option(help: ArgumentHelp("How it is run: eager, compiled.", valueName: "mode"))
+  @Option(help: ArgumentHelp("How it is run: \(Benchmark.Mode.names).", valueName: "mode"))
   var mode = Benchmark.Mode.compiled
   @Option(help: ArgumentHelp("Write a page for a browser.", valueName: "file"))
   var html: String?

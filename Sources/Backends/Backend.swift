@@ -32,10 +32,17 @@ package struct Backend: Sendable {
     return try Self.image(kernel, .object, compiled.object, arena: compiled.arenaSymbol) { compiled.phases[$0] }
   }
 
-  package static func make(_ kind: DeviceKind) throws(Diagnostic) -> Backend {
+  /// - Parameter target: what kernels are made for; anything else than this machine only where none runs.
+  package static func make(
+    _ kind: DeviceKind, for target: TargetDescription = .host
+  ) throws(Diagnostic) -> Backend {
+    guard kind == .null || target.runsOnHost else {
+      throw Diagnostic(
+        .device, "kernels for \(target.name) do not run on this machine",
+        remedy: "take the device null, which runs none")
+    }
     switch kind {
     case .cpu:
-      let target = TargetDescription.host
       return Backend(
         kind: kind, target: target, driver: CPUDriver.shared, key: "cpu \(LLVMCompiler.version) \(target.cacheKey)",
         isWorthCaching: true
@@ -45,13 +52,13 @@ package struct Backend: Sendable {
       }
     case .interpreter:
       return Backend(
-        kind: kind, target: .host, driver: InterpreterDriver(), key: "interpreter \(Kernel.textVersion)",
+        kind: kind, target: target, driver: InterpreterDriver(), key: "interpreter \(Kernel.textVersion)",
         isWorthCaching: false
       ) { kernel throws(Diagnostic) in
         try image(kernel, .tileText, Array(kernel.text.utf8), arena: nil) { "phase\($0)" }
       }
     case .null:
-      return Backend(kind: kind, target: .host, driver: NullDriver(), key: "null", isWorthCaching: false) {
+      return Backend(kind: kind, target: target, driver: NullDriver(), key: "null", isWorthCaching: false) {
         kernel throws(Diagnostic) in
         try image(kernel, .nothing, [], arena: nil) { "phase\($0)" }
       }
@@ -72,7 +79,8 @@ package struct Backend: Sendable {
     for buffer in kernel.buffers where buffer.role == .scratch { scratch.append(try kernel.scratchBytes(buffer)) }
     return ExecutableImage(
       name: kernel.name, format: format, code: code, phases: phases, arenaSymbol: arena, scratch: scratch,
-      bufferCount: kernel.buffers.count - scratch.count, argumentCount: kernel.arguments.count)
+      bufferCount: kernel.buffers.count - scratch.count, argumentCount: kernel.arguments.count,
+      metadata: [.init(ExecutableImage.tileKey, kernel.stageName)])
   }
 }
 

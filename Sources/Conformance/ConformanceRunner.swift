@@ -184,6 +184,12 @@ public struct ConformanceRunner: Sendable {
     return total
   }
 
+  /// What becomes of one case.
+  public func outcome(of item: ConformanceCase, mode: ConformanceMode) -> ConformanceOutcome {
+    var sizes: ConformanceSizes?
+    return outcome(of: item, mode: mode, isSample: false, sizes: &sizes)
+  }
+
   private func outcome(
     of item: ConformanceCase, mode: ConformanceMode, isSample: Bool, sizes: inout ConformanceSizes?
   ) -> ConformanceOutcome {

@@ -20,6 +20,13 @@ package final class NullDriver: Driver {
 
   package init(device: Device = .null) { self.device = device }
 
+  /// Zeros, so that a program that reads what no kernel wrote does the same in each run.
+  package func allocate(byteCount: Int) throws(Diagnostic) -> Storage {
+    let storage = try Storage(byteCount: byteCount, device: device)
+    storage.address.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    return storage
+  }
+
   package func load(_ image: ExecutableImage) throws(Diagnostic) -> any Executable { NullExecutable(image: image) }
 
   package func submit(_ sequence: LaunchSequence) throws(Diagnostic) -> Ticket {

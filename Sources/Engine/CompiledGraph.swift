@@ -268,7 +268,7 @@ package final class CompiledGraph: Sendable {
       guard let account, LaunchLog.isOn else { continue }
       let schedule = account.schedule
       var launched = LaunchRecord(
-        schedule.steps[number].nests, of: schedule.graph, program: name, kernel: step.executable.image.name,
+        schedule.steps[number].nests, of: schedule.graph, program: name, image: step.executable.image,
         arguments: arguments, sources: schedule.steps[number].buffers, buffers: references,
         refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9)
       launched.origins = try origins(ofStep: number)

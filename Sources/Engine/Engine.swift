@@ -7,6 +7,7 @@ import GraphIR
 import Execution
 import Scalars
 import Synchronization
+import Targets
 import TensorTypes
 import TileIR
 
@@ -30,20 +31,22 @@ package final class Engine: Sendable {
     get throws(Diagnostic) { try shared.get() }
   }
   private static let shared: Result<Engine, Diagnostic> = Result { () throws(Diagnostic) in
-    let kind = choice.withLock { choice in
+    let chosen = choice.withLock { choice in
       choice.isFinal = true
-      return choice.kind
+      return choice
     }
-    return Engine(try Backend.make(kind ?? Knobs.current.device))
+    return Engine(try Backend.make(chosen.kind, for: chosen.target))
   }
-  private static let choice = Mutex<(kind: DeviceKind?, isFinal: Bool)>((nil, false))
+  private static let choice = Mutex<(kind: DeviceKind, target: TargetDescription, isFinal: Bool)>(
+    (Knobs.current.device, .host, false))
 
   /// Makes `kind` the device of this process instead of AZULEJO_DEVICE's.
+  /// - Parameter target: what kernels are made for; see `Backend.make`.
   /// - Throws: a Diagnostic once a tensor was made on another device.
-  package static func choose(_ kind: DeviceKind) throws(Diagnostic) {
+  package static func choose(_ kind: DeviceKind, for target: TargetDescription = .host) throws(Diagnostic) {
     let isLate = choice.withLock { choice in
-      if choice.isFinal { return (choice.kind ?? Knobs.current.device) != kind }
-      choice.kind = kind
+      if choice.isFinal { return choice.kind != kind || choice.target != target }
+      (choice.kind, choice.target) = (kind, target)
       return false
     }
     if isLate {

@@ -31,6 +31,8 @@ package struct LaunchRecord: Sendable {
   /// The program or plan it belongs to.
   package var program: String
   package var kernel: String
+  /// The name of its tile text: see `Kernel.stageName`. Empty if unknown.
+  package var tile = ""
   /// What the kernel computes, and the bytes it must move: each input once, each result once. Zero if unknown.
   package var cost: KernelCost
   package var seconds: Double
@@ -57,11 +59,12 @@ package struct LaunchRecord: Sendable {
 
   /// The record of a kernel's nests that ran for `arguments` on `buffers`, whose sources are `sources`.
   init(
-    _ nests: [LoopNest], of graph: Graph, program: String, kernel: String, arguments: [Int64],
+    _ nests: [LoopNest], of graph: Graph, program: String, image: ExecutableImage, arguments: [Int64],
     sources: [Schedule.BufferSource], buffers: [BufferReference], refusals: [Refusal], seconds: Double
   ) {
     self.program = program
-    self.kernel = kernel
+    kernel = image.name
+    tile = image.tile ?? ""
     self.seconds = seconds
     let numbers = arguments.map { Int($0) }
     cost = nests.reduce(KernelCost()) { $0 + ($1.cost(graph, arguments: numbers) ?? KernelCost()) }

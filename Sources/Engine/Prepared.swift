@@ -111,7 +111,7 @@ final class Prepared: Sendable {
       if isObserved {
         LaunchLog.add(
           LaunchRecord(
-            step.nests, of: graph, program: name, kernel: step.executable.image.name, arguments: arguments,
+            step.nests, of: graph, program: name, image: step.executable.image, arguments: arguments,
             sources: step.buffers, buffers: references, refusals: refusals,
             seconds: Double(monotonicNanoseconds() - started) * 1e-9))
       }

@@ -132,9 +132,7 @@ extension Trace {
   /// do.
   package func forgetGuards(behind counts: [Int]) {
     quietly { state in
-      let behind = state.guards[counts[0]...]
-      state.guards.removeLast(behind.count)
-      state.guards += behind.filter(state.naming.contains)
+      state.guards.removeAll(behind: counts[0], except: state.naming)
     }
     if counts.count > 1 { parent?.forgetGuards(behind: Array(counts.dropFirst())) }
   }

@@ -51,6 +51,30 @@ package struct DimGuard: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
+/// Guards in the order they were asked for, each once.
+struct GuardList: Sendable {
+  private(set) var all: [DimGuard] = []
+  private var known: Set<DimGuard> = []
+
+  func contains(_ one: DimGuard) -> Bool { known.contains(one) }
+
+  /// With the place that asks now, if it is new.
+  mutating func append(_ asked: DimGuard) {
+    guard known.insert(asked).inserted else { return }
+    var asked = asked
+    asked.origin = Diagnostic.Origin()
+    all.append(asked)
+  }
+
+  /// Of those behind the first `count` only `kept` stay.
+  mutating func removeAll(behind count: Int, except kept: Set<DimGuard>) {
+    let behind = all[count...]
+    known.subtract(behind)
+    all.removeLast(behind.count)
+    all += behind.filter { kept.contains($0) && known.insert($0).inserted }
+  }
+}
+
 extension Trace {
   /// Guards have made symbols equal to something, in a capture, one around it or one inside: extents at hand may have other
   /// names by now. Asked without a lock.
@@ -129,11 +153,7 @@ extension Trace: DimObserver {
     let dim = state.known(dim)
     guard let value = dim.evaluated(state.hints) else { return nil }
     if dim.knownValue != nil { return value }
-    var made = DimGuard(read: dim, as: value)
-    if !state.guards.contains(made) {
-      made.origin = Diagnostic.Origin()
-      state.guards.append(made)
-    }
+    state.guards.append(DimGuard(read: dim, as: value))
     return value
   }
 
@@ -154,11 +174,8 @@ extension Trace: DimObserver {
     let answer = relation.holds(x, y)
     // Numbers that were read say it already; where sets hash them, how often they are compared besides is chance.
     if state.isRead(a), state.isRead(b) { return answer }
-    var asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
-    if !state.isImplied(asked), !state.guards.contains(asked) {
-      asked.origin = Diagnostic.Origin()
-      state.guards.append(asked)
-    }
+    let asked = DimGuard(relation: relation, a: a, b: b, answer: answer)
+    if !state.isImplied(asked) { state.guards.append(asked) }
     // A symbol of the code around is named there only: what holds of the closure's own says nothing about it.
     if relation == .equal, answer, let (symbol, value) = Dim.solved(a, equals: b), symbol >= outerSymbols {
       state.rename(symbol, value, by: asked)
@@ -228,7 +245,8 @@ extension Trace.State {
 
   /// A number, or one by a guard.
   fileprivate func isRead(_ dim: Dim) -> Bool {
-    dim.knownValue != nil || guards.contains { $0.isRead && $0.a.isIdentical(to: dim) }
+    if dim.knownValue != nil { return true }
+    return dim.evaluated(hints).map { guards.contains(DimGuard(read: dim, as: $0)) } ?? false
   }
 
   /// True for all sizes that the plan serves: no guard is needed.

@@ -90,7 +90,7 @@ package final class Trace: Sendable {
     /// Where a value left; such a closure cannot be part of a plan.
     var stop: Remark?
     var cells: [Cell] = []
-    var guards: [DimGuard] = []
+    var guards = GuardList()
     /// What code outside of the engine was answered or told, in names that guards have not changed.
     var asked: Set<DimGuard> = []
     /// Symbols that guards made equal to something, which is what the graph has now.
@@ -515,7 +515,7 @@ package final class Trace: Sendable {
     }
   }
   package var failure: Diagnostic? { state.withLock { $0.failure } }
-  package var guards: [DimGuard] { state.withLock { $0.guards } }
+  package var guards: [DimGuard] { state.withLock { $0.guards.all } }
   /// What the function itself relies on: at sizes that say otherwise its code may do anything, and stop the process.
   package var asked: Set<DimGuard> { state.withLock { $0.asked } }
   package var hints: [Int] { state.withLock { $0.hints } }

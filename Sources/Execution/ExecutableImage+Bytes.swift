@@ -5,7 +5,7 @@ import TensorTypes
 
 extension ExecutableImage {
   /// Part of the cache key and of the bytes; raise it when the layout below changes.
-  package static let version: UInt32 = 3
+  package static let version: UInt32 = 4
 
   /// A compact form that `init(serialised:)` reads back.
   package func serialised() -> [UInt8] {

@@ -35,7 +35,7 @@ package struct ExecutableImage: Sendable, Hashable {
     }
   }
 
-  /// A remark that travels with the code: counted flops and bytes, the tuning record.
+  /// A remark that travels with the code: which kernel it was, counted flops and bytes, the tuning record.
   package struct Remark: Sendable, Hashable {
     package var key: String
     package var value: String
@@ -44,6 +44,10 @@ package struct ExecutableImage: Sendable, Hashable {
       self.value = value
     }
   }
+
+  /// The name that no other kernel's tile text has: see `Kernel.stageName`.
+  package static let tileKey = "tile"
+  package var tile: String? { metadata.last { $0.key == Self.tileKey }?.value }
 
   package var name: String
   package var format: Format

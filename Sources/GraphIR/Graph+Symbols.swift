@@ -6,7 +6,35 @@ import TensorTypes
 extension GraphBuilder {
   /// From here and back to the first node, `symbol` is `dim`.
   package mutating func replace(symbol: Int, by dim: Dim) {
-    graph = graph.bound { $0 == symbol ? dim : .symbol($0) }
+    let dims: (Int) -> Dim = { $0 == symbol ? dim : .symbol($0) }
+    for i in symbolPlaces.taken(symbol, in: graph, for: dim) {
+      graph.nodes[i].bind(dims)
+      if case .parameter(let number) = graph.nodes[i].primitive { graph.parameters[number].bind(dims) }
+    }
+  }
+}
+
+/// Where symbols stand in a graph that grows: captures give hundreds of symbols other names one by one, each of which few
+/// nodes have.
+struct SymbolPlaces: Sendable {
+  private var nodes: [Int: Set<Int>] = [:]
+  private var seen = 0
+
+  /// The nodes with `symbol`, which have those of `dim` instead from now on.
+  mutating func taken(_ symbol: Int, in graph: Graph, for dim: Dim) -> Set<Int> {
+    for i in graph.nodes.indices[seen...] {
+      func note(_ dims: [Dim]) {
+        for dim in dims { dim.forEachSymbol { nodes[$0, default: []].insert(i) } }
+      }
+      let node = graph.nodes[i]
+      note(node.type.shape.dims)
+      note(node.primitive.payload.dims)
+      if case .parameter(let number) = node.primitive { note(graph.parameters[number].strides) }
+    }
+    seen = graph.nodes.count
+    let taken = nodes.removeValue(forKey: symbol) ?? []
+    for other in dim.symbols { nodes[other, default: []].formUnion(taken) }
+    return taken
   }
 }
 
@@ -17,17 +45,26 @@ extension Graph {
   /// The graph with other names for its extents.
   package func renamed(_ known: (Dim) -> Dim) -> Graph { bound { known(.symbol($0)) } }
 
-  fileprivate func bound(_ dims: (Int) -> Dim) -> Graph {
+  private func bound(_ dims: (Int) -> Dim) -> Graph {
     var result = self
-    for i in parameters.indices {
-      result.parameters[i].type = parameters[i].type.bound(dims)
-      result.parameters[i].strides = parameters[i].strides.map { $0.bound(dims) }
-    }
-    for i in nodes.indices {
-      result.nodes[i] = GraphNode(nodes[i].primitive.bound(dims), nodes[i].operands, nodes[i].type.bound(dims))
-      result.nodes[i].origin = nodes[i].origin
-    }
+    for i in parameters.indices { result.parameters[i].bind(dims) }
+    for i in nodes.indices { result.nodes[i].bind(dims) }
     return result
+  }
+}
+
+extension Parameter {
+  fileprivate mutating func bind(_ dims: (Int) -> Dim) {
+    type = type.bound(dims)
+    strides = strides.map { $0.bound(dims) }
+  }
+}
+
+extension GraphNode {
+  fileprivate mutating func bind(_ dims: (Int) -> Dim) {
+    let origin = origin
+    self = GraphNode(primitive.bound(dims), operands, type.bound(dims))
+    self.origin = origin
   }
 }
 
@@ -41,21 +78,24 @@ extension Dim {
   func bound(_ dims: (Int) -> Dim) -> Dim { knownValue != nil ? self : substituting(dims) }
 }
 
+extension Payload {
+  /// The extents and starts in it.
+  fileprivate var dims: [Dim] {
+    switch self {
+    case .iota(_, let shape), .shape(let shape), .repeated(let shape): shape.dims
+    case .slice(let starts, let counts, _): starts + counts
+    case .pad(let low, let high): low + high
+    case .assign(let starts, _): starts
+    case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
+      .contraction, .scatter, .graph:
+      []
+    }
+  }
+}
+
 extension Primitive {
   /// No extent or start in it is a symbol.
-  package var hasKnownExtents: Bool {
-    let dims: [Dim] =
-      switch payload {
-      case .iota(_, let shape), .shape(let shape), .repeated(let shape): shape.dims
-      case .slice(let starts, let counts, _): starts + counts
-      case .pad(let low, let high): low + high
-      case .assign(let starts, _): starts
-      case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
-        .contraction, .scatter, .graph:
-        []
-      }
-    return dims.allSatisfy { $0.knownValue != nil }
-  }
+  package var hasKnownExtents: Bool { payload.dims.allSatisfy { $0.knownValue != nil } }
 
   /// With every symbol replaced by its extent.
   func bound(_ dims: (Int) -> Dim) -> Primitive {

@@ -8,6 +8,7 @@ public struct GraphBuilder: Sendable {
   public internal(set) var graph: Graph
   /// Where the nodes come from that are appended next; see ``GraphNode``.
   package var origin: Int32 = -1
+  var symbolPlaces = SymbolPlaces()
 
   public init(name: String) { graph = Graph(name: name) }
 

@@ -9,7 +9,11 @@ import Targets
 import Tensors
 
 public struct Benchmark: Sendable {
-  public enum Mode: String, Sendable, CaseIterable { case eager, compiled }
+  public enum Mode: String, Sendable, CaseIterable {
+    case eager, compiled
+    /// Compiled with every extent a symbol, as a program that meets other sizes later ends up.
+    case dynamic
+  }
 
   /// What one workload did in one mode.
   public struct Outcome: Sendable {
@@ -72,16 +76,16 @@ public struct Benchmark: Sendable {
   public init(ceilings: Ceilings? = nil) { self.ceilings = ceilings }
 
   /// The workload's function as `mode` runs it.
-  private static func function(
+  static func function(
     _ workload: Workload, _ mode: Mode
   ) -> (run: Workload.Function, explain: (@Sendable () -> Explanation)?) {
     switch mode {
     case .eager: return (workload.function, nil)
-    case .compiled:
+    case .compiled, .dynamic:
       let function = workload.function
-      let compiled = compile(updating: [Tensor].self) { (state: inout [Tensor], inputs: [Tensor]) in
-        try function(&state, inputs)
-      }
+      let compiled = compile(
+        updating: [Tensor].self, dynamic: mode == .dynamic ? .all : .automatic
+      ) { (state: inout [Tensor], inputs: [Tensor]) in try function(&state, inputs) }
       return ({ try compiled(&$0, $1) }, { compiled.explain() })
     }
   }

@@ -72,17 +72,19 @@ public struct Dim: Sendable {
   /// Symbols that occur, each once, ascending.
   public var symbols: [Int] {
     var found: Set<Int> = []
-    func walk(_ dim: Dim) {
-      switch dim.expression {
-      case nil, .failed?: return
-      case .symbol(let id)?: found.insert(id)
-      case .binary(_, let a, let b)?:
-        walk(a)
-        walk(b)
-      }
-    }
-    walk(self)
+    forEachSymbol { found.insert($0) }
     return found.sorted()
+  }
+
+  /// Symbols that occur, as often as they do.
+  package func forEachSymbol(_ body: (Int) -> Void) {
+    switch expression {
+    case nil, .failed?: return
+    case .symbol(let id)?: body(id)
+    case .binary(_, let a, let b)?:
+      a.forEachSymbol(body)
+      b.forEachSymbol(body)
+    }
   }
 
   /// Every symbol replaced by `replacement(id)`.
