@@ -87,12 +87,11 @@ package struct Backend: Sendable {
 extension Kernel {
   /// An index value over launch arguments as a Dim whose symbols are the arguments.
   func dim(_ value: TileValue) throws(Diagnostic) -> Dim {
-    switch self[value].operation {
-    case .index(let constant): return Dim(constant)
+    switch self[value].indexForm {
+    case .constant(let constant): return Dim(constant)
     case .argument(let i): return .symbol(i)
-    case .indexBinary(let operation, let a, let b): return Dim.combined(operation, try dim(a), try dim(b))
-    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+    case .binary(let operation, let a, let b): return Dim.combined(operation, try dim(a), try dim(b))
+    case .programID, .counter, nil:
       throw Diagnostic(.compiler, "kernel \(name): a grid or scratch extent depends on an instance")
     }
   }

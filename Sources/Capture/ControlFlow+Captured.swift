@@ -445,10 +445,8 @@ extension Trace.Routine {
   fileprivate var isCheap: Bool {
     piece.before.isEmpty && piece.prints.isEmpty
       && piece.graph.withoutDeadNodes().nodes.allSatisfy { node in
-        switch node.primitive.definition.lowering {
-        case .leaf, .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .assign: true
-        case .sort, .contraction, .gather, .scatter, .call: false
-        }
+        if case .sort = node.primitive.definition.lowering { return false }
+        return [.leaf, .pointwise, .reindex, .rows, .assign].contains(node.primitive.definition.lowering.kind)
       }
   }
 }

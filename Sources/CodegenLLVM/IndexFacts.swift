@@ -22,17 +22,13 @@ struct IndexFacts {
     var known: [Shape: Int] = [:]
     for (id, node) in kernel.nodes.enumerated() {
       let shape: Shape
-      switch node.operation {
-      case .programID, .argument, .index: shape = .leaf(node.operation)
-      case .indexBinary(let operation, let a, let b):
+      switch node.indexForm {
+      case .constant, .argument, .programID: shape = .leaf(node.operation)
+      case .binary(let operation, let a, let b):
         shape = .binary(operation, canonical[Int(a.id)], canonical[Int(b.id)])
-      case .loop(let count, _, let region):
-        counts[region.arguments[0]] = count
-        shape = .other(TileValue(id))
-      case .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
-        .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .result, .regionArgument:
-        shape = .other(TileValue(id))
+      case .counter, nil: shape = .other(TileValue(id))
       }
+      if case .loop(let count, _, let region) = node.operation { counts[region.arguments[0]] = count }
       canonical.append(known[shape] ?? id)
       known[shape] = canonical[id]
     }
@@ -58,44 +54,38 @@ struct IndexFacts {
   }
 
   func dependsOnArgumentsOnly(_ value: TileValue) -> Bool {
-    switch kernel[value].operation {
-    case .index, .argument: return true
-    case .indexBinary(_, let a, let b): return dependsOnArgumentsOnly(a) && dependsOnArgumentsOnly(b)
-    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return false
+    switch kernel[value].indexForm {
+    case .constant, .argument: return true
+    case .binary(_, let a, let b): return dependsOnArgumentsOnly(a) && dependsOnArgumentsOnly(b)
+    case .programID, .counter, nil: return false
     }
   }
 
   /// Whether no program ID is in it. (A loop's counter may be.)
   func isSameInAllInstances(_ value: TileValue) -> Bool {
-    switch kernel[value].operation {
+    switch kernel[value].indexForm {
     case .programID: return false
-    case .indexBinary(_, let a, let b): return isSameInAllInstances(a) && isSameInAllInstances(b)
-    case .index, .argument, .regionArgument, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert,
-      .bitcast, .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
-      return true
+    case .binary(_, let a, let b): return isSameInAllInstances(a) && isSameInAllInstances(b)
+    case .constant, .argument, .counter, nil: return true
     }
   }
 
   /// Whether a loop's counter is in it.
   func dependsOnLoop(_ value: TileValue) -> Bool {
-    switch kernel[value].operation {
-    case .regionArgument: return true
-    case .indexBinary(_, let a, let b): return dependsOnLoop(a) || dependsOnLoop(b)
-    case .index, .argument, .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast,
-      .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
-      return false
+    switch kernel[value].indexForm {
+    case .counter: return true
+    case .binary(_, let a, let b): return dependsOnLoop(a) || dependsOnLoop(b)
+    case .constant, .argument, .programID, nil: return false
     }
   }
 
   /// A number that the value is never below.
   func lower(_ value: TileValue) -> Int? {
-    switch kernel[value].operation {
-    case .index(let n): return n
+    switch kernel[value].indexForm {
+    case .constant(let n): return n
     case .argument(let i): return extents.contains(i) ? 0 : nil
-    case .programID, .regionArgument: return 0
-    case .indexBinary(let operation, let a, let b):
+    case .programID, .counter: return 0
+    case .binary(let operation, let a, let b):
       let x = lower(a)
       let y = lower(b)
       switch operation {
@@ -107,39 +97,35 @@ struct IndexFacts {
       case .modulo: return y.flatMap { $0 >= 0 ? 0 : nil }
       case .subtract: return nil
       }
-    case .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
-      .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
-      return nil
+    case nil: return nil
     }
   }
 
   /// The value over launch arguments, where it is one.
   func exact(_ value: TileValue) -> Dim? {
-    switch kernel[value].operation {
-    case .index(let n): return Dim(n)
+    switch kernel[value].indexForm {
+    case .constant(let n): return Dim(n)
     case .argument(let i): return .symbol(i)
-    case .indexBinary(let operation, let a, let b):
+    case .binary(let operation, let a, let b):
       guard let x = exact(a), let y = exact(b) else { return nil }
       return Dim.combined(operation, x, y)
-    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return nil
+    case .programID, .counter, nil: return nil
     }
   }
 
   /// An expression over launch arguments that the value is never above; of several, a constant one.
   func upper(_ value: TileValue) -> Dim? {
-    switch kernel[value].operation {
-    case .index(let n): return Dim(n)
+    switch kernel[value].indexForm {
+    case .constant(let n): return Dim(n)
     case .argument(let i): return .symbol(i)
     case .programID(let axis): return axis < grid.count ? upper(grid[axis]).map { $0 - 1 } : nil
-    case .regionArgument: return counts[value].flatMap { upper($0) }.map { $0 - 1 }
-    case .indexBinary(.minimum, let a, let b):
+    case .counter: return counts[value].flatMap { upper($0) }.map { $0 - 1 }
+    case .binary(.minimum, let a, let b):
       guard let x = upper(a), let y = upper(b) else { return upper(a) ?? upper(b) }
       if x.knownValue != nil, y.knownValue == nil { return x }
       if y.knownValue != nil, x.knownValue == nil { return y }
       return x.minimum(y)
-    case .indexBinary(let operation, let a, let b):
+    case .binary(let operation, let a, let b):
       if let exact = exact(value) { return exact }
       guard let x = upper(a) else { return nil }
       switch operation {
@@ -153,9 +139,7 @@ struct IndexFacts {
       case .modulo: return upper(b).map { $0 - 1 }
       case .minimum: return nil
       }
-    case .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
-      .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
-      return nil
+    case nil: return nil
     }
   }
   func upper(_ extent: Extent) -> Dim? {
@@ -167,32 +151,27 @@ struct IndexFacts {
 
   /// How much the value grows from one instance to the next along grid axis 0; nil: not by a constant.
   func stepPerInstance(_ value: TileValue) -> Int? {
-    switch kernel[value].operation {
+    switch kernel[value].indexForm {
     case .programID(let axis): return axis == 0 ? 1 : 0
-    case .index, .argument: return 0
-    case .indexBinary(.multiply, let a, let b):
+    case .constant, .argument: return 0
+    case .binary(.multiply, let a, let b):
       guard let x = stepPerInstance(a), let factor = constant(b) else { return nil }
       return x * factor
-    case .indexBinary(.add, let a, let b):
+    case .binary(.add, let a, let b):
       guard let x = stepPerInstance(a), let y = stepPerInstance(b) else { return nil }
       return x + y
-    case .indexBinary, .regionArgument, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast,
-      .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
-      return nil
+    case .binary, .counter, nil: return nil
     }
   }
 
   /// A number that divides the value; 0 for the value 0.
   func divisor(_ value: TileValue) -> Int {
-    switch kernel[value].operation {
-    case .index(let n): return abs(n)
-    case .indexBinary(.multiply, let a, let b): return Self.product(divisor(a), divisor(b))
-    case .indexBinary(.add, let a, let b), .indexBinary(.subtract, let a, let b):
+    switch kernel[value].indexForm {
+    case .constant(let n): return abs(n)
+    case .binary(.multiply, let a, let b): return Self.product(divisor(a), divisor(b))
+    case .binary(.add, let a, let b), .binary(.subtract, let a, let b):
       return Self.greatestDivisor(divisor(a), divisor(b))
-    case .indexBinary, .argument, .programID, .regionArgument, .splat, .splatArgument, .coordinates, .load, .store,
-      .map, .convert, .bitcast, .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop,
-      .result:
-      return 1
+    case .binary, .argument, .programID, .counter, nil: return 1
     }
   }
 

@@ -250,12 +250,7 @@ extension Lowering {
       }
       return true
     }
-    switch kernel[value].operation {
-    case .splat, .splatArgument, .coordinates: return true
-    case .programID, .argument, .index, .indexBinary, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
-      .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return false
-    }
+    return kernel[value].operation.kind == .source
   }
 
   /// Can be evaluated where the sums start, in whole boxes: row values of whole boxes and padded memory.
@@ -266,9 +261,7 @@ extension Lowering {
     case .map(let instruction, let operands):
       return !instruction.isCostly && operands.allSatisfy { isReadableBeyond($0, dtype) }
     case .convert(let a), .broadcast(let a): return isReadableBeyond(a, dtype)
-    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .bitcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return false
+    default: return false
     }
   }
 

@@ -59,8 +59,7 @@ extension Lowering {
         for (axis, from) in permutation.enumerated() { source[from] = point[axis] }
         return values[inner.position(source)]
       }
-    case .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot,
-      .loop, .result, .regionArgument:
+    default:
       fail("a value used before it was computed")
       return all(e.integer(0, .i64, width))
     }
@@ -175,8 +174,8 @@ extension Lowering {
       return
     }
     switch kernel[value].operation {
-    case .map(_, let operands): for operand in operands { hoist(operand, box, along: axis, &seen) }
-    case .convert(let a), .bitcast(let a): hoist(a, box, along: axis, &seen)
+    case let operation where operation.kind == .elementwise:
+      for operand in operation.operands { hoist(operand, box, along: axis, &seen) }
     case .broadcast(let a):
       let axes = collapsedAxes(kernel[a].shape, kernel[value].shape)
       if axes.contains(axis) {
@@ -187,9 +186,7 @@ extension Lowering {
     case .load(let access, _):
       let unused = unusedAxes(access, kernel[value].shape)
       if unused.contains(axis) { _ = eval(value, box.collapsed(unused)) }
-    case .transpose, .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
-      .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return
+    default: return
     }
   }
 

@@ -134,12 +134,9 @@ extension Lowering {
         continue
       }
       if homes[next] != nil { continue }
-      switch kernel[next].operation {
-      case .load, .splat, .splatArgument, .coordinates, .map, .convert, .bitcast, .broadcast, .transpose, .dot:
-        stack += kernel[next].operation.operands
-      case .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce, .scan, .argScan, .sortOrder, .loop,
-        .result, .regionArgument:
-        break
+      switch kernel[next].operation.kind {
+      case .source, .load, .elementwise, .movement, .product: stack += kernel[next].operation.operands
+      case .index, .store, .across, .control: break
       }
     }
     return found
@@ -153,18 +150,14 @@ extension Lowering {
 
   private func readsAcross(_ value: TileValue, _ own: TileValue, _ seen: inout Set<TileValue>) -> Bool {
     if value == own || homes[value] != nil || !seen.insert(value).inserted { return false }
-    switch kernel[value].operation {
-    case .map(_, let operands): return operands.contains { readsAcross($0, own, &seen) }
-    case .convert(let a), .bitcast(let a): return readsAcross(a, own, &seen)
-    case .broadcast(let a): return carriedBelow(a, [own]).contains(own)
-    case .transpose(let a, _): return carriedBelow(a, [own]).contains(own)
+    let operands = kernel[value].operation.operands
+    switch kernel[value].operation.kind {
+    case .elementwise: return operands.contains { readsAcross($0, own, &seen) }
+    case .movement: return carriedBelow(operands[0], [own]).contains(own)
     case .load: return carriedBelow(value, [own]).contains(own)
-    case .dot(let accumulator, let a, let b):
-      return readsAcross(accumulator, own, &seen) || carriedBelow(a, [own]).contains(own)
-        || carriedBelow(b, [own]).contains(own)
-    case .splat, .splatArgument, .coordinates, .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce,
-      .scan, .argScan, .sortOrder, .loop, .result, .regionArgument:
-      return false
+    case .product:
+      return readsAcross(operands[0], own, &seen) || operands[1...].contains { carriedBelow($0, [own]).contains(own) }
+    case .index, .source, .store, .across, .control: return false
     }
   }
 }

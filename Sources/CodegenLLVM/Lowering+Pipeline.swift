@@ -48,7 +48,6 @@ extension Lowering {
       let deepest = node.operation.operands.compactMap { level[$0] }.max() ?? 0
       level[value] = deepest
       switch node.operation {
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates: continue
       case .load(let access, _):
         guard access.axes.allSatisfy({ !$0.guarded && $0.indirect == nil }) else { return nil }
       case .map(let instruction, _):
@@ -64,7 +63,9 @@ extension Lowering {
         guard access.axes.allSatisfy({ !$0.guarded && $0.indirect == nil }) else { return nil }
         stores.append((value, access, content, mode))
         continue
-      case .transpose, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument: return nil
+      default:
+        guard [.index, .source].contains(node.operation.kind) else { return nil }
+        continue
       }
       if plan.residence(of: value) == .memory { return nil }
     }

@@ -86,8 +86,7 @@ struct Plan {
       case .store(let access, _, _):
         storesTo[access.buffer, default: []].append(value)
         fallthrough
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .map, .convert,
-        .bitcast, .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .regionArgument:
+      default:
         for operand in kernel[value].operation.operands { users[operand, default: []].append(value) }
       }
     }
@@ -124,12 +123,7 @@ struct Plan {
 
   /// Computed where needed, unless something asks for a home.
   func isPointwise(_ value: TileValue) -> Bool {
-    switch kernel[value].operation {
-    case .splat, .splatArgument, .coordinates, .load, .map, .convert, .bitcast, .broadcast, .transpose: true
-    case .programID, .argument, .index, .indexBinary, .store, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot,
-      .loop, .result, .regionArgument:
-      false
-    }
+    kernel[value].operation.kind.isPointwise
   }
 
   private func isCostly(_ value: TileValue) -> Bool {
@@ -156,17 +150,13 @@ struct Plan {
   }
 
   private func decided(_ value: TileValue, _ found: Set<TileValue>) -> Residence {
-    switch kernel[value].operation {
-    case .splat, .splatArgument, .coordinates: return .virtual
-    case .load(let access, _):
+    if kernel[value].operation.kind == .source { return .virtual }
+    if case .load(let access, _) = kernel[value].operation {
       if isScalar(value) { return .scalar }
       // Operands of products inside loops are packed once, before them.
       let isInside = productValues.contains(value) && (users[value] ?? []).contains { regionOf[$0] != regionOf[value] }
       if isInside { return .memory }
       return isOverwritten(value, access, found) ? .memory : .virtual
-    case .map, .convert, .bitcast, .broadcast, .transpose, .programID, .argument, .index, .indexBinary, .store, .reduce,
-      .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      break
     }
     if case .broadcast = kernel[value].operation { return .virtual }
     if isScalar(value) { return .scalar }
@@ -194,13 +184,7 @@ struct Plan {
       if next == value { return true }
       // Operands come before their users: nothing before the value leads to it.
       guard next.id > value.id, seen.insert(next).inserted else { continue }
-      switch kernel[next].operation {
-      case .map(_, let operands): stack += operands
-      case .convert(let a), .bitcast(let a): stack.append(a)
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .broadcast,
-        .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-        break
-      }
+      if kernel[next].operation.kind == .elementwise { stack += kernel[next].operation.operands }
     }
     return false
   }
@@ -214,10 +198,9 @@ struct Plan {
   /// No arithmetic: as well loaded again.
   private func isCheap(_ value: TileValue) -> Bool {
     switch kernel[value].operation {
-    case .splat, .splatArgument, .coordinates, .load: return true
     case .broadcast(let a), .bitcast(let a): return isCheap(a)
-    case .reduce, .result, .dot, .regionArgument, .argReduce, .scan, .argScan, .sortOrder: return true
-    case .map, .convert, .transpose, .programID, .argument, .index, .indexBinary, .store, .loop: return false
+    case .loop: return false
+    case let operation: return [.source, .load, .across, .product, .control].contains(operation.kind)
     }
   }
 

@@ -50,13 +50,8 @@ extension Lowering {
       guard seen.insert(value).inserted else { return }
       guard homes[value] == nil || pending.contains(value) else { return }
       if pending.contains(value) { found.insert(value) }
-      switch kernel[value].operation {
-      case .map(_, let operands): for operand in operands { visit(operand) }
-      case .convert(let a), .bitcast(let a), .broadcast(let a), .transpose(let a, _): visit(a)
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .reduce,
-        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-        return
-      }
+      guard [.elementwise, .movement].contains(kernel[value].operation.kind) else { return }
+      for operand in kernel[value].operation.operands { visit(operand) }
     }
     visit(operand)
     for value in found where plan.demand(of: value) != guards {
@@ -211,11 +206,8 @@ extension Lowering {
         var ahead = box
         ahead.start[axis] = ahead.start[axis].advanced(by: 8)
         prefetch(access, kernel[value].shape, ahead, bytesAhead: e.index(0))
-      case .convert(let a), .bitcast(let a): stack.append(a)
-      case .map(_, let operands): stack += operands.reversed()
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .broadcast,
-        .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-        continue
+      case let operation where operation.kind == .elementwise: stack += operation.operands.reversed()
+      default: continue
       }
     }
   }
@@ -262,10 +254,7 @@ struct Reduction {
     case .add: return operands.flatMap { terms($0, lowering, &budget) }
     case .multiply: return [.product(operands[0], operands[1])]
     case .multiplyAdd: return [.product(operands[0], operands[1])] + terms(operands[2], lowering, &budget)
-    case .subtract, .divide, .remainder, .negate, .absolute, .minimum, .maximum, .floor, .ceil, .truncate, .roundEven,
-      .squareRoot, .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power, .and, .or, .xor, .not, .shiftLeft, .shiftRight,
-      .shiftRightLogical, .equal, .notEqual, .less, .lessOrEqual, .select:
-      return [.plain(value)]
+    default: return [.plain(value)]
     }
   }
 

@@ -31,12 +31,11 @@ extension Lowering {
         }
         group.append(target)
         stored.insert(candidate)
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .result, .regionArgument:
-        continue
-      case .load, .map, .convert, .bitcast, .broadcast, .transpose:
+      case .result, .regionArgument: continue
+      case let operation:
+        if [.index, .source].contains(operation.kind) { continue }
         // What must be computed in its place ends the group.
-        if plan.residence(of: candidate) != .virtual { break scan }
-      case .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop: break scan
+        if !operation.kind.isPointwise || plan.residence(of: candidate) != .virtual { break scan }
       }
     }
     // Index values between the stores are needed by the later ones.
@@ -80,12 +79,10 @@ extension Lowering {
         if let indirect = axis.indirect, reads(indirect, writer, &seen) { return true }
       }
       return access.buffer == writer.access.buffer && access.axes != writer.access.axes
-    case .map(_, let operands): return operands.contains { reads($0, writer, &seen) }
-    case .convert(let a), .bitcast(let a), .broadcast(let a): return reads(a, writer, &seen)
+    case .broadcast(let a): return reads(a, writer, &seen)
     case .transpose(let a, _): return readsAtAll(a, writer)
-    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce, .argReduce,
-      .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return false
+    case let operation:
+      return operation.kind == .elementwise && operation.operands.contains { reads($0, writer, &seen) }
     }
   }
 

@@ -32,12 +32,8 @@ extension Lowering {
         read = axis
         loads.append(value)
         return true
-      case .map(_, let operands): return operands.allSatisfy(visit)
-      case .convert(let a), .bitcast(let a): return visit(a)
       case .splat, .splatArgument: return true
-      case .programID, .argument, .index, .indexBinary, .coordinates, .store, .broadcast, .transpose, .reduce,
-        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-        return false
+      case let operation: return operation.kind == .elementwise && operation.operands.allSatisfy(visit)
       }
     }
     guard visit(value), loads.count == 1, let read, isWide(shape[read]), isWide(shape[written]) else { return nil }

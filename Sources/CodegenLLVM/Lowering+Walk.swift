@@ -53,9 +53,7 @@ extension Lowering {
       case .convert(let a), .bitcast(let a), .broadcast(let a), .transpose(let a, _): return 1 + cost(a)
       case .load(let access, _):
         return access.axes.reduce(1) { sum, axis in sum + (axis.indirect.map { 8 + cost($0) } ?? 0) }
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
-        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-        return 0
+      default: return 0
       }
     }
     return values.reduce(0) { $0 + cost($1) }
@@ -102,8 +100,8 @@ extension Lowering {
         return
       }
       switch kernel[value].operation {
-      case .map(_, let operands): for operand in operands { visit(operand, axes) }
-      case .convert(let a), .bitcast(let a): visit(a, axes)
+      case let operation where operation.kind == .elementwise:
+        for operand in operation.operands { visit(operand, axes) }
       case .broadcast(let a):
         visit(a, axes.indices.map { kernel[a].shape[$0] == .constant(1) ? nil : axes[$0] })
       case .transpose(let a, let permutation):
@@ -117,9 +115,7 @@ extension Lowering {
             if let walked { scores[walked] -= 4 }
           }
         }
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
-        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-        return
+      default: return
       }
     }
     for value in values { visit(value, shape.indices.map { $0 }) }
@@ -156,13 +152,11 @@ extension Lowering {
       guard seen.insert(value).inserted, homes[value] == nil || pending.contains(value) else { return false }
       switch kernel[value].operation {
       case .load(let access, _): return isScattered(access, axis, kernel[value].shape)
-      case .map(_, let operands): return operands.contains { visit($0, axis) }
-      case .convert(let a), .bitcast(let a): return visit(a, axis)
+      case let operation where operation.kind == .elementwise:
+        return operation.operands.contains { visit($0, axis) }
       case .broadcast(let a): return kernel[a].shape[axis] != .constant(1) && visit(a, axis)
       case .transpose(let a, let permutation): return visit(a, permutation[axis])
-      case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .store, .reduce,
-        .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-        return false
+      default: return false
       }
     }
     return accesses.contains { isScattered($0, axis, []) } || values.contains { visit($0, axis) }

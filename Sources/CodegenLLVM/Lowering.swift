@@ -238,13 +238,12 @@ final class Lowering {
   }
 
   private func emitIndex(_ value: TileValue) -> IR {
-    switch kernel[value].operation {
-    case .index(let constant): return e.index(constant)
+    switch kernel[value].indexForm {
+    case .constant(let constant): return e.index(constant)
     case .argument(let i): return arguments[i]
-    case .indexBinary(let operation, let a, let b):
+    case .binary(let operation, let a, let b):
       return emit(operation, index(a), index(b), nonNegative: (facts.lower(a) ?? -1) >= 0)
-    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
+    case .programID, .counter, nil:
       fail("a tile used as an index value")
       return e.index(0)
     }

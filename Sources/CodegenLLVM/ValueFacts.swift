@@ -14,9 +14,7 @@ extension Kernel {
     case .map(.negate, let operands): return isNeverNegative(operands[0])
     case .map(.minimum, let operands): return operands.contains { isNeverPositive($0) }
     case .map(.maximum, let operands), .map(.add, let operands): return operands.allSatisfy { isNeverPositive($0) }
-    case .programID, .argument, .index, .indexBinary, .splatArgument, .coordinates, .load, .store, .map, .convert,
-      .bitcast, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return false
+    default: return false
     }
   }
 
@@ -30,9 +28,7 @@ extension Kernel {
       return self[value].dtype?.isFloating == true && operands[0] == operands[1]
     case .map(.subtract, let operands): return isAtLeast(operands[0], operands[1])
     case .map(.maximum, let operands): return operands.contains { isNeverNegative($0) }
-    case .programID, .argument, .index, .indexBinary, .splatArgument, .coordinates, .load, .store, .map, .convert,
-      .bitcast, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return false
+    default: return false
     }
   }
 
@@ -46,18 +42,12 @@ extension Kernel {
       if operands.contains(where: { isAtLeast(a, $0) }) { return true }
     case .reduce(.minimum, _, let inner):
       if isAtLeast(a, inner) { return true }
-    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .map,
-      .convert, .bitcast, .broadcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop,
-      .result, .regionArgument:
-      break
+    default: break
     }
     switch self[a].operation {
     case .broadcast(let inner), .reduce(.maximum, _, let inner): return isAtLeast(inner, b)
     case .map(.maximum, let operands): return operands.contains { isAtLeast($0, b) }
-    case .programID, .argument, .index, .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .map,
-      .convert, .bitcast, .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result,
-      .regionArgument:
-      return false
+    default: return false
     }
   }
 }

@@ -73,13 +73,8 @@ package struct LaunchRecord: Sendable {
     for nest in nests {
       for value in nest.body(graph) where nest.inputs[value] == nil {
         let definition = graph[value].primitive.definition
-        switch definition.lowering {
-        case .leaf: continue
-        case .reindex: break
-        case .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
-          .call:
-          computing.append(definition.name)
-        }
+        if definition.lowering.kind == .leaf { continue }
+        if definition.lowering.kind != .reindex { computing.append(definition.name) }
         all.append(definition.name)
       }
     }

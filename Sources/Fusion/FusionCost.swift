@@ -119,8 +119,7 @@ struct FusionCost {
         guard let count = node.type.shape.elementCount.evaluated(symbols) else { return nil }
         work = Swift.min(work + CheckedSize.work(program?.flops ?? 1, count), CheckedSize.most)
       case .reindex: break
-      case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
-        return nil
+      default: return nil
       }
       stack += node.operands
     }
@@ -150,11 +149,8 @@ struct FusionCost {
   }
 
   private func consumer(_ anchor: Value) -> Consumer {
-    switch graph[anchor].primitive.definition.lowering {
-    case .reduction, .argReduction, .scan, .argScan, .sort:
-      .rows(graph.type(graph[anchor].operands[0]).shape.dims, graph.reducedAxes(anchor))
-    case .leaf, .pointwise, .reindex, .contraction, .gather, .scatter, .assign, .call: .anchor(anchor)
-    }
+    graph[anchor].primitive.definition.lowering.kind == .rows
+      ? .rows(graph.type(graph[anchor].operands[0]).shape.dims, graph.reducedAxes(anchor)) : .anchor(anchor)
   }
 }
 

@@ -24,10 +24,7 @@ extension Graph {
 
   /// Values that need no place of their own: they can be computed wherever they are used.
   func isFree(_ value: Value) -> Bool {
-    switch self[value].primitive.definition.lowering {
-    case .leaf, .pointwise, .reindex, .gather: true
-    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign, .call: false
-    }
+    self[value].primitive.definition.lowering.isFree
   }
 
   /// Every path from `value` to `anchors` is pointwise, so that elements meet at equal places.
@@ -67,11 +64,8 @@ extension Graph {
   func computedValues() -> Set<Value> {
     var computed: Set<Value> = []
     for (index, node) in nodes.enumerated() {
-      switch node.primitive.definition.lowering {
-      case .leaf, .reindex, .assign: break
-      case .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .call:
-        computed.insert(Value(index))
-      }
+      let kind = node.primitive.definition.lowering.kind
+      if ![.leaf, .reindex, .assign].contains(kind) { computed.insert(Value(index)) }
     }
     return computed
   }

@@ -51,9 +51,7 @@ extension LoopNest {
         switch node.primitive.definition.lowering {
         case .reindex: chosen[operand, default: 0] += results
         case .gather where position == 0: chosen[operand, default: 0] += results
-        case .gather, .leaf, .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter,
-          .assign, .call:
-          whole.insert(operand)
+        default: whole.insert(operand)
         }
       }
     }

@@ -36,11 +36,7 @@ extension NestEmitter {
     // Axes the operand does not depend on still count their elements.
     var shape = builder.shape(operand)
     for axis in axes { shape[axis] = tile[axis] }
-    switch node.primitive.definition.lowering {
-    case .scan, .argScan, .sort: shape = naturalShape(coordinates)
-    case .leaf, .pointwise, .reindex, .reduction, .argReduction, .contraction, .gather, .scatter, .assign, .call:
-      break
-    }
+    if !node.primitive.definition.lowering.reducesRows { shape = naturalShape(coordinates) }
     let whole = repeating(operand, shape)
     let dtype = builder.dtype(whole)
     switch node.primitive {

@@ -184,7 +184,7 @@ struct NestEmitter: ~Copyable {
       var moved = coordinates
       moved[axis] = Coordinate(start: builder.index(0), indirect: indices)
       return try emit(node.operands[0], moved)
-    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign, .call: break
+    default: break
     }
     throw Diagnostic(
       .compiler,

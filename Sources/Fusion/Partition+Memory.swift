@@ -64,9 +64,7 @@ extension Partition {
     case .dtype(let dtype):
       guard case .convert = node.primitive else { return true }
       return dtype.size > graph.type(node.operands[0]).dtype.size
-    case .none, .number, .constant, .iota, .slice, .pad, .axis, .windows, .reduce, .argAxis, .scan, .sort,
-      .contraction, .scatter, .assign, .graph:
-      return false
+    default: return false
     }
   }
 

@@ -415,9 +415,9 @@ extension Partition {
         if view.source == .parameter(p), !isWhole { return false }
         continue
       }
-      switch lowering(value) {
-      case .leaf, .pointwise: stack += graph[value].operands
-      case .reindex, .gather, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign, .call:
+      if [.leaf, .pointwise].contains(lowering(value).kind) {
+        stack += graph[value].operands
+      } else {
         // An anchor's own reading is another question; a moved element is read elsewhere.
         if isAnchor(value), places[value].nest >= 0 { continue }
         if graph[value].operands.contains(where: { parametersBelow($0).contains(p) }) { return false }
@@ -427,9 +427,6 @@ extension Partition {
   }
 
   private func isAnchor(_ value: Value) -> Bool {
-    switch lowering(value) {
-    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction: true
-    case .leaf, .pointwise, .reindex, .gather, .scatter, .assign, .call: false
-    }
+    [.rows, .contraction].contains(lowering(value).kind)
   }
 }

@@ -272,11 +272,8 @@ struct Partition {
       home = nests.count - 1
     }
     openRows[key] = home
-    switch lowering(value) {
-    case .reduction, .argReduction: places[value].axes = domain.dims.indices.filter { !axes.contains($0) }
-    case .leaf, .pointwise, .reindex, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
-      places[value].axes = Array(domain.dims.indices)
-    }
+    let isReduced = lowering(value).reducesRows
+    places[value].axes = domain.dims.indices.filter { !isReduced || !axes.contains($0) }
   }
 
   private func matches(_ home: Int, _ domain: Shape, _ axes: [Int]) -> Bool {
@@ -347,9 +344,7 @@ struct Partition {
         }
       }
       placeVirtual(value)
-    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter, .assign,
-      .graph:
-      preconditionFailure("\(node.primitive.name) is no reindexing")
+    default: preconditionFailure("\(node.primitive.name) is no reindexing")
     }
   }
 

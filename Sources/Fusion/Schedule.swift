@@ -52,11 +52,7 @@ extension LoopNest {
   fileprivate func mayFault(_ graph: Graph) -> Bool {
     body(graph).contains { value in
       if inputs[value] != nil { return false }
-      switch graph[value].primitive.definition.lowering {
-      case .gather, .scatter: return true
-      case .leaf, .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .assign, .call:
-        return graph.mayFault(value)
-      }
+      return [.gather, .scatter].contains(graph[value].primitive.definition.lowering.kind) || graph.mayFault(value)
     }
   }
 }

@@ -105,9 +105,7 @@ private struct EnclosedNode {
     // Attention keeps its scores wide: a sum that is converted at once may not have been rounded in between.
     case .pointwise where isWidening: made.allow(operands[0].sums)
     case .contraction where dtype != dtype.computeDType: made.sums = contracted(dtype.computeDType)
-    case .leaf, .pointwise, .reindex, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather,
-      .scatter, .assign, .call:
-      break
+    default: break
     }
     return made
   }

@@ -135,7 +135,7 @@ extension GraphCase {
       switch node.primitive {
       case .parameter, .scalar: made.nodes.append(GraphNode(node.primitive, [], type(node.type)))
       case _:
-        guard let primitive = node.primitive.definition.make(node.primitive.payload.mapped(dim)),
+        guard let primitive = node.primitive.definition.make(node.primitive.payload.mapExtents(dim)),
           let type = try? primitive.resultType(node.operands.map { made.type($0) })
         else { return nil }
         made.nodes.append(GraphNode(primitive, node.operands, type))
@@ -163,10 +163,7 @@ extension GraphCase {
     for node in live.nodes {
       if case .scalar(let argument) = node.primitive { used.insert(argument) }
       for dim in node.type.shape.dims { used.formUnion(dim.symbols) }
-      _ = node.primitive.payload.mapped { dim in
-        used.formUnion(dim.symbols)
-        return dim
-      }
+      for dim in node.primitive.payload.extents { used.formUnion(dim.symbols) }
     }
     let order = live.arguments.indices.filter { used.contains($0) }
     if order.count < live.arguments.count {
@@ -191,23 +188,4 @@ extension GraphCase {
 
 extension Int {
   fileprivate var magnitudeClamped: Int { Int(clamping: magnitude) }
-}
-
-extension Payload {
-  /// With other extents.
-  fileprivate func mapped(_ dim: (Dim) -> Dim) -> Payload {
-    switch self {
-    case .iota(let axis, let shape): .iota(axis: axis, Shape(shape.dims.map(dim)))
-    case .shape(let shape): .shape(Shape(shape.dims.map(dim)))
-    case .repeated(let shape): .repeated(Shape(shape.dims.map(dim)))
-    case .slice(let starts, let counts, let steps):
-      .slice(starts: starts.map(dim), counts: counts.map(dim), steps: steps)
-    case .pad(let low, let high): .pad(low: low.map(dim), high: high.map(dim))
-    case .assign(let starts, let steps): .assign(starts: starts.map(dim), steps: steps)
-    case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
-      .contraction,
-      .scatter, .graph:
-      self
-    }
-  }
 }

@@ -91,18 +91,6 @@ extension Graph {
   }
 }
 
-extension Lowering {
-  /// Whether every element of every operand matters to the result.
-  fileprivate var readsEverything: Bool {
-    switch self {
-    case .reindex, .gather: false
-    case .leaf, .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter, .assign,
-      .call:
-      true
-    }
-  }
-}
-
 extension TensorType {
   fileprivate func byteCount(_ arguments: [Int]) -> Int? {
     shape.elementCount.evaluated(arguments).map { $0 * dtype.size }

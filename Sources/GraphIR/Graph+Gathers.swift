@@ -47,7 +47,7 @@ extension Graph {
         }
       // A product of which rows are reduced is in memory.
       case .contraction: isStored[index] = isRead[index]
-      case .reduction, .argReduction, .scan, .argScan, .sort, .gather, .scatter, .assign, .call: break
+      default: break
       }
     }
     return zip(useCounts(), isStored).map { $0 == 1 || $1 }

@@ -59,47 +59,23 @@ extension StableHash {
   package mutating func combine(_ primitive: Primitive) {
     let (definition, payload) = primitive.entry
     combine(definition.name)
-    switch payload {
-    case .none: break
-    case .number(let number), .axis(let number): combine(number)
+    for field in payload.fields { combine(field.value) }
+  }
+
+  private mutating func combine(_ field: PayloadField) {
+    switch field {
+    case .integer(let number): combine(number)
+    case .integers(let numbers): combine(numbers)
+    case .extents(let dims): combine(dims)
+    case .flag(let flag): combine(byte: flag ? 1 : 0)
+    case .dtype(let dtype): combine(byte: dtype.rawValue)
     case .constant(let constant):
       combine(byte: constant.dtype.rawValue)
       combine(constant.bits)
-    case .iota(let axis, let shape):
-      combine(axis)
-      combine(shape.dims)
-    case .dtype(let dtype): combine(byte: dtype.rawValue)
-    case .shape(let shape), .repeated(let shape): combine(shape.dims)
-    case .permutation(let permutation): combine(permutation)
-    case .slice(let starts, let counts, let steps):
-      combine(starts)
-      combine(counts)
-      combine(steps)
-    case .pad(let low, let high):
-      combine(low)
-      combine(high)
-    case .windows(let axis, let size, let step, let dilation): combine([axis, size, step, dilation])
-    case .reduce(let monoid, let axes):
-      combine(monoid.rawValue)
-      combine(axes)
-    case .argAxis(let monoid, let axis):
-      combine(monoid.rawValue)
-      combine(axis)
-    case .scan(let monoid, let axis):
-      combine(monoid.rawValue)
-      combine(axis)
-    case .sort(let axis, let descending):
-      combine(axis)
-      combine(byte: descending ? 1 : 0)
-    case .contraction(let axes):
-      combine(axes.batch.flatMap { [$0.left, $0.right] })
-      combine(axes.contracted.flatMap { [$0.left, $0.right] })
-    case .scatter(let axis, let monoid):
-      combine(axis)
-      combine(monoid?.rawValue ?? "")
-    case .assign(let starts, let steps):
-      combine(starts)
-      combine(steps)
+    case .monoid(let monoid): combine(monoid.rawValue)
+    case .combine(let monoid): combine(monoid?.rawValue ?? "")
+    case .winner(let monoid): combine(monoid.rawValue)
+    case .pairs(let pairs): combine(pairs.flatMap { [$0.left, $0.right] })
     case .graph(let reference): combine(reference.structuralHash)
     }
   }

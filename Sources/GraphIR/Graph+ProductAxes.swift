@@ -81,9 +81,7 @@ extension GraphBuilder {
         operands.append(plain)
       }
       return try append(node.primitive, operands)
-    case .number, .constant, .iota, .shape, .slice, .pad, .axis, .windows, .reduce, .argAxis, .scan, .sort,
-      .contraction, .scatter, .assign, .graph:
-      return nil
+    default: return nil
     }
   }
 
@@ -92,9 +90,7 @@ extension GraphBuilder {
     switch primitive(value).definition.lowering {
     case .leaf: false
     case .reindex: isComputed(graph[value].operands[0])
-    case .pointwise, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
-      .call:
-      true
+    default: true
     }
   }
 }

@@ -45,9 +45,7 @@ extension Graph {
           switch nodes[user].primitive.definition.lowering {
           case .pointwise: stack.append(user)
           case .reindex: isSummed = isSummed && isSummedOver(user, axis, users)
-          case .leaf, .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign,
-            .call:
-            isSummed = false
+          default: isSummed = false
           }
         }
       }
@@ -137,8 +135,7 @@ extension GraphBuilder {
       case .leaf: continue
       case .pointwise: computes = true
       case .reindex: break
-      case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
-        return false
+      default: return false
       }
       stack += graph[value].operands
     }

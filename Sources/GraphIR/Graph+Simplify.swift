@@ -38,8 +38,7 @@ private struct Simplifier {
     case .reduction:
       if case .reduce(_, let axes) = payload, axes.isEmpty { return operands[0] }
       return nil
-    case .leaf, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
-      return nil
+    default: return nil
     }
   }
 
@@ -104,9 +103,7 @@ private struct Simplifier {
   private func repeatsElements(_ payload: Payload) -> Bool {
     switch payload {
     case .shape, .permutation, .slice, .repeated: true
-    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
-      .assign, .graph, .pad, .axis, .windows:
-      false
+    default: false
     }
   }
 
@@ -147,9 +144,7 @@ private struct Simplifier {
     case .windows(_, let size, let step, _):
       // A window of one element is the element.
       return size == 1 && step == 1 ? try builder.append(.reshape(node.type.shape), operand) : nil
-    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter,
-      .assign, .graph:
-      return nil
+    default: return nil
     }
   }
 }

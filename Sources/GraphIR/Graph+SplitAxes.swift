@@ -109,7 +109,7 @@ private struct AxisClasses {
         fix(operand, joined)
       }
       fix(value, joined)
-    case .axis, .pad, .windows, .argAxis, .scan, .sort, .scatter, .assign, .graph:
+    default:
       fix(value)
       for operand in node.operands { fix(operand) }
     }
@@ -203,8 +203,7 @@ private struct AxisClasses {
         let kept = inner.dims.indices.filter { !inner[$0].isKnown(1) }
         let own = node.type.shape.dims.indices.filter { !node.type.shape[$0].isKnown(1) }
         places = places.compactMap { place in own.firstIndex(of: place).map { kept[$0] } }
-      case .dtype, .none, .shape, .number, .constant, .iota, .slice, .pad, .axis, .windows, .reduce, .argAxis, .scan,
-        .sort, .contraction, .scatter, .assign, .graph:
+      default:
         if isElementwise(value), let wide = node.operands.first(where: { !isNumber($0) }) {
           value = wide
           continue
@@ -265,8 +264,7 @@ private struct AxisClasses {
       case .reduction: return true
       case .pointwise: stack += graph[value].operands
       case .reindex where graph.isAxisPreserving(value): stack += graph[value].operands
-      case .leaf, .reindex, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign, .call:
-        continue
+      default: continue
       }
     }
     return false
@@ -390,8 +388,7 @@ private struct Splitter {
     case .axis(let joined) where node.isConcatenation:
       made = try builder.append(.concatenate(axis: sources[0][joined].lowerBound), operands)
     case .none, .dtype, .number, .constant: made = try builder.append(node.primitive, operands)
-    case .axis, .pad, .windows, .argAxis, .scan, .sort, .scatter, .assign, .graph:
-      throw Diagnostic(.compiler, "\(node.primitive.name) on an axis in parts")
+    default: throw Diagnostic(.compiler, "\(node.primitive.name) on an axis in parts")
     }
     places.append(made)
   }

@@ -28,7 +28,7 @@ struct SymbolPlaces: Sendable {
       }
       let node = graph.nodes[i]
       note(node.type.shape.dims)
-      note(node.primitive.payload.dims)
+      note(node.primitive.payload.extents)
       if case .parameter(let number) = node.primitive { note(graph.parameters[number].strides) }
     }
     seen = graph.nodes.count
@@ -78,41 +78,14 @@ extension Dim {
   func bound(_ dims: (Int) -> Dim) -> Dim { knownValue != nil ? self : substituting(dims) }
 }
 
-extension Payload {
-  /// The extents and starts in it.
-  fileprivate var dims: [Dim] {
-    switch self {
-    case .iota(_, let shape), .shape(let shape), .repeated(let shape): shape.dims
-    case .slice(let starts, let counts, _): starts + counts
-    case .pad(let low, let high): low + high
-    case .assign(let starts, _): starts
-    case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
-      .contraction, .scatter, .graph:
-      []
-    }
-  }
-}
-
 extension Primitive {
   /// No extent or start in it is a symbol.
-  package var hasKnownExtents: Bool { payload.dims.allSatisfy { $0.knownValue != nil } }
+  package var hasKnownExtents: Bool { payload.extents.allSatisfy { $0.knownValue != nil } }
 
   /// With every symbol replaced by its extent.
   func bound(_ dims: (Int) -> Dim) -> Primitive {
-    func all(_ list: [Dim]) -> [Dim] { list.map { $0.bound(dims) } }
-    let made: Payload
-    switch payload {
-    case .iota(let axis, let shape): made = .iota(axis: axis, Shape(all(shape.dims)))
-    case .shape(let shape): made = .shape(Shape(all(shape.dims)))
-    case .repeated(let shape): made = .repeated(Shape(all(shape.dims)))
-    case .slice(let starts, let counts, let steps):
-      made = .slice(starts: all(starts), counts: all(counts), steps: steps)
-    case .pad(let low, let high): made = .pad(low: all(low), high: all(high))
-    case .assign(let starts, let steps): made = .assign(starts: all(starts), steps: steps)
-    case .none, .number, .constant, .dtype, .permutation, .axis, .windows, .reduce, .argAxis, .scan, .sort,
-      .contraction, .scatter, .graph:
-      return self
-    }
-    return definition.make(made) ?? self
+    let (definition, payload) = entry
+    if payload.extents.isEmpty { return self }
+    return definition.make(payload.mapExtents { $0.bound(dims) }) ?? self
   }
 }

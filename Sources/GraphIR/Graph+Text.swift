@@ -69,54 +69,21 @@ extension Payload {
 
   /// " key=value" for each part.
   fileprivate func write(to text: inout String, indent: String) {
-    func write(_ key: String, _ value: some CustomStringConvertible) { text += " \(key)=\(value)" }
-    switch self {
-    case .none: break
-    case .number(let number): write("n", number)
-    case .constant(let constant): write("value", GraphText.constant(constant))
-    case .iota(let axis, let shape):
-      write("axis", axis)
-      write("shape", shape)
-    case .dtype(let dtype): write("dtype", dtype)
-    case .shape(let shape), .repeated(let shape): write("shape", shape)
-    case .permutation(let permutation): write("permutation", permutation)
-    case .slice(let starts, let counts, let steps):
-      write("starts", Shape(starts))
-      write("counts", Shape(counts))
-      write("steps", steps)
-    case .pad(let low, let high):
-      write("low", Shape(low))
-      write("high", Shape(high))
-    case .axis(let axis): write("axis", axis)
-    case .windows(let axis, let size, let step, let dilation):
-      write("axis", axis)
-      write("size", size)
-      write("step", step)
-      write("dilation", dilation)
-    case .reduce(let monoid, let axes):
-      write("monoid", monoid.rawValue)
-      write("axes", axes)
-    case .argAxis(let monoid, let axis):
-      write("monoid", monoid.rawValue)
-      write("axis", axis)
-    case .scan(let monoid, let axis):
-      write("monoid", monoid.rawValue)
-      write("axis", axis)
-    case .sort(let axis, let descending):
-      write("axis", axis)
-      write("descending", descending)
-    case .contraction(let axes):
-      write("batch", GraphText.pairs(axes.batch))
-      write("contracted", GraphText.pairs(axes.contracted))
-    case .scatter(let axis, let combine):
-      write("axis", axis)
-      write("combine", combine?.rawValue ?? "none")
-    case .assign(let starts, let steps):
-      write("starts", Shape(starts))
-      write("steps", steps)
-    case .graph(let reference):
-      text += " graph="
-      reference.graph.write(to: &text, indent: indent)
+    for (name, field) in fields {
+      text += " \(name)="
+      switch field {
+      case .integer(let number): text += "\(number)"
+      case .integers(let numbers): text += "\(numbers)"
+      case .extents(let dims): text += "\(Shape(dims))"
+      case .flag(let flag): text += "\(flag)"
+      case .dtype(let dtype): text += "\(dtype)"
+      case .constant(let constant): text += GraphText.constant(constant)
+      case .monoid(let monoid): text += monoid.rawValue
+      case .combine(let monoid): text += monoid?.rawValue ?? "none"
+      case .winner(let monoid): text += monoid.rawValue
+      case .pairs(let pairs): text += GraphText.pairs(pairs)
+      case .graph(let reference): reference.graph.write(to: &text, indent: indent)
+      }
     }
   }
 }

@@ -96,56 +96,36 @@ struct GraphParser {
   }
 
   private mutating func payload(like sample: Payload) throws(Diagnostic) -> Payload {
+    var fields: [PayloadField] = []
+    for (name, field) in sample.fields {
+      try key(name)
+      fields.append(try self.field(like: field))
+    }
+    return sample.with(fields)
+  }
+
+  private mutating func field(like sample: PayloadField) throws(Diagnostic) -> PayloadField {
     switch sample {
-    case .none: return .none
-    case .number: return .number(try integer("n"))
-    case .constant:
-      try key("value")
-      return .constant(try constant())
-    case .iota: return .iota(axis: try integer("axis"), Shape(try dims("shape")))
-    case .dtype:
-      try key("dtype")
-      return .dtype(try dtype())
-    case .shape: return .shape(Shape(try dims("shape")))
-    case .repeated: return .repeated(Shape(try dims("shape")))
-    case .permutation: return .permutation(try integers("permutation"))
-    case .slice:
-      return .slice(starts: try dims("starts"), counts: try dims("counts"), steps: try integers("steps"))
-    case .pad: return .pad(low: try dims("low"), high: try dims("high"))
-    case .axis: return .axis(try integer("axis"))
-    case .windows:
-      return .windows(
-        axis: try integer("axis"), size: try integer("size"), step: try integer("step"),
-        dilation: try integer("dilation"))
-    case .reduce:
-      let monoid: Monoid = try choice("monoid", "a monoid")
-      return .reduce(monoid, axes: try integers("axes"))
-    case .argAxis:
-      let monoid: ArgMonoid = try choice("monoid", "argmax or argmin")
-      return .argAxis(monoid, axis: try integer("axis"))
-    case .scan:
-      let monoid: Monoid = try choice("monoid", "a monoid")
-      return .scan(monoid, axis: try integer("axis"))
-    case .sort:
-      let axis = try integer("axis")
-      try key("descending")
-      if accept(word: "true") { return .sort(axis: axis, descending: true) }
+    case .integer: return .integer(try integer())
+    case .integers: return .integers(try list { parser throws(Diagnostic) in try parser.integer() })
+    case .extents: return .extents(try dims())
+    case .flag:
+      if accept(word: "true") { return .flag(true) }
       try expect(word: "false")
-      return .sort(axis: axis, descending: false)
-    case .contraction:
-      return .contraction(ContractionAxes(batch: try pairs("batch"), contracted: try pairs("contracted")))
-    case .scatter:
-      let axis = try integer("axis")
-      let start = position
-      try key("combine")
-      if accept(word: "none") { return .scatter(axis: axis, combine: nil) }
-      position = start
-      let monoid: Monoid = try choice("combine", "a monoid or none")
-      return .scatter(axis: axis, combine: monoid)
-    case .assign: return .assign(starts: try dims("starts"), steps: try integers("steps"))
-    case .graph:
-      try key("graph")
-      return .graph(GraphReference(try graph()))
+      return .flag(false)
+    case .dtype: return .dtype(try dtype())
+    case .constant: return .constant(try constant())
+    case .monoid: return .monoid(try choice("a monoid"))
+    case .combine: return .combine(accept(word: "none") ? nil : try choice("a monoid or none"))
+    case .winner: return .winner(try choice("argmax or argmin"))
+    case .pairs:
+      return .pairs(
+        try list { parser throws(Diagnostic) in
+          let left = try parser.integer()
+          try parser.expect(":")
+          return ContractionAxes.Pair(left, try parser.integer())
+        })
+    case .graph: return .graph(GraphReference(try graph()))
     }
   }
 
@@ -161,32 +141,7 @@ struct GraphParser {
     return try read(&self)
   }
 
-  private mutating func integer(_ name: String) throws(Diagnostic) -> Int {
-    try key(name)
-    return try integer()
-  }
-
-  private mutating func integers(_ name: String) throws(Diagnostic) -> [Int] {
-    try key(name)
-    return try list { parser throws(Diagnostic) in try parser.integer() }
-  }
-
-  private mutating func dims(_ name: String) throws(Diagnostic) -> [Dim] {
-    try key(name)
-    return try dims()
-  }
-
-  private mutating func pairs(_ name: String) throws(Diagnostic) -> [ContractionAxes.Pair] {
-    try key(name)
-    return try list { parser throws(Diagnostic) in
-      let left = try parser.integer()
-      try parser.expect(":")
-      return ContractionAxes.Pair(left, try parser.integer())
-    }
-  }
-
-  private mutating func choice<T: RawRepresentable<String>>(_ name: String, _ wanted: String) throws(Diagnostic) -> T {
-    try key(name)
+  private mutating func choice<T: RawRepresentable<String>>(_ wanted: String) throws(Diagnostic) -> T {
     skipSpace()
     let start = position
     guard let made = T(rawValue: try self.name()) else { throw failure(wanted, at: start) }

@@ -72,11 +72,11 @@ extension Lowering: CustomStringConvertible {
   }
 
   fileprivate var room: Room {
-    switch self {
+    switch kind {
     case .leaf: .leaves
     case .pointwise: .pointwise
     case .reindex: .reindexing
-    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .gather, .scatter, .assign: .across
+    case .rows, .contraction, .gather, .scatter, .assign: .across
     case .call: .doors
     }
   }

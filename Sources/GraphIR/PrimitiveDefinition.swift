@@ -25,13 +25,44 @@ public enum Lowering: Sendable {
   case assign
   case call
 
-  /// Decides a loop nest; everything else is computed in the nests of what uses it.
-  public var isAnchor: Bool {
+  /// What it is for whoever does not ask which. Of the kinds whose names are cases too that is all there is to know.
+  public enum Kind: Sendable, Hashable, CaseIterable {
+    case leaf, pointwise, reindex
+    /// Whole rows of the operand decide: reductions, scans, sorts.
+    case rows
+    case contraction, gather, scatter, assign, call
+  }
+
+  public var kind: Kind {
     switch self {
-    case .reduction, .argReduction, .scan, .argScan, .sort, .contraction, .scatter: true
-    case .leaf, .pointwise, .reindex, .gather, .assign, .call: false
+    case .leaf: .leaf
+    case .pointwise: .pointwise
+    case .reindex: .reindex
+    case .reduction, .argReduction, .scan, .argScan, .sort: .rows
+    case .contraction: .contraction
+    case .gather: .gather
+    case .scatter: .scatter
+    case .assign: .assign
+    case .call: .call
     }
   }
+
+  /// Of the kind `rows`: one element is left of each.
+  public var reducesRows: Bool {
+    switch self {
+    case .reduction, .argReduction: true
+    default: false
+    }
+  }
+
+  /// Decides a loop nest; everything else is computed in the nests of what uses it.
+  public var isAnchor: Bool { [.rows, .contraction, .scatter].contains(kind) }
+
+  /// Needs no nest of its own: computed wherever it is used.
+  public var isFree: Bool { [.leaf, .pointwise, .reindex, .gather].contains(kind) }
+
+  /// Whether every element of every operand matters to the result.
+  public var readsEverything: Bool { kind != .reindex && kind != .gather }
 }
 
 /// A set of dtypes.
@@ -83,29 +114,4 @@ public struct PrimitiveDefinition: Sendable {
   package var type: @Sendable (borrowing TypeQuestion) throws(Diagnostic) -> TensorType
   /// The primitive with this payload; nil for a payload of another kind.
   package var make: @Sendable (Payload) -> Primitive?
-}
-
-/// What a primitive carries beside its operands. Primitives with equal kinds of payload share text, hash and parser.
-package enum Payload: Sendable, Hashable {
-  case none
-  case number(Int)
-  case constant(ScalarConstant)
-  case iota(axis: Int, Shape)
-  case dtype(DType)
-  case shape(Shape)
-  /// As `shape`, for repetition.
-  case repeated(Shape)
-  case permutation([Int])
-  case slice(starts: [Dim], counts: [Dim], steps: [Int])
-  case pad(low: [Dim], high: [Dim])
-  case axis(Int)
-  case windows(axis: Int, size: Int, step: Int, dilation: Int)
-  case reduce(Monoid, axes: [Int])
-  case argAxis(ArgMonoid, axis: Int)
-  case scan(Monoid, axis: Int)
-  case sort(axis: Int, descending: Bool)
-  case contraction(ContractionAxes)
-  case scatter(axis: Int, combine: Monoid?)
-  case assign(starts: [Dim], steps: [Int])
-  case graph(GraphReference)
 }

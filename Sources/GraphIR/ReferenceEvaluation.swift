@@ -99,9 +99,7 @@ struct ReferenceEvaluation {
       for (i, place) in places.enumerated() { elements[place] = source.elements[i] }
       return result(elements)
     case .axis(let axis): return concatenated(axis)
-    case .none, .number, .constant, .iota, .dtype, .reduce, .argAxis, .scan, .sort, .contraction, .scatter, .assign,
-      .graph:
-      throw unreachablePayload
+    default: throw unreachablePayload
     }
   }
 

@@ -37,31 +37,42 @@ public enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
   /// `select(condition: bool, whenTrue, whenFalse)`.
   case select
 
-  public var operandCount: Int {
+  /// What dtypes it is defined on, and what it gives.
+  public enum Class: Sendable {
+    /// All numbers; of bool only the extrema.
+    case arithmetic
+    case floatOnly
+    /// Integers and bool.
+    case bits
+    /// Integers, without bool.
+    case shift
+    case comparison
+    case select
+  }
+
+  /// A row of the table.
+  private typealias Row = (operands: Int, class: Class, isCostly: Bool)
+
+  private var row: Row {
     switch self {
-    case .negate, .absolute, .floor, .ceil, .truncate, .roundEven, .squareRoot, .exp, .log, .sin, .cos, .tanh, .erf,
-      .atan, .not:
-      1
-    case .add, .subtract, .multiply, .divide, .remainder, .minimum, .maximum, .power, .and, .or, .xor, .shiftLeft,
-      .shiftRight, .shiftRightLogical, .equal, .notEqual, .less, .lessOrEqual:
-      2
-    case .multiplyAdd, .select: 3
+    case .negate, .absolute: (1, .arithmetic, false)
+    case .add, .subtract, .multiply, .divide, .remainder, .minimum, .maximum: (2, .arithmetic, false)
+    case .multiplyAdd: (3, .arithmetic, false)
+    case .floor, .ceil, .truncate, .roundEven, .squareRoot: (1, .floatOnly, false)
+    case .exp, .log, .sin, .cos, .tanh, .erf, .atan: (1, .floatOnly, true)
+    case .power: (2, .floatOnly, true)
+    case .not: (1, .bits, false)
+    case .and, .or, .xor: (2, .bits, false)
+    case .shiftLeft, .shiftRight, .shiftRightLogical: (2, .shift, false)
+    case .equal, .notEqual, .less, .lessOrEqual: (2, .comparison, false)
+    case .select: (3, .select, false)
     }
   }
 
-  public enum Class: Sendable { case arithmetic, floatOnly, bits, comparison, select }
-
-  public var `class`: Class {
-    switch self {
-    case .add, .subtract, .multiply, .divide, .remainder, .multiplyAdd, .negate, .absolute, .minimum, .maximum:
-      .arithmetic
-    case .floor, .ceil, .truncate, .roundEven, .squareRoot, .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power:
-      .floatOnly
-    case .and, .or, .xor, .not, .shiftLeft, .shiftRight, .shiftRightLogical: .bits
-    case .equal, .notEqual, .less, .lessOrEqual: .comparison
-    case .select: .select
-    }
-  }
+  public var operandCount: Int { row.operands }
+  public var `class`: Class { row.class }
+  /// Worth keeping in memory rather than computing twice. These are made of formulas: see `ScalarMath`.
+  public var isCostly: Bool { row.isCostly }
 
   /// The result for operands of these dtypes; nil where the instruction is not defined on them.
   public func resultDType(_ operands: [DType]) -> DType? {
@@ -75,27 +86,9 @@ public enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
       guard operands.allSatisfy({ $0 == operands[0] }) else { return nil }
       return operands[0] == .bool && self != .minimum && self != .maximum ? nil : operands[0]
     case .floatOnly: return operands.allSatisfy { $0 == operands[0] && $0.isFloating } ? operands[0] : nil
-    case .bits:
-      guard operands.allSatisfy({ $0 == operands[0] && !$0.isFloating }) else { return nil }
-      switch self {
-      case .shiftLeft, .shiftRight, .shiftRightLogical: return operands[0] == .bool ? nil : operands[0]
-      case .add, .subtract, .multiply, .divide, .remainder, .multiplyAdd, .negate, .absolute, .minimum, .maximum,
-        .floor, .ceil, .truncate, .roundEven, .squareRoot, .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power, .and,
-        .or,
-        .xor, .not, .equal, .notEqual, .less, .lessOrEqual, .select:
-        return operands[0]
-      }
-    }
-  }
-
-  /// Worth keeping in memory rather than computing twice.
-  public var isCostly: Bool {
-    switch self {
-    case .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power: true
-    case .add, .subtract, .multiply, .divide, .remainder, .multiplyAdd, .negate, .absolute, .minimum, .maximum,
-      .floor, .ceil, .truncate, .roundEven, .squareRoot, .and, .or, .xor, .not, .shiftLeft, .shiftRight,
-      .shiftRightLogical, .equal, .notEqual, .less, .lessOrEqual, .select:
-      false
+    case .bits: return operands.allSatisfy { $0 == operands[0] && !$0.isFloating } ? operands[0] : nil
+    case .shift:
+      return operands.allSatisfy { $0 == operands[0] && !$0.isFloating && $0 != .bool } ? operands[0] : nil
     }
   }
 

@@ -20,10 +20,7 @@ public enum ScalarMath {
     case .erf: result = erf(x, format)
     case .atan: result = atan(x, format)
     case .power: result = power(x, ScalarExpr.input(1).converted(to: wide), format)
-    case .add, .subtract, .multiply, .divide, .remainder, .multiplyAdd, .negate, .absolute, .minimum, .maximum, .floor,
-      .ceil, .truncate, .roundEven, .squareRoot, .and, .or, .xor, .not, .shiftLeft, .shiftRight, .shiftRightLogical,
-      .equal, .notEqual, .less, .lessOrEqual, .select:
-      return nil
+    default: return nil
     }
     return result.converted(to: dtype)
   }

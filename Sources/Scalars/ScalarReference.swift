@@ -20,10 +20,7 @@ public enum ScalarReference {
         let narrow = Double(arithmetic(instruction, Float(a), Float(b), Float(c)))
         return dtype == .f32 ? narrow : rounded(narrow, to: dtype)
       case .select: return a != 0 ? b : c
-      case .negate, .absolute, .minimum, .maximum, .floor, .ceil, .truncate, .roundEven, .exp, .log, .sin, .cos, .tanh,
-        .erf, .atan, .power, .and, .or, .xor, .not, .shiftLeft, .shiftRight, .shiftRightLogical, .equal, .notEqual,
-        .less, .lessOrEqual:
-        return rounded(arithmetic(instruction, a, b, c), to: dtype)
+      default: return rounded(arithmetic(instruction, a, b, c), to: dtype)
       }
     case .f8e4m3fn, .f8e5m2:
       preconditionFailure("\(instruction.rawValue) on \(dtype): it is only stored")

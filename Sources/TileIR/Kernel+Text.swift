@@ -320,10 +320,10 @@ struct KernelPrinter {
   mutating func expression(_ value: TileValue, isOperand: Bool) -> String {
     if let name = names[value] { return name }
     guard kernel.nodes.indices.contains(Int(value.id)) else { return "%?\(value.id)" }
-    switch kernel[value].operation {
-    case .index(let constant): return "\(constant)"
+    switch kernel[value].indexForm {
+    case .constant(let constant): return "\(constant)"
     case .argument(let i): return kernel.arguments.indices.contains(i) ? quotedIfNeeded(kernel.arguments[i]) : "?"
-    case .indexBinary(_, let a, let b):
+    case .binary(_, let a, let b):
       // In valid kernels operands come first; what does not is not followed, it could be a cycle.
       guard a.id < value.id, b.id < value.id else { return "%?\(value.id)" }
       if let budget = messageBudget {
@@ -338,9 +338,7 @@ struct KernelPrinter {
         order.append(value)
       }
       return ""
-    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return "%?\(value.id)"
+    case .programID, .counter, nil: return "%?\(value.id)"
     }
   }
 

@@ -438,32 +438,19 @@ private struct KernelVerifier {
 extension TileOperation {
   /// Whether a node of this operation may have a dtype and a shape.
   var canBeTile: Bool {
-    switch self {
-    case .programID, .argument, .index, .indexBinary, .store, .loop: false
-    case .splat, .splatArgument, .coordinates, .load, .map, .convert, .bitcast, .broadcast, .transpose, .reduce,
-      .argReduce, .scan, .argScan, .sortOrder, .dot, .result, .regionArgument:
-      true
-    }
+    if case .loop = self { return false }
+    return kind != .index && kind != .store
   }
 
   /// Whether a node of this operation is an index value rather than a tile or no value.
   func isIndexValue(_ node: TileNode) -> Bool {
-    switch self {
-    case .programID, .argument, .index, .indexBinary: true
-    case .regionArgument: node.dtype == nil
-    case .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast, .transpose,
-      .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result:
-      false
-    }
+    if case .regionArgument = self { return node.dtype == nil }
+    return kind == .index
   }
 
   /// Index values that are equal wherever they are written alike.
   var isIndexLeaf: Bool {
-    switch self {
-    case .programID, .argument, .index: true
-    case .indexBinary, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      false
-    }
+    if case .indexBinary = self { return false }
+    return kind == .index
   }
 }

@@ -195,17 +195,15 @@ public struct Kernel: Sendable, Hashable {
 
   /// The value of an index expression over launch arguments and constants; nil where it depends on an instance or overflows.
   public func evaluatedIndex(_ value: TileValue, arguments: [Int]) -> Int? {
-    switch self[value].operation {
-    case .index(let constant): return constant
+    switch self[value].indexForm {
+    case .constant(let constant): return constant
     case .argument(let i): return i < arguments.count ? arguments[i] : nil
-    case .indexBinary(let operation, let a, let b):
+    case .binary(let operation, let a, let b):
       guard let x = evaluatedIndex(a, arguments: arguments), let y = evaluatedIndex(b, arguments: arguments) else {
         return nil
       }
       return operation.apply(x, y)
-    case .programID, .splat, .splatArgument, .coordinates, .load, .store, .map, .convert, .bitcast, .broadcast,
-      .transpose, .reduce, .argReduce, .scan, .argScan, .sortOrder, .dot, .loop, .result, .regionArgument:
-      return nil
+    case .programID, .counter, nil: return nil
     }
   }
 
