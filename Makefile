@@ -1,10 +1,11 @@
 # demo: set up, build, fetch a model, let it speak.   test: set up, all tests.   check: what to run before a commit.
-# bench: the numbers.                                 Everything that is missing is installed by scripts/setup.
+# bench: the numbers.   house: what is counted of the sources, and whether programs launch the recorded kernels.
+# Everything that is missing is installed by scripts/setup.
 
 MODELS ?= $(or $(AZULEJO_MODELS),$(HOME)/.cache/azulejo/models)
 BIN = .build/release/azulejo
 
-.PHONY: demo test check bench setup build
+.PHONY: demo test check bench house setup build
 
 setup:
 	@scripts/setup
@@ -20,7 +21,7 @@ test:
 	@scripts/setup browser
 	@scripts/fetch-models
 	swift build --build-tests
-	swift test --skip-build --quiet
+	AZULEJO_VERIFY=1 swift test --skip-build --quiet
 	.build/debug/azulejo bench all --once --mode compiled --limits Tests/Oracle/kernel_limits.json
 	.build/debug/azulejo fuzz --seed 3 --count 150 --minutes 5 --limit 120
 	.build/debug/azulejo hostile --cases Tests/Oracle/pytorch_ops.json --seed 3 --count 400 --limit 120
@@ -30,7 +31,7 @@ test:
 check: setup
 	swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift
 	swift build --build-tests
-	swift test --skip-build --quiet --skip ConformanceTests --skip RecordedModelTests --skip CommandLineTests --skip CommandProcessTests
+	AZULEJO_VERIFY=1 swift test --skip-build --quiet --skip ConformanceTests --skip RecordedModelTests --skip CommandLineTests --skip CommandProcessTests
 
 bench: build
 	@scripts/fetch-models
@@ -38,3 +39,8 @@ bench: build
 	@.build/release/AzulejoBench
 	@$(BIN) calibrate
 	@$(BIN) bench all --mode eager --mode compiled --checks Tests/Oracle/workload_checks.json
+
+house: build
+	@scripts/fetch-models
+	swift build -c release --product HouseReport
+	@.build/release/HouseReport . "$$($(BIN) replay Tests/Oracle/replay/x86-64-v4.txt --cases Tests/Oracle/pytorch_ops.json --json)"

@@ -22,6 +22,8 @@ public struct Knobs: Sendable {
   public var strict = false
   /// Compiled functions are captured again on each call, and throw where that differs from their plan.
   public var retrace = false
+  /// Graphs, schedules and kernels are verified behind what made them.
+  public var verifies = false
   /// Compiled functions may only use plans that are in the cache, and throw where one is missing.
   public var requiresPlans = false
   /// Microseconds an idle pool thread waits awake before it sleeps.
@@ -111,6 +113,14 @@ public struct Knobs: Sendable {
     Knob("STRICT", "0 | 1", default: "0", "stop in the debugger at the first failed tensor") {
       guard $0 == "0" || $0 == "1" else { return false }
       $1.strict = $0 == "1"
+      return true
+    },
+    Knob(
+      "VERIFY", "0 | 1", default: "0",
+      "check every graph, schedule and kernel behind what made it, and throw at the first that breaks a rule"
+    ) {
+      guard $0 == "0" || $0 == "1" else { return false }
+      $1.verifies = $0 == "1"
       return true
     },
     Knob(

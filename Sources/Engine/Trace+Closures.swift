@@ -10,6 +10,16 @@ import TensorTypes
 extension Trace {
   // MARK: The closure's side
 
+  /// A loop in a loop names its extents as the one around it does; kernels know arguments by name.
+  static func unique(_ names: [String]) -> [String] {
+    var known: Set<String> = []
+    return names.map { name in
+      var name = name
+      while !known.insert(name).inserted { name += "_" }
+      return name
+    }
+  }
+
   /// A capture of a closure with arguments of these types and extents of its own. `later`: arguments that are declared
   /// by ``parameter(_:_:_:)`` when their type is known.
   package static func closure(

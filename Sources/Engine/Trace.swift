@@ -144,12 +144,13 @@ package final class Trace: Sendable {
     self.argumentCount = argumentCount
     namesAreGiven = parent?.namesAreGiven ?? Flag()
     hasSymbols = !symbols.isEmpty
+    let names = Self.unique(symbols.map(\.name))
     var builder = GraphBuilder(name: name)
-    for symbol in symbols { _ = builder.extent(symbol.name) }
+    for name in names { _ = builder.extent(name) }
     state = Mutex(
       State(
         builder: builder, namesAreGiven: namesAreGiven, hints: symbols.map(\.hint), minima: symbols.map(\.minimum),
-        names: symbols.map(\.name)))
+        names: names))
   }
 
   // MARK: Cells
@@ -572,9 +573,8 @@ package final class Trace: Sendable {
 
   func living(_ state: State) -> [(cell: Int, value: Value, source: Source?)] {
     let dead = Set(dead.withLock { $0 })
-    let isConstant = state.isConstant
     return state.cells.indices.compactMap { id in
-      guard !dead.contains(id), let value = state.cells[id].value, !isConstant[Int(value.id)] else { return nil }
+      guard !dead.contains(id), let value = state.cells[id].value, !state.isConstant[Int(value.id)] else { return nil }
       guard case .parameter(let i) = state.builder.primitive(value) else { return (id, value, nil) }
       return (id, value, state.sources[i])
     }

@@ -8,7 +8,12 @@ import TileIR
 package enum Fuser {
   /// Cuts `graph` into nests, gathers nests into kernels and tiles them. Every kernel's arguments are the graph's.
   package static func schedule(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
-    let graph = try graph.inlined()
+    let made = try fusedOrPlain(graph.inlined(), context)
+    // Here, not while it is made: what breaks a rule must not end in a slower schedule.
+    return Knobs.current.verifies ? try made.verified(donations: context.donations) : made
+  }
+
+  private static func fusedOrPlain(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
     do throws(Diagnostic) { return try fused(graph, context) } catch {
       // A right graph is never refused for what fusion makes of it: it is only slower, and says so.
       guard context.fuses, error.kind == .compiler else { throw error }

@@ -14,10 +14,13 @@ import TensorTypes
 package struct CaseRun {
   let sample: GraphCase
   let engine: Engine
+  private let passes: [GraphPass]
 
   /// On the device of this process.
-  package init(_ sample: GraphCase) throws(Diagnostic) {
+  /// - Parameter passes: those that the way `passes` looks behind.
+  package init(_ sample: GraphCase, passes: [GraphPass] = GraphPass.all) throws(Diagnostic) {
     self.sample = sample
+    self.passes = passes
     engine = try Engine.current
   }
 
@@ -77,8 +80,36 @@ package struct CaseRun {
       }
       return nil
     case .eager, .captured: return try onTensors(way, expected)
+    case .passes: return try behindPasses(expected)
     case .symbolic, .reference: return nil
     }
+  }
+
+  /// The first pass behind which the graph is none, or means something else.
+  private func behindPasses(_ expected: [Int: [EnclosedTensor]]) throws(Diagnostic) -> Finding? {
+    var graph = sample.graph
+    for pass in passes {
+      let next = try pass.checked(graph)
+      defer { graph = next }
+      if next == graph { continue }
+      let interpreter = GraphInterpreter(next)
+      for (number, wanted) in expected.sorted(by: { $0.key < $1.key }) {
+        let actual = try interpreter.run(values: try parameterValues(number), arguments: sample.arguments(number))
+        for (i, tensor) in wanted.enumerated() {
+          if actual[i].extents != tensor.reference.extents {
+            return Finding(
+              .differs, .passes,
+              "behind the pass '\(pass.name)' output \(i) has the extents \(actual[i].extents), not "
+                + "\(tensor.reference.extents)")
+          }
+          if var finding = difference(.passes, call: sample.calls[number], output: i, actual[i], tensor) {
+            finding.text = "behind the pass '\(pass.name)' \(finding.text)"
+            return finding
+          }
+        }
+      }
+    }
+    return nil
   }
 
   /// Extents are numbers here, so that one call says as much as all.
@@ -93,7 +124,7 @@ package struct CaseRun {
       case .captured:
         let compiled = compile(mode: .whole, dynamic: .fixed) { (tensors: [Tensor]) in try function(tensors) }
         results = try compiled(inputs)
-      case .eager, .compiled, .separate, .symbolic, .reference: results = try function(inputs)
+      case .eager, .compiled, .separate, .symbolic, .passes, .reference: results = try function(inputs)
       }
       for (i, result) in zip(function.outputs, results) {
         let view = try result.contiguousCopy().view

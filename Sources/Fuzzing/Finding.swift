@@ -14,6 +14,8 @@ package enum Way: String, CaseIterable, Sendable {
   case captured
   /// A program with every extent as a symbol, its calls in reverse.
   case symbolic
+  /// What each pass makes of the graph, run by the reference.
+  case passes
   /// The reference itself, against its own error model.
   case reference
 }

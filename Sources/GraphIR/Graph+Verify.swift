@@ -9,6 +9,9 @@ extension Graph {
   /// The graph itself, or what is wrong with the first node that breaks a rule.
   @discardableResult
   public func verified() throws(Diagnostic) -> Graph {
+    if Set(arguments).count < arguments.count {
+      throw Diagnostic(.compiler, "graph \(name): two of its arguments have one name: \(arguments)")
+    }
     for (index, parameter) in parameters.enumerated() { try verify(parameter, index) }
     for (index, node) in nodes.enumerated() {
       do throws(Diagnostic) {

@@ -9,6 +9,19 @@ package struct GraphPass: Sendable {
   package var name: String
   package var run: @Sendable (Graph) throws(Diagnostic) -> Graph
 
+  package init(name: String, run: @escaping @Sendable (Graph) throws(Diagnostic) -> Graph) {
+    self.name = name
+    self.run = run
+  }
+
+  /// The pass, and what it made verified.
+  package func checked(_ graph: Graph) throws(Diagnostic) -> Graph {
+    let next = try run(graph)
+    do throws(Diagnostic) { return try next.verified() } catch {
+      throw Diagnostic(.compiler, "behind the pass '\(name)': \(error.message)")
+    }
+  }
+
   /// A pass behind which the graph is reduced if anything changed: most find nothing to do in most graphs.
   private static func changing(
     _ name: String, _ change: @escaping @Sendable (Graph) throws(Diagnostic) -> Graph
@@ -51,9 +64,10 @@ package struct GraphPass: Sendable {
 extension Graph {
   /// After all passes. Each changed graph is shown under its pass's name.
   package func optimized() throws(Diagnostic) -> Graph {
-    var graph = self
+    let verifies = Knobs.current.verifies
+    var graph = verifies ? try verified() : self
     for pass in GraphPass.all {
-      let next = try pass.run(graph)
+      let next = verifies ? try pass.checked(graph) : try pass.run(graph)
       try Stage.show(.graph, kernel: "\(name) after \(pass.name)") { next.description }
       graph = next
     }

@@ -1,79 +1,51 @@
 // How many switches list a whole enum of the IRs: each is a place that a new operation must edit. What most code wants to
-// know stands beside the enum, as its kind. Not a parser of Swift: braces and case labels are counted in the text.
+// know stands beside the enum, as its kind.
 import Foundation
+import House
 import Testing
 
 @Suite struct SwitchTests {
-  /// The text between the brace at the end of `start` and the one that closes it.
-  private static func block(_ text: Substring, after start: Substring.Index) -> Substring {
-    var depth = 1
-    var end = start
-    while end < text.endIndex, depth > 0 {
-      depth += text[end] == "{" ? 1 : text[end] == "}" ? -1 : 0
-      end = text.index(after: end)
-    }
-    return text[start..<end]
+  @Test(arguments: House.enums) func few_switches_list_a_whole_enum_of_the_irs(_ name: String) throws {
+    let house = try House(root)
+    #expect(house.sources.count > 300)
+    #expect(try house.cases(of: name).count > 10)
+    let places = try house.switches(over: name)
+    #expect((1...8).contains(places.count), "\(name) is listed at \(places)")
   }
 
-  /// Names of the cases of `name`.
-  private static func cases(_ name: String, in texts: [Substring]) throws -> Set<String> {
-    let header = try Regex("enum \(name)\\b[^{\\n]*\\{")
-    for text in texts {
-      guard let found = text.firstMatch(of: header) else { continue }
-      var names: Set<String> = []
-      var depth = 0
-      for line in block(text, after: found.range.upperBound).split(separator: "\n") {
-        if depth == 0, let match = line.firstMatch(of: /^\s*case (.*)$/) {
-          // Payloads, raw values and remarks are no names.
-          var list = String(match.1.split(separator: "//", maxSplits: 1)[0])
-          while let payload = list.firstRange(of: /\([^()]*\)/) { list.removeSubrange(payload) }
-          for part in list.split(separator: ",") {
-            if let word = part.firstMatch(of: /\w+/) { names.insert(String(word.0)) }
-          }
+  /// What is counted, on a text that says it.
+  @Test func switches_functions_and_names_are_counted_in_texts() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "house-\(UInt64.random(in: 0 ... .max))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appending(path: "A.swift")
+    try """
+    // gather is no name here
+    enum A {
+      case one, two(Int)  // three
+      case four = "five"
+      func f() -> Int {
+        switch self {
+        case .one, .two: return 1
+        case .four: return gather("erf: no word")
         }
-        depth += line.count { $0 == "{" } - line.count { $0 == "}" }
       }
-      return names
-    }
-    return []
-  }
-
-  /// The names in the labels of each switch, and where it stands.
-  private static func switches(in texts: [(file: String, text: Substring)]) -> [(place: String, labels: Set<String>)] {
-    var found: [(String, Set<String>)] = []
-    for (file, text) in texts {
-      for match in text.matches(of: /\bswitch\b[^\n{]*\{/) {
-        var labels: Set<String> = []
-        for label in block(text, after: match.range.upperBound).matches(of: /\bcase\b([^:"]|"[^"]*")*:/) {
-          for name in label.0.matches(of: /\.(\w+)/) { labels.insert(String(name.1)) }
+      func g() -> Bool {
+        switch self {
+        case .one: return true
+        default: return false
         }
-        let line = text[..<match.range.lowerBound].count { $0 == "\n" } + 1
-        found.append(("\(file):\(line)", labels))
       }
     }
-    return found
-  }
-
-  @Test func few_switches_list_a_whole_enum_of_the_irs() throws {
-    let targets = [
-      "Scalars", "TileIR", "GraphIR", "Fusion", "CodegenLLVM", "Backends", "Engine", "Capture", "RandomGraphs",
-      "Fuzzing", "Conformance", "Insight", "DriverInterpreter", "AzulejoCommand",
-    ]
-    let texts = try targets.flatMap { target in
-      try sources(target).map { ($0.lastPathComponent, try String(contentsOf: $0, encoding: .utf8)[...]) }
-    }
-    let switches = Self.switches(in: texts)
-    #expect(switches.count > 400)
-    let enums = [
-      "TileOperation": 23, "Lowering": 13, "Payload": 20, "PayloadField": 11, "ScalarInstruction": 35,
-      "Primitive": 87,
-    ]
-    for (name, least) in enums {
-      let cases = try Self.cases(name, in: texts.map(\.1))
-      #expect(cases.count >= least, "\(name): \(cases.sorted())")
-      let whole = switches.filter { $0.labels.intersection(cases).count * 4 >= cases.count * 3 }
-      #expect(whole.count <= 8, "\(name) is listed at \(whole.map(\.place))")
-      #expect(!whole.isEmpty, "no switch lists \(name): is this test still right?")
-    }
+    """.write(to: file, atomically: true, encoding: .utf8)
+    let text = try #require(try SourceText.all(in: folder).first)
+    let cases = try #require(try text.cases(of: "A"))
+    #expect(cases == ["one", "two", "four"])
+    #expect(try text.cases(of: "B") == nil)
+    #expect(text.switches.filter { $0.lists(cases) }.map(\.place) == ["A.swift:6"])
+    #expect(text.functions.map(\.lines) == [6, 6])
+    #expect(text.names("gather"))
+    #expect(!text.names("gathe"))
+    #expect(!text.names("no name"))
   }
 }

@@ -14,12 +14,8 @@ private let context = SchedulingContext(target: .x86Version4)
 /// Schedules and verifies; the kernels' text shows up in a failure.
 private func scheduled(_ graph: Graph) throws -> Schedule {
   let schedule = try Fuser.schedule(graph, context)
-  for step in schedule.steps {
-    do {
-      try step.kernel.verified()
-    } catch {
-      Issue.record("\(error)\n\(step.kernel.text)")
-    }
+  do { try schedule.verified() } catch {
+    Issue.record("\(error)\n\(schedule.steps.map(\.kernel.text).joined())")
   }
   return schedule
 }

@@ -144,3 +144,16 @@ import Testing
     }
     """)
 }
+
+/// Found by `azulejo fuzz --seed 77 --start 187 --count 1`: the index is wrong, and the mask made with it is asked for nothing.
+@Test func an_index_for_no_elements_may_be_wrong() throws {
+  try expectAgreement(
+    """
+    program seed=2042152565
+      v7 = index_one a0 -1 1
+      v8 = masked_fill a1 v7 2
+      return v8
+    call f32[2]:plain f32[]:plain
+    call f32[]:plain f32[0]:plain
+    """)
+}

@@ -35,6 +35,9 @@ private func complaint(_ text: String) throws -> String {
     #expect(
       try complaint("graph g(%0 x: i64[2]) { %1: i64[2] = exp %0 return %1 }")
         == "graph g, %1: exp (C1): the operand is i64")
+    #expect(
+      try complaint("graph g(%0 x: f32[s0, s1]; s0 n, s1 n) { return %0 }")
+        == "graph g: two of its arguments have one name: [\"n\", \"n\"]")
     #expect(try complaint("graph g(%0 x: f32[2]) { return %1 }") == "graph g: returns %1, but has 1 values")
     #expect(
       try complaint("graph g(%0 x: f32[s0]) { return %0 }")
