@@ -21,6 +21,7 @@ import Testing
     let file = folder.appending(path: "A.swift")
     try """
     // gather is no name here
+    private func h() -> Int { 1 }
     enum A {
       case one, two(Int)  // three
       case four = "five"
@@ -42,7 +43,7 @@ import Testing
     let cases = try #require(try text.cases(of: "A"))
     #expect(cases == ["one", "two", "four"])
     #expect(try text.cases(of: "B") == nil)
-    #expect(text.switches.filter { $0.lists(cases) }.map(\.place) == ["A.swift:6"])
+    #expect(text.switches.filter { $0.lists(cases) }.map(\.place) == ["A.swift:7"])
     #expect(text.functions.map(\.lines) == [6, 6])
     #expect(text.names("gather"))
     #expect(!text.names("gathe"))

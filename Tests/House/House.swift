@@ -57,6 +57,6 @@ package struct House: Sendable {
       Set((modules[module] ?? []).flatMap { $0.text.matches(of: pattern).map(\.1) })
     }
     let known = declared("Tensors", /public (?:static )?func (\w+)/)
-    return declared("LanguageModels", /(?:static )?func (\w+)/).intersection(known).map(String.init).sorted()
+    return declared("LanguageModels", /\n  (?:\w+ )*func (\w+)/).intersection(known).map(String.init).sorted()
   }
 }

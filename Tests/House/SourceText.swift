@@ -19,7 +19,10 @@ package struct SourceText: Sendable {
     return try files.sorted { $0.path < $1.path }.map { try SourceText($0) }
   }
 
-  package var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
+  package var lines: [Substring] {
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    return lines.last?.isEmpty == true ? lines.dropLast() : lines
+  }
 
   /// Lines that are neither empty nor only a remark.
   package var codeLines: Int {
@@ -92,9 +95,9 @@ package struct SourceText: Sendable {
       guard let match = line.firstMatch(of: /^(\s*)(?:[@\w()]+ )*(?:func \S+|init[?(<])/) else { continue }
       // Formatted code closes a body where its declaration began.
       let end = "\(match.1)}"
-      guard let close = lines[(i + 1)...].firstIndex(where: { $0 == end }),
-        // A body on one line, or a requirement without one.
-        lines[i..<close].contains(where: { $0.hasSuffix("{") })
+      // Other bodies are on one line, or there is none.
+      guard let open = lines[i...].first(where: { $0.contains("{") }), open.hasSuffix("{"),
+        let close = lines[(i + 1)...].firstIndex(where: { $0 == end })
       else { continue }
       found.append(Function(place: "\(file):\(i + 1)", lines: close - i + 1))
     }
