@@ -21,8 +21,7 @@ struct ProgramRun {
     /// nil: the call is an error.
     var results: [Tensor]?
     var mistake: Diagnostic?
-    /// The mistake is in a step that nothing needs, which a plan may leave out; or in elements, in a call with a tensor that
-    /// has none: what follows from them may be empty, and then no result needs them.
+    /// The mistake is in a step that nothing needs, which a plan may leave out; or in elements that maybe no result needs.
     var mayPass = false
     var knowledge: [Knowledge] = []
     var state = ProgramState(members: [])
@@ -85,11 +84,9 @@ struct ProgramRun {
       let input = program.input(number)
       let beginning = function.begin(input, state)
       for (name, tensor) in beginning.tensors where known[name] == nil { known[name] = knowledge(tensor, .exact) }
-      var isEmptySomewhere = beginning.tensors.values.contains(where: \.isEmpty)
       do {
         expected.results = try function(input, &after) { i, tensor in
           reached = i
-          if tensor.isEmpty { isEmptySomewhere = true }
           let step = program.steps[i]
           var level = step.arguments.compactMap { known[$0] }.max() ?? .exact
           if function.skipped.contains(i) { level = step.arguments.lazy.compactMap { known[$0] }.first ?? .exact }
@@ -107,12 +104,33 @@ struct ProgramRun {
       } catch {
         expected.mistake = error as? Diagnostic
         let isInElements = expected.mistake.map { $0.kind == .index || $0.kind == .numerics } ?? false
-        expected.mayPass = !live.contains(reached + 1) || isInElements && isEmptySomewhere
+        expected.mayPass =
+          !live.contains(reached + 1) || isInElements && mayTakePart(of: reached + 1, function, input, state)
       }
       (expected.state, expected.stateKnowledge) = (state, stateKnowledge)
       made.append(expected)
     }
     return made
+  }
+
+  /// Whether something behind `step` may be made of only some of its elements, or has none at all: a plan computes those
+  /// that results need. The steps behind are taken with something else in its place; where they cannot be, nobody knows.
+  private func mayTakePart(
+    of step: Int, _ function: ProgramFunction, _ input: ProgramInput, _ state: ProgramState
+  ) -> Bool {
+    func count(_ tensor: Tensor?) -> Int { tensor.flatMap { try? $0.view.elementCount } ?? 1 }
+    let beginning = function.begin(input, state).tensors
+    var (after, known, mayBePart) = (state, beginning, false)
+    // The most elements that broadcasting can give.
+    var most = 0
+    var without = function
+    without.skipped.insert(step)
+    let results = try? without(input, &after) { i, tensor in
+      if i == step { most = program.steps[i].arguments.reduce(1) { $0 * count(known[$1]) } }
+      if i > step, count(tensor) < most { mayBePart = true }
+      known[program.steps[i].name] = tensor
+    }
+    return mayBePart || results == nil || beginning.values.contains { count($0) == 0 }
   }
 
   private func behind(_ exactness: ProgramRule.Exactness, _ level: Knowledge) -> Knowledge {
@@ -244,8 +262,4 @@ struct ProgramRun {
 extension ProgramCase {
   /// For tests: operations that the first call takes.
   var operationsTaken: Set<String> { ProgramRun(program: self).operationsTaken }
-}
-
-extension Tensor {
-  fileprivate var isEmpty: Bool { (try? view.elementCount) == 0 }
 }

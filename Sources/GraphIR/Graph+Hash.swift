@@ -59,7 +59,7 @@ extension StableHash {
   package mutating func combine(_ primitive: Primitive) {
     let (definition, payload) = primitive.entry
     combine(definition.name)
-    for field in payload.fields { combine(field.value) }
+    payload.forEachField { combine($1) }
   }
 
   private mutating func combine(_ field: PayloadField) {

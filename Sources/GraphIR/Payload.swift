@@ -46,33 +46,61 @@ package enum PayloadField: Sendable, Hashable {
 }
 
 extension Payload {
+  /// Hands over the parts with their names, in the order of the text. No list: warm starts hash every node.
+  package func forEachField(_ body: (_ name: String, PayloadField) -> Void) {
+    switch self {
+    case .none: return
+    case .number(let number): body("n", .integer(number))
+    case .constant(let constant): body("value", .constant(constant))
+    case .iota(let axis, let shape):
+      body("axis", .integer(axis))
+      body("shape", .extents(shape.dims))
+    case .dtype(let dtype): body("dtype", .dtype(dtype))
+    case .shape(let shape), .repeated(let shape): body("shape", .extents(shape.dims))
+    case .permutation(let permutation): body("permutation", .integers(permutation))
+    case .slice(let starts, let counts, let steps):
+      body("starts", .extents(starts))
+      body("counts", .extents(counts))
+      body("steps", .integers(steps))
+    case .pad(let low, let high):
+      body("low", .extents(low))
+      body("high", .extents(high))
+    case .axis(let axis): body("axis", .integer(axis))
+    case .windows(let axis, let size, let step, let dilation):
+      body("axis", .integer(axis))
+      body("size", .integer(size))
+      body("step", .integer(step))
+      body("dilation", .integer(dilation))
+    case .reduce(let monoid, let axes):
+      body("monoid", .monoid(monoid))
+      body("axes", .integers(axes))
+    case .argAxis(let monoid, let axis):
+      body("monoid", .winner(monoid))
+      body("axis", .integer(axis))
+    case .scan(let monoid, let axis):
+      body("monoid", .monoid(monoid))
+      body("axis", .integer(axis))
+    case .sort(let axis, let descending):
+      body("axis", .integer(axis))
+      body("descending", .flag(descending))
+    case .contraction(let axes):
+      body("batch", .pairs(axes.batch))
+      body("contracted", .pairs(axes.contracted))
+    case .scatter(let axis, let combine):
+      body("axis", .integer(axis))
+      body("combine", .combine(combine))
+    case .assign(let starts, let steps):
+      body("starts", .extents(starts))
+      body("steps", .integers(steps))
+    case .graph(let reference): body("graph", .graph(reference))
+    }
+  }
+
   /// The parts with their names, in the order of the text.
   package var fields: [(name: String, value: PayloadField)] {
-    switch self {
-    case .none: []
-    case .number(let number): [("n", .integer(number))]
-    case .constant(let constant): [("value", .constant(constant))]
-    case .iota(let axis, let shape): [("axis", .integer(axis)), ("shape", .extents(shape.dims))]
-    case .dtype(let dtype): [("dtype", .dtype(dtype))]
-    case .shape(let shape), .repeated(let shape): [("shape", .extents(shape.dims))]
-    case .permutation(let permutation): [("permutation", .integers(permutation))]
-    case .slice(let starts, let counts, let steps):
-      [("starts", .extents(starts)), ("counts", .extents(counts)), ("steps", .integers(steps))]
-    case .pad(let low, let high): [("low", .extents(low)), ("high", .extents(high))]
-    case .axis(let axis): [("axis", .integer(axis))]
-    case .windows(let axis, let size, let step, let dilation):
-      [
-        ("axis", .integer(axis)), ("size", .integer(size)), ("step", .integer(step)), ("dilation", .integer(dilation)),
-      ]
-    case .reduce(let monoid, let axes): [("monoid", .monoid(monoid)), ("axes", .integers(axes))]
-    case .argAxis(let monoid, let axis): [("monoid", .winner(monoid)), ("axis", .integer(axis))]
-    case .scan(let monoid, let axis): [("monoid", .monoid(monoid)), ("axis", .integer(axis))]
-    case .sort(let axis, let descending): [("axis", .integer(axis)), ("descending", .flag(descending))]
-    case .contraction(let axes): [("batch", .pairs(axes.batch)), ("contracted", .pairs(axes.contracted))]
-    case .scatter(let axis, let combine): [("axis", .integer(axis)), ("combine", .combine(combine))]
-    case .assign(let starts, let steps): [("starts", .extents(starts)), ("steps", .integers(steps))]
-    case .graph(let reference): [("graph", .graph(reference))]
-    }
+    var fields: [(String, PayloadField)] = []
+    forEachField { fields.append(($0, $1)) }
+    return fields
   }
 
   /// A payload of this kind with other parts, which are of the same kinds in the same order.
@@ -105,7 +133,9 @@ extension Payload {
 
   /// The extents and starts in it.
   package var extents: [Dim] {
-    fields.flatMap { field -> [Dim] in if case .extents(let dims) = field.value { dims } else { [] } }
+    var extents: [Dim] = []
+    forEachField { if case .extents(let dims) = $1 { extents += dims } }
+    return extents
   }
 
   /// With other extents and starts.

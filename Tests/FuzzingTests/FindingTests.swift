@@ -157,3 +157,16 @@ import Testing
     call f32[]:plain f32[0]:plain
     """)
 }
+
+/// Found by `azulejo fuzz --seed 601 --start 3347 --count 1`: of all quotients only one is needed, whose divisor is not 0.
+@Test func a_divisor_for_elements_that_are_not_taken_may_be_0() throws {
+  try expectAgreement(
+    """
+    program seed=1268483494
+      v0 = remainder a2 a0
+      v3 = diagonal v0 -2
+      return v3
+    call f32[]:plain f32[]:plain f32[0,0]:plain
+    call u16[9]:plain f32[]:plain u16[3,1]:plain
+    """)
+}
