@@ -19,7 +19,7 @@ struct ReplayCommand: ParsableCommand {
 
       Examples:
         azulejo replay Tests/Oracle/replay/x86-64-v4.txt --cases Tests/Oracle/pytorch_ops.json
-        azulejo replay FILE --cases Tests/Oracle/pytorch_ops.json --target arm64 --update
+        azulejo replay FILE --cases Tests/Oracle/pytorch_ops.json --target aarch64 --update
         AZULEJO_DUMP=texts azulejo replay FILE --only "pw_gelu compiled"
       """)
 

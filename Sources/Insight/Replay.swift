@@ -8,23 +8,23 @@ import Foundation
 import Targets
 
 /// Launches of programs by the programs' names.
-public struct Replay: Sendable, Hashable {
+package struct Replay: Sendable, Hashable {
   /// The launches of one program.
-  public struct Row: Sendable, Hashable {
-    public var name: String
-    public var kernels: Int
+  package struct Row: Sendable, Hashable {
+    package var name: String
+    package var kernels: Int
     /// Of the tile texts in the order of their launches.
-    public var hash: String
+    package var hash: String
   }
 
   /// What the kernels were made for: `TargetDescription.name`.
-  public var target: String
-  public private(set) var rows: [Row] = []
+  package var target: String
+  package private(set) var rows: [Row] = []
 
-  public init(target: String) { self.target = target }
+  package init(target: String) { self.target = target }
 
   /// Runs `body` and adds what it launches on this thread; launches before an error count too.
-  public mutating func record(_ name: String, _ body: () throws -> Void) {
+  package mutating func record(_ name: String, _ body: () throws -> Void) {
     let launches = LaunchLog.recording { try? body() }.launches
     var hash = StableHash()
     for launch in launches { hash.combine(launch.tile) }
@@ -32,14 +32,14 @@ public struct Replay: Sendable, Hashable {
   }
 
   /// One step of a program in one mode, the one before it included.
-  public mutating func record(_ workload: Workload, _ mode: Benchmark.Mode) throws {
+  package mutating func record(_ workload: Workload, _ mode: Benchmark.Mode) throws {
     var (state, inputs) = try workload.tensors()
     let function = Benchmark.function(workload, mode).run
     record("\(workload.name) \(mode.rawValue)") { for _ in 0..<2 { _ = try function(&state, inputs) } }
   }
 
   /// What is not as in `recorded`: a line for each program that both have. Those that one of them lacks are not compared.
-  public func differences(from recorded: Replay) -> [String] {
+  package func differences(from recorded: Replay) -> [String] {
     let known = Dictionary(recorded.rows.map { ($0.name, $0) }) { first, _ in first }
     return rows.compactMap { row in
       guard let old = known[row.name], old != row else { return nil }
@@ -49,7 +49,7 @@ public struct Replay: Sendable, Hashable {
   }
 
   /// Programs that `recorded` lacks, and those that only `recorded` has.
-  public func unmatched(with recorded: Replay) -> (new: [String], missing: [String]) {
+  package func unmatched(with recorded: Replay) -> (new: [String], missing: [String]) {
     let (here, there) = (Set(rows.map(\.name)), Set(recorded.rows.map(\.name)))
     return (here.subtracting(there).sorted(), there.subtracting(here).sorted())
   }
@@ -59,12 +59,12 @@ public struct Replay: Sendable, Hashable {
   private static let title = "replay of kernels for "
 
   /// A line with the target, then one for each program: name, kernels, hash.
-  public var text: String {
+  package var text: String {
     ([Self.title + target] + rows.map { "\($0.name)\t\($0.kernels)\t\($0.hash)" }).joined(separator: "\n") + "\n"
   }
 
   /// - Throws: a Diagnostic with the number of the first line that is none of a replay.
-  public init(text: String, path: String) throws(Diagnostic) {
+  package init(text: String, path: String) throws(Diagnostic) {
     func malformed(_ line: Int, _ what: String) -> Diagnostic {
       Diagnostic(.format, "\(path):\(line): \(what)", remedy: "record it again: azulejo replay --update")
     }
@@ -83,7 +83,7 @@ public struct Replay: Sendable, Hashable {
     }
   }
 
-  public init(path: String) throws(Diagnostic) {
+  package init(path: String) throws(Diagnostic) {
     guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
       throw Diagnostic(.file, "\(path) cannot be read", remedy: "give the path of a recorded replay")
     }

@@ -65,7 +65,7 @@ struct SafetensorsTests {
     expectDiagnostic(.format, part) { _ = try file(start + ",\u{1}") }
   }
 
-  @Test func members_that_nobody_asks_for_take_no_memory_and_are_passed() throws {
+  @Test func members_that_nobody_asks_for_are_passed_over() throws {
     let entry = "\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]"
     for more in ["1e5", "null", "true", "\"x\"", "[1, [2, {\"a\": []}]]", "{\"dtype\": 1}"] {
       #expect(try file("{\"a\":{\"more\": \(more), \(entry)}}", data: 1).tensors.map(\.name) == ["a"])

@@ -24,14 +24,6 @@ package struct SourceText: Sendable {
     return lines.last?.isEmpty == true ? lines.dropLast() : lines
   }
 
-  /// Lines that are neither empty nor only a remark.
-  package var codeLines: Int {
-    text.split(separator: "\n").count { line in
-      let code = line.drop { $0 == " " }
-      return !code.isEmpty && !code.hasPrefix("//")
-    }
-  }
-
   /// The text behind the brace at `start` up to the one that closes it.
   static func block(_ text: Substring, after start: Substring.Index) -> Substring {
     var depth = 1
