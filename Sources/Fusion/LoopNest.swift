@@ -16,6 +16,16 @@ package struct LoopNest: Sendable {
     indirect case attention(AttentionPattern)
     /// Base copied, then updates combined in.
     case scatter(Value)
+
+    /// The values that the form computes by itself, from all of what it walks.
+    var anchors: [Value] {
+      switch self {
+      case .pointwise: []
+      case .rows(let anchors): anchors
+      case .contraction(let value), .scatter(let value): [value]
+      case .attention(let pattern): [pattern.mix]
+      }
+    }
   }
   package struct Axis: Sendable {
     package var extent: Dim

@@ -176,6 +176,8 @@ struct NestEmitter: ~Copyable {
     case .pointwise:
       var operands: [TileValue] = []
       for operand in node.operands { operands.append(try emit(operand, coordinates)) }
+      // What no element needs is no fault: a tile that repeats is computed once even for none.
+      if graph.mayFault(value) { operands = counted(operands, coordinates) }
       return try pointwise(node, operands)
     case .reindex: return try reindex(node, coordinates)
     case .gather:
@@ -232,6 +234,19 @@ struct NestEmitter: ~Copyable {
     var repeated: [TileValue] = []
     for operand in operands { repeated.append(repeating(operand, shape)) }
     return builder.map(instruction, repeated)
+  }
+
+  /// The operands of one element for each element of the value, along axes on which all of them repeat and that may be empty.
+  private mutating func counted(_ operands: [TileValue], _ coordinates: [Coordinate]) -> [TileValue] {
+    var shape = union(operands.map { builder.shape($0) })
+    let whole = naturalShape(coordinates)
+    var repeats = false
+    for axis in shape.indices where shape[axis] == .constant(1) && whole[axis] != .constant(1) {
+      if case .constant(let extent) = whole[axis], extent > 0 { continue }
+      shape[axis] = whole[axis]
+      repeats = true
+    }
+    return repeats ? operands.map { repeating($0, shape) } : operands
   }
 
   /// A splat is remade in the wanted shape, so that constants stay constants.

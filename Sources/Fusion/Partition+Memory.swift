@@ -104,6 +104,14 @@ extension Partition {
     return isOwned ? result : nil
   }
 
+  /// Copies what is in memory to `target`, where it is read from then on.
+  mutating func move(_ value: Value, to target: MemoryView) {
+    earlier[value] = memory[value]
+    appendPointwise(value, target)
+    memory[value] = target
+    made[value] = nests.count - 1
+  }
+
   // MARK: Targets
 
   mutating func temporary(_ type: TensorType) -> MemoryView {
@@ -201,24 +209,28 @@ extension Partition {
     dropRenamed()
   }
 
-  /// Memory is there if a nest before this one wrote it; else the value is computed here.
-  func reads(_ i: Int) -> [Value: MemoryView] {
+  /// What nest `i` reads from memory.
+  func reads(_ i: Int) -> [Value: MemoryView] { reads(nests[i].roots.map(\.value), in: i) }
+
+  /// What nest `nest` reads from memory to have `values`.
+  func reads(_ values: [Value], in nest: Int) -> [Value: MemoryView] {
     var inputs: [Value: MemoryView] = [:]
     var seen: Set<Int32> = []
-    var stack = nests[i].roots.map(\.value)
+    var stack = values
     while let value = stack.popLast() {
       guard seen.insert(value.id).inserted else { continue }
-      if var view = memory[value], made[value] < i {
-        view.source = named(view.source)
-        inputs[value] = view
-      } else if case .parameter(let p) = graph[value].primitive {
-        // The nest that keeps a copy of it.
-        inputs[value] = MemoryView(.parameter(p), graph.type(value), strides: graph.parameters[p].strides)
-      } else {
-        stack += graph[value].operands
-      }
+      if let view = read(value, in: nest) { inputs[value] = view } else { stack += graph[value].operands }
     }
     return inputs
+  }
+
+  /// Memory is there if a nest before this one wrote it; else the value is computed here.
+  func read(_ value: Value, in nest: Int) -> MemoryView? {
+    if var view = memory[value], made[value] < nest {
+      view.source = named(view.source)
+      return view
+    }
+    return earlier[value]
   }
 
   private func named(_ source: Schedule.BufferSource) -> Schedule.BufferSource {

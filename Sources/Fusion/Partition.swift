@@ -35,6 +35,8 @@ struct Partition {
   /// Where a value can be read, once nest `made` has run.
   var memory: [MemoryView?]
   var made: [Int]
+  /// Where a value was read before nest `made` moved it.
+  var earlier: [Value: MemoryView] = [:]
   var places: [Place]
   let users: [[Int32]]
   let live: [Bool]

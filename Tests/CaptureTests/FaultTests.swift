@@ -229,6 +229,37 @@ func a_wrong_index_of_any_size_is_an_error(index: Int) {
   }
 }
 
+/// Constants that meet over no elements have a tile of one, which no element needs: not the quotient, not the element read.
+@Test(arguments: [[0], [0, 3], [3, 0], [2, 0, 5]], [DynamicShapes.fixed, .all])
+func nothing_is_computed_of_constants_over_no_elements(shape: [Int], dynamic: DynamicShapes) throws {
+  let numbers: [@Sendable (Tensor) -> Tensor] = [
+    { $0.sorted(-1).values * 2 }, { Tensor.zeros(like: $0) },
+    { Tensor(0).converted(to: .i32).expanded(like: $0) }, { $0 * 2 },
+  ]
+  let faulty: [@Sendable (Tensor) -> Tensor] = [
+    { $0.remainder($0) }, { $0.floorDivided(by: $0) }, { ($0 + 3).truncatedRemainder($0) },
+    { Tensor([1, 2, 3] as [Int32]).selecting($0.flattened() + 9, axis: 0) },
+    { Tensor([] as [Int32]).selecting($0.flattened(), axis: 0) },
+  ]
+  let behind: [@Sendable (Tensor) -> Tensor] = [
+    { $0 }, { $0.sum() }, { $0.converted(to: .f32).norm() }, { $0.sum(axes: [-1]) }, { $0.sorted(0).values },
+    { $0.cumulativeSum(-1) }, { ($0.converted(to: .f32) - 1).flattened().dot(Tensor.zeros(0)) },
+  ]
+  let x = Tensor([Int](), shape: shape).converted(to: .i32)
+  for (i, number) in numbers.enumerated() {
+    for (j, fault) in faulty.enumerated() {
+      for (k, rest) in behind.enumerated() {
+        let place = Comment(rawValue: "number \(i), fault \(j), rest \(k)")
+        let wanted = rest(fault(number(x)))
+        #expect(wanted.failure == nil, place)
+        let found = try compile(dynamic: dynamic) { (x: Tensor) in rest(fault(number(x))) }(x)
+        #expect(found.shape == wanted.shape, place)
+        #expect(try found.array(as: Double.self) == wanted.array(as: Double.self), place)
+      }
+    }
+  }
+}
+
 /// Faults of elements that a result needs come out; of others the plan may know nothing, and what is needed is right.
 @Test func faults_are_of_what_is_needed() throws {
   let (a, b) = (Tensor([6, 7, 8] as [Int32]), Tensor([1, 2, 0] as [Int32]))

@@ -73,12 +73,13 @@ struct AgreementCase {
         throw Diagnostic(.compiler, "\(error)\narguments \(symbols)\n\(graph)\n\(step.kernel.text)")
       }
     }
-    return try zip(graph.outputs, outputs).map { value, memory in
-      let type = graph.type(value)
-      let extents = try extents(type.shape.dims)
-      var strides = Array(repeating: 1, count: extents.count)
-      for axis in extents.indices.dropLast().reversed() { strides[axis] = strides[axis + 1] * extents[axis + 1] }
-      return try ReferenceTensor(type.dtype, extents, bytes: Array(memory.bytes), strides: strides)
+    return try outputs.enumerated().map { number, memory in
+      let type = graph.type(graph.outputs[number])
+      // Results over a parameter lie as the parameter does.
+      let donation = donations.first { $0.output == number }
+      let strides = donation.map { graph.parameters[$0.parameter].strides } ?? type.shape.contiguousStrides
+      return try ReferenceTensor(
+        type.dtype, extents(type.shape.dims), bytes: Array(memory.bytes), strides: extents(strides))
     }
   }
 

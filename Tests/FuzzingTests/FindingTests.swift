@@ -170,3 +170,61 @@ import Testing
     call u16[9]:plain f32[]:plain u16[3,1]:plain
     """)
 }
+
+@Test func a_moved_result_is_not_written_over_what_its_nest_computes_again() throws {
+  try expectAgreement(
+    """
+    case seed=1 values=whole calls=[] donated=[0:0]
+    graph moved(%0 p: f32[3, 3, 3]) {
+      %1: f32[3, 3, 3] = acos %0
+      %2: f32[3, 3, 3] = permute permutation=[1, 2, 0] %1
+      return %2, %1
+    }
+    """)
+}
+
+@Test func a_result_with_a_range_written_is_not_renamed_over_what_made_it() throws {
+  try expectAgreement(
+    """
+    case seed=1186953879 values=whole calls=[] donated=[1:0]
+    graph random1186953879(%0 p1: f32[7, 1, 7], p2: f32[7, 1, 1]) {
+      %1: f32[7] = reduce monoid=maximum axes=[1, 2] %0
+      %2: f32[7, 1, 1] = reshape shape=[7, 1, 1] %1
+      %3: f32[7, 1, 7] = broadcast shape=[7, 1, 7] %2
+      %4: f32[7, 1, 7] = divide %0, %3
+      %5: f32[1, 7, 7] = permute permutation=[1, 0, 2] %4
+      %6: f32[7, 7] = reshape shape=[7, 7] %5
+      %7: f32[7, 1, 1] = parameter n=1
+      %8: f32[7, 1, 7] = assign starts=[0, 0, 6] steps=[1, 2, 1] %4, %7
+      %9: i64[7] = convert dtype=i64 %1
+      %10: i64[1, 7] = broadcast shape=[1, 7] %9
+      %11: f32[1, 7] = gather axis=0 %6, %10
+      return %11, %8
+    }
+    """)
+}
+
+@Test func a_moved_parameter_is_kept_as_it_was_moved() throws {
+  try expectAgreement(
+    """
+    case seed=2 values=whole calls=[] donated=[0:0]
+    graph moved(%0 p: f32[3, 3, 3]) {
+      %1: f32[9, 3] = reshape shape=[9, 3] %0
+      %2: f32[3, 9] = permute permutation=[1, 0] %1
+      %3: f32[3, 3, 3] = reshape shape=[3, 3, 3] %2
+      return %3
+    }
+    """)
+}
+
+@Test func a_division_over_no_elements_behind_a_sort_is_no_fault() throws {
+  try expectAgreement(
+    """
+    program seed=2147325501
+      v0 = sort_values a0
+      v1 = remainder v0 v0
+      v3 = norm v1
+      return v3
+    call u32[0,2]:plain
+    """)
+}
