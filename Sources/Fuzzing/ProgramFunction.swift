@@ -127,6 +127,8 @@ struct ProgramFunction: Sendable {
   private let captured: [String: Tensor]
   /// Steps that the first call cannot take.
   var skipped: Set<Int> = []
+  /// Skipped steps that hand on other elements than their first tensor's.
+  var altered: Set<Int> = []
 
   init(_ program: ProgramCase) {
     self.program = program
@@ -161,7 +163,8 @@ struct ProgramFunction: Sendable {
     // What a wrapping refuses fails a capture, whoever needs it.
     for i in input.arguments.indices { if let failure = values.tensors["a\(i)"]?.failure { throw failure } }
     for (i, step) in program.steps.enumerated() {
-      let result = skipped.contains(i) ? values.stand(for: step) : try values.result(of: step)
+      var result = skipped.contains(i) ? values.stand(for: step) : try values.result(of: step)
+      if altered.contains(i) { result = result.equal(to: 0).converted(to: result.dtype) }
       if let failure = result.failure { throw failure }
       observe(i, result)
       values.put(result, step, &state, isSkipped: skipped.contains(i))

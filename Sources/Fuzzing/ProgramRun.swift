@@ -113,8 +113,8 @@ struct ProgramRun {
     return made
   }
 
-  /// Whether something behind `step` may be made of only some of its elements, or has none at all: a plan computes those
-  /// that results need. The steps behind are taken with something else in its place; where they cannot be, nobody knows.
+  /// Whether something behind `step` may be made of only some of its elements, of none, or has none at all: a plan computes
+  /// those that results need. The steps behind are taken with something else in its place; where they cannot be, nobody knows.
   private func mayTakePart(
     of step: Int, _ function: ProgramFunction, _ input: ProgramInput, _ state: ProgramState
   ) -> Bool {
@@ -130,7 +130,18 @@ struct ProgramRun {
       if i > step, count(tensor) < most { mayBePart = true }
       known[program.steps[i].name] = tensor
     }
-    return mayBePart || results == nil || beginning.values.contains { count($0) == 0 }
+    if mayBePart || beginning.values.contains(where: { count($0) == 0 }) { return true }
+    guard let results else { return true }
+    // Other elements give the same: the order of one element is no question of what it is.
+    var (altered, afterOther) = (without, state)
+    altered.altered.insert(step)
+    guard let others = try? altered(input, &afterOther) else { return true }
+    return zip(results + after.members, others + afterOther.members).allSatisfy { areEqual($0, $1) }
+  }
+
+  private func areEqual(_ a: Tensor, _ b: Tensor) -> Bool {
+    guard a.shape == b.shape, let x = try? numbers(a), let y = try? numbers(b) else { return false }
+    return zip(x, y).allSatisfy { $0 == $1 || $0.isNaN && $1.isNaN }
   }
 
   private func behind(_ exactness: ProgramRule.Exactness, _ level: Knowledge) -> Knowledge {

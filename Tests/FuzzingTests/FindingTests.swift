@@ -228,3 +228,16 @@ import Testing
     call u32[0,2]:plain
     """)
 }
+
+@Test func the_order_of_one_element_is_no_question_of_a_wrong_index() throws {
+  try expectAgreement(
+    """
+    program seed=400988121
+      v1 = take_along_wrapped a0 a0 0
+      v2 = matmul v1 v1
+      v3 = argsort v2
+      return v3
+    call f32[2]:plain
+    call f32[1]:plain
+    """)
+}
