@@ -135,7 +135,7 @@ extension GraphCase {
       switch node.primitive {
       case .parameter, .scalar: made.nodes.append(GraphNode(node.primitive, [], type(node.type)))
       case _:
-        guard let primitive = node.primitive.definition.make(node.primitive.payload.mapExtents(dim)),
+        guard let primitive = node.primitive.with(node.primitive.payload.mapExtents(dim)),
           let type = try? primitive.resultType(node.operands.map { made.type($0) })
         else { return nil }
         made.nodes.append(GraphNode(primitive, node.operands, type))

@@ -84,8 +84,8 @@ extension Primitive {
 
   /// With every symbol replaced by its extent.
   func bound(_ dims: (Int) -> Dim) -> Primitive {
-    let (definition, payload) = entry
+    let payload = payload
     if payload.extents.isEmpty { return self }
-    return definition.make(payload.mapExtents { $0.bound(dims) }) ?? self
+    return with(payload.mapExtents { $0.bound(dims) }) ?? self
   }
 }

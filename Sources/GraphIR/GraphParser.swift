@@ -80,9 +80,9 @@ struct GraphParser {
     skipSpace()
     let place = position
     let name = try name()
-    guard let sample = Primitive.samplesByName[name] else { throw failure("the name of a primitive", at: place) }
+    guard let sample = Primitive.named(name) else { throw failure("the name of a primitive", at: place) }
     let payload = try payload(like: sample.payload)
-    guard let primitive = sample.definition.make(payload) else { throw failure("a payload of \(name)", at: place) }
+    guard let primitive = sample.with(payload) else { throw failure("a payload of \(name)", at: place) }
     return GraphNode(primitive, operandFollows() ? try values() : [], type)
   }
 

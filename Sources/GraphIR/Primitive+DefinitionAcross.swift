@@ -8,32 +8,28 @@ enum Across {
       name: "reduce",
       meaning: "Combines the elements along `axes`, which are dropped. Floats accumulate in the compute dtype.",
       constraints: ["the axes are axes of the operand, each named once", "the monoid is defined on the dtype"],
-      lowering: .reduction(monoid), dtypes: monoid.dtypes, type: TypeRules.reduce,
-      make: { if case .reduce(let monoid, let axes) = $0 { .reduce(monoid, axes: axes) } else { nil } })
+      lowering: .reduction(monoid), dtypes: monoid.dtypes, type: TypeRules.reduce)
   }
   private static let scans = Monoid.allCases.map { monoid in
     PrimitiveDefinition(
       name: "scan",
       meaning: "Combines each element with all before it on `axis`. Floats accumulate in f64.",
       constraints: ["`axis` is an axis of the operand", "the monoid is defined on the dtype"],
-      lowering: .scan(monoid), dtypes: monoid.dtypes, type: TypeRules.scan,
-      make: { if case .scan(let monoid, let axis) = $0 { .scan(monoid, axis: axis) } else { nil } })
+      lowering: .scan(monoid), dtypes: monoid.dtypes, type: TypeRules.scan)
   }
   private static let argReductions = ArgMonoid.allCases.map { monoid in
     PrimitiveDefinition(
       name: "argreduce",
       meaning: "The first position (i64) of the largest or smallest element on `axis`, which is dropped; NaN wins.",
       constraints: ["`axis` is an axis of the operand", "the extent on `axis` is not 0"],
-      lowering: .argReduction(monoid), dtypes: .computed, type: TypeRules.argReduce,
-      make: { if case .argAxis(let monoid, let axis) = $0 { .argReduce(monoid, axis: axis) } else { nil } })
+      lowering: .argReduction(monoid), dtypes: .computed, type: TypeRules.argReduce)
   }
   private static let argScans = ArgMonoid.allCases.map { monoid in
     PrimitiveDefinition(
       name: "argscan",
       meaning: "The last position (i64) of the largest or smallest element up to here on `axis`; NaN wins.",
       constraints: ["`axis` is an axis of the operand"],
-      lowering: .argScan(monoid), dtypes: .computed, type: TypeRules.argScan,
-      make: { if case .argAxis(let monoid, let axis) = $0 { .argScan(monoid, axis: axis) } else { nil } })
+      lowering: .argScan(monoid), dtypes: .computed, type: TypeRules.argScan)
   }
   private static let scatters = ([nil] + Monoid.allCases.map { $0 }).map { combine in
     PrimitiveDefinition(
@@ -46,10 +42,7 @@ enum Across {
         "indices and updates have one shape, which is the base's except on `axis`",
         "the monoid is defined on the dtype",
       ],
-      lowering: .scatter(combine), dtypes: combine?.dtypes ?? .all, type: TypeRules.scatter,
-      make: {
-        if case .scatter(let axis, let combine) = $0 { .scatter(axis: axis, combine: combine) } else { nil }
-      })
+      lowering: .scatter(combine), dtypes: combine?.dtypes ?? .all, type: TypeRules.scatter)
   }
 
   static func reduce(_ monoid: Monoid) -> PrimitiveDefinition { reductions[monoid.ordinal] }
@@ -62,10 +55,7 @@ enum Across {
     name: "sortorder",
     meaning: "The positions (i64) that sort `axis`; stable; NaN is the largest.",
     constraints: ["`axis` is an axis of the operand"],
-    lowering: .sort, dtypes: .computed, type: TypeRules.sortOrder,
-    make: {
-      if case .sort(let axis, let descending) = $0 { .sortOrder(axis: axis, descending: descending) } else { nil }
-    })
+    lowering: .sort, dtypes: .computed, type: TypeRules.sortOrder)
 
   static let contraction = PrimitiveDefinition(
     name: "contraction",
@@ -75,8 +65,7 @@ enum Across {
       "both operands have one dtype, integer or floating",
       "paired extents are equal",
     ],
-    lowering: .contraction, dtypes: .numbers, type: TypeRules.contraction,
-    make: { if case .contraction(let axes) = $0 { .contraction(axes) } else { nil } })
+    lowering: .contraction, dtypes: .numbers, type: TypeRules.contraction)
 
   static let gather = PrimitiveDefinition(
     name: "gather",
@@ -86,8 +75,7 @@ enum Across {
       "the indices are i64",
       "all extents but that on `axis` are equal",
     ],
-    lowering: .gather, dtypes: .all, staysInStorage: true, type: TypeRules.gather,
-    make: { if case .axis(let axis) = $0 { .gather(axis: axis) } else { nil } })
+    lowering: .gather, dtypes: .all, staysInStorage: true, type: TypeRules.gather)
 
   static let assign = PrimitiveDefinition(
     name: "assign",
@@ -98,8 +86,7 @@ enum Across {
       "the update has the base's dtype",
       "no step is 0, and the first and the last element written are inside the extent",
     ],
-    lowering: .assign, dtypes: .all, staysInStorage: true, type: TypeRules.assign,
-    make: { if case .assign(let starts, let steps) = $0 { .assign(starts: starts, steps: steps) } else { nil } })
+    lowering: .assign, dtypes: .all, staysInStorage: true, type: TypeRules.assign)
 
   static let call = PrimitiveDefinition(
     name: "call",
@@ -110,8 +97,7 @@ enum Across {
       "the graph reads no scalar argument, and each of its symbols is an extent of a parameter",
       "the graph's parameters are contiguous",
     ],
-    lowering: .call, dtypes: .all, type: TypeRules.call,
-    make: { if case .graph(let graph) = $0 { .call(graph) } else { nil } })
+    lowering: .call, dtypes: .all, type: TypeRules.call)
 }
 
 extension Monoid {

@@ -11,22 +11,19 @@ enum Reindexing {
       "aligned at the right, each extent of the operand is 1 or the shape's",
       "no extent is negative",
     ],
-    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.broadcast,
-    make: { if case .repeated(let shape) = $0 { .broadcast(shape) } else { nil } })
+    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.broadcast)
 
   static let reshape = PrimitiveDefinition(
     name: "reshape",
     meaning: "The elements in row-major order under another shape.",
     constraints: ["no extent is negative", "both shapes have as many elements"],
-    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.reshape,
-    make: { if case .shape(let shape) = $0 { .reshape(shape) } else { nil } })
+    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.reshape)
 
   static let permute = PrimitiveDefinition(
     name: "permute",
     meaning: "Axis i of the result is axis permutation[i] of the operand.",
     constraints: ["the permutation names each axis of the operand once"],
-    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.permute,
-    make: { if case .permutation(let permutation) = $0 { .permute(permutation) } else { nil } })
+    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.permute)
 
   static let slice = PrimitiveDefinition(
     name: "slice",
@@ -36,14 +33,7 @@ enum Reindexing {
       "no step is 0 and no count negative",
       "the first and the last element taken are inside the extent",
     ],
-    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.slice,
-    make: {
-      if case .slice(let starts, let counts, let steps) = $0 {
-        .slice(starts: starts, counts: counts, steps: steps)
-      } else {
-        nil
-      }
-    })
+    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.slice)
 
   static let pad = PrimitiveDefinition(
     name: "pad",
@@ -52,8 +42,7 @@ enum Reindexing {
       "low and high are given for each axis and are not negative",
       "the second operand is 0-d and has the first one's dtype",
     ],
-    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.pad,
-    make: { if case .pad(let low, let high) = $0 { .pad(low: low, high: high) } else { nil } })
+    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.pad)
 
   static let concatenate = PrimitiveDefinition(
     name: "concatenate",
@@ -63,8 +52,7 @@ enum Reindexing {
       "all operands have one dtype and one rank",
       "all extents but that on `axis` are equal",
     ],
-    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.concatenate,
-    make: { if case .axis(let axis) = $0 { .concatenate(axis: axis) } else { nil } })
+    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.concatenate)
 
   static let windows = PrimitiveDefinition(
     name: "windows",
@@ -74,12 +62,5 @@ enum Reindexing {
       "size, step and dilation are positive",
       "one window fits: the extent is at least dilation * (size - 1) + 1",
     ],
-    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.windows,
-    make: {
-      if case .windows(let axis, let size, let step, let dilation) = $0 {
-        .windows(axis: axis, size: size, step: step, dilation: dilation)
-      } else {
-        nil
-      }
-    })
+    lowering: .reindex, dtypes: .all, staysInStorage: true, type: TypeRules.windows)
 }

@@ -1,20 +1,19 @@
-// One primitive of each case, for tests, documentation and the parser, which finds records by name here.
-// Not a list to dispatch on. Surprise: operands of a sample are not given; the tests make them from the record.
+// One primitive of each case and every pointwise operation, for tests, documentation and the parser, which finds records by
+// name here. Not a list to dispatch on. Surprise: operands of a sample are not given; the tests make them from the record.
 import Scalars
 import TensorTypes
 
 extension Primitive {
-  /// One primitive for each case of the enum, in its order.
-  public static let samples: [Primitive] = [
+  /// One primitive for each name, in the order of the enum and of the records.
+  public static let samples: [Primitive] =
+    leafSamples + unaryOperations + [.convert(.f16), .bitcast(.i32)] + binaryOperations + [.philox(word: 2)]
+    + ternaryOperations + structuralSamples
+
+  private static let leafSamples: [Primitive] = [
     .parameter(0), .scalar(argument: 0), .constant(ScalarConstant(.f32, 1.5)), .iota(axis: 1, [2, 3]),
-    .negate, .absolute, .sign, .floor, .ceil, .truncate, .roundEven, .squareRoot, .reciprocalSquareRoot, .reciprocal,
-    .exp, .exp2, .expm1, .log, .log2, .log10, .log1p,
-    .sin, .cos, .tan, .asin, .acos, .atan, .sinh, .cosh, .tanh, .asinh, .acosh, .atanh,
-    .sigmoid, .erf, .erfc, .erfinv, .lgamma, .digamma, .not, .isNaN, .isFinite, .signBit,
-    .convert(.f16), .bitcast(.i32),
-    .add, .subtract, .multiply, .divide, .floorDivide, .remainder, .truncatedRemainder, .power, .atan2,
-    .minimum, .maximum, .and, .or, .xor, .shiftLeft, .shiftRight, .equal, .notEqual, .less, .lessOrEqual,
-    .copySign, .nextAfter, .philox(word: 2), .select, .multiplyAdd,
+  ]
+
+  private static let structuralSamples: [Primitive] = [
     .broadcast([4, 2, 3]), .reshape([3, 2]), .permute([1, 0]),
     .slice(starts: [1, 2], counts: [1, 2], steps: [1, -2]), .pad(low: [1, 0], high: [0, 2]), .concatenate(axis: 1),
     .windows(axis: 1, size: 2, step: 1, dilation: 1),
@@ -34,7 +33,11 @@ extension Primitive {
     return graph
   }()
 
-  /// The sample of each name.
-  static let samplesByName: [String: Primitive] = Dictionary(
+  private static let samplesByName: [String: Primitive] = Dictionary(
     samples.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+
+  /// The sample of this name.
+  static func named(_ name: String) -> Primitive? {
+    samplesByName[name] ?? Pointwise.added(name)
+  }
 }

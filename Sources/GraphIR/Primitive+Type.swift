@@ -12,13 +12,14 @@ extension Primitive {
     for operand in operands {
       for dim in operand.shape.dims { try TypeQuestion.requireIntact(dim) }
     }
-    let question = TypeQuestion(definition: definition, payload: payload, operands: operands)
+    let question = TypeQuestion(primitive: self, definition: definition, payload: payload, operands: operands)
     return try definition.type(question)
   }
 }
 
 /// A primitive beside its operands' types: what a type rule is asked.
 package struct TypeQuestion {
+  let primitive: Primitive
   let definition: PrimitiveDefinition
   let payload: Payload
   let operands: [TensorType]
@@ -123,23 +124,16 @@ enum TypeRules {
 
   // MARK: Pointwise
 
-  static let unary: Rule = { question throws(Diagnostic) in
-    try question.requireOperands(1)
-    let operand = question.operands[0]
-    let definition = question.definition
-    try question.require(
-      definition.dtypes.contains(operand.dtype), 1, .dtype, "the operand is \(operand.dtype)")
-    return TensorType(try pointwiseDType(question, [operand.dtype]), operand.shape)
-  }
-
-  static let binary: Rule = { question throws(Diagnostic) in
-    try question.requireOperands(2)
-    return try sameOperands(question)
-  }
-
-  static let multiplyAdd: Rule = { question throws(Diagnostic) in
-    try question.requireOperands(3)
-    return try sameOperands(question)
+  /// Of one operand C1 asks for the dtypes of the record.
+  static func pointwise(operands count: Int) -> Rule {
+    { question throws(Diagnostic) in
+      try question.requireOperands(count)
+      if count > 1 { return try sameOperands(question) }
+      let operand = question.operands[0]
+      try question.require(
+        question.definition.dtypes.contains(operand.dtype), 1, .dtype, "the operand is \(operand.dtype)")
+      return TensorType(try pointwiseDType(question, [operand.dtype]), operand.shape)
+    }
   }
 
   /// C1 one dtype, C2 one shape, C3 the dtypes of the record.
@@ -160,9 +154,9 @@ enum TypeRules {
   private static func pointwiseDType(_ question: borrowing TypeQuestion, _ dtypes: [DType]) throws(Diagnostic)
     -> DType
   {
-    guard let primitive = question.definition.make(question.payload),
-      let program = primitive.scalarProgram(operandDTypes: dtypes)
-    else { throw Diagnostic(.dtype, "\(question.definition.name): its formula is not defined on \(dtypes)") }
+    guard let program = question.primitive.scalarProgram(operandDTypes: dtypes) else {
+      throw Diagnostic(.dtype, "\(question.definition.name): its formula is not defined on \(dtypes)")
+    }
     return program.resultDType
   }
 

@@ -16,38 +16,14 @@ public enum Primitive: Sendable, Hashable {
   /// i64: the coordinate on `axis`; the node's type gives the shape.
   case iota(axis: Int, Shape)
 
-  // MARK: Pointwise, one operand
-  case negate, absolute, sign
-  case floor, ceil, truncate, roundEven
-  case squareRoot, reciprocalSquareRoot, reciprocal
-  case exp, exp2, expm1, log, log2, log10, log1p
-  case sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh
-  case sigmoid, erf, erfc, erfinv, lgamma, digamma
-  case not, isNaN, isFinite, signBit
+  // MARK: Pointwise
+  /// An operation that its record describes: the static members, in `Pointwise+Unary` and `Pointwise+Binary`.
+  case pointwise(Pointwise)
   case convert(DType)
   /// The same bits as a dtype of equal size.
   case bitcast(DType)
-
-  // MARK: Pointwise, two operands
-  case add, subtract, multiply
-  /// True division of floats; integers truncate.
-  case divide
-  case floorDivide
-  /// Python's `%`: the sign of the divisor.
-  case remainder
-  /// C's fmod: the sign of the dividend.
-  case truncatedRemainder
-  case power, atan2, minimum, maximum
-  case and, or, xor, shiftLeft, shiftRight
-  case equal, notEqual, less, lessOrEqual
-  case copySign, nextAfter
   /// Word `word` (0..<4) of Philox4x32-10 for (i64 counter, i64 key), as i64 in 0..<2^32.
   case philox(word: Int)
-
-  // MARK: Pointwise, three operands
-  /// (condition: bool, whenTrue, whenFalse)
-  case select
-  case multiplyAdd
 
   // MARK: Reindexing: the same elements elsewhere
   /// To `shape`: axes are aligned at the right; extent 1 and missing axes repeat.

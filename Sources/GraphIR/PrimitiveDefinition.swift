@@ -112,6 +112,4 @@ public struct PrimitiveDefinition: Sendable {
   public var staysInStorage = false
   /// The type of the result, or the constraint that is broken.
   package var type: @Sendable (borrowing TypeQuestion) throws(Diagnostic) -> TensorType
-  /// The primitive with this payload; nil for a payload of another kind.
-  package var make: @Sendable (Payload) -> Primitive?
 }

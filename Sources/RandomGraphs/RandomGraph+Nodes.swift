@@ -8,7 +8,7 @@ import TensorTypes
 
 extension RandomGraph {
   /// The primitives' samples by what they do.
-  private static let pointwise = Primitive.samples.filter {
+  package static let pointwise = Primitive.samples.filter {
     if case .pointwise = $0.definition.lowering { true } else { false }
   }
   private static let reindexing = Primitive.samples.filter {
@@ -24,7 +24,7 @@ extension RandomGraph {
   /// Adds a node and what it needs. Throws where the rules refuse it.
   mutating func addNode() throws(Diagnostic) {
     switch random.below(21) {
-    case 0..<8: try addPointwise(random.pick(Self.pointwise))
+    case 0..<8: try addPointwise(random.pick(pointwise))
     case 8..<13: try addAcross(random.pick(Self.across))
     case 13..<18: try addReindexing(random.pick(Self.reindexing))
     case 18: try addLeaf(random.pick(Self.leaves))
@@ -52,7 +52,7 @@ extension RandomGraph {
   private mutating func append(
     _ sample: Primitive, _ payload: Payload, _ operands: [Value]
   ) throws(Diagnostic) -> Value {
-    guard let primitive = sample.definition.make(payload) else {
+    guard let primitive = sample.with(payload) else {
       throw Diagnostic(.compiler, "\(sample.name) takes no payload like \(payload)")
     }
     return try builder.append(primitive, operands)
@@ -66,10 +66,10 @@ extension RandomGraph {
     var primitive = sample
     switch sample.payload {
     case .dtype:
-      guard let made = sample.definition.make(.dtype(random.pick(Self.dtypes))) else { return }
+      guard let made = sample.with(.dtype(random.pick(Self.dtypes))) else { return }
       primitive = made
     case .number:
-      guard let made = sample.definition.make(.number(random.below(4))) else { return }
+      guard let made = sample.with(.number(random.below(4))) else { return }
       primitive = made
     default: break
     }
@@ -177,7 +177,7 @@ extension RandomGraph {
     dims[axis] *= dims.remove(at: axis + 1)
     guard isSmall(Shape(dims)) else { return }
     keep(try builder.append(.reshape(Shape(dims)), value))
-    if !random.once(in: 4) { try addPointwise(random.pick(Self.pointwise)) }
+    if !random.once(in: 4) { try addPointwise(random.pick(pointwise)) }
   }
 
   /// A part of an axis, forwards or backwards.

@@ -16,13 +16,16 @@ package struct RandomGraph {
   var calls: [[Int]] = [[]]
   /// Most elements of one value, at any size.
   let mostElements: Int
+  /// The pointwise primitives that nodes are drawn from.
+  let pointwise: [Primitive]
   private var parameters = 0
 
   /// A case of about `size` nodes; with `symbolic` some extents are symbols, and there are calls of several sizes.
   package static func make(
-    seed: Int, size: Int = 24, symbolic: Bool = false, mostElements: Int = 2048
+    seed: Int, size: Int = 24, symbolic: Bool = false, mostElements: Int = 2048,
+    pointwise: [Primitive] = RandomGraph.pointwise
   ) -> GraphCase {
-    var maker = RandomGraph(seed: seed, symbolic: symbolic, mostElements: mostElements)
+    var maker = RandomGraph(seed: seed, symbolic: symbolic, mostElements: mostElements, pointwise: pointwise)
     maker.addLeaves()
     var attempts = 0
     while maker.builder.graph.nodes.count < size, attempts < size * 8 {
@@ -32,7 +35,8 @@ package struct RandomGraph {
     return maker.finish(seed)
   }
 
-  private init(seed: Int, symbolic: Bool, mostElements: Int) {
+  private init(seed: Int, symbolic: Bool, mostElements: Int, pointwise: [Primitive]) {
+    self.pointwise = pointwise
     random = SeededGenerator(seed: seed)
     builder = GraphBuilder(name: "random\(seed)")
     self.mostElements = mostElements

@@ -55,7 +55,7 @@ package final class PointwiseOperation: Sendable {
 
   /// One primitive.
   package convenience init(_ primitive: Primitive, _ rule: ResultRule, roundsOperands: Bool = false) {
-    self.init("\(primitive)", rule, roundsOperands: roundsOperands) { builder, values throws(Diagnostic) in
+    self.init(primitive.name, rule, roundsOperands: roundsOperands) { builder, values throws(Diagnostic) in
       try builder.append(primitive, values)
     }
   }
