@@ -29,7 +29,8 @@ public struct AxisMap: Sendable, Hashable {
   public var tileAxis: Int?
   public var scale: Int
   /// Compared with the buffer's extent: outside it a load gives the fill and a store does nothing.
-  /// Unguarded coordinates are promised to be inside.
+  /// Unguarded coordinates are promised to be inside, or, in loads, 0 on an axis of stride 0, whose one element is there also
+  /// where it is repeated no times.
   public var guarded: Bool
   /// A tile of i64 added to the coordinate (gather, scatter); its extents equal the tile's or are 1.
   /// Always checked, hence without a guard: an index outside the extent sets the launch's fault word and accesses nothing

@@ -310,9 +310,13 @@ private struct KernelParser {
     case .name("nan"):
       advance()
       guard accept("(") else { return ScalarConstant(dtype, .nan) }
-      guard case .number(let digits) = token.kind, let bits = UInt64(digits, radix: 16) else {
-        throw expected("the bits of a NaN")
+      // Those of a negative one start with a letter.
+      let digits: String
+      switch token.kind {
+      case .number(let text), .name(let text): digits = text
+      case .quoted, .value, .shared, .punctuation, .end: throw expected("the bits of a NaN")
       }
+      guard let bits = UInt64(digits, radix: 16) else { throw expected("the bits of a NaN") }
       guard Double(bitPattern: bits).isNaN else { throw failure("\(digits) are not the bits of a NaN") }
       advance()
       try expect(")")

@@ -49,6 +49,7 @@ import Testing
 
   @Test(arguments: [
     0.1, -0.0, 1e-45, Double.leastNonzeroMagnitude, 1.7976931348623157e308, -.infinity, .infinity, .nan, 3,
+    -.nan, Double(bitPattern: 0x7ff8_0000_0000_0e01), Double(bitPattern: 0xffff_0000_0000_000e),
   ])
   func float_constants_round_trip_to_the_bit(_ value: Double) throws {
     var b = KernelBuilder(name: "k")

@@ -43,6 +43,24 @@ import TileIR
     #expect(y.values == [-5, -5, 3, 4, 5, 6, 7, 42])
   }
 
+  /// The element is in memory; how often it is repeated does not matter. Memory that is not there is still found.
+  @Test func an_element_that_is_repeated_no_times_may_be_read() throws {
+    func kinds(_ access: String, _ x: [Double]) throws -> [TileInterpreter.Finding.Kind] {
+      let kernel = try Kernel(
+        text: """
+          kernel @repeated(N) {
+            input x: f32[N, 2] strides [0, 1]
+            output y: f32[2] strides [1]
+            phase grid (1) { %0 = load x[\(access)] : f32[1, 2] %1 = reduce.sum %0 axes [0] : f32[1, 2] store y[t1], %1 }
+          }
+          """)
+      return try kernel.run([TestBuffer(x), TestBuffer(.f32, count: 2)], [0]).findings.map(\.kind)
+    }
+    #expect(try kinds("0, t1", [1, 2]) == [])
+    #expect(try kinds("1, t1", [1, 2]) == [.outOfBounds])
+    #expect(try kinds("0, t1", [1]) == [.outOfMemory])
+  }
+
   @Test func negative_coordinates_are_outside() throws {
     let outcome = try run("phase grid (1) { %0 = load x[-1 + t0] : f32[1] }")
     #expect(kinds(outcome) == [.outOfBounds])

@@ -63,6 +63,8 @@ struct AccessWalk: Sendable {
             isMasked = true
             break
           }
+          // An axis that stands still has its one element however often it is repeated, also never.
+          if axes[a].indirect == nil, c == 0, use == .load, buffer.panelWidth == 0, buffer.strides[a] == 0 { continue }
           if axes[a].indirect == nil, c >= 0, buffer.panelWidth > 0, a == axes.count - 1 {
             // A column behind the extent: stores may fill the last panel, loads give anything.
             if use == .load { isPadding = true }
