@@ -51,7 +51,8 @@ let package = Package(
     layer("DriverCPU", ["Basics", "TensorTypes", "Execution", "CHost"]),
     layer("DriverInterpreter", ["Basics", "TensorTypes", "TileIR", "Execution"]),
     layer("DriverNull", ["Basics", "TensorTypes", "Execution"]),
-    layer("Backends", ["CodegenLLVM", "TileIR", "DriverCPU", "DriverInterpreter", "DriverNull"]),
+    layer("DriverLate", ["Basics", "TensorTypes", "Execution"]),  // for tests
+    layer("Backends", ["CodegenLLVM", "TileIR", "DriverCPU", "DriverInterpreter", "DriverLate", "DriverNull"]),
     // 6
     layer("Engine", ["Fusion", "Backends", collections]),
     layer("Tensors", ["Engine"]),
@@ -83,14 +84,17 @@ let package = Package(
       name: "AzulejoBench", dependencies: ["Azulejo", "Capture", "Insight", "Tensors", "TensorTypes"],
       path: "Benchmarks/AzulejoBench"),
     // Tests
-    .target(name: "TestSupport", path: "Tests/TestSupport"),  // what tests of several layers need
+    // What tests of several layers need.
+    .target(name: "TestSupport", dependencies: ["Basics"], path: "Tests/TestSupport"),
     tests("AzulejoTests", ["Azulejo"]),
-    tests("TensorsTests", ["Tensors", "Conformance", "TensorTypes", "Basics"]),
-    tests("CaptureTests", ["Capture", "Tensors", "Engine", "GraphIR", "TensorTypes", "Basics"]),
+    tests("TensorsTests", ["TestSupport", "Tensors", "Conformance", "TensorTypes", "Basics"]),
+    tests("CaptureTests", ["TestSupport", "Capture", "Tensors", "Engine", "GraphIR", "TensorTypes", "Basics"]),
     tests("ArchitectureTests", ["Basics", "CodegenLLVM", "House"]),
     .target(name: "House", path: "Tests/House"),  // what the sources are counted by, and a command that prints it
     .executableTarget(name: "HouseReport", dependencies: ["House", "Basics"], path: "Tests/HouseReport"),
-    tests("ExecutionTests", ["TestSupport", "Basics", "TensorTypes", "Execution", "DriverCPU", "DriverNull"]),
+    tests(
+      "ExecutionTests",
+      ["TestSupport", "Basics", "TensorTypes", "Execution", "DriverCPU", "DriverLate", "DriverNull"]),
     tests("FormatsTests", ["TestSupport", "Formats", "FuzzFormats", "Tensors", "TensorTypes", "Basics"]),
     .target(name: "FuzzFormats", dependencies: ["Formats", "Basics"], path: "Tests/FuzzFormats"),
     // Files of every kind that a reader may be given, drawn and damaged; and a command that reads a million of them.

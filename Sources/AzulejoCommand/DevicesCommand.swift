@@ -43,6 +43,7 @@ struct DevicesCommand: ParsableCommand {
       "\(target.name), \(target.vectorBits)-bit vectors, \(ThreadPool.shared.threadCount) threads, "
         + "\(Console.size(Allocator.limit)) for tensors"
     case .interpreter: "runs tile kernels step by step and checks every access; slow"
+    case .late: "the processor, but kernels finish some time after they were launched; for tests"
     case .null: "runs nothing; for measuring everything else"
     }
   }

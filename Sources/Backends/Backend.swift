@@ -4,6 +4,7 @@ import Basics
 import CodegenLLVM
 import DriverCPU
 import DriverInterpreter
+import DriverLate
 import DriverNull
 import Execution
 import Targets
@@ -42,10 +43,10 @@ package struct Backend: Sendable {
         remedy: "take the device null, which runs none")
     }
     switch kind {
-    case .cpu:
+    case .cpu, .late:
       return Backend(
-        kind: kind, target: target, driver: CPUDriver.shared, key: "cpu \(LLVMCompiler.version) \(target.cacheKey)",
-        isWorthCaching: true
+        kind: kind, target: target, driver: kind == .cpu ? CPUDriver.shared : LateDriver(over: CPUDriver.shared),
+        key: "cpu \(LLVMCompiler.version) \(target.cacheKey)", isWorthCaching: true
       ) { kernel throws(Diagnostic) in
         let compiled = try LLVMCompiler.compile(kernel, for: target)
         return try image(kernel, .object, compiled.object, arena: compiled.arenaSymbol) { compiled.phases[$0] }

@@ -49,7 +49,7 @@ public struct Knobs: Sendable {
   public struct Knob: Sendable {
     /// With its prefix: "AZULEJO_LOG".
     public let name: String
-    /// What a value looks like: "cpu | interpreter | null".
+    /// What a value looks like: "make | require".
     public let form: String
     public let meaning: String
     let defaultText: String
@@ -229,7 +229,7 @@ public struct Knobs: Sendable {
 
 /// The kinds of device; which of them work here is the drivers' answer.
 public enum DeviceKind: String, Sendable, Hashable, CaseIterable {
-  case cpu, interpreter, null
+  case cpu, interpreter, late, null
 }
 
 /// The environment without Foundation, whose loading would cost every start of the command line.

@@ -38,13 +38,7 @@ package final class CPUDriver: Driver {
   package func wait(_ ticket: Ticket) throws(Diagnostic) -> [Fault] { ticket.result?.faults ?? [] }
 
   private func run(_ launch: Launch) throws(Diagnostic) -> Fault? {
-    let image = launch.executable.image
-    guard launch.buffers.count == image.bufferCount, launch.arguments.count == image.argumentCount else {
-      throw Diagnostic(
-        .argument,
-        "\(image.name) takes \(image.bufferCount) buffers and \(image.argumentCount) arguments, "
-          + "not \(launch.buffers.count) and \(launch.arguments.count)")
-    }
+    try launch.check()
     // One more word each, so that no array is without an address.
     let addresses = launch.buffers.map { $0.address as UnsafeMutableRawPointer? } + [nil]
     let arguments = launch.arguments + [0]

@@ -30,15 +30,7 @@ package final class NullDriver: Driver {
   package func load(_ image: ExecutableImage) throws(Diagnostic) -> any Executable { NullExecutable(image: image) }
 
   package func submit(_ sequence: LaunchSequence) throws(Diagnostic) -> Ticket {
-    for launch in sequence.launches {
-      let image = launch.executable.image
-      guard launch.buffers.count == image.bufferCount, launch.arguments.count == image.argumentCount else {
-        throw Diagnostic(
-          .argument,
-          "\(image.name) takes \(image.bufferCount) buffers and \(image.argumentCount) arguments, "
-            + "not \(launch.buffers.count) and \(launch.arguments.count)")
-      }
-    }
+    for launch in sequence.launches { try launch.check() }
     return queue.withLock { queue in
       queue.submitted += 1
       queue.pending.append(sequence)

@@ -84,8 +84,12 @@ package final class Engine: Sendable {
 
   /// Memory for the host to fill, also while a function is captured.
   package func memory(_ dtype: DType, _ extents: [Int]) throws(Diagnostic) -> TensorView {
-    let count = try Self.byteCount(dtype, extents)
-    return TensorView(try backend.driver.allocate(byteCount: count), dtype, extents: extents)
+    TensorView(try memory(byteCount: Self.byteCount(dtype, extents)), dtype, extents: extents)
+  }
+
+  /// The device's memory, for the host to fill.
+  package func memory(byteCount: Int) throws(Diagnostic) -> Storage {
+    try backend.driver.allocate(byteCount: byteCount)
   }
 
   /// Bytes of a tensor without gaps.

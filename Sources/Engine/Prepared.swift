@@ -80,7 +80,7 @@ final class Prepared: Sendable {
     for view in results { work += view.elementCount * view.dtype.size }
     // A product's time is in its points (labels multiplied), not in its bytes.
     work = max(work, points / 4)
-    let storages = try temporaryStorages(arguments)
+    let storages = try temporaryStorages(arguments, driver)
     for step in steps {
       var references = step.buffers.map { source -> BufferReference in
         switch source {
@@ -118,13 +118,13 @@ final class Prepared: Sendable {
     }
   }
 
-  private func temporaryStorages(_ arguments: [Int64]) throws(Diagnostic) -> [Storage] {
+  private func temporaryStorages(_ arguments: [Int64], _ driver: any Driver) throws(Diagnostic) -> [Storage] {
     var storages: [Storage] = []
     for program in temporaries {
       guard let bytes = program.value(arguments) else {
         throw Diagnostic(.memory, "\(name): a temporary's size overflows")
       }
-      storages.append(try Storage(byteCount: bytes))
+      storages.append(try driver.allocate(byteCount: bytes))
     }
     return storages
   }

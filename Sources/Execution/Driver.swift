@@ -1,6 +1,6 @@
 // What a device can do: hold memory, load executables, run sequences of launches in order, asynchronously.
 // Not a code generator. Surprise: the CPU is finished when `submit` returns; code that relies on it breaks elsewhere,
-// and DriverNull completes late on purpose to show it.
+// and the late driver shows where.
 import Basics
 import TensorTypes
 
@@ -77,6 +77,17 @@ package struct Launch: Sendable {
     self.buffers = buffers
     self.arguments = arguments
     self.work = work
+  }
+
+  /// - Throws: where it has not as many buffers and arguments as its executable takes.
+  package func check() throws(Diagnostic) {
+    let image = executable.image
+    guard buffers.count == image.bufferCount, arguments.count == image.argumentCount else {
+      throw Diagnostic(
+        .argument,
+        "\(image.name) takes \(image.bufferCount) buffers and \(image.argumentCount) arguments, "
+          + "not \(buffers.count) and \(arguments.count)")
+    }
   }
 }
 

@@ -14,7 +14,7 @@ extension StoredTensor {
     if isAligned, bytes.offset + bytes.count + 64 <= bytes.file.readableCount {
       return Storage(borrowing: source, owner: bytes.file)
     }
-    let copy = try Storage(byteCount: bytes.count)
+    let copy = try Engine.current.memory(byteCount: bytes.count)
     copy.bytes.copyMemory(from: source)
     return copy
   }
@@ -24,7 +24,7 @@ extension StoredTensor {
   /// - Throws: A `.format` ``Basics/Diagnostic`` for an unsupported encoding, `.memory` if there is too little.
   public func tensor() throws(Diagnostic) -> Tensor {
     if case .quantized(let format) = encoding {
-      let storage = try Storage(byteCount: try Engine.byteCount(.f32, shape))
+      let storage = try Engine.current.memory(byteCount: Engine.byteCount(.f32, shape))
       let output = storage.address.assumingMemoryBound(to: Float.self)
       bytes.withUnsafeBytes { format.decode($0, to: output) }
       return Tensor(TensorView(storage, .f32, extents: shape))
@@ -42,7 +42,7 @@ extension StoredTensor {
   private func truthValues() throws(Diagnostic) -> Storage {
     let storage = try borrowed()
     guard storage.bytes.contains(where: { $0 > 1 }) else { return storage }
-    let copy = try Storage(byteCount: bytes.count)
+    let copy = try Engine.current.memory(byteCount: bytes.count)
     copy.bytes.copyMemory(from: UnsafeRawBufferPointer(storage.bytes))
     TensorView(copy, .bool, extents: [bytes.count]).normaliseTruth()
     return copy
@@ -55,7 +55,7 @@ extension NpyArray {
   /// - Throws: A `.memory` ``Basics/Diagnostic`` if there is too little memory.
   public func tensor() throws(Diagnostic) -> Tensor {
     let bytes = contiguousBytes()
-    let storage = try Storage(byteCount: bytes.count)
+    let storage = try Engine.current.memory(byteCount: bytes.count)
     bytes.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
     let view = TensorView(storage, dtype, extents: shape)
     if dtype == .bool { view.normaliseTruth() }

@@ -13,6 +13,7 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
 
   public static let cpu = Device(.cpu)
   public static let interpreter = Device(.interpreter)
+  public static let late = Device(.late)
   public static let null = Device(.null)
 
   /// Reads "cpu" or "cpu:1".
