@@ -8,6 +8,7 @@ import Synchronization
 import Tensors
 import TensorTypes
 import Testing
+import TestSupport
 
 private func floats(_ shape: [Int]) -> Tensor {
   Tensor((0..<shape.reduce(1, *)).map { Float($0 % 17) * 0.1 }, shape: shape)
@@ -18,7 +19,7 @@ private struct Rows: Tree {
   mutating func visit(_ v: inout Visitor) { v("rows", &rows) }
 }
 
-@Test func the_predicted_peak_is_the_allocators() throws {
+@Test(.needs(.countedScratch)) func the_predicted_peak_is_the_allocators() throws {
   let chain = compile { (x: Tensor, w: Tensor) in
     let hidden = x.matmul(w).softmax()
     return (hidden.matmul(w) + hidden.sum(0, keepDims: true), hidden)

@@ -7,6 +7,7 @@ import Execution
 import Tensors
 import TensorTypes
 import Testing
+import TestSupport
 
 private func floats(_ shape: [Int]) -> Tensor {
   Tensor((0..<shape.reduce(1, *)).map { Float($0 % 17) * 0.01 }, shape: shape)
@@ -77,7 +78,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
 }
 
 // Sizes that move from trip to trip are followed to the last one.
-@Test func a_loop_over_a_growing_range_is_predicted() throws {
+@Test(.needs(.countedScratch)) func a_loop_over_a_growing_range_is_predicted() throws {
   let f = compile(mode: .whole) { (x: Tensor) in
     try scan(PositionedRows(rows: Tensor.zeros(200, 64)), over: x) { cache, row in
       var next = cache
@@ -132,7 +133,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
   }
 }
 
-@Test func a_state_that_a_loop_computes_anew_is_predicted_with_its_copy() throws {
+@Test(.needs(.countedScratch)) func a_state_that_a_loop_computes_anew_is_predicted_with_its_copy() throws {
   let f = compile(updating: PositionedRows.self, mode: .whole) { (cache: inout PositionedRows, x: Tensor) in
     let swapped: Tensor = Tensor([1, 0])
     cache.rows = try whileLoop(cache.rows, while: { $0.max() < 5 }) { (rows: Tensor) -> Tensor in
@@ -149,7 +150,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
   #expect(f.explain().predictedPeak == counted)
 }
 
-@Test func the_larger_branch_and_path_is_predicted() throws {
+@Test(.needs(.countedScratch)) func the_larger_branch_and_path_is_predicted() throws {
   @Sendable func body(_ x: Tensor) throws -> Tensor {
     let made = try cond(x.sum() > 0, { x.matmul(x).softmax().matmul(x) }, else: { x.sum(1, keepDims: true) * x })
     if try (made.max() > 1e9).item(as: Bool.self) { return made.exp() + 1 }
@@ -162,7 +163,7 @@ private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ bod
   #expect(small.predicted == large.predicted && small.counted < large.counted)
 }
 
-@Test func arguments_with_gaps_are_predicted_with_their_copies() throws {
+@Test(.needs(.countedScratch)) func arguments_with_gaps_are_predicted_with_their_copies() throws {
   let f = compile { (x: Tensor) in x.exp().matmul(x) }
   for x in [floats([96, 96]), floats([96, 96]).transposed(), floats([96, 96])] {
     let (predicted, counted) = try peaks(f, x)

@@ -7,6 +7,7 @@ import Synchronization
 import Tensors
 import TensorTypes
 import Testing
+import TestSupport
 
 /// How often a function ran.
 private final class Counter: Sendable {
@@ -77,7 +78,7 @@ private func tellsFaultOfConstants() throws -> Bool {
   return false
 }
 
-@Suite struct WarmStartTests {
+@Suite(.needs(.keptPlans)) struct WarmStartTests {
   /// Such a plan is not split into what is constant and the rest; one from the disk is explained as it was made.
   @Test func a_fault_of_constants_is_told_by_a_plan_from_the_disk_too() async throws {
     let path = try scratch()

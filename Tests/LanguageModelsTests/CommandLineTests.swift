@@ -54,7 +54,7 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
     errors: try text("errors"))
 }
 
-@Suite struct CommandLineTests {
+@Suite(.needs(.time)) struct CommandLineTests {
   @Test func a_text_file_as_model_is_quoted() throws {
     let scratch = try ScratchFolder()
     let file = try scratch.write("These are not weights.\n".utf8, "model.gguf")
@@ -284,7 +284,7 @@ func azulejo(_ arguments: [String], _ environment: [String: String] = [:]) throw
 
 // MARK: - Rough treatment
 
-@Suite struct CommandProcessTests {
+@Suite(.needs(.time)) struct CommandProcessTests {
   private static let arguments = [
     "generate", "--model", FetchedModels.smollm2, "--prompt", "What is the capital of France?", "--json",
   ]

@@ -5,10 +5,11 @@ import Formats
 import Foundation
 import Tensors
 import Testing
+import TestSupport
 
 @testable import LanguageModels
 
-@Suite(.serialized) struct RecordedModelTests {
+@Suite(.serialized, .needs(.time)) struct RecordedModelTests {
   /// A gap between best and second logit below which rounding may choose the other one.
   private static let nearTie = 0.02
 

@@ -1,8 +1,9 @@
 import Conformance
 import Foundation
 import Testing
+import TestSupport
 
-@Suite struct ConformanceTests {
+@Suite(.needs(.time)) struct ConformanceTests {
   static let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "Oracle/pytorch_ops.json").path
 
