@@ -1,11 +1,14 @@
 # demo: set up, build, fetch a model, let it speak.   test: set up, all tests.   check: what to run before a commit.
+# test-devices: the tensor, capture and conformance suites, whole, on every device that computes; test runs their quick tests.
 # bench: the numbers.   house: what is counted of the sources, and whether programs launch the recorded kernels.
 # Everything that is missing is installed by scripts/setup.
 
 MODELS ?= $(or $(AZULEJO_MODELS),$(HOME)/.cache/azulejo/models)
 BIN = .build/release/azulejo
+# What any device must do.
+SUITES = ^(TensorsTests|CaptureTests)[.]
 
-.PHONY: demo test check bench house setup build
+.PHONY: demo test test-devices check bench house setup build
 
 setup:
 	@scripts/setup
@@ -22,16 +25,24 @@ test:
 	@scripts/fetch-models
 	swift build --build-tests
 	AZULEJO_VERIFY=1 swift test --skip-build --quiet
+	AZULEJO_DEVICE=late AZULEJO_TESTS=quick swift test --skip-build --quiet --filter '$(SUITES)'
+	AZULEJO_DEVICE=interpreter AZULEJO_TESTS=quick swift test --skip-build --quiet --filter '$(SUITES)'
 	.build/debug/azulejo bench all --once --mode compiled --limits Tests/Oracle/kernel_limits.json
 	.build/debug/azulejo fuzz --seed 3 --count 150 --minutes 5 --limit 120
 	.build/debug/azulejo hostile --cases Tests/Oracle/pytorch_ops.json --seed 3 --count 400 --limit 120
 	scripts/fuzz-formats --once
 	scripts/test-optimised
 
+test-devices: setup
+	swift build --build-tests
+	for device in cpu late interpreter; do \
+	  AZULEJO_DEVICE=$$device swift test --skip-build --quiet --filter '$(SUITES)' || exit 1; \
+	done
+
 check: setup
 	swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift
 	swift build --build-tests
-	AZULEJO_VERIFY=1 swift test --skip-build --quiet --skip ConformanceTests --skip RecordedModelTests --skip CommandLineTests --skip CommandProcessTests
+	AZULEJO_VERIFY=1 AZULEJO_TESTS=quick swift test --skip-build --quiet
 
 bench: build
 	@scripts/fetch-models

@@ -255,21 +255,28 @@ package final class CompiledGraph: Sendable {
     var bases = parameters.map { BufferReference($0.storage, offset: $0.offset) }
     bases += outputs.map { BufferReference($0.storage, offset: $0.offset) }
     if let arena { bases += binding.temporaries.map { BufferReference(arena, offset: $0) } }
-    let account = LaunchLog.isOn ? try accounted() : nil
-    for (number, step) in steps.enumerated() {
+    let launches = steps.enumerated().map { number, step in
       let references = step.buffers.map { i in
         BufferReference(bases[slots[i].base].storage, offset: bases[slots[i].base].offset + binding.offsets[i])
       }
+      return Launch(step.executable, buffers: references, arguments: arguments, work: binding.work[number])
+    }
+    let account = LaunchLog.isOn ? try accounted() : nil
+    if account == nil, !mayFault {
+      let fault = try driver.wait(driver.submit(LaunchSequence(launches))).first
+      if let fault { throw explained(fault, step: fault.launch, arguments) }
+      return
+    }
+    // Behind a fault nothing may run, so that a kernel is waited for before the next one is queued.
+    for (number, launch) in launches.enumerated() {
       let started = monotonicNanoseconds()
-      let launch = Launch(
-        step.executable, buffers: references, arguments: arguments, work: binding.work[number])
       let fault = try driver.wait(driver.submit(LaunchSequence([launch]))).first
       if let fault { throw explained(fault, step: number, arguments) }
       guard let account, LaunchLog.isOn else { continue }
       let schedule = account.schedule
       var launched = LaunchRecord(
-        schedule.steps[number].nests, of: schedule.graph, program: name, image: step.executable.image,
-        arguments: arguments, sources: schedule.steps[number].buffers, buffers: references,
+        schedule.steps[number].nests, of: schedule.graph, program: name, image: launch.executable.image,
+        arguments: arguments, sources: schedule.steps[number].buffers, buffers: launch.buffers,
         refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9)
       launched.origins = try origins(ofStep: number)
       LaunchLog.add(launched)

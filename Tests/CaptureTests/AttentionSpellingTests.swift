@@ -4,6 +4,7 @@ import Basics
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 /// q [2, 3, 20, 8], k and v [2, 3, 24, 8], and a mask [20, 24].
@@ -277,7 +278,7 @@ private let models: [Spelling] = [
   },
 ]
 
-@Suite struct AttentionSpellingTests {
+@Suite(.needs(.speedOrTime)) struct AttentionSpellingTests {
   @Test(arguments: models, [DynamicShapes.fixed, .all])
   func as_models_have_it(_ spelling: Spelling, _ dynamic: DynamicShapes) throws { try spelling.check(dynamic) }
 

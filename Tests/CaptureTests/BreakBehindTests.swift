@@ -4,6 +4,7 @@
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 private typealias Part = @Sendable (Tensor) throws -> Tensor
@@ -42,7 +43,7 @@ private let breaks: [(String, Part)] = [
   ("distinct elements", { x in x.unique().values }),
 ]
 
-@Test func what_leaves_behind_something_is_the_same_when_captured_again() throws {
+@Test(.needs(.time)) func what_leaves_behind_something_is_the_same_when_captured_again() throws {
   let inputs = [[1, 2, 3], [-1, 4], [1, 2, 3], [-1, -2]].map { Tensor($0 as [Float]) }
   for (i, (first, a)) in before.enumerated() {
     for (j, (second, b)) in breaks.enumerated() {

@@ -5,6 +5,7 @@ import Basics
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 private struct Draw {
@@ -60,7 +61,7 @@ private func expectFuses(
   #expect(!"\(fused.explain())".contains("fusion failed"), "\(note): \(fused.explain())")
 }
 
-@Test func a_product_of_weights_that_are_a_softmax_of_such_a_product_is_computed() throws {
+@Test(.needs(.time)) func a_product_of_weights_that_are_a_softmax_of_such_a_product_is_computed() throws {
   let (a, b) = (inputs[0], inputs[1])
   let chains: [@Sendable (Tensor, Tensor, Tensor) -> Tensor] = [
     { x, a, b in x.matmul(a).softmax().matmul(b).softmax().matmul(a) },

@@ -5,6 +5,7 @@ import Engine
 import Synchronization
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 @Test func a_compiled_function_equals_the_eager_one() throws {
@@ -179,7 +180,7 @@ private func floats(_ count: Int, _ shape: [Int], scale: Float = 0.1) -> Tensor 
   #expect(throws: Diagnostic.self) { try (leaked + 1).item(as: Float.self) }
 }
 
-@Test func lengths_from_1_to_600_need_at_most_three_plans() throws {
+@Test(.needs(.speedOrTime)) func lengths_from_1_to_600_need_at_most_three_plans() throws {
   let weight = floats(32, [8, 4])
   let f = compile(mode: .whole) { (x: Tensor) in
     let scores = x.matmul(x.transposed()).softmax()

@@ -5,6 +5,7 @@ import Basics
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 /// Something that makes extents equal; gives a tensor of `x`'s shape. Of 4 and 4 elements all of them work.
@@ -94,7 +95,7 @@ private func answer(_ body: () throws -> Tensor) -> Result<[Float], any Error> {
 }
 
 /// Cases are compiled one after another: each runs on all cores.
-@Suite(.serialized) struct EqualSizesInClosuresTests {
+@Suite(.serialized, .needs(.time)) struct EqualSizesInClosuresTests {
   @Test(arguments: closures.indices)
   fileprivate func extents_are_made_equal_in_a_closure(_ i: Int) {
     let (place, closure) = closures[i]

@@ -4,6 +4,7 @@ import Basics
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 private func numbers(_ extents: Int...) -> Tensor {
@@ -230,7 +231,7 @@ func a_wrong_index_of_any_size_is_an_error(index: Int) {
 }
 
 /// Constants that meet over no elements have a tile of one, which no element needs: not the quotient, not the element read.
-@Test(arguments: [[0], [0, 3], [3, 0], [2, 0, 5]], [DynamicShapes.fixed, .all])
+@Test(.needs(.speedOrTime), arguments: [[0], [0, 3], [3, 0], [2, 0, 5]], [DynamicShapes.fixed, .all])
 func nothing_is_computed_of_constants_over_no_elements(shape: [Int], dynamic: DynamicShapes) throws {
   let numbers: [@Sendable (Tensor) -> Tensor] = [
     { $0.sorted(-1).values * 2 }, { Tensor.zeros(like: $0) },

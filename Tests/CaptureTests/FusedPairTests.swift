@@ -4,6 +4,7 @@
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 /// Functions of `x` that optimisers know something about.
@@ -68,7 +69,7 @@ private let places: [Double] = [
 ]
 
 /// Vectors and single elements are other code: LLVM has rules of its own for either.
-@Test(arguments: [(DType.f32, constants, false), (.f16, [0], true)])
+@Test(.needs(.time), arguments: [(DType.f32, constants, false), (.f16, [0], true)])
 func pairs_in_one_kernel_equal_pairs_of_kernels(_ dtype: DType, _ constants: [Double], isSingle: Bool) throws {
   let all = Tensor(places).converted(to: dtype)
   let parts = isSingle ? [0, 2, 3, 11, 12, 15].map { all[$0] } : [all]

@@ -5,6 +5,7 @@ import Basics
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 private func numbers(_ shape: [Int], _ seed: Int, scale: Float = 0.02) -> Tensor {
@@ -69,7 +70,7 @@ private struct Decoder: Module {
   }
 }
 
-@Test(arguments: [DynamicShapes.fixed, .axes(["1": [0, 1]])])
+@Test(.needs(.speedOrTime), arguments: [DynamicShapes.fixed, .axes(["1": [0, 1]])])
 func a_decoder_layer_by_hand_has_no_scores_in_memory(_ dynamic: DynamicShapes) throws {
   let f = compile(mode: .whole, dynamic: dynamic) { (layer: Decoder, x: Tensor) in layer(x) }
   let layer = Decoder()

@@ -3,6 +3,7 @@
 import Capture
 import Tensors
 import TensorTypes
+import TestSupport
 import Testing
 
 private func image(_ batch: Int, _ height: Int, _ width: Int) -> Tensor {
@@ -13,9 +14,11 @@ private func image(_ batch: Int, _ height: Int, _ width: Int) -> Tensor {
 private let weight = Tensor((0..<4 * 3 * 9).map { Float($0 * 5 % 17) * 0.05 - 0.4 }, shape: [4, 3, 3, 3])
 private let bias = Tensor([0.1, -0.2, 0.3, 0] as [Float], shape: [4])
 
-@Test(arguments: [
-  "same", "strided", "pooled", "averaged", "dilated",
-])
+@Test(
+  .needs(.speedOrTime),
+  arguments: [
+    "same", "strided", "pooled", "averaged", "dilated",
+  ])
 func one_plan_serves_images_of_any_size(_ kind: String) throws {
   let net: @Sendable (Tensor) -> Tensor = { x in
     switch kind {

@@ -7,8 +7,8 @@ import Execution
 import Synchronization
 import Tensors
 import TensorTypes
-import Testing
 import TestSupport
+import Testing
 
 private func floats(_ shape: [Int]) -> Tensor {
   Tensor((0..<shape.reduce(1, *)).map { Float($0 % 17) * 0.1 }, shape: shape)

@@ -6,8 +6,8 @@ import Engine
 import Execution
 import Tensors
 import TensorTypes
-import Testing
 import TestSupport
+import Testing
 
 private func floats(_ shape: [Int]) -> Tensor {
   Tensor((0..<shape.reduce(1, *)).map { Float($0 % 17) * 0.01 }, shape: shape)
@@ -64,11 +64,13 @@ private enum Loops {
   }
 }
 
-@Test(arguments: [
-  ("turns", Loops.turns, 64), ("between", Loops.between, 64), ("exchanged", Loops.exchanged, 64),
-  ("ranges", Loops.ranges, 64), ("nested", Loops.nested, 64), ("rows", Loops.rows, 300),
-  ("stacked", Loops.stacked, 300),
-])
+@Test(
+  .needs(.speedOrTime),
+  arguments: [
+    ("turns", Loops.turns, 64), ("between", Loops.between, 64), ("exchanged", Loops.exchanged, 64),
+    ("ranges", Loops.ranges, 64), ("nested", Loops.nested, 64), ("rows", Loops.rows, 300),
+    ("stacked", Loops.stacked, 300),
+  ])
 private func the_predicted_peak_of_loops_is_the_allocators(_ name: String, _ body: @escaping Loops.Body, _ n: Int)
   throws
 {

@@ -6,6 +6,7 @@ import Capture
 import Synchronization
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 private func numbers(_ shape: [Int], seed: Int = 1, scale: Float = 0.05) -> Tensor {
@@ -101,7 +102,7 @@ private struct Training: Tree {
   }
 }
 
-@Test func a_training_step_with_adam_follows_the_eager_one() throws {
+@Test(.needs(.speedOrTime)) func a_training_step_with_adam_follows_the_eager_one() throws {
   let step = compile(updating: Training.self) { (s: inout Training, x: Tensor, y: Tensor, rate: Tensor) in
     s.learn(x, y, rate)
   }

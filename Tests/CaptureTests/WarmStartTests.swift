@@ -6,8 +6,8 @@ import Foundation
 import Synchronization
 import Tensors
 import TensorTypes
-import Testing
 import TestSupport
+import Testing
 
 /// How often a function ran.
 private final class Counter: Sendable {

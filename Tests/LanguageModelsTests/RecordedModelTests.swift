@@ -4,8 +4,8 @@ import Capture
 import Formats
 import Foundation
 import Tensors
-import Testing
 import TestSupport
+import Testing
 
 @testable import LanguageModels
 

@@ -4,6 +4,7 @@
 import Capture
 import TensorTypes
 import Tensors
+import TestSupport
 import Testing
 
 private struct Composition: Sendable {
@@ -53,7 +54,7 @@ private func spacing(_ values: [Double], _ dtype: DType) -> Double {
 }
 
 @Suite struct CompositionTests {
-  @Test(arguments: [DType.f16, .bf16, .u8, .i8, .i16])
+  @Test(.needs(.speedOrTime), arguments: [DType.f16, .bf16, .u8, .i8, .i16])
   func results_of_several_launches_are_rounded_once(_ dtype: DType) throws {
     for composition in compositions where composition.takesIntegers || dtype.isFloating {
       let count = composition.shape.reduce(1, *)

@@ -1,9 +1,9 @@
 import Conformance
 import Foundation
-import Testing
 import TestSupport
+import Testing
 
-@Suite(.needs(.time)) struct ConformanceTests {
+@Suite struct ConformanceTests {
   static let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "Oracle/pytorch_ops.json").path
 
@@ -17,7 +17,7 @@ import TestSupport
   }
 
   /// Other shapes, dtypes and values of the same operators (Tests/Oracle/make_operator_cases.py): a sample.
-  @Test func further_core_cases_agree_with_the_record() throws {
+  @Test(.needs(.time)) func further_core_cases_agree_with_the_record() throws {
     let runner = try ConformanceRunner(path: Self.more)
     for (mode, every) in [(ConformanceMode.eager, 4), (.compiled, 40)] {
       let report = runner.run(tier: .core, mode: mode, every: every)
@@ -39,14 +39,14 @@ import TestSupport
   }
 
   /// A sample: `azulejo conformance --mode sizes` runs all of them.
-  @Test func cases_at_many_sizes_agree_with_eager() throws {
+  @Test(.needs(.time)) func cases_at_many_sizes_agree_with_eager() throws {
     let counts = try ConformanceRunner(path: Self.path).sweep(tier: .core, every: 97)
     #expect(counts.differences == [])
     #expect(counts.calls > 500)
   }
 
   /// A sample: `azulejo conformance --mode constants` runs all of them, on every kind of constant.
-  @Test func compiled_operations_on_constants_equal_eager_ones() throws {
+  @Test(.needs(.time)) func compiled_operations_on_constants_equal_eager_ones() throws {
     let report = try ConformanceRunner(path: Self.path).run(tier: .core, mode: .constants, every: 14)
     let failed = report.lines.filter { if case .failed = $0.outcome { true } else { false } }
     #expect(failed.map { "\($0.conformanceCase.op) #\($0.conformanceCase.number): \($0.outcome)" } == [])

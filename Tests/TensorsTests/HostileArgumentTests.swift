@@ -5,8 +5,8 @@ import Basics
 import Foundation
 import TensorTypes
 import Tensors
-import Testing
 import TestSupport
+import Testing
 
 private let numbers = [
   0, -1, 1, 2, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 56, (1 << 56) + 1, 1 << 60, 1 << 62, .max, .max - 1, .min,
@@ -23,7 +23,7 @@ private let numbers = [
     return failure.kind != .compiler && !failure.message.isEmpty
   }
 
-  @Test(.needs(.speed), arguments: numbers) func shapes_of_any_number_have_a_size_or_an_error(_ n: Int) throws {
+  @Test(.needs(.speed, .time), arguments: numbers) func shapes_of_any_number_have_a_size_or_an_error(_ n: Int) throws {
     for shape in [[n], [0, n], [n, 0], [n, n], [0, n, n], [n, n, 0], [1, n, 1]] {
       for tensor in [
         Tensor.zeros(shape.map { Dim($0) }, dtype: .u8), Tensor(Float(1)).expanded(shape.map { Dim($0) }),

@@ -6,8 +6,8 @@ import Engine
 import Foundation
 import TensorTypes
 import Tensors
-import Testing
 import TestSupport
+import Testing
 
 /// Two rows whose products are all positive, and what the sum of these is, in f64.
 private struct Rows {
@@ -90,7 +90,7 @@ private func tolerance(_ dtype: DType) -> Double {
   }
 }
 
-@Suite(.needs(.speed)) struct LongProductTests {
+@Suite(.needs(.speed, .time)) struct LongProductTests {
   private func check(_ form: Form, _ k: Int, _ m: Int, _ n: Int, _ dtype: DType, dynamic: DynamicShapes) throws {
     let operands = try Rows(k, dtype)
     let compiled = compile(dynamic: dynamic) { (a: Tensor, b: Tensor) in form.product(a, b, m, n) }

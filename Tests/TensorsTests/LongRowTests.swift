@@ -4,8 +4,8 @@ import Capture
 import Foundation
 import TensorTypes
 import Tensors
-import Testing
 import TestSupport
+import Testing
 
 /// Where the long axis is: last, first, in the middle, all there is, cut into short ones (one, some, whole vectors of them
 /// inside of others), or every other element.
@@ -84,7 +84,7 @@ private let statistics: [Statistic] = [
     right: { mean($0.map { ($0 - 100_000) * ($0 - 100_000) }) }),
 ]
 
-@Suite(.needs(.speed)) struct LongRowTests {
+@Suite(.needs(.speed, .time)) struct LongRowTests {
   @Test(arguments: Layout.allCases)
   private func statistics_of_long_rows_are_those_of_f64(_ layout: Layout) throws {
     // Two values that differ in the last places; and one value that no binary fraction is.

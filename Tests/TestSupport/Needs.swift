@@ -15,12 +15,16 @@ public enum Need: String, Sendable {
   /// A test of more than some seconds: left out where AZULEJO_TESTS=quick.
   case time = "more than some seconds; AZULEJO_TESTS=quick is set"
 
+  /// What takes some seconds on a device without `speed` only.
+  case speedOrTime = "a device that does millions of elements at once, or more time than AZULEJO_TESTS=quick gives"
+
   public var isMet: Bool {
     let device = Knobs.current.device
     return switch self {
     case .speed, .keptPlans: device == .cpu || device == .late
     case .countedScratch: device == .cpu
     case .time: ProcessInfo.processInfo.environment["AZULEJO_TESTS"] != "quick"
+    case .speedOrTime: Need.speed.isMet || Need.time.isMet
     }
   }
 }
