@@ -135,6 +135,12 @@ let package = Package(
         "Insight", "Backends", "Execution", "Formats", "Tensors", "Engine", "Targets", "TileIR", "TensorTypes",
         "Basics",
       ]),
+    tests(
+      "ExtendingTests",
+      [
+        "Capture", "Tensors", "Engine", "Backends", "DriverInterpreter", "Execution", "Fusion", "Fuzzing",
+        "RandomGraphs", "GraphIR", "Scalars", "Targets", "TensorTypes", "Basics",
+      ]),
     tests("FuzzingTests", ["Fuzzing", "RandomGraphs", "GraphIR", "Scalars", "TensorTypes", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
   ],
