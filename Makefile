@@ -1,6 +1,7 @@
 # demo: set up, build, fetch a model, let it speak.   test: set up, all tests.   check: what to run before a commit.
 # test-devices: the tensor, capture and conformance suites, whole, on every device that computes; test runs their quick tests.
-# bench: the numbers.   house: what is counted of the sources, and whether programs launch the recorded kernels.
+# bench: the numbers.   house: times of calls, what is counted of the sources, whether programs launch the recorded kernels;
+# with OLD=program also every workload against that older release build, in turns.
 # Everything that is missing is installed by scripts/setup.
 
 MODELS ?= $(or $(AZULEJO_MODELS),$(HOME)/.cache/azulejo/models)
@@ -54,4 +55,7 @@ bench: build
 house: build
 	@scripts/fetch-models
 	swift build -c release --product HouseReport
+	swift build -c release --product AzulejoBench
+	@.build/release/AzulejoBench tiny_add guards replay
+	@if [ -n "$(OLD)" ]; then scripts/compare-builds "$(OLD)" $(BIN) --model "$(MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf" || true; fi
 	@.build/release/HouseReport . "$$($(BIN) replay Tests/Oracle/replay/x86-64-v4.txt --cases Tests/Oracle/pytorch_ops.json --json)"
