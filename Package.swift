@@ -132,8 +132,8 @@ let package = Package(
     tests(
       "InsightTests",
       [
-        "Insight", "Backends", "Execution", "Formats", "Tensors", "Engine", "Targets", "TileIR", "TensorTypes",
-        "Basics",
+        "TestSupport", "Insight", "Backends", "Execution", "Formats", "Tensors", "Engine", "Targets", "TileIR",
+        "TensorTypes", "Basics",
       ]),
     tests(
       "ExtendingTests",

@@ -5,6 +5,7 @@ import Basics
 import Execution
 import Foundation
 import Targets
+import TestSupport
 import Testing
 import TileIR
 
@@ -76,7 +77,7 @@ private func output(
     #expect(CeilingKernels.product(.int8, .x86Version4, threads: 2) == nil)
   }
 
-  @Test func a_load_moves_what_it_says_and_no_more_than_there_is() throws {
+  @Test(.needs(.ceilings)) func a_load_moves_what_it_says_and_no_more_than_there_is() throws {
     let ceilings = try Ceilings()
     let small = try ceilings.memory(.init(read: 1, written: 1), bytes: 1 << 22)
     #expect(small.amount == Double(1 << 22))

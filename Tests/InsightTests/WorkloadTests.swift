@@ -4,6 +4,7 @@ import Basics
 import Foundation
 import Tensors
 import TensorTypes
+import TestSupport
 import Testing
 
 @testable import Insight
@@ -102,7 +103,7 @@ import Testing
     #expect(outcomes[1].kernels > 0 && outcomes[1].kernels <= outcomes[0].kernels)
   }
 
-  @Test func a_timed_outcome_has_an_interval_and_a_share() throws {
+  @Test(.needs(.ceilings)) func a_timed_outcome_has_an_interval_and_a_share() throws {
     let outcome = try #require(
       try Benchmark(ceilings: Ceilings()).run(Self.counting, modes: [.eager], budget: 0.001).first)
     let time = try #require(outcome.time)

@@ -12,6 +12,8 @@ public enum Need: String, Sendable {
   case keptPlans = "a device whose kernels and plans are kept on disk"
   /// Kernels take their scratch on the thread that launches them, where `Allocator.peak` counts it.
   case countedScratch = "a device whose kernels take scratch on the thread that launches them"
+  /// What the device can do at most is measured, by code written for it.
+  case ceilings = "a device whose ceilings are measured"
   /// A test of more than some seconds: left out where AZULEJO_TESTS=quick.
   case time = "more than some seconds; AZULEJO_TESTS=quick is set"
 
@@ -22,7 +24,7 @@ public enum Need: String, Sendable {
     let device = Knobs.current.device
     return switch self {
     case .speed, .keptPlans: device == .cpu || device == .late
-    case .countedScratch: device == .cpu
+    case .countedScratch, .ceilings: device == .cpu
     case .time: ProcessInfo.processInfo.environment["AZULEJO_TESTS"] != "quick"
     case .speedOrTime: Need.speed.isMet || Need.time.isMet
     }
