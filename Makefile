@@ -1,13 +1,14 @@
 # demo: set up, build, fetch a model, let it speak.   test: set up, all tests.   check: what to run before a commit.
-# test-devices: the tensor, capture and conformance suites, whole, on every device that computes; test runs their quick tests.
+# test-devices: the tensor, capture and conformance suites, whole, on every device that computes, or on DEVICES="...".
 # bench: the numbers.   house: times of calls, what is counted of the sources, whether programs launch the recorded kernels;
 # with OLD=program also every workload against that older release build, in turns.
 # Everything that is missing is installed by scripts/setup.
 
 MODELS ?= $(or $(AZULEJO_MODELS),$(HOME)/.cache/azulejo/models)
 BIN = .build/release/azulejo
-# What any device must do.
+# What any device must do, and the devices that compute.
 SUITES = ^(TensorsTests|CaptureTests)[.]
+DEVICES ?= cpu late interpreter
 
 .PHONY: demo test test-devices check bench house setup build
 
@@ -36,7 +37,7 @@ test:
 
 test-devices: setup
 	swift build --build-tests
-	for device in cpu late interpreter; do \
+	for device in $(DEVICES); do \
 	  AZULEJO_DEVICE=$$device swift test --skip-build --quiet --filter '$(SUITES)' || exit 1; \
 	done
 

@@ -65,6 +65,18 @@ public struct Knobs: Sendable {
       self.meaning = meaning
       self.assign = assign
     }
+
+    /// One of two words: the first, which is the default, is false.
+    static func choice(
+      _ no: String, _ yes: String, _ name: String, _ path: any WritableKeyPath<Knobs, Bool> & Sendable,
+      _ meaning: String
+    ) -> Knob {
+      Knob(name, "\(no) | \(yes)", default: no, meaning) {
+        guard $0 == no || $0 == yes else { return false }
+        $1[keyPath: path] = $0 == yes
+        return true
+      }
+    }
   }
 
   /// Every knob there is. `assign` answers false for a value it cannot read.
@@ -110,35 +122,16 @@ public struct Knobs: Sendable {
       $1.threads = count
       return true
     },
-    Knob("STRICT", "0 | 1", default: "0", "stop in the debugger at the first failed tensor") {
-      guard $0 == "0" || $0 == "1" else { return false }
-      $1.strict = $0 == "1"
-      return true
-    },
-    Knob(
-      "VERIFY", "0 | 1", default: "0",
-      "check every graph, schedule and kernel behind what made it, and throw at the first that breaks a rule"
-    ) {
-      guard $0 == "0" || $0 == "1" else { return false }
-      $1.verifies = $0 == "1"
-      return true
-    },
-    Knob(
-      "RETRACE", "0 | 1", default: "0",
-      "capture compiled functions again on each call, and throw at the first operation that their plan does not have"
-    ) {
-      guard $0 == "0" || $0 == "1" else { return false }
-      $1.retrace = $0 == "1"
-      return true
-    },
-    Knob(
-      "PLANS", "make | require", default: "make",
-      "require: throw where a compiled function has no plan in the cache, or only one of another processor or build"
-    ) {
-      guard $0 == "make" || $0 == "require" else { return false }
-      $1.requiresPlans = $0 == "require"
-      return true
-    },
+    .choice("0", "1", "STRICT", \.strict, "stop in the debugger at the first failed tensor"),
+    .choice(
+      "0", "1", "VERIFY", \.verifies,
+      "check every graph, schedule and kernel behind what made it, and throw at the first that breaks a rule"),
+    .choice(
+      "0", "1", "RETRACE", \.retrace,
+      "capture compiled functions again on each call, and throw at the first operation that their plan does not have"),
+    .choice(
+      "make", "require", "PLANS", \.requiresPlans,
+      "require: throw where a compiled function has no plan in the cache, or only one of another processor or build"),
     Knob("SPIN", "0...1000000", default: "100", "microseconds an idle pool thread stays awake") {
       guard let duration = Int($0), (0...1_000_000).contains(duration) else { return false }
       $1.spin = duration

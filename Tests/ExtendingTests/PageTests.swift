@@ -21,15 +21,8 @@ import Testing
 // MARK: Operation
 
 // begin Operation
-extension Primitive {
-  static let softClip = Pointwise.add(
-    Pointwise(
-      "softclip", "x / (1 + |x|).", operands: 1, on: .floats, .input(0) / (1 + .apply(.absolute, .input(0)))))
-}
-// end
-// begin Operation
 extension Tensor {
-  private static let softClipping = PointwiseOperation(.softClip, .floating)
+  private static let softClipping = PointwiseOperation("softclip", .floating) { x in x[0] / (1 + x[0].abs()) }
 
   /// x / (1 + |x|), between -1 and 1.
   func softClipped(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
@@ -38,14 +31,29 @@ extension Tensor {
 }
 // end
 
-@Test func an_operation_is_a_record_and_a_method() throws {
+// begin Operation
+extension Primitive {
+  static let cubed = Pointwise.add(
+    Pointwise("cubed", "x * x * x; integers wrap.", operands: 1, on: .numbers, .input(0) * .input(0) * .input(0)))
+}
+// end
+// begin Operation
+extension Tensor {
+  private static let cubing = PointwiseOperation(.cubed, .promoted)
+
+  /// x * x * x.
+  func cubed(file: StaticString = #fileID, line: UInt = #line) -> Tensor { Self.cubing(file, line, .tensor(self)) }
+}
+// end
+
+@Test func an_operation_is_a_formula_or_a_record_and_a_method() throws {
   // begin Operation
   let x = Tensor([-3, 0, 1] as [Float])
-  let clipped = compile { (x: Tensor) in x.softClipped() * 2 }
-  print(try clipped(x), clipped.explain().kernelCount)  // [-1.5, 0, 1], in one kernel
+  let f = compile { (x: Tensor) in x.softClipped() + x.cubed() }
+  print(try f(x), f.explain().kernelCount)  // [-27.75, 0, 1.5], in one kernel
   // end
-  #expect(try x.softClipped().array() == [-0.75, 0, 0.5] as [Float])
-  #expect(try clipped(x).array() == [-1.5, 0, 1] as [Float] && clipped.explain().kernelCount == 1)
+  #expect(try (x.softClipped() + x.cubed()).array() == [-27.75, 0, 1.5] as [Float])
+  #expect(try f(x).array() == [-27.75, 0, 1.5] as [Float] && f.explain().kernelCount == 1)
 }
 
 // MARK: DType
@@ -68,25 +76,20 @@ extension Tensor {
 
 @Test func a_pass_is_a_function_with_a_name_and_a_property() throws {
   // begin GraphPass
-  let pass = GraphPass(name: "double negations") { graph throws(Diagnostic) in
-    try graph.rewritten { node, operands, builder in
-      guard node.primitive == .negate, builder.primitive(operands[0]) == .negate else { return .keep }
-      return .value(builder.graph[operands[0]].operands[0])
+  let pass = GraphPass(name: "doubles") { graph throws(Diagnostic) in
+    try graph.rewritten { node, operands, builder throws(Diagnostic) in
+      // x + x is x * 2, of integers: no element differs.
+      guard node.primitive == .add, operands[0] == operands[1], node.type.dtype.isInteger else { return .keep }
+      let two = try builder.filled(ScalarConstant(node.type.dtype, 2), node.type.shape)
+      return .value(try builder.append(.multiply, operands[0], two))
     }.withoutDeadNodes()
   }
   // end
   // begin GraphPass
-  let graph = try Graph(
-    text: """
-      graph g(%0 x: i32[3]) {
-        %1: i32[3] = negate %0
-        %2: i32[3] = negate %1
-        return %2
-      }
-      """)
-  print(try pass.checked(graph))  // graph g(%0 x: i32[3]) { return %0 }
+  let graph = try Graph(text: "graph g(%0 x: i32[3]) {\n  %1: i32[3] = add %0, %0\n  return %1\n}\n")
+  print(try pass.checked(graph))  // %1: i32[] = constant ..., broadcast, multiply
   // end
-  #expect(try pass.checked(graph).nodes.count == 1)
+  #expect(try pass.checked(graph).nodes.contains { $0.primitive == .multiply })
   // begin GraphPass
   for seed in 0..<20 {
     let sample = RandomGraph.make(seed: seed, pointwise: [.negate, .add])
@@ -177,6 +180,26 @@ final class CountingDriver: Driver {
     #expect(paths.count >= 3)
     for path in paths {
       #expect(FileManager.default.fileExists(atPath: root.appending(path: path).path), "\(page): \(path)")
+    }
+  }
+
+  /// What stands in backticks in the first column is declared in the sources.
+  @Test func the_glossary_names_what_exists() throws {
+    let text = try String(contentsOf: root.appending(path: "Documentation/Glossary.md"), encoding: .utf8)
+    let sources = try #require(FileManager.default.enumerator(atPath: root.appending(path: "Sources").path))
+    var all = ""
+    for case let file as String in sources where file.hasSuffix(".swift") {
+      all += try String(contentsOf: root.appending(path: "Sources/\(file)"), encoding: .utf8)
+    }
+    let rows = text.matches(of: /\n\| ([^|\n]+) \| ([^|\n]*) \|/).dropFirst().filter { !$0.1.hasPrefix("---") }
+    #expect(rows.count >= 20)
+    for row in rows {
+      for name in row.2.matches(of: /`(\w+)`/).map(\.1) {
+        let isDeclared = ["struct", "enum", "class", "protocol", "case", "func", "let", "var", "extension"].contains {
+          all.contains("\($0) \(name)")
+        }
+        #expect(isDeclared, "\(row.1): \(name)")
+      }
     }
   }
 }
