@@ -110,13 +110,14 @@ struct AttentionMask {
     }
     if case .convert = node.primitive { return position(node.operands[0], axes) }
     if case .slice(let starts, _, let steps) = node.primitive {
-      guard steps.allSatisfy({ $0 == 1 }), var moved = position(node.operands[0], axes) else { return nil }
+      // An axis that stands still has the element at its start: until that is added it is an axis of its own.
+      let free = min(0, axes.compactMap { $0 }.min() ?? 0) - 1
+      let marked = axes.enumerated().map { axis, place in place ?? free - axis }
+      guard steps.allSatisfy({ $0 == 1 }), var moved = position(node.operands[0], marked) else { return nil }
       for (axis, start) in starts.enumerated() {
-        if let place = axes[axis], let coefficient = moved.coefficients[place] {
-          moved.offset = moved.offset + start * Dim(coefficient)
-        } else if axes[axis] == nil, !start.isKnown(0) {
-          return nil
-        }
+        guard let coefficient = moved.coefficients[marked[axis]] else { continue }
+        moved.offset = moved.offset + start * Dim(coefficient)
+        if axes[axis] == nil { moved.coefficients[marked[axis]] = nil }
       }
       return moved
     }

@@ -5,9 +5,13 @@ import Basics
 import TensorTypes
 
 extension Graph {
-  /// f(reshape(a), b..) becomes reshape(f(a, b'..)) where every b is a constant, repeated, or reshaped from the same shape.
+  /// f(reshape(a), b..) becomes reshape(f(a, b'..)) where every b is a constant, repeated, or reshaped from the same shape;
+  /// a product's axes that a reshape merged are permuted one by one, before it.
   public func withLateReshapes() throws(Diagnostic) -> Graph {
     return try rewritten { node, operands, builder throws(Diagnostic) in
+      if case .permute(let order) = node.primitive {
+        return try builder.permuted(operands[0], order).map { .value($0) } ?? .keep
+      }
       guard case .pointwise = node.primitive.definition.lowering, node.type.shape.rank > 0 else { return .keep }
       for operand in operands {
         guard case .reshape = builder.graph[operand].primitive else { continue }
@@ -102,6 +106,17 @@ extension GraphBuilder {
       }
       return try append(primitive, operands)
     }
+  }
+
+  /// permute(reshape(a)) as reshape(permute(a)), where `a` is a product and the reshape makes each of its axes of neighbours.
+  mutating func permuted(_ value: Value, _ order: [Int]) throws(Diagnostic) -> Value? {
+    guard case .reshape(let merged) = graph[value].primitive else { return nil }
+    let source = unreshaped(value)
+    guard case .contraction = graph[source].primitive, let groups = AxisGroups(merged, shape(source)),
+      groups.old.allSatisfy({ $0.count == 1 })
+    else { return nil }
+    let moved = try append(.permute(order.flatMap { Array(groups.new[$0]) }), source)
+    return try append(.reshape(Shape(order.map { merged[$0] })), moved)
   }
 
   /// The value that a chain of reshapes starts from.

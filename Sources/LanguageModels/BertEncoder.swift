@@ -2,7 +2,6 @@
 // Not a masked language model: heads are left alone. Surprise: one text at a time, so nothing is ever padded and no
 // attention mask exists.
 import Basics
-import Engine
 import Formats
 import Tensors
 import TensorTypes
@@ -14,27 +13,52 @@ import Tokenizers
 ///     let embedding = try encoder("That is a happy person").array(as: Float.self)
 public struct BertEncoder: Sendable {
   struct Affine: Sendable {
-    var weight: LinearWeight
+    var weight: Tensor
     var bias: Tensor
+
+    func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight: weight, bias: bias) }
   }
   struct Norm: Sendable {
     var weight: Tensor
     var bias: Tensor
+    var epsilon: Double
+
+    func callAsFunction(_ x: Tensor) -> Tensor {
+      x.layerNorm(weight.shape.dims, weight: weight, bias: bias, eps: epsilon)
+    }
   }
-  struct Layer: Sendable {
+  /// Each token's state mixed with those of all others (Vaswani 2017).
+  struct Attention: Sendable {
     var query: Affine
     var key: Affine
     var value: Affine
     var output: Affine
+    var heads: Int
+
+    func callAsFunction(_ x: Tensor) -> Tensor {
+      let (tokens, width) = (x.shape[0], x.shape[1])
+      func split(_ part: Affine) -> Tensor { part(x).reshaped(tokens, heads, width / Dim(heads)).transposed(0, 1) }
+      let mixed = Tensor.scaledDotProductAttention(split(query), split(key), split(value))
+      return output(mixed.transposed(0, 1).reshaped(tokens, width))
+    }
+  }
+  struct Layer: Sendable {
+    var attention: Attention
     var attentionNorm: Norm
     var up: Affine
+    var activation: BertConfiguration.Activation
     var down: Affine
     var norm: Norm
+
+    func callAsFunction(_ x: Tensor) -> Tensor {
+      let y = attentionNorm(attention(x) + x)
+      return norm(down(activation(up(y))) + y)
+    }
   }
 
   public let configuration: BertConfiguration
   public let tokenizer: Tokenizer
-  private let words: LinearWeight
+  private let words: Tensor
   private let positions: Tensor
   private let type: Tensor
   private let norm: Norm
@@ -70,21 +94,22 @@ public struct BertEncoder: Sendable {
     let tensors = try directory.tensors(named: isWrapped ? "bert." : "")
     func affine(_ name: String, _ rows: Int, _ columns: Int) throws(Diagnostic) -> Affine {
       Affine(
-        weight: try tensors.matrix("\(name).weight", rows, columns), bias: try tensors.vector("\(name).bias", rows))
+        weight: try tensors.stored("\(name).weight", [rows, columns]).tensor(),
+        bias: try tensors.vector("\(name).bias", rows))
     }
     func norm(_ name: String) throws(Diagnostic) -> Norm {
       // As the checkpoints of TensorFlow call them, which bert-base still does.
       let isOld = tensors.contains("\(name).gamma")
       return Norm(
         weight: try tensors.vector("\(name).\(isOld ? "gamma" : "weight")", c.width),
-        bias: try tensors.vector("\(name).\(isOld ? "beta" : "bias")", c.width))
+        bias: try tensors.vector("\(name).\(isOld ? "beta" : "bias")", c.width), epsilon: c.epsilon)
     }
     guard c.vocabulary >= tokenizer.count else {
       throw Diagnostic(
         .format, "\(path): \(tokenizer.count) tokens in tokenizer.json, \(c.vocabulary) rows in the embedding",
         remedy: "check that the files belong to one model")
     }
-    words = try tensors.matrix("embeddings.word_embeddings.weight", c.vocabulary, c.width)
+    words = try tensors.stored("embeddings.word_embeddings.weight", [c.vocabulary, c.width]).tensor()
     positions = try tensors.dense("embeddings.position_embeddings.weight", [c.positions, c.width])
     type = try tensors.dense("embeddings.token_type_embeddings.weight", [c.types, c.width])
     self.norm = try norm("embeddings.LayerNorm")
@@ -93,12 +118,13 @@ public struct BertEncoder: Sendable {
       let name = "encoder.layer.\(i)"
       layers.append(
         Layer(
-          query: try affine("\(name).attention.self.query", c.width, c.width),
-          key: try affine("\(name).attention.self.key", c.width, c.width),
-          value: try affine("\(name).attention.self.value", c.width, c.width),
-          output: try affine("\(name).attention.output.dense", c.width, c.width),
+          attention: Attention(
+            query: try affine("\(name).attention.self.query", c.width, c.width),
+            key: try affine("\(name).attention.self.key", c.width, c.width),
+            value: try affine("\(name).attention.self.value", c.width, c.width),
+            output: try affine("\(name).attention.output.dense", c.width, c.width), heads: c.heads),
           attentionNorm: try norm("\(name).attention.output.LayerNorm"),
-          up: try affine("\(name).intermediate.dense", c.inner, c.width),
+          up: try affine("\(name).intermediate.dense", c.inner, c.width), activation: c.activation,
           down: try affine("\(name).output.dense", c.width, c.inner), norm: try norm("\(name).output.LayerNorm")))
     }
     self.layers = layers
@@ -160,30 +186,7 @@ public struct BertEncoder: Sendable {
       throw Diagnostic(
         .argument, "\(size) tokens are more than the model's context of \(c.context)", remedy: "cut the text")
     }
-    func normalized(_ terms: [Tensor], _ norm: Norm) throws(Diagnostic) -> Tensor {
-      try ModelOperations.layerNorm(sumOf: terms, weight: norm.weight, bias: norm.bias, epsilon: c.epsilon)
-    }
-    func heads(_ part: Affine, _ x: Tensor) throws(Diagnostic) -> Tensor {
-      try ModelOperations.sum(part.weight(x), part.bias).reshaped(dims: [count, Dim(c.heads), Dim(c.width / c.heads)])
-    }
-    let places = Tensor(try positions.view.sliced(0, start: 0, count: size, dims: (0, count)))
-    let firstType = Tensor(try type.view.sliced(0, start: 0, count: 1))
-    var x = try normalized([words.gathering(ids), places, firstType], norm)
-    for layer in layers {
-      let (q, k, v) = (try heads(layer.query, x), try heads(layer.key, x), try heads(layer.value, x))
-      let mixed =
-        try Trace.current == nil
-        ? ModelOperations.attention(q, k, v, start: nil) : ModelOperations.capturedAttention(q, k, v, start: nil)
-      x = try normalized([layer.output.weight(mixed), layer.output.bias, x], layer.attentionNorm)
-      let wide = try activated(layer.up.weight(x), layer.up.bias)
-      x = try normalized([layer.down.weight(wide), layer.down.bias, x], layer.norm)
-    }
-    return x
-  }
-
-  private func activated(_ x: Tensor, _ bias: Tensor) throws(Diagnostic) -> Tensor {
-    // The usual one has a launch of its own that adds the bias too.
-    if configuration.activation == .gelu { return try ModelOperations.gelu(x, bias: bias) }
-    return configuration.activation(try ModelOperations.sum(x, bias))
+    let embedded = words.embedding(ids, dtype: .f32) + positions[0..<count] + type[0]
+    return layers.reduce(norm(embedded)) { x, layer in layer(x) }
   }
 }

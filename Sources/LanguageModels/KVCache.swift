@@ -78,13 +78,16 @@ public struct KVCache: Sendable {
     return (try write(keys, 0), try write(values, 1))
   }
 
-  /// Rotation tables of `count` positions from `start`.
-  func rotary(_ start: Dim, _ count: Dim) throws(Diagnostic) -> (Tensor, Tensor) {
-    func part(_ table: Tensor) throws(Diagnostic) -> Tensor {
-      Tensor(
-        try table.view.sliced(0, start: start.sizeHint, count: count.sizeHint, dims: (start, count)))
-    }
-    return (try part(cosine), try part(sine))
+  /// The angles of some positions, as ``Tensor/rotated(cosines:sines:layout:file:line:)`` takes them for all heads: [tokens, 1, pairs].
+  struct Positions {
+    var cosines: Tensor
+    var sines: Tensor
+  }
+
+  /// Those of the next `count` tokens.
+  func positions(_ count: Dim) -> Positions {
+    let rows = length..<(length + count)
+    return Positions(cosines: cosine[rows, .newAxis], sines: sine[rows, .newAxis])
   }
 }
 

@@ -19,10 +19,11 @@ enum LinearWeight: Sendable {
   }
 
   /// x [tokens, columns] to [tokens, rows] in f32.
-  func callAsFunction(_ x: Tensor) throws(Diagnostic) -> Tensor {
+  func callAsFunction(_ x: Tensor) -> Tensor {
     switch self {
-    case .dense(let weight): try ModelOperations.linear(x, weight)
-    case .quantized(let weight): try weight.product(x)
+    case .dense(let weight): x.linear(weight: weight)
+    case .quantized(let weight):
+      Tensor.attempt(#fileID, #line, of: [x]) { () throws(Diagnostic) in try weight.product(x) }
     }
   }
 
@@ -48,10 +49,11 @@ enum LinearWeight: Sendable {
   }
 
   /// Rows `indices` in f32.
-  func gathering(_ indices: Tensor) throws(Diagnostic) -> Tensor {
+  subscript(indices: Tensor) -> Tensor {
     switch self {
-    case .dense(let table): try ModelOperations.rows(table, indices)
-    case .quantized(let weight): try weight.gathering(indices)
+    case .dense(let table): table.embedding(indices, dtype: .f32)
+    case .quantized(let weight):
+      Tensor.attempt(#fileID, #line, of: [indices]) { () throws(Diagnostic) in try weight.gathering(indices) }
     }
   }
 }

@@ -2,42 +2,19 @@
 // file has them. Not a loader of chats or text: ids in, logits out. Surprise: the cache is the caller's value, so one
 // model serves any number of conversations.
 import Basics
-import Engine
 import Formats
 import Tensors
 import TensorTypes
 
 /// A language model of the Llama family.
 public struct Llama: Sendable {
-  /// A product and, where the model has one, the bias after it.
-  struct Projection: Sendable {
-    var weight: LinearWeight
-    var bias: Tensor?
-
-    func callAsFunction(_ x: Tensor) throws(Diagnostic) -> Tensor {
-      let product = try weight(x)
-      return try bias.map { bias throws(Diagnostic) in try ModelOperations.sum(product, bias) } ?? product
-    }
-  }
-  struct Layer: Sendable {
-    var attentionNorm: Tensor
-    var query: Projection
-    var key: Projection
-    var value: Projection
-    var output: Projection
-    var feedForwardNorm: Tensor
-    var gate: Projection
-    var up: Projection
-    var down: Projection
-  }
-
   public let configuration: LlamaConfiguration
   /// Rows of the embedding: ids are below it.
   public let vocabulary: Int
   let rotary: RotaryFrequencies
   private let embedding: LinearWeight
   private let layers: [Layer]
-  private let norm: Tensor
+  private let norm: Norm
   private let output: LinearWeight
 
   /// The model in a GGUF file; weights stay in the mapped file.
@@ -53,7 +30,7 @@ public struct Llama: Sendable {
     vocabulary = table.shape[0]
     output =
       tensors.contains("output.weight") ? try tensors.matrix("output.weight", table.shape[0], c.width) : embedding
-    norm = try tensors.vector("output_norm.weight", c.width)
+    norm = Norm(weight: try tensors.vector("output_norm.weight", c.width), epsilon: c.epsilon)
     rotary = try Self.rotary(c, tensors)
     var layers: [Layer] = []
     for i in 0..<c.layers { layers.append(try Self.layer(i, c, tensors)) }
@@ -87,15 +64,21 @@ public struct Llama: Sendable {
       return Projection(
         weight: try LinearWeight(stored), bias: try tensors.vectorIfPresent("\(name).\(part).bias", stored.shape[0]))
     }
+    func norm(_ part: String) throws(Diagnostic) -> Norm {
+      Norm(weight: try tensors.vector("\(name).\(part).weight", c.width), epsilon: c.epsilon)
+    }
     let (queryWidth, keyWidth) = (c.heads * c.headWidth, c.keyHeads * c.headWidth)
     let gate = try projection("ffn_gate", c.inner?[number], c.width)
     let inner = gate.weight.rows
     return Layer(
-      attentionNorm: try tensors.vector("\(name).attn_norm.weight", c.width),
-      query: try projection("attn_q", queryWidth, c.width), key: try projection("attn_k", keyWidth, c.width),
-      value: try projection("attn_v", keyWidth, c.width), output: try projection("attn_output", c.width, queryWidth),
-      feedForwardNorm: try tensors.vector("\(name).ffn_norm.weight", c.width), gate: gate,
-      up: try projection("ffn_up", inner, c.width), down: try projection("ffn_down", c.width, inner))
+      attentionNorm: try norm("attn_norm"),
+      attention: Attention(
+        query: try projection("attn_q", queryWidth, c.width), key: try projection("attn_k", keyWidth, c.width),
+        value: try projection("attn_v", keyWidth, c.width), output: try projection("attn_output", c.width, queryWidth),
+        headWidth: c.headWidth, layout: c.rotaryLayout),
+      feedForwardNorm: try norm("ffn_norm"),
+      feedForward: FeedForward(
+        gate: gate, up: try projection("ffn_up", inner, c.width), down: try projection("ffn_down", c.width, inner)))
   }
 
   /// Elements of all weight matrices that a step multiplies by.
@@ -104,7 +87,11 @@ public struct Llama: Sendable {
   package var weightBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
 
   private var matrices: [LinearWeight] {
-    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down].map(\.weight) } + [output]
+    layers.flatMap { layer in
+      let (attention, feedForward) = (layer.attention, layer.feedForward)
+      return [attention.query, attention.key, attention.value, attention.output].map(\.weight)
+        + [feedForward.gate, feedForward.up, feedForward.down].map(\.weight)
+    } + [output]
   }
 
   /// Logits [vocabulary] of the token after `tokens`, which are appended to the cache.
@@ -133,40 +120,29 @@ public struct Llama: Sendable {
   /// As ``callAsFunction(_:_:)-([Int32],_)`` for ids in a tensor (i64, rank 1): what `compile` captures, for all positions
   /// and lengths at once.
   public func callAsFunction(_ tokens: Tensor, _ cache: inout KVCache) throws(Diagnostic) -> Tensor {
-    let c = configuration
+    let count = try room(for: tokens, in: cache)
+    let positions = cache.positions(count)
+    var x = embedding[tokens]
+    for (number, layer) in layers.enumerated() {
+      x = try x + layer.attention(layer.attentionNorm(x), positions, &cache, layer: number)
+      x = x + layer.feedForward(layer.feedForwardNorm(x))
+    }
+    cache.length += count
+    return try output(norm(x[(count - 1)..<count])).reshaped(dims: [Dim(vocabulary)])
+  }
+
+  /// How many tokens there are; a mistake if they are none, or more than the cache has room for.
+  private func room(for tokens: Tensor, in cache: KVCache) throws(Diagnostic) -> Dim {
     let ids = try tokens.view
     guard ids.rank == 1, ids.dtype == .i64, ids.dim(0) > 0 else {
       throw Diagnostic(.argument, "tokens \(ids.dtype)\(ids.hints)", remedy: "give at least one id as i64 of rank 1")
     }
-    let (count, size, start) = (tokens.shape[0], ids.hints[0], cache.length)
-    guard start + count <= cache.room else {
+    let count = tokens.shape[0]
+    guard cache.length + count <= cache.room else {
       throw Diagnostic(
-        .argument, "\(size) tokens after \(try start.sizeHint) do not fit a cache of \(cache.capacity)",
-        remedy: "make the cache larger, at most the model's context of \(c.context)")
+        .argument, "\(ids.hints[0]) tokens after \(try cache.length.sizeHint) do not fit a cache of \(cache.capacity)",
+        remedy: "make the cache larger, at most the model's context of \(configuration.context)")
     }
-    let (cosine, sine) = try cache.rotary(start, count)
-    var x = try embedding.gathering(tokens)
-    for (i, layer) in layers.enumerated() {
-      let h = try ModelOperations.rmsNorm(x, weight: layer.attentionNorm, epsilon: c.epsilon)
-      let parts = [try layer.query(h), try layer.key(h), try layer.value(h)]
-      func heads(_ x: Tensor, _ parts: Int) throws(Diagnostic) -> Tensor {
-        try x.reshaped(dims: [count, Dim(parts), Dim(c.headWidth)])
-      }
-      let q = try ModelOperations.rotated(
-        heads(parts[0], c.heads), cosine: cosine, sine: sine, layout: c.rotaryLayout)
-      let k = try ModelOperations.rotated(
-        heads(parts[1], c.keyHeads), cosine: cosine, sine: sine, layout: c.rotaryLayout)
-      let (keys, values) = try cache.append(k, heads(parts[2], c.keyHeads), layer: i)
-      let mixed =
-        try Trace.current == nil
-        ? ModelOperations.attention(q, keys, values, start: start.value)
-        : ModelOperations.capturedAttention(q, keys, values, start: start)
-      x = try ModelOperations.sum(x, layer.output(mixed))
-      let f = try ModelOperations.rmsNorm(x, weight: layer.feedForwardNorm, epsilon: c.epsilon)
-      x = try ModelOperations.sum(x, layer.down(ModelOperations.gated(layer.gate(f), layer.up(f))))
-    }
-    cache.length += count
-    let last = Tensor(try x.view.sliced(0, start: size - 1, count: 1, dims: (count - 1, 1)))
-    return try output(ModelOperations.rmsNorm(last, weight: norm, epsilon: c.epsilon)).reshaped(to: [-1])
+    return count
   }
 }

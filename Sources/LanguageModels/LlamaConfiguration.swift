@@ -3,6 +3,7 @@
 // nothing, because converters write them.
 import Basics
 import Formats
+import Tensors
 import TensorTypes
 
 /// What a Llama file says about itself.

@@ -74,36 +74,18 @@ struct QuantizedWeight: Sendable {
 
   /// Rows `indices` (i64 [n]) decoded: [n, columns].
   func gathering(_ indices: Tensor) throws(Diagnostic) -> Tensor {
-    let engine = try Engine.current
     let view = try indices.view
-    if Trace.current != nil { return try capturedGathering(view) }
-    let count = view.elementCount
-    let result = try engine.allocate(.f32, [count, columns])
+    let count = Shape(view.dims).elementCount
+    let extents = [view.hints.reduce(1, *), blocks, programs.count, programs.length]
+    let result = try Engine.current.allocate(.f32, extents, dims: [count] + extents.dropFirst().map { Dim($0) })
     for (number, program) in programs.gathers.enumerated() {
       let first = number * Programs.gatheredRuns
       let runs = (first..<min(first + Programs.gatheredRuns, programs.count)).map { run in
-        var part = result
-        part.offset += run * programs.length * 4
-        part.hints = [count, blocks, programs.length]
-        part.strides = [columns, format.blockElements, 1]
-        return Destination.existing(part)
+        Destination.existing(result.sliced(2, start: run, count: 1).removing(2))
       }
-      _ = try engine.run(program, [.tensor(bytes)] + factors + [.tensor(view)], runs)
+      _ = try Engine.current.run(program, [.tensor(bytes)] + factors + [.tensor(view)], runs)
     }
-    return Tensor(result)
-  }
-
-  /// As ``gathering(_:)`` while a function is captured: the runs are values, joined.
-  private func capturedGathering(_ view: TensorView) throws(Diagnostic) -> Tensor {
-    var runs: [Tensor] = []
-    for (number, program) in programs.gathers.enumerated() {
-      let first = number * Programs.gatheredRuns
-      let shape = Destination.fresh(.f32, [view.hints.reduce(1, *), blocks, programs.length])
-      let destinations = (first..<min(first + Programs.gatheredRuns, programs.count)).map { _ in shape }
-      let made = try Engine.current.run(program, [.tensor(bytes)] + factors + [.tensor(view)], destinations)
-      runs += made.map { Tensor($0.inserting(2)) }
-    }
-    return try Tensor.concatenated(runs, axis: 2).reshaped(dims: [Shape(view.dims).elementCount, Dim(columns)])
+    return try Tensor(result).reshaped(dims: [count, Dim(columns)])
   }
 
   /// All rows decoded.

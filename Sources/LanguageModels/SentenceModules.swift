@@ -202,18 +202,18 @@ struct SentenceModules: Sendable {
     var x = parts.count == 1 ? parts[0] : Tensor.concatenated(parts, axis: 0)
     for module in modules {
       switch module {
-      case .unitLength: x = try ModelOperations.unitLength(x)
+      case .unitLength: x = x.normalized(axis: 0)
       case .layerNorm(let weight, let bias):
-        x = try ModelOperations.layerNorm(sumOf: [x], weight: weight, bias: bias, epsilon: 1e-5)
+        x = x.layerNorm(weight.shape.dims, weight: weight, bias: bias)
       case .dense(let dense):
         let row = try x.reshaped(to: [1, x.view.extents[0]])
-        var product = try dense.weight(row)
-        if let bias = dense.bias { product = try ModelOperations.sum(product, bias) }
+        var product = dense.weight(row)
+        if let bias = dense.bias { product = product + bias }
         product = dense.activation(product)
         switch dense.residual {
         case nil: break
-        case .input: product = try ModelOperations.sum(product, row)
-        case .product(let weight): product = try ModelOperations.sum(product, weight(row))
+        case .input: product = product + row
+        case .product(let weight): product = product + weight(row)
         }
         x = try product.reshaped(to: [-1])
       }
@@ -235,7 +235,7 @@ struct SentenceModules: Sendable {
     case .firstToken: return try row(skipping, Dim(skipping))
     case .lastToken: return try row(size - 1, count - 1)
     case .maximum: return rows.max(0)
-    case .mean: return try ModelOperations.meanOfRows(rows)
+    case .mean: return rows.mean(0)
     case .meanOfRoot: return rows.sum(0) / Tensor.ones([count - skipping]).sum().sqrt()
     case .weightedMean:
       let weights = (Tensor.arange(count - skipping, dtype: .f32) + Double(skipping + 1)).unsqueezed(1)

@@ -18,6 +18,7 @@ private enum Activations {
     return x[0] / (1 + exponent.exp())
   }
   static let silu = PointwiseOperation("silu", .floating) { x in x[0] * x[0].sigmoid() }
+  static let swiglu = PointwiseOperation("swiglu", .floating) { x in x[0] * x[0].sigmoid() * x[1] }
   static let mish = PointwiseOperation("mish", .floating) { x in x[0] * softplus(x[0]).tanh() }
   static let elu = PointwiseOperation("elu", .floating) { x in (x[0] .> 0).select(x[0], x[1] * x[0].expm1()) }
   static let selu = PointwiseOperation("selu", .floating) { x in
@@ -86,6 +87,13 @@ extension Tensor {
   /// x · sigmoid(x). PyTorch: `nn.functional.silu`.
   public func silu(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Activations.silu(file, line, operand)
+  }
+
+  /// silu(x) · other, which broadcast: the gate of a feed-forward layer (Shazeer 2020) in one launch. PyTorch: `silu(x) * other`.
+  ///
+  ///     let hidden = x.linear(weight: gate).swiglu(x.linear(weight: up))
+  public func swiglu(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    Activations.swiglu(file, line, operand, other.operand)
   }
 
   /// x · tanh(log(1 + e^x)). PyTorch: `nn.functional.mish`.

@@ -11,7 +11,7 @@ package struct ScaledAttention {
   package enum Mask {
     case none
     /// Query i sees the keys 0...(start + i).
-    case causal(start: Int)
+    case causal(start: Dim)
     /// Broadcasts to [.., queries, keys]; bool: which keys are seen, else what is added to the scores.
     case given(TensorView)
   }
@@ -73,7 +73,10 @@ package struct ScaledAttention {
     case .none: break
     case .causal(let start):
       layout.isCausal = true
-      operands.append(.scalar(ScalarOperand(.i64, bits: Int64(start))))
+      operands.append(
+        .scalar(
+          start.knownValue.map { ScalarOperand(.i64, bits: Int64($0)) }
+            ?? ScalarOperand(.i64, bits: 0, count: SymbolicCount(start, category: .integer))))
     case .given(let view):
       let target = outer + [query.dim(lead), k.dim(lead)]
       let order = shared + ofQuery + [lead] + ofKey + [lead + 1]
@@ -94,6 +97,22 @@ package struct ScaledAttention {
     }
     let target = result.permuted(shared + ofKey + ofQuery + [lead, lead + 1])
     _ = try Engine.current.run(program, operands, [.existing(target)])
+  }
+
+  /// Memory for the result [.., heads.., queries, out]. Where the query's heads lie beside one another for each query those
+  /// of the result do, too: they can be merged without a copy.
+  static func result(
+    _ dtype: DType, _ extents: [Int], dims: [Dim], of query: TensorView, headAxes: Int
+  ) throws(Diagnostic) -> TensorView {
+    let (rank, row) = (extents.count, extents.count - 2)
+    guard query.traced == nil, query.rank == rank, row >= headAxes, query.strides[row] > query.strides[row - 1] else {
+      return try Engine.current.allocate(dtype, extents, dims: dims)
+    }
+    let first = row - headAxes
+    let order = Array(0..<first) + [row] + Array(first..<row) + [rank - 1]
+    var back = order
+    for (place, axis) in order.enumerated() { back[axis] = place }
+    return try Engine.current.allocate(dtype, order.map { extents[$0] }, dims: order.map { dims[$0] }).permuted(back)
   }
 
   private static func repeated(_ view: TensorView, _ axis: Int, _ extent: Dim) throws(Diagnostic) -> TensorView {
@@ -148,11 +167,15 @@ package struct ScaledAttention {
 extension Tensor {
   /// softmax(query · keyᵀ · scale + mask) · value. PyTorch: `nn.functional.scaled_dot_product_attention`.
   ///
+  ///     // One more token of a text: it sees all keys so far.
+  ///     let mixed = Tensor.scaledDotProductAttention(q, keys, values, isCausal: true, start: length, groupsQueries: true)
+  ///
   /// query [.., queries, width], key [.., keys, width], value [.., keys, out]; leading axes broadcast. A bool `mask` says
-  /// which keys a query sees, another is added; with `isCausal` query i sees keys 0...i. `scale` is 1 / sqrt(width) unless
-  /// given. With `groupsQueries` axis -3 has heads, and several heads of the query share one of key and value.
+  /// which keys a query sees, another is added; with `isCausal` query i sees keys 0...(start + i). `scale` is
+  /// 1 / sqrt(width) unless given. With `groupsQueries` axis -3 has heads, and several heads of the query share one of
+  /// key and value.
   public static func scaledDotProductAttention(
-    _ query: Tensor, _ key: Tensor, _ value: Tensor, mask: Tensor? = nil, isCausal: Bool = false,
+    _ query: Tensor, _ key: Tensor, _ value: Tensor, mask: Tensor? = nil, isCausal: Bool = false, start: Dim = 0,
     scale: Double? = nil, groupsQueries: Bool = false, file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     attempt(file, line, of: [query, key, value, mask]) { () throws(Diagnostic) in
@@ -168,6 +191,12 @@ extension Tensor {
         throw Diagnostic(
           .argument, "attention: a mask and isCausal are given", remedy: "put the causal part into the mask")
       }
+      let first = try start.sizeHint
+      guard isCausal || start.isKnown(0), start >= 0 else {
+        throw Diagnostic(
+          .argument, "attention: the queries start at \(first)\(isCausal ? "" : ", and isCausal is false")",
+          remedy: "start at 0 or more, and only where isCausal is true")
+      }
       let heads = q.rank >= 3 ? q.dim(q.rank - 3) : 0
       if groupsQueries { (q, k, v) = try grouped(q, k, v) }
       let dtype = try q.dtype.promoted(with: k.dtype).promoted(with: v.dtype).floatingResult
@@ -182,7 +211,9 @@ extension Tensor {
       let (queries, keys) = (q.dim(q.rank - 2), k.dim(k.rank - 2))
       let outDims = dims + [queries, v.dim(v.rank - 1)]
       let extents = lead + [q.hints[q.rank - 2], v.hints[v.rank - 1]]
-      var seen: ScaledAttention.Mask = isCausal ? .causal(start: 0) : .none
+      // A query at the last key sees every key: no mask, and no number of the start in the kernel.
+      let seesAll = queries.isKnown(1) && (start + 1).isIdentical(to: keys)
+      var seen: ScaledAttention.Mask = isCausal && !seesAll ? .causal(start: start) : .none
       if let mask {
         let view = try visible(
           mask, shared: groupsQueries ? k.extent(k.rank - 4) : nil, keys: scoreDims + [queries, keys])
@@ -194,7 +225,7 @@ extension Tensor {
         result = try Tensor(Tensor.filled(.integer(0), [], dtype).view.expanded(to: extents, dims: outDims))
           .contiguousCopy()
       } else {
-        let out = try Engine.current.allocate(dtype, extents, dims: outDims)
+        let out = try ScaledAttention.result(dtype, extents, dims: outDims, of: q, headAxes: groupsQueries ? 2 : 1)
         func padded(_ view: TensorView) -> TensorView {
           (view.rank..<rank).reduce(view) { view, _ in view.inserting(0) }
         }

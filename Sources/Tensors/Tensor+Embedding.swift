@@ -33,8 +33,11 @@ private enum Embeddings {
 extension Tensor {
   /// The rows of this table [rows, columns] with the numbers `indices`. PyTorch: `nn.functional.embedding`.
   ///
-  /// The result has the shape of `indices` and one more axis. A number outside the table fails.
-  public func embedding(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  /// The result has the shape of `indices` and one more axis, in `dtype` (nil: the table's). A number outside the table
+  /// fails.
+  public func embedding(
+    _ indices: Tensor, dtype: DType? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
       let (table, shape) = (try view, try indices.view.dims)
       guard table.rank == 2, indices.dtype.isInteger else {
@@ -45,7 +48,7 @@ extension Tensor {
       let numbers = try indices.converted(to: .i64).reshaped(dims: [Shape(shape).elementCount]).view
       let made = try Engine.current.run(
         Embeddings.rows, [.tensor(table), .tensor(numbers)],
-        [.fresh(table.dtype, [numbers.hints[0], table.hints[1]])])
+        [.fresh(dtype ?? table.dtype, [numbers.hints[0], table.hints[1]])])
       return try Tensor(made[0]).reshaped(dims: shape + [table.dim(1)])
     }
   }

@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct AttentionMaskTests {
   enum Spelling: CaseIterable {
-    case comparison, negated, triangleAsBool, triangleIsZero, notZero, boolAsNumber, finite, values
+    case comparison, negated, triangleAsBool, triangleIsZero, notZero, boolAsNumber, finite, values, started
   }
 
   /// softmax(mask(q · k)) · v, with the mask as it is spelled.
@@ -24,12 +24,16 @@ import Testing
     func filled(_ x: Double) throws -> Value { try b.filled(ScalarConstant(.f32, x), shape) }
     let row = try b.append(.iota(axis: 0, shape), [])
     let column = try b.append(.iota(axis: 1, shape), [])
-    let seen = try b.append(.lessOrEqual, column, row)
+    // A number as a capture has it: one element of a range.
+    let range = try b.append(.iota(axis: 0, [30]), [])
+    let number = try b.append(.reshape([]), b.append(.slice(starts: [5], counts: [1], steps: [1]), range))
+    let last = spelling == .started ? try b.append(.add, row, b.broadcast(number, shape)) : row
+    let seen = try b.append(.lessOrEqual, column, last)
     let (zero, one) = (try filled(0), try filled(1))
     let hidden = try filled(spelling == .finite ? -1e9 : -.infinity)
     let x: Value
     switch spelling {
-    case .comparison, .finite: x = try b.append(.select, seen, scores, hidden)
+    case .comparison, .finite, .started: x = try b.append(.select, seen, scores, hidden)
     case .negated: x = try b.append(.select, b.append(.not, seen), hidden, scores)
     case .triangleAsBool:
       let upper = try b.append(.select, seen, zero, one)
@@ -62,6 +66,6 @@ import Testing
     // A finite number hides no key, and of a parameter's zeros nothing is known.
     guard spelling != .finite, spelling != .values else { return #expect(conditions.isEmpty) }
     #expect(conditions.map(\.coefficients) == [[0: -1, 1: 1]])
-    #expect(conditions.map(\.offset) == [0])
+    #expect(conditions.map(\.offset) == [spelling == .started ? -5 : 0])
   }
 }

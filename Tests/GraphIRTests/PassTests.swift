@@ -47,6 +47,22 @@ private func primitives(_ graph: Graph) -> [String] {
     #expect(try graph.withSplitAxes() == graph)
   }
 
+  @Test func merged_axes_of_a_product_are_permuted_one_by_one() throws {
+    var b = GraphBuilder(name: "heads")
+    let x = b.parameter("x", TensorType(.f32, [2, 3, 5, 4]))
+    let y = b.parameter("y", TensorType(.f32, [2, 4, 7]))
+    let product = try b.append(.contraction(ContractionAxes(batch: [.init(0, 0)], contracted: [.init(3, 1)])), x, y)
+    let heads = try b.append(.permute([1, 0, 2]), b.append(.reshape([6, 5, 7]), product))
+    let merged = b.finish([try b.append(.reshape([5, 42]), heads)])
+    let graph = try merged.withLateReshapes().reduced().verified()
+    #expect(primitives(graph) == ["contraction[2, 3, 5, 7]", "permute[5, 2, 3, 7]", "reshape[5, 42]"])
+    // A parameter is read in any shape, and half an axis is none.
+    let parameter = b.finish([try b.append(.permute([1, 0]), b.append(.reshape([6, 20]), x))]).withoutDeadNodes()
+    #expect(try parameter.withLateReshapes() == parameter)
+    let cut = b.finish([try b.append(.permute([1, 0]), b.append(.reshape([14, 15]), product))]).withoutDeadNodes()
+    #expect(try cut.withLateReshapes() == cut)
+  }
+
   @Test func a_gather_of_log_probabilities_reads_one_score() throws {
     var b = GraphBuilder(name: "picked")
     let x = b.parameter("x", TensorType(.f32, [12, 64]))

@@ -1,4 +1,5 @@
 import Basics
+import Capture
 import Tensors
 import TensorTypes
 import Testing
@@ -26,6 +27,16 @@ func isNear(_ a: Tensor, _ b: Tensor, _ tolerance: Double = 1e-5) throws -> Bool
       #expect(y.dtype == .f16)
       #expect(try y.isNaN().array(as: Bool.self) == [true, false, false])
     }
+  }
+
+  @Test func swiglu_is_silu_times_another_tensor_and_broadcasts() throws {
+    let (x, y) = (pattern([3, 5]) * 8, pattern([5], seed: 2).converted(to: .f16))
+    let wide = (x: x.converted(to: .f64), y: y.converted(to: .f64))
+    let expected = (wide.x / ((-wide.x).exp() + 1) * wide.y).converted(to: .f32)
+    #expect(try isNear(x.swiglu(y), expected, 1e-6))
+    #expect(try isNear(compile { (x: Tensor, y: Tensor) in x.swiglu(y) }(x, y), expected, 1e-6))
+    #expect(y.swiglu(x).dtype == .f32)
+    #expect(x.swiglu(pattern([4])).failure?.message.contains("[3, 5] and [4]") == true)
   }
 
   @Test func glu_of_an_odd_axis_fails() {

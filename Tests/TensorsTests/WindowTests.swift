@@ -287,6 +287,8 @@ private func naiveConvolution(
     #expect(try bag(.mean) == [2, 20, 0, 0, 3, 30])
     #expect(try bag(.max) == [3, 30, 0, 0, 3, 30])
     #expect(throws: Diagnostic.self) { try table.embedding(Tensor([3])).array(as: Float.self) }
+    let narrow = table.converted(to: .bf16).embedding(Tensor([2, 0]), dtype: .f32)
+    #expect(try narrow.dtype == .f32 && narrow.array(as: Float.self) == [3, 30, 1, 10])
     // Padding counts from the end as well, for tables of every length.
     let ends = compile { (table: Tensor, numbers: Tensor) in
       table.embeddingBag(numbers, offsets: offsets, mode: .sum, paddingIndex: -1)
