@@ -33,6 +33,8 @@ enum HostileSamples {
 
   private static let x = ConformanceValue.tensor(Tensor.arange(24, dtype: .f32).reshaped(2, 3, 4))
 
+  private static let angles = ConformanceValue.tensor(Tensor.arange(3, dtype: .f32).reshaped(3, 1))
+
   private static func list(_ values: Int...) -> ConformanceValue { .list(values.map { .integer($0) }) }
 
   private static let random: [HostileSample] = [
@@ -153,11 +155,26 @@ enum HostileSamples {
       return try generator.uniform([a.dim(0), 2])
     },
     HostileSample("Tensor(Dim)", [x, .extent(3)]) { a in try a.tensor(0) * Tensor(a.dim(1)) },
+    HostileSample("attention from Dim", [x, x, x, .extent(1)]) { a in
+      try Tensor.scaledDotProductAttention(a.tensor(0), a.tensor(1), a.tensor(2), isCausal: true, start: a.dim(3))
+    },
     HostileSample("summed(to: Dim)", [x, .extent(1)]) { a in try a.tensor(0).summed(to: [a.dim(1), 4]) },
   ]
 
   /// What the table says in another way.
   private static let plain: [HostileSample] = [
+    HostileSample("swiglu", [x, x]) { a in try a.tensor(0).swiglu(a.tensor(1)) },
+    HostileSample("rotated, interleaved", [x, angles, angles]) { a in
+      try a.tensor(0).rotated(cosines: a.tensor(1), sines: a.tensor(2), layout: .interleaved)
+    },
+    HostileSample("rotated, halves", [x, angles, angles]) { a in
+      try a.tensor(0).rotated(cosines: a.tensor(1), sines: a.tensor(2), layout: .halves)
+    },
+    HostileSample(
+      "embedding in f64", [.tensor(Tensor.arange(6, dtype: .f16).reshaped(3, 2)), .tensor(Tensor([2, 0]))]
+    ) {
+      try $0.tensor(0).embedding($0.tensor(1), dtype: .f64)
+    },
     HostileSample("expandedDims", [x, .integer(1)]) { a in try a.tensor(0).expandedDims(at: a.required(1)) },
     HostileSample("remainder", [x, .number(3)]) { a in try a.tensor(0).remainder(a.double(1) ?? 1) },
     HostileSample("select", [x, x, .number(1)]) { a in
