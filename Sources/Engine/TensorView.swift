@@ -60,8 +60,11 @@ package struct TensorView: Sendable {
     return zip(traced.dims, hints).map { $0.isKnown(1) ? Dim($1) : $0 }
   }
 
-  /// The extent of one axis.
-  @inlinable package func dim(_ axis: Int) -> Dim { traced == nil ? Dim(hints[axis]) : dims[axis] }
+  /// The extent of one axis. While a function is captured it is asked of the capture: who needs several takes `dims`.
+  @inlinable package func dim(_ axis: Int) -> Dim {
+    guard let dim = traced?.dims[axis], !dim.isKnown(1) else { return Dim(hints[axis]) }
+    return dim
+  }
 
   /// Equal for the same elements of the same memory, as long as somebody holds the storage.
   struct Place: Hashable, Sendable {

@@ -51,12 +51,13 @@ package struct ScaledAttention {
     let lead = result.rank - 2
     var parts: [[Int]] = [[], [], []]
     var (k, v) = (key, value)
+    let (queryDims, keyDims, valueDims) = (query.dims, key.dims, value.dims)
     for axis in 0..<lead where !outer[axis].isKnown(1) {
-      let hasQuery = !query.dim(axis).isKnown(1)
-      let hasKey = !k.dim(axis).isKnown(1) || !v.dim(axis).isKnown(1)
+      let hasQuery = !queryDims[axis].isKnown(1)
+      let hasKey = !keyDims[axis].isKnown(1) || !valueDims[axis].isKnown(1)
       parts[(hasQuery && hasKey ? Part.shared : hasQuery ? .query : .key).rawValue].append(axis)
       // Key and value are read together: one that lacks an axis repeats.
-      if k.dim(axis) != v.dim(axis) {
+      if keyDims[axis] != valueDims[axis] {
         k = try repeated(k, axis, outer[axis])
         v = try repeated(v, axis, outer[axis])
       }
@@ -78,13 +79,13 @@ package struct ScaledAttention {
           start.knownValue.map { ScalarOperand(.i64, bits: Int64($0)) }
             ?? ScalarOperand(.i64, bits: 0, count: SymbolicCount(start, category: .integer))))
     case .given(let view):
-      let target = outer + [query.dim(lead), k.dim(lead)]
+      let target = outer + [queryDims[lead], keyDims[lead]]
       let order = shared + ofQuery + [lead] + ofKey + [lead + 1]
       layout.maskRank = order.count
       operands.append(.tensor(try view.expanded(to: target).permuted(order)))
     }
     // The heads that share a key are the rows of the tiles where there is one query: their number is part of the code.
-    let rows = query.dim(lead).isKnown(1) ? ofQuery.map { query.extent($0) } : []
+    let rows = queryDims[lead].isKnown(1) ? ofQuery.map { query.extent($0) } : []
     let name =
       "attention \(layout.shared) \(layout.query) \(layout.key) of width \(query.extent(lead + 1)) "
       + "and \(v.extent(lead + 1))\(layout.isCausal ? " causal" : "")\(layout.maskRank == nil ? "" : " masked")"
@@ -151,12 +152,19 @@ package struct ScaledAttention {
     let axis = shape.rank - 1
     let peak = try builder.append(.reduce(.maximum, axes: [axis]), x)
     let kept = builder.shape(peak)
-    let isHidden = try builder.append(.equal, peak, builder.filled(ScalarConstant(compute, -.infinity), kept))
-    let shift = try builder.append(.select, isHidden, builder.filled(ScalarConstant(compute, 0), kept), peak)
+    var shift = peak
+    // A row that a mask hides whole is zeros; one without a mask, or from a start on, sees a key.
+    let mayBeHidden = layout.maskRank != nil
+    if mayBeHidden {
+      let isHidden = try builder.append(.equal, peak, builder.filled(ScalarConstant(compute, -.infinity), kept))
+      shift = try builder.append(.select, isHidden, builder.filled(ScalarConstant(compute, 0), kept), peak)
+    }
     let e = try builder.append(.exp, builder.append(.subtract, x, builder.restoring(shift, [axis], shape)))
-    let sum = try builder.append(.reduce(.sum, axes: [axis]), e)
-    let isEmpty = try builder.append(.equal, sum, builder.filled(ScalarConstant(compute, 0), kept))
-    let divisor = try builder.append(.select, isEmpty, builder.filled(ScalarConstant(compute, 1), kept), sum)
+    var divisor = try builder.append(.reduce(.sum, axes: [axis]), e)
+    if mayBeHidden {
+      let isEmpty = try builder.append(.equal, divisor, builder.filled(ScalarConstant(compute, 0), kept))
+      divisor = try builder.append(.select, isEmpty, builder.filled(ScalarConstant(compute, 1), kept), divisor)
+    }
     let weights = try builder.append(.divide, e, builder.restoring(divisor, [axis], shape))
     let keyPairs = (0..<k).map { ContractionAxes.Pair(b + q + 1 + $0, b + $0) }
     return try builder.append(
@@ -180,8 +188,9 @@ extension Tensor {
   ) -> Tensor {
     attempt(file, line, of: [query, key, value, mask]) { () throws(Diagnostic) in
       var (q, k, v) = (try query.view, try key.view, try value.view)
-      guard q.rank >= 2, k.rank >= 2, v.rank >= 2, q.dim(q.rank - 1) == k.dim(k.rank - 1),
-        k.dim(k.rank - 2) == v.dim(v.rank - 2)
+      let (given, keyDims, valueDims) = (q.dims, k.dims, v.dims)
+      guard q.rank >= 2, k.rank >= 2, v.rank >= 2, given[q.rank - 1] == keyDims[k.rank - 1],
+        keyDims[k.rank - 2] == valueDims[v.rank - 2]
       else {
         throw Diagnostic(
           .shape, "attention: query \(q.hints), key \(k.hints) and value \(v.hints) do not meet",
@@ -197,19 +206,19 @@ extension Tensor {
           .argument, "attention: the queries start at \(first)\(isCausal ? "" : ", and isCausal is false")",
           remedy: "start at 0 or more, and only where isCausal is true")
       }
-      let heads = q.rank >= 3 ? q.dim(q.rank - 3) : 0
+      let heads = q.rank >= 3 ? given[q.rank - 3] : 0
+      let (queries, keys) = (given[q.rank - 2], keyDims[k.rank - 2])
       if groupsQueries { (q, k, v) = try grouped(q, k, v) }
       let dtype = try q.dtype.promoted(with: k.dtype).promoted(with: v.dtype).floatingResult
       try dtype.requireArithmetic("attention")
       let rank = Swift.max(q.rank, k.rank, v.rank)
       func leading(_ view: TensorView) -> [Int] { Array(view.hints.dropLast(2)) }
-      func outer(_ view: TensorView) -> [Dim] { Array(view.dims.dropLast(2)) }
+      let outer = [q, k, v].map { Array($0.dims.dropLast(2)) }
       let scoreLead = try broadcastExtents(leading(q), leading(k), "attention")
       let lead = try broadcastExtents(scoreLead, leading(v), "attention")
-      let scoreDims = broadcastDims([outer(q), outer(k)], to: scoreLead.count)
-      let dims = broadcastDims([outer(q), outer(k), outer(v)], to: lead.count)
-      let (queries, keys) = (q.dim(q.rank - 2), k.dim(k.rank - 2))
-      let outDims = dims + [queries, v.dim(v.rank - 1)]
+      let scoreDims = broadcastDims([outer[0], outer[1]], to: scoreLead.count)
+      let dims = broadcastDims(outer, to: lead.count)
+      let outDims = dims + [queries, valueDims[valueDims.count - 1]]
       let extents = lead + [q.hints[q.rank - 2], v.hints[v.rank - 1]]
       // A query at the last key sees every key: no mask, and no number of the start in the kernel.
       let seesAll = queries.isKnown(1) && (start + 1).isIdentical(to: keys)

@@ -47,6 +47,7 @@ extension Tensor {
     Self.attempt(file, line, of: [self, cosines, sines]) { () throws(Diagnostic) in
       let (x, tables) = (try view, [try cosines.view, try sines.view])
       let axis = x.rank - 1
+      let whole = x.dims
       func mistake(_ remedy: String) -> Diagnostic {
         Diagnostic(
           .shape, "rotated: cosines \(tables[0].hints) and sines \(tables[1].hints) do not fit \(x.hints)",
@@ -55,13 +56,14 @@ extension Tensor {
       guard axis >= 0, tables.allSatisfy({ $0.rank > 0 && $0.rank <= x.rank }) else {
         throw mistake("the last axis has the pairs' elements, and that of the tables an angle for each pair")
       }
-      let (pairs, half) = (tables[0].dim(tables[0].rank - 1), tables[0].hints[tables[0].rank - 1])
-      guard tables[1].dim(tables[1].rank - 1) == pairs, pairs * 2 <= x.dim(axis) else {
+      let tableDims = tables.map(\.dims)
+      let (pairs, half) = (tableDims[0][tables[0].rank - 1], tables[0].hints[tables[0].rank - 1])
+      guard tableDims[1][tables[1].rank - 1] == pairs, pairs * 2 <= whole[axis] else {
         throw mistake("there are at most half as many angles as elements, and as many sines as cosines")
       }
-      let (extents, dims) = (Array(x.hints.dropLast()) + [half], Array(x.dims.dropLast()) + [pairs])
-      for table in tables {
-        try broadcastInto(dims, table.dims) { mistake("axes before the last must be equal or 1, aligned at the last") }
+      let (extents, dims) = (Array(x.hints.dropLast()) + [half], Array(whole.dropLast()) + [pairs])
+      for table in tableDims {
+        try broadcastInto(dims, table) { mistake("axes before the last must be equal or 1, aligned at the last") }
       }
       let dtype = try x.dtype.promoted(with: tables[0].dtype).promoted(with: tables[1].dtype).floatingResult
       try dtype.requireArithmetic("rotated")
@@ -75,11 +77,11 @@ extension Tensor {
       func rest(_ view: TensorView) -> TensorView {
         let turned = pairs * 2
         return view.sliced(
-          axis, start: 2 * half, count: x.hints[axis] - 2 * half, dims: (turned, x.dim(axis) - turned))
+          axis, start: 2 * half, count: x.hints[axis] - 2 * half, dims: (turned, whole[axis] - turned))
       }
       var operands = [Operand.tensor(pair(x, 0)), .tensor(pair(x, 1))]
       for table in tables { operands.append(.tensor(try table.expanded(to: extents))) }
-      let hasRest = pairs * 2 < x.dim(axis)
+      let hasRest = pairs * 2 < whole[axis]
       let program = Rotary.turned(dtype.computeDType)
       guard Trace.current == nil else {
         // Joined as values: whoever reads them may turn on the fly.
@@ -87,7 +89,7 @@ extension Tensor {
         var parts = made.map { Tensor($0) }
         if layout == .interleaved {
           let both = Tensor.concatenated(made.map { Tensor($0.inserting(axis + 1)) }, axis: axis + 1)
-          parts = [try both.reshaped(dims: x.dims.dropLast() + [pairs * 2])]
+          parts = [try both.reshaped(dims: whole.dropLast() + [pairs * 2])]
         }
         if hasRest { parts.append(Tensor(rest(x)).converted(to: dtype)) }
         return parts.count == 1 ? parts[0] : Tensor.concatenated(parts, axis: axis)
