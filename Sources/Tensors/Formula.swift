@@ -15,10 +15,23 @@ package final class Sheet {
   let domain: Shape
   let axes: [Int]
 
-  init(_ builder: GraphBuilder, domain: Shape, axes: [Int] = []) {
-    self.builder = builder
+  private init(domain: Shape, axes: [Int]) {
+    builder = GraphBuilder(name: "")
     self.domain = domain
     self.axes = axes
+  }
+
+  /// Writes a formula behind what `builder` holds. The builder is lent meanwhile: the first node would copy a capture's
+  /// whole graph otherwise.
+  static func write<Result>(
+    _ builder: inout GraphBuilder, domain: Shape, axes: [Int] = [], _ formula: (Sheet) throws(Diagnostic) -> Result
+  ) throws(Diagnostic) -> Result {
+    let sheet = Sheet(domain: domain, axes: axes)
+    swap(&sheet.builder, &builder)
+    defer { swap(&sheet.builder, &builder) }
+    let result = try formula(sheet)
+    if let failure = sheet.failure { throw failure }
+    return result
   }
 }
 

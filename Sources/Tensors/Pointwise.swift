@@ -65,11 +65,9 @@ package final class PointwiseOperation: Sendable {
     _ name: String, _ rule: ResultRule, roundsOperands: Bool = false, _ formula: @escaping @Sendable ([Term]) -> Term
   ) {
     self.init(name, rule, roundsOperands: roundsOperands) { builder, values throws(Diagnostic) in
-      let sheet = Sheet(builder, domain: builder.shape(values[0]))
-      let result = formula(values.map { Term(sheet, $0) })
-      if let failure = sheet.failure { throw failure }
-      builder = sheet.builder
-      return result.value
+      try Sheet.write(&builder, domain: builder.shape(values[0])) { sheet throws(Diagnostic) in
+        formula(values.map { Term(sheet, $0) }).value
+      }
     }
   }
 

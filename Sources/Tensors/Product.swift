@@ -212,12 +212,10 @@ enum Product {
       let product = try builder.append(
         .contraction(pairs), builder.convert(values[0], to: compute), builder.convert(values[1], to: compute))
       guard adds else { return [product] }
-      let sheet = Sheet(builder, domain: builder.shape(product))
-      let addend = Term(sheet, values[2]).converted(to: compute)
-      let sum = Term(sheet, product) * Term(sheet, values[3]) + addend * Term(sheet, values[4])
-      if let failure = sheet.failure { throw failure }
-      builder = sheet.builder
-      return [sum.value]
+      return try Sheet.write(&builder, domain: builder.shape(product)) { sheet throws(Diagnostic) in
+        let addend = Term(sheet, values[2]).converted(to: compute)
+        return [(Term(sheet, product) * Term(sheet, values[3]) + addend * Term(sheet, values[4])).value]
+      }
     }
   }
 

@@ -37,11 +37,9 @@ package final class RowOperation: Sendable {
   package convenience init(_ name: String, _ formula: @escaping @Sendable ([Term]) -> [Term]) {
     self.init(name) { builder, values, axes throws(Diagnostic) in
       let domain = values.map { builder.shape($0) }.max { $0.rank < $1.rank } ?? []
-      let sheet = Sheet(builder, domain: domain, axes: axes)
-      let results = formula(values.map { Term(sheet, $0) })
-      if let failure = sheet.failure { throw failure }
-      builder = sheet.builder
-      return results.map(\.value)
+      return try Sheet.write(&builder, domain: domain, axes: axes) { sheet throws(Diagnostic) in
+        formula(values.map { Term(sheet, $0) }).map(\.value)
+      }
     }
   }
 

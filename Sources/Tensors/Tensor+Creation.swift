@@ -17,15 +17,14 @@ package final class GeneratedOperation: Sendable {
       Program("generate \(name) \(dtype)") { builder, values throws(Diagnostic) in
         // The first operand is the result itself: it lends its shape and is not read.
         let shape = builder.shape(values[0])
-        let sheet = Sheet(builder, domain: shape)
         let position =
           shape.rank == 0
-          ? try sheet.builder.append(.constant(ScalarConstant(.i64, integer: 0)), [])
-          : try sheet.builder.append(.iota(axis: shape.rank - 1, shape), [])
-        let result = formula(Term(sheet, position), values.dropFirst().map { Term(sheet, $0) })
-        if let failure = sheet.failure { throw failure }
-        builder = sheet.builder
-        return [try builder.broadcast(try builder.convert(result.value, to: dtype), shape)]
+          ? try builder.append(.constant(ScalarConstant(.i64, integer: 0)), [])
+          : try builder.append(.iota(axis: shape.rank - 1, shape), [])
+        let result = try Sheet.write(&builder, domain: shape) { sheet throws(Diagnostic) in
+          formula(Term(sheet, position), values.dropFirst().map { Term(sheet, $0) }).value
+        }
+        return [try builder.broadcast(try builder.convert(result, to: dtype), shape)]
       }
     }
   }

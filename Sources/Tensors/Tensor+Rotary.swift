@@ -22,12 +22,10 @@ private enum Rotary {
     let name = "rotary \(compute)"
     return programs.program(name) {
       Program(name) { builder, operands throws(Diagnostic) in
-        let sheet = Sheet(builder, domain: builder.shape(operands[0]))
-        let x = operands.map { Term(sheet, $0).converted(to: compute) }
-        let turned = [x[0] * x[2] - x[1] * x[3], x[0] * x[3] + x[1] * x[2]]
-        if let failure = sheet.failure { throw failure }
-        builder = sheet.builder
-        return turned.map(\.value)
+        try Sheet.write(&builder, domain: builder.shape(operands[0])) { sheet throws(Diagnostic) in
+          let x = operands.map { Term(sheet, $0).converted(to: compute) }
+          return [x[0] * x[2] - x[1] * x[3], x[0] * x[3] + x[1] * x[2]].map(\.value)
+        }
       }
     }
   }
