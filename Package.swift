@@ -44,8 +44,9 @@ let package = Package(
     layer("RandomGraphs", ["GraphIR"]),  // for tests and the fuzzer
     // 3
     layer("Fusion", ["GraphIR", "TileIR", "Targets"]),
+    layer("TileAnalysis", ["TileIR", "Targets"]),  // what any code generator asks about a kernel
     // 4
-    layer("CodegenLLVM", ["TileIR", "Targets", "CLLVM"]),
+    layer("CodegenLLVM", ["TileAnalysis", "CLLVM"]),
     layer("Execution", ["Basics", "TensorTypes", "Targets", "CHost"]),
     // 5
     layer("DriverCPU", ["Basics", "TensorTypes", "Execution", "CHost"]),

@@ -70,43 +70,25 @@ package struct Backend: Sendable {
   private static func image(
     _ kernel: Kernel, _ format: ExecutableImage.Format, _ code: [UInt8], arena: String?, symbol: (Int) -> String
   ) throws(Diagnostic) -> ExecutableImage {
+    func known(_ dim: Dim?) throws(Diagnostic) -> Dim {
+      guard let dim else {
+        throw Diagnostic(.compiler, "kernel \(kernel.name): a grid or scratch extent depends on an instance")
+      }
+      return dim
+    }
     var phases: [ExecutableImage.Phase] = []
     for (i, phase) in kernel.phases.enumerated() {
       var grid: [Dim] = []
-      for value in phase.grid { grid.append(try kernel.dim(value)) }
+      for value in phase.grid { grid.append(try known(kernel.dim(value))) }
       phases.append(.init(symbol: symbol(i), grid: grid, isBeside: phase.isBeside))
     }
     var scratch: [Dim] = []
-    for buffer in kernel.buffers where buffer.role == .scratch { scratch.append(try kernel.scratchBytes(buffer)) }
+    for buffer in kernel.buffers where buffer.role == .scratch {
+      scratch.append(try known(kernel.scratchBytes(buffer)))
+    }
     return ExecutableImage(
       name: kernel.name, format: format, code: code, phases: phases, arenaSymbol: arena, scratch: scratch,
       bufferCount: kernel.buffers.count - scratch.count, argumentCount: kernel.arguments.count,
       metadata: [.init(ExecutableImage.tileKey, kernel.stageName)])
-  }
-}
-
-extension Kernel {
-  /// An index value over launch arguments as a Dim whose symbols are the arguments.
-  func dim(_ value: TileValue) throws(Diagnostic) -> Dim {
-    switch self[value].indexForm {
-    case .constant(let constant): return Dim(constant)
-    case .argument(let i): return .symbol(i)
-    case .binary(let operation, let a, let b): return Dim.combined(operation, try dim(a), try dim(b))
-    case .programID, .counter, nil:
-      throw Diagnostic(.compiler, "kernel \(name): a grid or scratch extent depends on an instance")
-    }
-  }
-
-  func scratchBytes(_ buffer: Buffer) throws(Diagnostic) -> Dim {
-    var extents: [Dim] = []
-    for value in buffer.shape { extents.append(try dim(value)) }
-    let columns = extents.last ?? 1
-    let rows = extents.dropLast().reduce(1, *)
-    switch buffer.layout {
-    case .strided: throw Diagnostic(.compiler, "kernel \(name): scratch \(buffer.name) has no layout of its own")
-    case .rowMajor(let pad): return rows * (columns + pad) * buffer.dtype.size
-    case .panels(let width, let pad):
-      return rows * columns.ceilDivided(by: Dim(width)) * ((width + pad) * buffer.dtype.size)
-    }
   }
 }

@@ -1,5 +1,6 @@
 // A rectangular part of a tile, small enough for registers: what one evaluation computes.
 // Not a loop: extents are constants. Surprise: lanes may run along any axis, so a transposed value is the same box, permuted.
+import TileAnalysis
 import TileIR
 
 /// A tile coordinate: `base + offset`, where the base (0 if nil) is known to be a multiple of `multiple`.

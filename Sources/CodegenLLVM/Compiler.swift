@@ -259,14 +259,17 @@ private final class CompileSession {
   private func lower(_ target: TargetDescription, _ options: CodegenOptions) throws(Diagnostic) {
     let first = addFunction(phaseSymbols.first ?? arenaSymbol, target)
     let emitter = Emitter(context: context, module: module, target: target, function: first)
-    let lowering = Lowering(kernel, emitter, options)
-    for number in kernel.phases.indices {
-      lowering.emitPhase(number, into: number == 0 ? first : addFunction(phaseSymbols[number], target))
+    var peaks: [Dim] = []
+    for (number, phase) in kernel.phases.enumerated() {
+      let function = number == 0 ? first : addFunction(phaseSymbols[number], target)
+      let lowering = Lowering(kernel, emitter, options, phase: number, into: function)
+      lowering.emit(phase, parameters: function)
+      peaks += lowering.memory.peaks
     }
     if target.invocations == nil {
-      lowering.emitArenaSize(into: kernel.phases.isEmpty ? first : addFunction(arenaSymbol, target))
+      emitter.emitArenaSize(kernel, peaks, into: kernel.phases.isEmpty ? first : addFunction(arenaSymbol, target))
     } else {
-      instanceMemory = lowering.arenaPeaks
+      instanceMemory = peaks
     }
     if let what = emitter.unsupported { throw failure("no CPU code for \(what)") }
     var message: UnsafeMutablePointer<CChar>?

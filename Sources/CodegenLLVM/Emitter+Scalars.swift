@@ -251,7 +251,7 @@ extension Emitter {
     _ formula: ScalarPrograms.Formula, _ a: [IR], _ dtype: DType, onZeroDivisor: (IR) -> Void = { _ in }
   ) -> IR {
     guard let program = ScalarPrograms.program(formula, dtype) else {
-      unsupported = unsupported ?? "\(formula) on \(dtype)"
+      fail("\(formula) on \(dtype)")
       return a[0]
     }
     return emit(program, a, onZeroDivisor: onZeroDivisor)

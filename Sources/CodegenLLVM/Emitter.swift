@@ -18,7 +18,7 @@ final class Emitter {
   var enterScope: () -> Void = {}
   var leaveScope: () -> Void = {}
   /// The first thing this backend cannot emit; the code made after it is meaningless.
-  var unsupported: String?
+  private(set) var unsupported: String?
   /// Functions of the module that phases call.
   var helpers: [String: (value: LLVMValueRef, type: LLVMTypeRef)] = [:]
   /// What the magnitudes made so far are those of.
@@ -46,6 +46,8 @@ final class Emitter {
   }
 
   deinit { LLVMDisposeBuilder(builder) }
+
+  func fail(_ what: String) { unsupported = unsupported ?? what }
 
   // MARK: Types
 

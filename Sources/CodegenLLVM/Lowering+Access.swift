@@ -4,6 +4,7 @@
 import CLLVM
 import Scalars
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 /// How a box's points map to memory: `origin + Σ point[axis] * steps[axis]` bytes, and what must hold for each.
@@ -41,6 +42,12 @@ struct PointerMap {
   }
 }
 
+/// Stores go to `aside` unless what they store is valid.
+struct Diversion {
+  var isValid: IR
+  var aside: IR
+}
+
 extension Lowering {
   // MARK: Addresses
 
@@ -58,9 +65,9 @@ extension Lowering {
           stride = e.index(width + pad)
         } else {
           let extent = index(buffer.shape[axis])
-          let padded = isLast ? inPrologue { e.indexAdd(extent, e.index(pad)) } : extent
+          let padded = isLast ? indices.inPrologue { e.indexAdd(extent, e.index(pad)) } : extent
           let outer = stride
-          stride = isLast ? padded : inPrologue { e.indexMultiply(outer, padded) }
+          stride = isLast ? padded : indices.inPrologue { e.indexMultiply(outer, padded) }
         }
       }
       return all.reversed()
@@ -75,19 +82,19 @@ extension Lowering {
     var isPanel = false
     if case .panels = buffer.layout { isPanel = true }
     var map = PointerMap(
-      origin: buffers[access.buffer], steps: [IR](repeating: e.index(0), count: box.start.count), dtype: dtype,
+      origin: frame.buffers[access.buffer], steps: [IR](repeating: e.index(0), count: box.start.count), dtype: dtype,
       isAligned: access.reinterpreted == nil)
     var base = e.index(0)
     for (i, axis) in access.axes.enumerated() {
       let start = index(axis.start)
       let isLast = i == access.axes.count - 1
       let extent = index(buffer.shape[i])
-      let isNonNegative = (facts.lower(axis.start) ?? -1) >= 0 && axis.scale >= 0
+      let isNonNegative = (facts.index.lower(axis.start) ?? -1) >= 0 && axis.scale >= 0
       let affine = PointerMap.Guard(
         tileAxis: axis.tileAxis, start: start, scale: axis.scale, extent: extent, isNonNegative: isNonNegative)
       let bytes = e.indexMultiply(strides[i], e.index(size))
       if let tile = axis.indirect {
-        let axes = collapsedAxes(kernel[tile].shape, shape)
+        let axes = facts.collapsedAxes(kernel[tile].shape, shape)
         let inner = box.collapsed(axes)
         map.indirect.append(
           PointerMap.Indirect(values: eval(tile, inner), inner: inner, affine: affine, stride: bytes))
@@ -118,16 +125,16 @@ extension Lowering {
 
   private func isEnsured(_ axis: AxisMap, _ i: Int, _ buffer: Buffer, _ box: Box) -> Bool {
     guard let tileAxis = axis.tileAxis, axis.scale == 1, box.guards[tileAxis] != 0 else { return false }
-    let number = plan.knownNumber(of: GuardFact(start: axis.start, extent: buffer.shape[i]), facts)
+    let number = facts.demands.number(of: GuardFact(start: axis.start, extent: buffer.shape[i]))
     return number == box.guards[tileAxis]
   }
 
   private func panel(
     _ buffer: Buffer, _ axis: AxisMap, _ start: IR, _ width: Int, _ pad: Int, _ strides: [IR]
   ) -> PointerMap.Panel {
-    let rows = inPrologue { buffer.shape.dropLast().reduce(e.index(1)) { e.indexMultiply($0, index($1)) } }
+    let rows = indices.inPrologue { buffer.shape.dropLast().reduce(e.index(1)) { e.indexMultiply($0, index($1)) } }
     let rowBytes = (width + pad) * buffer.dtype.size
-    let panelBytes = inPrologue { e.indexMultiply(rows, e.index(rowBytes)) }
+    let panelBytes = indices.inPrologue { e.indexMultiply(rows, e.index(rowBytes)) }
     return PointerMap.Panel(
       tileAxis: axis.tileAxis, start: start, width: width, rowBytes: rowBytes, panelBytes: panelBytes,
       elementSize: buffer.dtype.size)
@@ -137,7 +144,7 @@ extension Lowering {
   private func linearisePanel(_ map: inout PointerMap, _ access: Access, _ box: Box) {
     guard let panel = map.panel, let last = access.axes.last else { return }
     guard let tileAxis = panel.tileAxis, last.scale == 1 else { return }
-    let divisor = IndexFacts.greatestDivisor(facts.divisor(last.start), box.start[tileAxis].divisor)
+    let divisor = IndexFacts.greatestDivisor(facts.index.divisor(last.start), box.start[tileAxis].divisor)
     let fitting = divisor == 0 ? panel.width : IndexFacts.greatestDivisor(divisor, panel.width)
     let span = box.count[tileAxis] * (box.vectorAxis == tileAxis ? lanes : 1)
     guard span <= fitting else { return }
@@ -196,11 +203,11 @@ extension Lowering {
   /// Where results are too large for the caches, operands of their size are too: asks for them a little ahead. Not for
   /// what an earlier pass has read, nor for what every instance reads.
   private func prefetchStream(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
-    guard options.prefetch, isStreaming, pipelineStage == nil, box.mask == nil, let axis = box.vectorAxis,
+    guard options.prefetch, pass.isStreaming, pass.stage == nil, box.mask == nil, let axis = box.vectorAxis,
       map.panel == nil,
       map.indirect.isEmpty, e.constantIndex(map.steps[axis]) == map.dtype.size,
-      unusedAxes(access, kernel[value].shape).isEmpty, passes[value, default: []] == [pass],
-      access.axes.contains(where: { !facts.isSameInAllInstances($0.start) })
+      facts.unusedAxes(access, kernel[value].shape).isEmpty, passes[value, default: []] == [pass.number],
+      access.axes.contains(where: { !facts.index.isSameInAllInstances($0.start) })
     else { return }
     for point in box.points { prefetch(e.offset(pointer(map, point, box), bytes: e.index(Self.streamDistance))) }
   }
@@ -209,16 +216,16 @@ extension Lowering {
   /// instance begins.
   private func prefetchNextInstance(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
     let isInTime =
-      pipelineStage.map { $0 == 0 }
-      ?? (passes[value, default: []].count == 2 && passes[value, default: []].contains(pass))
+      pass.stage.map { $0 == 0 }
+      ?? (passes[value, default: []].count == 2 && passes[value, default: []].contains(pass.number))
     guard options.prefetch, isInTime, box.mask == nil, let axis = box.vectorAxis,
       e.constantIndex(map.steps[axis]) == map.dtype.size,
-      map.panel == nil, map.indirect.isEmpty, isLong(kernel[value].shape[axis])
+      map.panel == nil, map.indirect.isEmpty, facts.isLong(kernel[value].shape[axis])
     else { return }
     var bytes: IR?
     let strides = strides(of: kernel.buffers[access.buffer])
     for (i, map) in access.axes.enumerated() {
-      guard let step = facts.stepPerInstance(map.start), step != 0 else { continue }
+      guard let step = facts.index.stepPerInstance(map.start), step != 0 else { continue }
       let stride = e.indexMultiply(strides[i], e.index(step * kernel.buffers[access.buffer].dtype.size))
       bytes = bytes.map { e.indexAdd($0, stride) } ?? stride
     }
@@ -283,11 +290,11 @@ extension Lowering {
 
   func load(_ value: TileValue, _ access: Access, _ fill: ScalarConstant, _ box: Box) -> [IR] {
     let shape = kernel[value].shape
-    let inner = box.collapsed(unusedAxes(access, shape))
+    let inner = box.collapsed(facts.unusedAxes(access, shape))
     if inner != box { return expanded(eval(value, inner), inner, to: box) }
     let map = pointerMap(access, shape, box)
     if box.vectorAxis != nil {
-      passes[value, default: []].insert(pass)
+      passes[value, default: []].insert(pass.number)
       prefetchNextInstance(value, access, map, box)
       prefetchStream(value, access, map, box)
     }
@@ -315,14 +322,14 @@ extension Lowering {
     address = indirect.address
     let whole = indirect.predicate
     if predicate.lanes == nil, box.mask == nil {
-      if let whole { address = e.select(whole, address, nowhere) }
+      if let whole { address = e.select(whole, address, frame.nowhere) }
       let loaded = e.load(map.dtype, lanes, address, aligned: map.isAligned)
       return filled(loaded, whole.map { e.splat($0, lanes) }, fill)
     }
     guard canMask(map.dtype) else { return gatheredLoad(map, point, box, predicate, fill) }
     var guarded = predicate.lanes
     if let whole { guarded = e.and(guarded, e.splat(whole, lanes)) }
-    if let guarded { address = e.select(e.any(guarded), address, nowhere) }
+    if let guarded { address = e.select(e.any(guarded), address, frame.nowhere) }
     let mask = box.mask.map { e.and(guarded, $0) } ?? guarded ?? e.flag(true, lanes)
     let loaded = e.maskedLoad(map.dtype, address, mask, aligned: map.isAligned)
     return filled(loaded, guarded, fill)
@@ -380,7 +387,7 @@ extension Lowering {
     var result: IR = LLVMGetPoison(e.type(map.dtype, lanes))
     for lane in 0..<lanes {
       let address = e.offset(pointer(map, point, box, lane: lane), bytes: e.extract(bytes, lane))
-      let readable = e.select(e.extract(isRead, lane), address, nowhere)
+      let readable = e.select(e.extract(isRead, lane), address, frame.nowhere)
       result = e.insert(result, e.load(map.dtype, 1, readable, aligned: map.isAligned), lane)
     }
     return filled(result, isRead, fill)
@@ -391,7 +398,7 @@ extension Lowering {
   ) -> IR {
     let (address, predicate) = indirectPointer(map, point, box, lane, active, pointer(map, point, box, lane: lane))
     guard let predicate else { return e.load(map.dtype, 1, address, aligned: map.isAligned) }
-    let loaded = e.load(map.dtype, 1, e.select(predicate, address, nowhere), aligned: map.isAligned)
+    let loaded = e.load(map.dtype, 1, e.select(predicate, address, frame.nowhere), aligned: map.isAligned)
     return filled(loaded, predicate, fill)
   }
 
@@ -421,9 +428,12 @@ extension Lowering {
   // MARK: Stores
 
   /// Writes `values` (one register per point) where the access says.
-  func store(_ access: Access, _ shape: [Extent], _ values: [IR], _ mode: StoreMode, _ box: Box) {
+  func store(
+    _ access: Access, _ shape: [Extent], _ values: [IR], _ mode: StoreMode, _ box: Box,
+    unless diversion: Diversion? = nil
+  ) {
     var map = pointerMap(access, shape, box)
-    if let diverted { map.origin = e.select(diverted.isValid, map.origin, diverted.aside) }
+    if let diversion { map.origin = e.select(diversion.isValid, map.origin, diversion.aside) }
     for (i, point) in box.points.enumerated() {
       let predicate = predicate(map, point, box)
       let isPlain = map.indirect.isEmpty && map.panel == nil
@@ -461,7 +471,7 @@ extension Lowering {
         e.maskedStore(value, map.dtype, address, mask)
       } else {
         let made = e.store(value, map.dtype, address)
-        if mode == .streaming, isStreaming { markNonTemporal(made, map.dtype) }
+        if mode == .streaming, pass.isStreaming { markNonTemporal(made, map.dtype) }
       }
     }
     if let whole = predicate.whole { e.when(whole, write) } else { write() }
@@ -541,7 +551,7 @@ extension Lowering {
     var one: [LLVMMetadataRef?] = [LLVMValueAsMetadata(e.word(1))]
     let node: IR = LLVMMetadataAsValue(e.context, LLVMMDNodeInContext2(e.context, &one, 1))
     LLVMSetMetadata(store, LLVMGetMDKindIDInContext(e.context, "nontemporal", 11), node)
-    streamed = true
+    frame.hasStreamed = true
   }
 
   // MARK: Faults
@@ -549,10 +559,10 @@ extension Lowering {
   /// Writes {kind, instance, index, extent} if the word is still empty.
   func reportFault(_ condition: IR, kind: Int, _ index: IR, _ extent: IR) {
     e.when(condition) {
-      let isFirst = e.compare(LLVMIntEQ, e.loadIndex(fault, 0), e.index(0))
+      let isFirst = e.compare(LLVMIntEQ, e.loadIndex(frame.fault, 0), e.index(0))
       e.when(isFirst) {
-        for (position, word) in [e.index(kind), instance, index, extent].enumerated() {
-          e.plainStore(word, e.offset(fault, bytes: e.index(position * 8)), 8)
+        for (position, word) in [e.index(kind), frame.instance, index, extent].enumerated() {
+          e.plainStore(word, e.offset(frame.fault, bytes: e.index(position * 8)), 8)
         }
       }
     }

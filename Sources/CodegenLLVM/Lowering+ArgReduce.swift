@@ -5,6 +5,7 @@
 import CLLVM
 import Scalars
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 extension Lowering {
@@ -16,10 +17,10 @@ extension Lowering {
 
   func argReduce(_ value: TileValue, _ monoid: ArgMonoid, _ axis: Int, _ operand: TileValue) {
     let shape = kernel[operand].shape
-    let home = plan.isScalar(value) ? nil : allocate(value)
-    var guards = plan.demand(of: value)
+    let home = kernel.isScalar(value) ? nil : allocate(value)
+    var guards = facts.demands[value]
     guards[axis] = 0
-    let lanesAxis = vectorAxis([operand], shape)
+    let lanesAxis = facts.vectorAxis([operand], shape)
     let walk = Walk(shape: shape, guards: guards, vectorAxis: lanesAxis, most: 2)
     /// A tile of one element is computed outside of all loops.
     func put(_ positions: [IR], _ box: Box) {
@@ -49,7 +50,7 @@ extension Lowering {
     let end = extent(walk.shape[axis])
     var walk = walk
     walk.fixed = [axis: .zero]
-    strips(walk, cost: cost([operand]) + 8) { box, _ in
+    strips(walk, cost: facts.cost([operand]) + 8) { box, _ in
       let width = lanes(of: box)
       let points = 0..<box.pointCount
       let initial = points.map { _ in e.lowestOrderKey(dtype, width) } + points.map { _ in e.integer(0, .i64, width) }
@@ -81,7 +82,7 @@ extension Lowering {
     _ = rows(walk, others[...], startBox(walk), []) { row, _ in
       var line = walk
       for other in walk.shape.indices where other != axis { line.fixed[other] = row.start[other] }
-      let final = strips(line, cost: cost([operand]) + 8, hoisting: [operand], initial) { box, state in
+      let final = strips(line, cost: facts.cost([operand]) + 8, hoisting: [operand], initial) { box, state in
         var state = state
         for (i, element) in eval(operand, box).enumerated() {
           let key = winningKey(element, dtype, monoid)

@@ -4,41 +4,41 @@
 // most of the address spaces again.
 import CLLVM
 import Targets
+import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension Frame {
   /// Bytes of the fault words of one instance.
   private static let faultBytes = 32
 
-  /// Fills the entry point; parameters as in `DeviceKernel`.
-  func emitInvocation(_ body: Phase, _ function: LLVMValueRef, _ invocations: TargetDescription.Invocations) {
+  /// Parameters as in `DeviceKernel`.
+  mutating func enterInvocation(
+    _ e: Emitter, _ kernel: Kernel, _ function: LLVMValueRef, _ invocations: TargetDescription.Invocations
+  ) {
     let bufferCount = kernel.buffers.count
     func parameter(_ i: Int) -> IR { LLVMGetParam(function, UInt32(i)) }
     buffers = kernel.buffers.indices.map { e.generic(parameter($0)) }
     arguments = kernel.arguments.indices.map { parameter(bufferCount + $0) }
     let rest = bufferCount + kernel.arguments.count
-    instance = number(invocations)
+    instance = e.number(invocations)
     arena = e.offset(e.generic(parameter(rest)), bytes: e.indexMultiply(instance, parameter(rest + 1)))
-    fault = e.offset(
-      e.generic(parameter(rest + 2)), bytes: e.indexMultiply(instance, e.index(Self.faultBytes)))
-
-    let start = e.block("start")
-    e.position(start)
-    let grid = body.grid.map { index($0) }
-    let count = grid.reduce(e.index(1)) { e.indexMultiply($0, $1) }
-    // Groups are whole: the last one may have invocations without an instance.
-    e.when(e.compare(LLVMIntSLT, instance, count)) {
-      bindProgramIDs(body.body, programCoordinates(grid, instance))
-      lower(body.body)
-    }
-    LLVMBuildRetVoid(e.builder)
-    e.position(prologueBlock)
-    LLVMBuildBr(e.builder, start)
+    fault = e.offset(e.generic(parameter(rest + 2)), bytes: e.indexMultiply(instance, e.index(Self.faultBytes)))
   }
+}
 
-  private func number(_ invocations: TargetDescription.Invocations) -> IR {
-    func read(_ intrinsic: String) -> IR { e.cast(LLVMZExt, e.call(intrinsic, [], []), e.i64) }
-    let extent = invocations.groupExtent.map(read) ?? e.index(invocations.fixedGroup ?? 1)
-    return e.indexAdd(e.indexMultiply(read(invocations.groupNumber), extent), read(invocations.itemNumber))
+extension Lowering {
+  /// The one instance of this invocation. Groups are whole: the last one may have invocations without an instance.
+  func emitInvocation(_ grid: [IR]) {
+    let count = grid.reduce(e.index(1)) { e.indexMultiply($0, $1) }
+    e.when(e.compare(LLVMIntSLT, frame.instance, count)) { emitInstance(grid, frame.instance) }
+  }
+}
+
+extension Emitter {
+  /// The invocation's number.
+  fileprivate func number(_ invocations: TargetDescription.Invocations) -> IR {
+    func read(_ intrinsic: String) -> IR { cast(LLVMZExt, call(intrinsic, [], []), i64) }
+    let extent = invocations.groupExtent.map(read) ?? index(invocations.fixedGroup ?? 1)
+    return indexAdd(indexMultiply(read(invocations.groupNumber), extent), read(invocations.itemNumber))
   }
 }

@@ -4,19 +4,14 @@
 import CLLVM
 import Scalars
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 extension Lowering {
-  /// Rows and vectors of columns of one box.
-  func registerBox(_ dtype: DType) -> (rows: Int, vectors: Int) {
-    let box = e.target.registerBox
-    let vectors = max(1, box.columns / lanes)
-    return dtype.size <= 4 ? (box.rows, vectors) : (box.rows, max(1, vectors / 2))
-  }
 
   /// A product whose only use is to be a loop's next carried tile is computed into that tile when the loop yields.
   func placeDot(_ value: TileValue) {
-    if plan.isYieldedOnly(value) { return }
+    if facts.uses.isYieldedOnly(value) { return }
     materialise(value)
   }
 
@@ -36,22 +31,22 @@ extension Lowering {
     let dtype = kernel[value].dtype ?? .f32
     let shape = kernel[value].shape
     let (m, n) = (shape.count - 2, shape.count - 1)
-    let walk = Walk(shape: shape, guards: plan.demand(of: demanded ?? value), vectorAxis: n)
-    let box = registerBox(dtype)
-    let rowBound = facts.upper(shape[m])?.knownValue
-    let rowsPerBox = rowsPerBox(shape[m], dtype)
-    let top = arenaTop
+    let walk = Walk(shape: shape, guards: facts.demands[demanded ?? value], vectorAxis: n)
+    let box = facts.registerBox(dtype)
+    let rowBound = facts.index.upper(shape[m])?.knownValue
+    let rowsPerBox = facts.rowsPerBox(shape[m], dtype)
+    let top = memory.top
     let isOneBlock = rowBound.map { $0 <= rowsPerBox } ?? false
     let left = operand(a, dtype, isLeft: true, isRead: isOneBlock)
     let right = operand(b, dtype, isLeft: false, isRead: isOneBlock)
     var start: TileValue? = accumulator
-    if !isReadableBeyond(accumulator, dtype) {
+    if !facts.isReadableBeyond(accumulator, dtype) {
       fill(accumulator, into: home, walkedFor: demanded ?? value)
       start = nil
     }
     let rowEnd = range(walk, m)
     let columnEnd = range(walk, n)
-    let startsAtZero = start.map { isZero($0) } ?? false
+    let startsAtZero = start.map { facts.isZero($0) } ?? false
     func body(_ box: Box) {
       var sums = product(left, right, dtype, box, shape)
       if !startsAtZero {
@@ -61,7 +56,7 @@ extension Lowering {
       write(home, dtype, sums, box)
     }
     var vectors = box.vectors
-    if !right.isPadded, let width = facts.constant(shape[n]) {
+    if !right.isPadded, let width = facts.index.constant(shape[n]) {
       // Few rows leave registers for more columns, and whole lines of the right operand are read at once.
       while 2 * vectors * (rowsPerBox + 1) < e.target.vectorRegisters, 2 * vectors * lanes <= width { vectors *= 2 }
     }
@@ -85,7 +80,7 @@ extension Lowering {
         state = end
       }
     }
-    arenaTop = top
+    memory.top = top
   }
 
   private func multiple(_ value: IR, _ step: Int) -> IR {
@@ -118,7 +113,7 @@ extension Lowering {
       body(box(counter, width, vectors))
       return []
     }
-    if walkCanMask {
+    if facts.canMask {
       e.loop(from: whole, to: end, step: lanes) { counter, _ in
         body(box(counter, lanes, 1, mask: firstLanes(e.indexSubtract(end, counter))))
         return []
@@ -131,11 +126,6 @@ extension Lowering {
         return []
       }
     }
-  }
-
-  private func isZero(_ value: TileValue) -> Bool {
-    guard homes[value] == nil, case .splat(let constant) = kernel[value].operation else { return false }
-    return constant.bits == 0
   }
 
   /// Sums that start at 0: the accumulator is added when they are done, so that errors grow with the extent of one dot
@@ -214,12 +204,12 @@ extension Lowering {
 
   /// Read in place if that is as good as a packed copy, else packed into instance memory.
   private func operand(_ value: TileValue, _ dtype: DType, isLeft: Bool, isRead once: Bool) -> Operand {
-    if isPadded(value), kernel[value].dtype == dtype {
+    if facts.isPadded(value), kernel[value].dtype == dtype {
       return Operand(value: value, home: nil, dtype: dtype, isPadded: true)
     }
-    let isDirect = isLeft ? isDirectLeft(value, dtype) : isDirectRight(value, dtype, once)
+    let isDirect = isLeft ? facts.isDirectLeft(value, dtype) : facts.isDirectRight(value, dtype, once)
     if isDirect {
-      let isPadded = isLeft ? isWholeBoxes(value, dtype) : isPanel(value)
+      let isPadded = isLeft ? facts.isWholeBoxes(value, dtype) : facts.isPanel(value)
       return Operand(value: value, home: nil, dtype: dtype, isPadded: isPadded)
     }
     let home = allocate(kernel[value].shape, dtype, slack: true)
@@ -227,90 +217,4 @@ extension Lowering {
     return Operand(value: value, home: home, dtype: dtype, isPadded: true)
   }
 
-  /// Rows come in whole boxes, all of which may be read: a shorter range still ends inside the tile.
-  private func isWholeBoxes(_ value: TileValue, _ dtype: DType) -> Bool {
-    let row = kernel[value].shape.count - 2
-    guard let rows = facts.constant(kernel[value].shape[row]) else { return false }
-    return rows % rowsPerBox(kernel[value].shape[row], dtype) == 0
-  }
-
-  /// Equal boxes: 16 rows are two boxes of 8, not 14 and 2.
-  private func rowsPerBox(_ extent: Extent, _ dtype: DType) -> Int {
-    let most = registerBox(dtype).rows
-    guard let bound = facts.upper(extent)?.knownValue else { return most }
-    let boxes = max(1, (bound + most - 1) / most)
-    return max(1, (bound + boxes - 1) / boxes)
-  }
-
-  /// Memory with whole register boxes behind its extents, or values that need no memory.
-  private func isPadded(_ value: TileValue) -> Bool {
-    if let home = homes[value] {
-      if case .memory(_, _, let inner) = home {
-        return plan.isProductRelated(value) && inner == kernel[value].shape.count - 1
-      }
-      return true
-    }
-    return kernel[value].operation.kind == .source
-  }
-
-  /// Can be evaluated where the sums start, in whole boxes: row values of whole boxes and padded memory.
-  private func isReadableBeyond(_ value: TileValue, _ dtype: DType) -> Bool {
-    if isPadded(value) { return true }
-    guard homes[value] == nil else { return isWholeBoxes(value, dtype) && plan.isRowValue(value) }
-    switch kernel[value].operation {
-    case .map(let instruction, let operands):
-      return !instruction.isCostly && operands.allSatisfy { isReadableBeyond($0, dtype) }
-    case .convert(let a), .broadcast(let a): return isReadableBeyond(a, dtype)
-    default: return false
-    }
-  }
-
-  private func isPanel(_ value: TileValue) -> Bool {
-    guard case .load(let access, _) = kernel[value].operation, homes[value] == nil,
-      case .panels(let width, _) = kernel.buffers[access.buffer].layout, let last = access.axes.last,
-      last.tileAxis == kernel[value].shape.count - 1, last.scale == 1, !access.axes.contains(where: \.guarded),
-      access.axes.dropLast().allSatisfy({ $0.tileAxis == kernel[value].shape.count - 2 || $0.tileAxis == nil })
-    else { return false }
-    let columns = registerBox(kernel[value].dtype ?? .f32).vectors * lanes
-    return width % columns == 0 && facts.divisor(last.start) % columns == 0
-  }
-
-  /// Row starts a known number of bytes apart, or few rows: one pointer serves them all.
-  private func isDirectLeft(_ value: TileValue, _ dtype: DType) -> Bool {
-    guard homes[value] == nil, kernel[value].dtype == dtype, let access = plainLoad(value) else { return false }
-    let row = kernel[value].shape.count - 2
-    if case .constant(let rows) = kernel[value].shape[row], rows <= 4 { return true }
-    guard let axis = access.axes.firstIndex(where: { $0.tileAxis == row }) else { return true }
-    switch kernel.buffers[access.buffer].layout {
-    case .strided(let strides): return facts.constant(strides[axis]) != nil
-    case .rowMajor:
-      return kernel.buffers[access.buffer].shape[axis...].dropFirst().allSatisfy { facts.constant($0) != nil }
-    case .panels(let width, _):
-      // Inside one panel the rows are a constant distance apart.
-      guard let last = access.axes.last, last.tileAxis == row + 1,
-        let bound = facts.upper(kernel[value].shape[row + 1])?.knownValue
-      else { return false }
-      return bound <= width && facts.divisor(last.start) % width == 0
-    }
-  }
-
-  /// Vectors along the columns. Every element is read once per block of rows: with one block, anything may be inline.
-  private func isDirectRight(_ value: TileValue, _ dtype: DType, _ once: Bool) -> Bool {
-    let column = kernel[value].shape.count - 1
-    guard homes[value] == nil, vectorAxis([value], kernel[value].shape) == column else { return false }
-    if once { return true }
-    guard kernel[value].dtype == dtype, let access = plainLoad(value), let last = access.axes.last else { return false }
-    guard last.tileAxis == column, last.scale == 1 else { return false }
-    switch kernel.buffers[access.buffer].layout {
-    case .strided(let strides): return strides.last.flatMap { facts.constant($0) } == 1
-    case .rowMajor, .panels: return true
-    }
-  }
-
-  private func plainLoad(_ value: TileValue) -> Access? {
-    guard case .load(let access, _) = kernel[value].operation,
-      access.axes.allSatisfy({ $0.indirect == nil && !$0.guarded })
-    else { return nil }
-    return access
-  }
 }

@@ -3,6 +3,7 @@
 import CLLVM
 import Scalars
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 extension Lowering {
@@ -17,7 +18,7 @@ extension Lowering {
       result = compute(value, box)
       if pending.contains(value), let home = homes[value] { write(home, kernel[value].dtype ?? .i64, result, box) }
     }
-    remember(key, result)
+    memo.remember(result, for: key)
     return result
   }
 
@@ -48,7 +49,7 @@ extension Lowering {
     case .bitcast(let operand):
       return eval(operand, box).map { e.bitcast($0, kernel[operand].dtype ?? .i64, dtype) }
     case .broadcast(let operand):
-      let inner = box.collapsed(collapsedAxes(kernel[operand].shape, node.shape))
+      let inner = box.collapsed(facts.collapsedAxes(kernel[operand].shape, node.shape))
       if let half = repeatedHalf(operand, box, inner) { return half }
       return expanded(eval(operand, inner), inner, to: box)
     case .transpose(let operand, let permutation):
@@ -60,7 +61,7 @@ extension Lowering {
         return values[inner.position(source)]
       }
     default:
-      fail("a value used before it was computed")
+      e.fail("a value used before it was computed")
       return all(e.integer(0, .i64, width))
     }
   }
@@ -71,7 +72,7 @@ extension Lowering {
       let start = coordinateStart(operands[0], axis), case .broadcast(let bound) = kernel[operands[1]].operation,
       homes[operands[1]] == nil, kernel[bound].dtype == .i64
     else { return nil }
-    let axes = collapsedAxes(kernel[bound].shape, kernel[operands[1]].shape)
+    let axes = facts.collapsedAxes(kernel[bound].shape, kernel[operands[1]].shape)
     guard axes.contains(axis) else { return nil }
     let inner = box.collapsed(axes)
     let bounds = eval(bound, inner)
@@ -92,11 +93,6 @@ extension Lowering {
       return nil
     }
     return coordinateStart(a, axis)
-  }
-
-  /// Axes on which the operand has extent 1 and the result may have more.
-  func collapsedAxes(_ operand: [Extent], _ result: [Extent]) -> [Int] {
-    operand.indices.filter { operand[$0] == .constant(1) && result[$0] != .constant(1) }
   }
 
   /// A scale read as f16 and repeated along the lanes: repeated as 16 bits and then converted, which is half the work of
@@ -120,8 +116,8 @@ extension Lowering {
   }
 
   private func argument(_ i: Int, as dtype: DType) -> IR {
-    inPrologue {
-      let word = arguments[i]
+    indices.inPrologue {
+      let word = frame.arguments[i]
       if dtype == .i64 { return word }
       if dtype == .f64 { return e.bitcast(word, .i64, .f64) }
       let narrow = e.cast(LLVMTrunc, word, LLVMIntTypeInContext(e.context, UInt32(dtype.size * 8)))
@@ -177,25 +173,17 @@ extension Lowering {
     case let operation where operation.kind == .elementwise:
       for operand in operation.operands { hoist(operand, box, along: axis, &seen) }
     case .broadcast(let a):
-      let axes = collapsedAxes(kernel[a].shape, kernel[value].shape)
+      let axes = facts.collapsedAxes(kernel[a].shape, kernel[value].shape)
       if axes.contains(axis) {
         _ = eval(a, box.collapsed(axes))
       } else {
         hoist(a, box.collapsed(axes), along: axis, &seen)
       }
     case .load(let access, _):
-      let unused = unusedAxes(access, kernel[value].shape)
+      let unused = facts.unusedAxes(access, kernel[value].shape)
       if unused.contains(axis) { _ = eval(value, box.collapsed(unused)) }
     default: return
     }
   }
 
-  /// Tile axes that no coordinate of the access follows.
-  func unusedAxes(_ access: Access, _ shape: [Extent]) -> [Int] {
-    var used = Set(access.axes.compactMap(\.tileAxis))
-    for tile in access.axes.compactMap(\.indirect) {
-      for axis in shape.indices where kernel[tile].shape[axis] != .constant(1) { used.insert(axis) }
-    }
-    return shape.indices.filter { !used.contains($0) && shape[$0] != .constant(1) }
-  }
 }

@@ -2,6 +2,7 @@
 // Not buffers of the launch. Surprise: small homes of constant extent are stack slots, which LLVM turns into registers.
 import CLLVM
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 extension Lowering {
@@ -9,56 +10,22 @@ extension Lowering {
   private static let slotLimit = 1024
 
   func allocate(_ value: TileValue) -> Home {
-    allocate(kernel[value].shape, kernel[value].dtype ?? .i64, slack: plan.isProductRelated(value))
+    allocate(kernel[value].shape, kernel[value].dtype ?? .i64, slack: facts.uses.isProductRelated(value))
   }
 
   /// `slack`: rows and columns beyond the extent, up to whole register boxes, exist and hold anything.
   func allocate(_ shape: [Extent], _ dtype: DType, slack: Bool = false) -> Home {
-    let inner = shape.indices.last { shape[$0] != .constant(1) } ?? max(shape.count - 1, 0)
-    var bounds: [Dim] = []
-    for extent in shape {
-      guard let bound = facts.upper(extent) else {
-        fail("a tile whose extent has no bound in launch arguments")
-        return .scalar(e.index(0))
-      }
-      bounds.append(bound.knownValue == nil ? bound.maximum(0) : bound)
+    guard let layout = facts.homeLayout(shape, dtype, slack: slack) else {
+      e.fail("a tile whose extent has no bound in launch arguments")
+      return .scalar(e.index(0))
     }
-    if slack, shape.count >= 2 {
-      let box = registerBox(dtype)
-      bounds[shape.count - 2] = bounds[shape.count - 2] + (box.rows - 1)
-      bounds[shape.count - 1] =
-        bounds[shape.count - 1].ceilDivided(by: Dim(box.vectors * lanes)) * (box.vectors * lanes)
+    if let constant = layout.bytes.knownValue, constant <= Self.slotLimit {
+      let slot = e.slot(bytes: constant + lanes * dtype.size, in: frame.entry)
+      return .memory(address: slot, strides: layout.strides.map { e.index($0.knownValue ?? 1) }, inner: layout.inner)
     }
-    var strides = [Dim](repeating: 1, count: shape.count)
-    var total: Dim = 1
-    for axis in shape.indices.reversed() where axis <= inner {
-      strides[axis] = total
-      var extent = bounds[axis]
-      if axis == inner, inner > 0 { extent = paddedRow(extent, dtype, rows: bounds[..<inner]) }
-      total = total * extent
-    }
-    let bytes = (total * dtype.size).ceilDivided(by: 64) * 64
-    if let constant = bytes.knownValue, constant <= Self.slotLimit, total.knownValue != nil {
-      let slot = e.slot(bytes: constant + lanes * dtype.size, in: entryBlock)
-      return .memory(address: slot, strides: strides.map { e.index($0.knownValue ?? 1) }, inner: inner)
-    }
-    let start = arenaTop
-    // A vector may be read past the last element.
-    arenaTop = arenaTop + bytes + 64
-    arenaPeaks.append(arenaTop)
-    let position = emit(start)
-    let address = inPrologue { e.offset(arena, bytes: position) }
-    return .memory(address: address, strides: strides.map { emit($0) }, inner: inner)
-  }
-
-  /// Whole vectors, and rows that do not all fall into the same cache sets.
-  private func paddedRow(_ extent: Dim, _ dtype: DType, rows: ArraySlice<Dim>) -> Dim {
-    let unit = max(lanes, 16)
-    if rows.allSatisfy({ $0.isKnown(1) }) { return extent.ceilDivided(by: Dim(unit)) * unit }
-    guard let constant = extent.knownValue else { return extent.ceilDivided(by: Dim(unit)) * unit + unit }
-    if constant < unit { return extent }
-    let whole = (constant + unit - 1) / unit * unit
-    return Dim(whole * dtype.size % 1024 == 0 ? whole + unit : whole)
+    let position = indices.size(memory.allocate(layout.bytes))
+    let address = indices.inPrologue { e.offset(frame.arena, bytes: position) }
+    return .memory(address: address, strides: layout.strides.map { indices.size($0) }, inner: layout.inner)
   }
 
   private func address(_ home: (address: IR, strides: [IR]), _ size: Int, _ box: Box) -> IR {
@@ -101,7 +68,7 @@ extension Lowering {
     var result: IR = LLVMGetPoison(e.type(dtype, lanes))
     for lane in 0..<lanes {
       var address = pointer(origin, strides, dtype.size, point, box, lane: lane)
-      if let mask = box.mask { address = e.select(e.extract(mask, lane), address, nowhere) }
+      if let mask = box.mask { address = e.select(e.extract(mask, lane), address, frame.nowhere) }
       result = e.insert(result, e.load(dtype, 1, address), lane)
     }
     return result
@@ -144,16 +111,16 @@ extension Lowering {
     }
     let own = kernel[value].dtype ?? .i64
     var walk = Walk(
-      shape: kernel[value].shape, guards: plan.demand(of: demanded ?? value),
-      vectorAxis: vectorAxis([value], kernel[value].shape, storing: home))
-    walk.hasScalarTail = walk.vectorAxis.map { gathers([value], along: $0) } ?? false
-    if case .memory(_, _, let inner) = home, let turn = turn(value, written: inner) {
+      shape: kernel[value].shape, guards: facts.demands[demanded ?? value],
+      vectorAxis: facts.vectorAxis([value], kernel[value].shape, storing: home.inner))
+    walk.hasScalarTail = walk.vectorAxis.map { facts.gathers([value], along: $0) } ?? false
+    if let inner = home.inner, let turn = facts.turn(value, written: inner) {
       turned(walk, value, turn) { box, values in
         write(home, dtype ?? own, dtype.map { dtype in values.map { e.convert($0, own, dtype) } } ?? values, box)
       }
       return
     }
-    strips(walk, cost: cost([value]), hoisting: [value]) { box, _ in
+    strips(walk, cost: facts.cost([value]), hoisting: [value]) { box, _ in
       let values = eval(value, box)
       write(home, dtype ?? own, dtype.map { dtype in values.map { e.convert($0, own, dtype) } } ?? values, box)
       return []

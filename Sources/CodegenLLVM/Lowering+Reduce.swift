@@ -5,21 +5,22 @@
 import CLLVM
 import Scalars
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 extension Lowering {
   func reduce(_ value: TileValue, _ monoid: Monoid, _ axes: [Int], _ operand: TileValue) {
     let shape = kernel[operand].shape
     let walked = axes.filter { shape[$0] != .constant(1) }
-    let demanded = plan.demand(of: value)
+    let demanded = facts.demands[value]
     let guards = shape.indices.map { axes.contains($0) ? 0 : demanded[$0] }
     let passing = pendingBelow(operand, walkedBy: guards)
-    let isScalar = plan.isScalar(value)
+    let isScalar = kernel.isScalar(value)
     let home: Home? = isScalar ? nil : allocate(value)
     let dtype = kernel[operand].dtype ?? .f32
-    let lanesAxis = vectorAxis([operand], shape)
+    let lanesAxis = facts.vectorAxis([operand], shape)
     var walk = Walk(shape: shape, guards: guards, vectorAxis: lanesAxis)
-    walk.hasScalarTail = lanesAxis.map { gathers([operand], along: $0) } ?? false
+    walk.hasScalarTail = lanesAxis.map { facts.gathers([operand], along: $0) } ?? false
     let reduction = Reduction(lowering: self, operand: operand, monoid: monoid, dtype: dtype)
 
     if let lanesAxis, !walked.contains(lanesAxis) {
@@ -54,7 +55,7 @@ extension Lowering {
       for operand in kernel[value].operation.operands { visit(operand) }
     }
     visit(operand)
-    for value in found where plan.demand(of: value) != guards {
+    for value in found where facts.demands[value] != guards {
       pending.remove(value)
       found.remove(value)
       if let home = homes[value] {
@@ -71,7 +72,7 @@ extension Lowering {
     guard let axis = walk.vectorAxis else { return reduction.alone(row) }
     var inner = walk
     for kept in walk.shape.indices where !reduced.contains(kept) { inner.fixed[kept] = row.start[kept] }
-    let cost = cost([reduction.operand])
+    let cost = facts.cost([reduction.operand])
     let (count, sumCount) = split(reduction)
     let outer = reduced.filter { $0 != axis }
     let start = reduction.start(sumCount, lanes)
@@ -95,7 +96,8 @@ extension Lowering {
           return reduction.accumulated(sums, whole)
         }
       }
-    } else if !outer.isEmpty, let stretch, let elements = facts.constant(walk.shape[axis]).map({ inLanes($0, walk) }),
+    } else if !outer.isEmpty, let stretch,
+      let elements = facts.index.constant(walk.shape[axis]).map({ inLanes($0, walk) }),
       elements <= stretch.length / 2
     {
       sums = rows(inner, outer[...], row, in: stretch.divided(by: elements), start) { box, sums in
@@ -122,14 +124,16 @@ extension Lowering {
 
   /// Vectors in a group, and accumulators: part of the result's definition.
   func split(_ reduction: Reduction) -> (vectors: Int, sums: Int) {
-    let vectors = min(unroll(cost: cost([reduction.operand])), options.unroll)
+    let vectors = min(facts.unroll(cost: facts.cost([reduction.operand])), options.unroll)
     // Products of one element go to different accumulators, too.
     return (vectors, max(vectors, min(reduction.terms.count * 2, options.unroll)))
   }
 
   /// Vectors in an axis that is a few whole ones.
   private func wholeVectors(_ extent: Extent) -> Int? {
-    guard let count = facts.constant(extent), count > 0, count % lanes == 0, count / lanes <= 2 else { return nil }
+    guard let count = facts.index.constant(extent), count > 0, count % lanes == 0, count / lanes <= 2 else {
+      return nil
+    }
     return count / lanes
   }
 
@@ -158,7 +162,7 @@ extension Lowering {
   ) {
     var columns = walk
     for axis in reduced { columns.fixed[axis] = .zero }
-    let cost = cost([reduction.operand])
+    let cost = facts.cost([reduction.operand])
     // Wide strips: a whole piece of a row at a time is what memory likes.
     if cost <= 4 { columns.widths = [e.target.vectorRegisters / 2, 4] }
     strips(columns, cost: cost) { box, _ in
@@ -184,7 +188,7 @@ extension Lowering {
   private func points(_ extents: [Extent]) -> Int? {
     var count = 1
     for extent in extents {
-      guard let known = facts.constant(extent) else { return nil }
+      guard let known = facts.index.constant(extent) else { return nil }
       count = count.multipliedReportingOverflow(by: known).overflow ? .max : count * known
     }
     return count

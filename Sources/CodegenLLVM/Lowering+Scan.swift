@@ -5,6 +5,7 @@
 import CLLVM
 import Scalars
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 extension Lowering {
@@ -49,21 +50,21 @@ extension Lowering {
     let shape = kernel[value].shape
     let dtype = kernel[value].dtype ?? .i64
     let home = allocate(value)
-    let top = arenaTop
-    let lanesAxis = vectorAxis([operand], shape, storing: home)
+    let top = memory.top
+    let lanesAxis = facts.vectorAxis([operand], shape, storing: home.inner)
     var source: Home?
-    if lanesAxis == axis, cost([operand]) > 2 {
+    if lanesAxis == axis, facts.cost([operand]) > 2 {
       // As vectors first: what is costly is not done element by element.
       let made = allocate(shape, kernel[operand].dtype ?? .i64)
       fill(operand, into: made)
       source = made
     }
     let walk = Walk(
-      shape: shape, guards: plan.demand(of: value), vectorAxis: lanesAxis == axis ? nil : lanesAxis,
+      shape: shape, guards: facts.demands[value], vectorAxis: lanesAxis == axis ? nil : lanesAxis,
       fixed: [axis: .zero])
     // Elements depend on lower ones only: what nobody reads at the end need not exist.
     let end = range(walk, axis)
-    strips(walk, cost: cost([operand]) + 8) { box, _ in
+    strips(walk, cost: facts.cost([operand]) + 8) { box, _ in
       let width = lanes(of: box)
       let points = 0..<box.pointCount
       let start = initial(width)
@@ -81,7 +82,7 @@ extension Lowering {
       return []
     }
     // The copy is not needed any more.
-    arenaTop = top
+    memory.top = top
     homes[value] = home
   }
 }

@@ -4,6 +4,7 @@
 import CLLVM
 import Scalars
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 /// One array element of a sort: the key in the upper half, the position in the lower.
@@ -39,13 +40,13 @@ extension Lowering {
     let shape = kernel[operand].shape
     let entry = SortEntry(e.orderKeyDType(kernel[operand].dtype ?? .i64), e)
     let home = allocate(value)
-    let top = arenaTop
+    let top = memory.top
     let arrays = [0, 1].map { _ in allocate([shape[axis], .constant(entry.size / 8)], .i64) }
     guard case .memory(let front, _, _) = arrays[0], case .memory(let back, _, _) = arrays[1] else { return }
-    var guards = plan.demand(of: value)
+    var guards = facts.demands[value]
     guards[axis] = 0
     let count = extent(shape[axis])
-    let isAlongLanes = entry.isVector && vectorAxis([operand], shape) == axis
+    let isAlongLanes = entry.isVector && facts.vectorAxis([operand], shape) == axis
     let walk = Walk(shape: shape, guards: guards, vectorAxis: nil)
     let others = shape.indices.filter { $0 != axis && shape[$0] != .constant(1) }
     _ = rows(walk, others[...], startBox(walk), []) { row, _ in
@@ -66,7 +67,7 @@ extension Lowering {
       }
       return []
     }
-    arenaTop = top
+    memory.top = top
     homes[value] = home
   }
 
@@ -75,7 +76,7 @@ extension Lowering {
     _ operand: TileValue, _ axis: Int, _ descending: Bool, _ line: Walk, _ entry: SortEntry, _ array: Home
   ) {
     let dtype = kernel[operand].dtype ?? .i64
-    strips(line, cost: cost([operand]) + 8, hoisting: [operand]) { box, _ in
+    strips(line, cost: facts.cost([operand]) + 8, hoisting: [operand]) { box, _ in
       let width = lanes(of: box)
       let made = eval(operand, box).enumerated().map { i, element in
         let key = e.orderKey(element, dtype, reversed: descending, nan: descending ? .first : .last)

@@ -3,68 +3,14 @@
 // element by element, by one small loop.
 import CLLVM
 import TensorTypes
+import TileAnalysis
 import TileIR
 
 extension Lowering {
-  /// The two axes of a block, and the loads to be turned.
-  struct Turn {
-    /// Contiguous where it is written: the lanes.
-    var written: Int
-    /// Contiguous where it is read.
-    var read: Int
-    var loads: [TileValue]
-  }
-
-  /// Whether all large loads below `value` are contiguous along one other axis than `written`.
-  func turn(_ value: TileValue, written: Int) -> Turn? {
-    let shape = kernel[value].shape
-    var loads: [TileValue] = []
-    var read: Int?
-    var seen: Set<TileValue> = []
-    func visit(_ value: TileValue) -> Bool {
-      guard seen.insert(value).inserted else { return true }
-      guard homes[value] == nil else { return false }
-      switch kernel[value].operation {
-      case .load(let access, _):
-        guard let axis = readAxis(access, kernel[value].shape), axis != written, read == nil || read == axis else {
-          return false
-        }
-        read = axis
-        loads.append(value)
-        return true
-      case .splat, .splatArgument: return true
-      case let operation: return operation.kind == .elementwise && operation.operands.allSatisfy(visit)
-      }
-    }
-    guard visit(value), loads.count == 1, let read, isWide(shape[read]), isWide(shape[written]) else { return nil }
-    return Turn(written: written, read: read, loads: loads)
-  }
-
-  private func isWide(_ extent: Extent) -> Bool { facts.constant(extent).map { $0 >= lanes } ?? true }
-
-  /// The tile axis along which a plain load is contiguous.
-  private func readAxis(_ access: Access, _ shape: [Extent]) -> Int? {
-    guard unusedAxes(access, shape).isEmpty, access.reinterpreted == nil,
-      access.axes.allSatisfy({ $0.indirect == nil && !$0.guarded && $0.scale == 1 })
-    else { return nil }
-    let buffer = kernel.buffers[access.buffer]
-    var found: Int?
-    for (i, map) in access.axes.enumerated() {
-      guard let tileAxis = map.tileAxis else { continue }
-      var stride: Int?
-      switch buffer.layout {
-      case .strided(let strides): stride = facts.constant(strides[i])
-      case .rowMajor: stride = i == access.axes.count - 1 ? 1 : nil
-      case .panels: return nil
-      }
-      if stride == 1 { found = found == nil ? tileAxis : -1 }
-    }
-    return found.flatMap { $0 >= 0 ? $0 : nil }
-  }
 
   /// Evaluates `value` block by block and hands the registers of each block to `put`.
-  func turned(_ walk: Walk, _ value: TileValue, _ turn: Turn, _ put: (Box, [IR]) -> Void) {
-    pass += 1
+  func turned(_ walk: Walk, _ value: TileValue, _ turn: PhaseFacts.Turn, _ put: (Box, [IR]) -> Void) {
+    pass.number += 1
     let outer = walk.shape.indices.filter {
       $0 != turn.written && $0 != turn.read && walk.shape[$0] != .constant(1)
     }
@@ -80,7 +26,7 @@ extension Lowering {
           box.start[turn.read] = coordinate(counter, multiple: lanes)
           box.count[turn.read] = lanes
           box.vectorAxis = turn.written
-          for load in turn.loads { remember(MemoKey(value: load, box: box), turnedLoad(load, box, turn)) }
+          for load in turn.loads { memo.remember(turnedLoad(load, box, turn), for: MemoKey(value: load, box: box)) }
           put(box, eval(value, box))
           return []
         }
@@ -102,7 +48,7 @@ extension Lowering {
   }
 
   /// A square block of a load: vectors along the axis it is contiguous on, then rows and lanes exchanged.
-  private func turnedLoad(_ load: TileValue, _ box: Box, _ turn: Turn) -> [IR] {
+  private func turnedLoad(_ load: TileValue, _ box: Box, _ turn: PhaseFacts.Turn) -> [IR] {
     var source = box
     source.vectorAxis = turn.read
     source.count[turn.read] = 1

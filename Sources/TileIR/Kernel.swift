@@ -193,41 +193,6 @@ public struct Kernel: Sendable, Hashable {
   public init(name: String) { self.name = name }
 
   public subscript(value: TileValue) -> TileNode { nodes[Int(value.id)] }
-
-  /// The value of an index expression over launch arguments and constants; nil where it depends on an instance or overflows.
-  public func evaluatedIndex(_ value: TileValue, arguments: [Int]) -> Int? {
-    switch self[value].indexForm {
-    case .constant(let constant): return constant
-    case .argument(let i): return i < arguments.count ? arguments[i] : nil
-    case .binary(let operation, let a, let b):
-      guard let x = evaluatedIndex(a, arguments: arguments), let y = evaluatedIndex(b, arguments: arguments) else {
-        return nil
-      }
-      return operation.apply(x, y)
-    case .programID, .counter, nil: return nil
-    }
-  }
-
-  /// Elements that scratch buffer `buffer` needs for these launch arguments; nil on overflow.
-  public func scratchElementCount(_ buffer: Int, arguments: [Int]) -> Int? {
-    var extents: [Int] = []
-    for value in buffers[buffer].shape {
-      guard let extent = evaluatedIndex(value, arguments: arguments), extent >= 0 else { return nil }
-      extents.append(extent)
-    }
-    func product(_ a: Int?, _ b: Int?) -> Int? {
-      guard let a, let b else { return nil }
-      return DimOperation.multiply.apply(a, b)
-    }
-    guard let columns = extents.last else { return 1 }
-    let rows = extents.dropLast().reduce(Optional(1)) { product($0, $1) }
-    switch buffers[buffer].layout {
-    case .strided: return nil
-    case .rowMajor(let pad): return product(rows, DimOperation.add.apply(columns, pad))
-    case .panels(let width, let pad):
-      return product(product(rows, DimOperation.ceilDivide.apply(columns, width)), DimOperation.add.apply(width, pad))
-    }
-  }
 }
 
 extension TileOperation {

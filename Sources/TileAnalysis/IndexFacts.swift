@@ -3,10 +3,10 @@
 import TensorTypes
 import TileIR
 
-struct IndexFacts {
+package struct IndexFacts {
   let kernel: Kernel
-  /// Of the phase being lowered.
-  var grid: [TileValue] = []
+  /// Of the phase that is asked about.
+  let grid: [TileValue]
   private var counts: [TileValue: TileValue] = [:]
   private var extents: Set<Int> = []
   private var canonical: [Int] = []
@@ -17,8 +17,9 @@ struct IndexFacts {
     case other(TileValue)
   }
 
-  init(_ kernel: Kernel) {
+  package init(_ kernel: Kernel, grid: [TileValue]) {
     self.kernel = kernel
+    self.grid = grid
     var known: [Shape: Int] = [:]
     for (id, node) in kernel.nodes.enumerated() {
       let shape: Shape
@@ -40,20 +41,20 @@ struct IndexFacts {
   }
 
   /// Equal for index values that are computed alike.
-  func identity(_ value: TileValue) -> Int { canonical[Int(value.id)] }
+  package func identity(_ value: TileValue) -> Int { canonical[Int(value.id)] }
 
-  func constant(_ value: TileValue) -> Int? {
+  package func constant(_ value: TileValue) -> Int? {
     if case .index(let constant) = kernel[value].operation { return constant }
     return nil
   }
-  func constant(_ extent: Extent) -> Int? {
+  package func constant(_ extent: Extent) -> Int? {
     switch extent {
     case .constant(let n): n
     case .value(let value): constant(value)
     }
   }
 
-  func dependsOnArgumentsOnly(_ value: TileValue) -> Bool {
+  package func dependsOnArgumentsOnly(_ value: TileValue) -> Bool {
     switch kernel[value].indexForm {
     case .constant, .argument: return true
     case .binary(_, let a, let b): return dependsOnArgumentsOnly(a) && dependsOnArgumentsOnly(b)
@@ -62,7 +63,7 @@ struct IndexFacts {
   }
 
   /// Whether no program ID is in it. (A loop's counter may be.)
-  func isSameInAllInstances(_ value: TileValue) -> Bool {
+  package func isSameInAllInstances(_ value: TileValue) -> Bool {
     switch kernel[value].indexForm {
     case .programID: return false
     case .binary(_, let a, let b): return isSameInAllInstances(a) && isSameInAllInstances(b)
@@ -71,7 +72,7 @@ struct IndexFacts {
   }
 
   /// Whether a loop's counter is in it.
-  func dependsOnLoop(_ value: TileValue) -> Bool {
+  package func dependsOnLoop(_ value: TileValue) -> Bool {
     switch kernel[value].indexForm {
     case .counter: return true
     case .binary(_, let a, let b): return dependsOnLoop(a) || dependsOnLoop(b)
@@ -80,7 +81,7 @@ struct IndexFacts {
   }
 
   /// A number that the value is never below.
-  func lower(_ value: TileValue) -> Int? {
+  package func lower(_ value: TileValue) -> Int? {
     switch kernel[value].indexForm {
     case .constant(let n): return n
     case .argument(let i): return extents.contains(i) ? 0 : nil
@@ -101,20 +102,8 @@ struct IndexFacts {
     }
   }
 
-  /// The value over launch arguments, where it is one.
-  func exact(_ value: TileValue) -> Dim? {
-    switch kernel[value].indexForm {
-    case .constant(let n): return Dim(n)
-    case .argument(let i): return .symbol(i)
-    case .binary(let operation, let a, let b):
-      guard let x = exact(a), let y = exact(b) else { return nil }
-      return Dim.combined(operation, x, y)
-    case .programID, .counter, nil: return nil
-    }
-  }
-
   /// An expression over launch arguments that the value is never above; of several, a constant one.
-  func upper(_ value: TileValue) -> Dim? {
+  package func upper(_ value: TileValue) -> Dim? {
     switch kernel[value].indexForm {
     case .constant(let n): return Dim(n)
     case .argument(let i): return .symbol(i)
@@ -126,15 +115,15 @@ struct IndexFacts {
       if y.knownValue != nil, x.knownValue == nil { return y }
       return x.minimum(y)
     case .binary(let operation, let a, let b):
-      if let exact = exact(value) { return exact }
+      if let exact = kernel.dim(value) { return exact }
       guard let x = upper(a) else { return nil }
       switch operation {
       case .add: return upper(b).map { x + $0 }
-      case .subtract: return lower(b).map { x - $0 } ?? exact(b).map { x - $0 }
+      case .subtract: return lower(b).map { x - $0 } ?? kernel.dim(b).map { x - $0 }
       case .multiply: return (lower(a) ?? -1) >= 0 && (lower(b) ?? -1) >= 0 ? upper(b).map { x * $0 } : nil
       case .maximum: return upper(b).map { x.maximum($0) }
       case .floorDivide, .ceilDivide:
-        if let divisor = exact(b) { return Dim.combined(operation, x, divisor) }
+        if let divisor = kernel.dim(b) { return Dim.combined(operation, x, divisor) }
         return (lower(b) ?? 0) >= 1 ? x.maximum(0) : nil
       case .modulo: return upper(b).map { $0 - 1 }
       case .minimum: return nil
@@ -142,7 +131,7 @@ struct IndexFacts {
     case nil: return nil
     }
   }
-  func upper(_ extent: Extent) -> Dim? {
+  package func upper(_ extent: Extent) -> Dim? {
     switch extent {
     case .constant(let n): Dim(n)
     case .value(let value): upper(value)
@@ -150,7 +139,7 @@ struct IndexFacts {
   }
 
   /// How much the value grows from one instance to the next along grid axis 0; nil: not by a constant.
-  func stepPerInstance(_ value: TileValue) -> Int? {
+  package func stepPerInstance(_ value: TileValue) -> Int? {
     switch kernel[value].indexForm {
     case .programID(let axis): return axis == 0 ? 1 : 0
     case .constant, .argument: return 0
@@ -165,7 +154,7 @@ struct IndexFacts {
   }
 
   /// A number that divides the value; 0 for the value 0.
-  func divisor(_ value: TileValue) -> Int {
+  package func divisor(_ value: TileValue) -> Int {
     switch kernel[value].indexForm {
     case .constant(let n): return abs(n)
     case .binary(.multiply, let a, let b): return Self.product(divisor(a), divisor(b))
@@ -181,5 +170,5 @@ struct IndexFacts {
   }
 
   /// Of 0 and n it is n: 0 is divided by everything.
-  static func greatestDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : greatestDivisor(b, a % b) }
+  package static func greatestDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : greatestDivisor(b, a % b) }
 }

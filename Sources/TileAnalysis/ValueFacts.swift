@@ -5,7 +5,7 @@ import TileIR
 
 extension Kernel {
   /// Every element is at most 0, or NaN.
-  func isNeverPositive(_ value: TileValue) -> Bool {
+  package func isNeverPositive(_ value: TileValue) -> Bool {
     switch self[value].operation {
     case .splat(let constant): return constant.doubleValue <= 0
     case .broadcast(let a), .transpose(let a, _), .reduce(.maximum, _, let a), .reduce(.minimum, _, let a):
