@@ -65,8 +65,15 @@ struct CaptureDifference {
   /// The operation that differs, if what differs first is a number for it.
   private static func operation(_ i: Int, _ old: [GraphNode], _ new: [GraphNode]) -> Int {
     (i..<min(old.count, new.count)).first { j in
-      old[j].origin == old[i].origin && new[j].origin == new[i].origin && old[j].primitive.name != new[j].primitive.name
+      old[j].origin == old[i].origin && new[j].origin == new[i].origin
+        && operation(old[j].primitive) != operation(new[j].primitive)
     } ?? i
+  }
+
+  /// As the user knows it.
+  private static func operation(_ primitive: Primitive) -> String {
+    if case .call(let reference, _) = primitive { return reference.graph.name }
+    return primitive.name
   }
 
   private static func line(_ piece: Trace.Piece, _ i: Int) -> (text: String, location: Diagnostic.Location?) {
@@ -75,7 +82,8 @@ struct CaptureDifference {
     var located = Diagnostic(.compiler, "")
     if piece.origins.indices.contains(Int(node.origin)) { located.origin = piece.origins[Int(node.origin)] }
     let place = located.place
-    return ("\(node.primitive.text) \(node.type)" + (place.map { " at \($0)" } ?? ""), place)
+    let text = node.primitive.isCall ? operation(node.primitive) : node.primitive.text
+    return ("\(text) \(node.type)" + (place.map { " at \($0)" } ?? ""), place)
   }
 }
 

@@ -338,7 +338,7 @@ struct CapturedChoice {
     }
     try checkAgreement(a.leaves, b.leaves)
     let views: [TensorView]
-    if a.code.isCheap, b.code.isCheap {
+    if try a.code.isCheap(), try b.code.isCheap() {
       let left = try trace.inlined(a.code, captured: a.captured)
       let right = try trace.inlined(b.code, captured: b.captured)
       views = try zip(left, right).map { x, y in
@@ -442,11 +442,13 @@ extension Tree {
 
 extension Trace.Routine {
   /// Computing it although it is not chosen does no harm: one pass over what it reads, and nothing that can fail or is seen.
-  fileprivate var isCheap: Bool {
-    piece.before.isEmpty && piece.prints.isEmpty
-      && piece.graph.withoutDeadNodes().nodes.allSatisfy { node in
-        if case .sort = node.primitive.definition.lowering { return false }
-        return [.leaf, .pointwise, .reindex, .rows, .assign].contains(node.primitive.definition.lowering.kind)
-      }
+  fileprivate func isCheap() throws(Diagnostic) -> Bool {
+    guard piece.before.isEmpty, piece.prints.isEmpty else { return false }
+    // Called graphs have symbols of their own, which the capture must not be asked about.
+    let graph = try Trace.outside { () throws(Diagnostic) in try piece.graph.inlined().withoutDeadNodes() }
+    return graph.nodes.allSatisfy { node in
+      if case .sort = node.primitive.definition.lowering { return false }
+      return [.leaf, .pointwise, .reindex, .rows, .assign].contains(node.primitive.definition.lowering.kind)
+    }
   }
 }

@@ -28,10 +28,10 @@ private struct FoldedPiece {
   var restSources: [Int]
   private let piece: Trace.Piece
 
-  init(_ piece: Trace.Piece, folds: Bool = true) {
+  init(_ piece: Trace.Piece, folds: Bool = true) throws(Diagnostic) {
     self.piece = piece
     // Arguments that nothing reads are not handed over.
-    let (graph, used) = piece.graph.withoutDeadNodes().withUsedParameters()
+    let (graph, used) = try piece.graph.inlined().withoutDeadNodes().withUsedParameters()
     (rest, restSources) = (graph, used)
     let constants = used.indices.filter { if case .constant = piece.sources[used[$0]] { true } else { false } }
     if folds, !constants.isEmpty, let folding = graph.foldable(constants: Set(constants)) {
@@ -71,7 +71,8 @@ extension Engine {
   private func make(
     _ piece: Trace.Piece, _ key: String?, fuses: Bool, ranged: Set<Int>, folds: Bool = true
   ) throws(Diagnostic) -> CompiledPiece {
-    let folded = FoldedPiece(piece, folds: folds)
+    try Stage.show(.graph, kernel: "\(piece.graph.name) as captured") { piece.graph.description }
+    let folded = try FoldedPiece(piece, folds: folds)
     let frozen = try folded.frozen.map { graph throws(Diagnostic) in try compile(graph) }
     var donors = piece.places
     var rest: CompiledGraph
@@ -152,13 +153,13 @@ extension Engine {
     let folds = record.frozen != nil
     let frozen = try record.frozen.map { record throws(Diagnostic) in
       try loaded(record, piece.origins) { () throws(Diagnostic) in
-        let folded = FoldedPiece(piece, folds: folds)
+        let folded = try FoldedPiece(piece, folds: folds)
         return try self.account(of: folded.frozen ?? folded.rest, donations: [:], fuses: true)
       }
     }
     let donors = piece.places.filter { record.donated.contains($0.key) }
     let rest = try loaded(record.rest, piece.origins) { () throws(Diagnostic) in
-      let folded = FoldedPiece(piece, folds: folds)
+      let folded = try FoldedPiece(piece, folds: folds)
       return try self.account(of: folded.rest, donations: folded.donations(donors), fuses: fuses)
     }
     return try finished(piece, record, frozen, rest, key, wasStored: true)

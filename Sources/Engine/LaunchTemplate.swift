@@ -58,7 +58,8 @@ struct LaunchTemplate {
         parameters += 1
       }
     }
-    var outputs = try program.build(&builder, values)
+    let body = try program.graph(values.map { builder.type($0) }).graph
+    var outputs = builder.inlined(body, values)
     guard outputs.count == results.count else {
       throw Diagnostic(.compiler, "\(program.name) gives \(outputs.count) results, \(results.count) were asked for")
     }

@@ -273,36 +273,8 @@ package final class Trace: Sendable {
       // Elements that nobody writes are never read: any value will do.
       cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.dims.map(state.known)))
     }
-    var bases: [Value?] = [cell.value]
     let steps = view.steps.map { $0.renamed(state.known) }
-    for step in steps {
-      bases.append(try bases[bases.count - 1].map { base throws(Diagnostic) in try step.apply(base, &state.builder) })
-    }
-    var result = update
-    for (step, base) in zip(steps, bases).reversed() {
-      if let base {
-        result = try step.write(result, into: base, &state.builder)
-      } else {
-        result = try undefinedWrite(step, result, cell, &state)
-      }
-    }
-    state.cells[view.cell.id].value = result
-  }
-
-  /// Nothing to keep: the update is the whole, rearranged.
-  private func undefinedWrite(
-    _ step: TracedStep, _ update: Value, _ cell: Cell, _ state: inout State
-  ) throws(Diagnostic) -> Value {
-    switch step {
-    case .permute(let order):
-      var inverse = order
-      for (axis, from) in order.enumerated() { inverse[from] = axis }
-      return try TracedStep.permute(inverse).apply(update, &state.builder)
-    case .insert(let axis): return try TracedStep.remove(axis: axis).apply(update, &state.builder)
-    case .remove(let axis): return try TracedStep.insert(axis: axis).apply(update, &state.builder)
-    case .slice, .reshape, .broadcast, .windows, .diagonal:
-      throw Diagnostic(.compiler, "\(name): a part of a tensor is written before the rest has a value")
-    }
+    state.cells[view.cell.id].value = try TracedStep.written(update, at: steps, of: cell.value, &state.builder)
   }
 
   // MARK: Operations
@@ -332,7 +304,7 @@ package final class Trace: Sendable {
         }
       }
       try meet(program, operands, &values, &state)
-      var outputs = try program.append(to: &state.builder, values)
+      var outputs = try called(program, values, &state)
       guard outputs.count == destinations.count else {
         throw Diagnostic(.compiler, "\(program.name) gives \(outputs.count) results, not \(destinations.count)")
       }
@@ -353,6 +325,13 @@ package final class Trace: Sendable {
       }
       return views
     }
+  }
+
+  private func called(
+    _ program: Program, _ values: [Value], _ state: inout State
+  ) throws(Diagnostic) -> [Value] {
+    let types = values.map { state.builder.type($0) }
+    return state.builder.call(try program.graph(types), values)
   }
 
   func number(_ scalar: ScalarOperand, _ state: inout State) throws(Diagnostic) -> Value {
@@ -487,7 +466,7 @@ package final class Trace: Sendable {
         : try state.builder.append(.iota(axis: 0, [count]), [])
       var values = [line]
       for scalar in scalars { values.append(try number(scalar, &state)) }
-      let made = try program.append(to: &state.builder, values)[0]
+      let made = try called(program, values, &state)[0]
       let typed = try state.builder.convert(made, to: dtype)
       return try view(try TracedStep.reshape(dims).apply(typed, &state.builder), &state)
     }

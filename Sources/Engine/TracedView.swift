@@ -155,16 +155,46 @@ extension TracedStep {
     return try builder.append(.slice(starts: starts, counts: lead + [count], steps: steps), flat)
   }
 
-  /// `base` with `update` in the place that this step reads.
-  func write(
-    _ update: Value, into base: Value, _ builder: inout GraphBuilder
+  /// `base` with `update` in the place that `steps` lead to. Without a base the update is all of it, rearranged.
+  static func written(
+    _ update: Value, at steps: [TracedStep], of base: Value?, _ builder: inout GraphBuilder
   ) throws(Diagnostic) -> Value {
-    let dims = builder.shape(base).dims
+    var bases: [Value?] = [base]
+    for step in steps {
+      bases.append(try bases[bases.count - 1].map { base throws(Diagnostic) in try step.apply(base, &builder) })
+    }
+    var result = update
+    for (step, base) in zip(steps, bases).reversed() {
+      if let base {
+        result = try step.write(result, into: base, &builder)
+      } else {
+        result = try step.undone(result, &builder)
+      }
+    }
+    return result
+  }
+
+  /// What `value` is of, where the step keeps every element.
+  private func undone(_ value: Value, _ builder: inout GraphBuilder) throws(Diagnostic) -> Value {
     switch self {
     case .permute(let order):
       var inverse = order
       for (axis, from) in order.enumerated() { inverse[from] = axis }
-      return try TracedStep.permute(inverse).apply(update, &builder)
+      return try TracedStep.permute(inverse).apply(value, &builder)
+    case .insert(let axis): return try TracedStep.remove(axis: axis).apply(value, &builder)
+    case .remove(let axis): return try TracedStep.insert(axis: axis).apply(value, &builder)
+    case .slice, .reshape, .broadcast, .windows, .diagonal:
+      throw Diagnostic(.compiler, "a part of a tensor is written before the rest has a value")
+    }
+  }
+
+  /// `base` with `update` in the place that this step reads.
+  private func write(
+    _ update: Value, into base: Value, _ builder: inout GraphBuilder
+  ) throws(Diagnostic) -> Value {
+    let dims = builder.shape(base).dims
+    switch self {
+    case .permute: return try undone(update, &builder)
     case .insert, .remove, .reshape: return try TracedStep.reshape(dims).apply(update, &builder)
     case .slice(let axis, let start, let count, let step):
       var starts = [Dim](repeating: 0, count: dims.count)

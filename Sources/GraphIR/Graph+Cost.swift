@@ -67,7 +67,7 @@ extension Graph {
       return Cost(flops: monoid != nil && node.type.dtype.isFloating ? sources[2].count : 0, bytes: bytes)
     case .assign: return Cost(flops: 0, bytes: 2 * sources[1].count * sources[1].dtype.size)
     case .call:
-      guard case .graph(let reference) = node.primitive.payload else { return nil }
+      guard case .graph(let reference, _) = node.primitive.payload else { return nil }
       return calledCost(reference.graph, node, arguments).map { Cost(flops: $0.flops, bytes: bytes) }
     }
   }

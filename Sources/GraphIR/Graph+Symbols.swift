@@ -69,7 +69,7 @@ extension GraphNode {
 }
 
 extension TensorType {
-  fileprivate func bound(_ dims: (Int) -> Dim) -> TensorType {
+  func bound(_ dims: (Int) -> Dim) -> TensorType {
     TensorType(dtype, Shape(shape.dims.map { $0.bound(dims) }))
   }
 }

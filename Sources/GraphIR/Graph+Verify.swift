@@ -68,7 +68,7 @@ extension Graph {
     } else {
       try require(node, try node.primitive.resultType(node.operands.map { type($0) }))
     }
-    if case .graph(let reference) = node.primitive.payload { try reference.graph.verified() }
+    if case .graph(let reference, _) = node.primitive.payload { try reference.graph.verified() }
   }
 
   private func require(_ node: GraphNode, _ type: TensorType) throws(Diagnostic) {

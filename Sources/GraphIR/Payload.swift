@@ -26,7 +26,8 @@ package enum Payload: Sendable, Hashable {
   case contraction(ContractionAxes)
   case scatter(axis: Int, combine: Monoid?)
   case assign(starts: [Dim], steps: [Int])
-  case graph(GraphReference)
+  /// A result of a graph.
+  case graph(GraphReference, output: Int)
 }
 
 /// A part of a payload.
@@ -92,7 +93,9 @@ extension Payload {
     case .assign(let starts, let steps):
       body("starts", .extents(starts))
       body("steps", .integers(steps))
-    case .graph(let reference): body("graph", .graph(reference))
+    case .graph(let reference, let output):
+      body("output", .integer(output))
+      body("graph", .graph(reference))
     }
   }
 
@@ -127,7 +130,9 @@ extension Payload {
     case .contraction: return .contraction(ContractionAxes(batch: rest.pairs(), contracted: rest.pairs()))
     case .scatter: return .scatter(axis: rest.integer(), combine: rest.combine())
     case .assign: return .assign(starts: rest.extents(), steps: rest.integers())
-    case .graph: return .graph(rest.graph())
+    case .graph:
+      let output = rest.integer()
+      return .graph(rest.graph(), output: output)
     }
   }
 

@@ -44,7 +44,7 @@ extension Primitive {
     case .gather(let axis): (Across.gather, .axis(axis))
     case .scatter(let axis, let combine): (Across.scatter(combine), .scatter(axis: axis, combine: combine))
     case .assign(let starts, let steps): (Across.assign, .assign(starts: starts, steps: steps))
-    case .call(let graph): (Across.call, .graph(graph))
+    case .call(let graph, let output): (Across.call, .graph(graph, output: output))
     }
   }
 
@@ -76,7 +76,7 @@ extension Primitive {
     case (.gather, .axis(let axis)): .gather(axis: axis)
     case (.scatter, .scatter(let axis, let combine)): .scatter(axis: axis, combine: combine)
     case (.assign, .assign(let starts, let steps)): .assign(starts: starts, steps: steps)
-    case (.call, .graph(let graph)): .call(graph)
+    case (.call, .graph(let graph, let output)): .call(graph, output: output)
     default: nil
     }
   }

@@ -90,9 +90,9 @@ enum Across {
 
   static let call = PrimitiveDefinition(
     name: "call",
-    meaning: "A graph with the operands as its parameters and one result; its symbols are bound by their shapes.",
+    meaning: "Result `output` of a graph with the operands as its parameters; its symbols are bound by their shapes.",
     constraints: [
-      "the graph has one output and an operand for each parameter",
+      "the graph has the output and an operand for each parameter",
       "each operand has the parameter's type; a symbol stands for one extent",
       "the graph reads no scalar argument, and each of its symbols is an extent of a parameter",
       "the graph's parameters are contiguous",

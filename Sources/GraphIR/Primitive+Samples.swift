@@ -20,7 +20,7 @@ extension Primitive {
     .reduce(.sum, axes: [1]), .argReduce(.maximum, axis: 1), .scan(.sum, axis: 1), .argScan(.minimum, axis: 1),
     .sortOrder(axis: 1, descending: true),
     .contraction(ContractionAxes(contracted: [.init(1, 0)])), .gather(axis: 1), .scatter(axis: 1, combine: .sum),
-    .assign(starts: [1, 0], steps: [1, 2]), .call(GraphReference(sampleGraph)),
+    .assign(starts: [1, 0], steps: [1, 2]), .call(GraphReference(sampleGraph), output: 0),
   ]
 
   /// x: f32[2, 3] -> x + x.

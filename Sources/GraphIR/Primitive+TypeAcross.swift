@@ -121,14 +121,14 @@ extension TypeRules {
   }
 
   static let call: Rule = { question throws(Diagnostic) in
-    guard case .graph(let reference) = question.payload else { throw question.unreachablePayload }
+    guard case .graph(let reference, let output) = question.payload else { throw question.unreachablePayload }
     let graph = reference.graph
     try question.require(
-      graph.outputs.count == 1 && graph.parameters.count == question.operands.count, 1, .argument,
+      graph.outputs.indices.contains(output) && graph.parameters.count == question.operands.count, 1, .argument,
       "\(graph.name) has \(graph.parameters.count) parameters and \(graph.outputs.count) outputs, "
-        + "the call \(question.operands.count) operands")
+        + "the call \(question.operands.count) operands and output \(output)")
     let bindings = try callBindings(question, graph)
-    let type = graph.type(graph.outputs[0])
+    let type = graph.type(graph.outputs[output])
     var dims: [Dim] = []
     for dim in type.shape.dims { dims.append(try bound(dim, bindings, question)) }
     return TensorType(type.dtype, Shape(dims))

@@ -62,7 +62,8 @@ public enum Primitive: Sendable, Hashable {
 
   // MARK: Doors
   /// A subgraph with the operands as its parameters and one result.
-  case call(GraphReference)
+  /// One result of a graph that stands for its own: other results are calls with the same operands.
+  case call(GraphReference, output: Int)
 }
 
 /// The axes of a contraction, as pairs (axis of the left operand, axis of the right operand).

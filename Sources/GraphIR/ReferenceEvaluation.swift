@@ -145,7 +145,7 @@ struct ReferenceEvaluation {
   // MARK: Calls
 
   func called(_ payload: Payload) throws(Diagnostic) -> ReferenceTensor {
-    guard case .graph(let reference) = payload else { throw unreachablePayload }
+    guard case .graph(let reference, let output) = payload else { throw unreachablePayload }
     let graph = reference.graph
     var arguments = [UInt64](repeating: 0, count: graph.arguments.count)
     for (parameter, operand) in zip(graph.parameters, operands) {
@@ -153,6 +153,6 @@ struct ReferenceEvaluation {
         if case .symbol(let id)? = dim.expression { arguments[id] = UInt64(extent) }
       }
     }
-    return try GraphInterpreter(graph).run(values: operands, arguments: arguments)[0]
+    return try GraphInterpreter(graph).run(values: operands, arguments: arguments)[output]
   }
 }

@@ -55,7 +55,7 @@ enum AxisPrograms {
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
     let program = table.program("\(name) \(place)/\(rank) \(compute) \(result)") {
-      Program("\(name) \(compute) \(place)/\(rank)", axes: [labels(rank, place, 0)]) {
+      Program("\(name) \(compute) \(place)/\(rank)", operation: name, axes: [labels(rank, place, 0)]) {
         builder, values throws(Diagnostic) in
         let x = try builder.convert(values[0], to: compute)
         return [try body(&builder, x, place)]
@@ -78,7 +78,8 @@ enum AxisPrograms {
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
     let program = table.program("\(monoid) \(place)/\(rank)") {
-      Program("\(monoid) \(place)/\(rank)", axes: [labels(rank, place, 0)]) { builder, values throws(Diagnostic) in
+      Program("\(monoid) \(place)/\(rank)", operation: "\(monoid)", axes: [labels(rank, place, 0)]) {
+        builder, values throws(Diagnostic) in
         [try builder.append(.argReduce(monoid, axis: place), values[0])]
       }
     }
@@ -96,7 +97,7 @@ enum AxisPrograms {
     let place = merge(&views, axis: axis)
     let rank = views[0].rank
     let program = table.program("gather \(place)/\(rank)") {
-      Program("gather \(place)/\(rank)", axes: [labels(rank, place, 0), labels(rank, place, 1)]) {
+      Program("gather \(place)/\(rank)", operation: "gather", axes: [labels(rank, place, 0), labels(rank, place, 1)]) {
         builder, values throws(Diagnostic) in
         let index = try wrapped(&builder, values[1], values[2])
         return [try builder.append(.gather(axis: place), values[0], index)]
@@ -128,7 +129,10 @@ enum AxisPrograms {
     let wide = combine?.accumulates == true ? base.dtype.computeDType : base.dtype
     let name = "scatter \(combine.map { "\($0)" } ?? "set") \(place)/\(rank) \(wide) \(base.dtype)"
     let program = table.program(name) {
-      Program(name, axes: [labels(rank, place, 0), labels(rank, place, 1), labels(rank, place, 1)]) {
+      Program(
+        name, operation: "scatter",
+        axes: [labels(rank, place, 0), labels(rank, place, 1), labels(rank, place, 1)]
+      ) {
         builder, values throws(Diagnostic) in
         let index = try wrapped(&builder, values[1], values[3])
         let dtype = builder.dtype(values[0])

@@ -84,7 +84,7 @@ package final class PointwiseOperation: Sendable {
     self.movesOnly = movesOnly
     programs = DType.allCases.map { storage in
       let compute = movesOnly ? storage : storage.computeDType
-      return Program("pointwise \(name) \(storage)") { builder, operands throws(Diagnostic) in
+      return Program("pointwise \(name) \(storage)", operation: name) { builder, operands throws(Diagnostic) in
         let shape = operands.map { builder.shape($0) }.max { $0.rank < $1.rank } ?? []
         var values: [Value] = []
         for (i, operand) in operands.enumerated() {

@@ -203,7 +203,7 @@ enum Product {
     let (b, m, n, k) = (labels[0], labels[1], labels[2], labels[3])
     let axes = [b + m + k, b + n + k] + (adds ? [b + m + n, [], []] : [])
     let name = "product \(counts) \(dtype)\(adds ? " plus" : "")"
-    return Program(name, axes: axes, smallLabels: Set(m)) { builder, values throws(Diagnostic) in
+    return Program(name, operation: "product", axes: axes, smallLabels: Set(m)) { builder, values throws(Diagnostic) in
       // Half floats are lifted first: the product is rounded once, at the end.
       let compute = dtype.computeDType
       let pairs = ContractionAxes(

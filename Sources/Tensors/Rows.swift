@@ -92,7 +92,8 @@ package final class RowOperation: Sendable {
     let pattern = kinds.map { $0 ? "r" : "k" }.joined()
     let compute = key.compute.map { "\($0)" } ?? "-"
     let axes = kinds.indices.filter { kinds[$0] }
-    return Program("rows \(name) \(compute) \(pattern) \(key.results)\(key.numbers == 0 ? "" : " \(key.numbers)")") {
+    let text = "rows \(name) \(compute) \(pattern) \(key.results)\(key.numbers == 0 ? "" : " \(key.numbers)")"
+    return Program(text, operation: name) {
       [formula] builder, values throws(Diagnostic) in
       var converted = values
       if let compute = key.compute {

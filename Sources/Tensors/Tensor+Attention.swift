@@ -92,7 +92,8 @@ package struct ScaledAttention {
       + (rows.isEmpty ? "" : " rows \(rows)")
     let program = programs.program(name) {
       let fixed: Set<Int> = Set([0, 1] + (rows.isEmpty ? [] : layout.queryLabels))
-      return Program(name, axes: layout.axes, fixedLabels: fixed) { [layout] builder, values throws(Diagnostic) in
+      return Program(name, operation: "attention", axes: layout.axes, fixedLabels: fixed) {
+        [layout] builder, values throws(Diagnostic) in
         [try build(&builder, values, layout)]
       }
     }

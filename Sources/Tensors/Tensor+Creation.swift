@@ -14,7 +14,7 @@ package final class GeneratedOperation: Sendable {
   package init(_ name: String, _ formula: @escaping @Sendable (_ position: Term, [Term]) -> Term) {
     self.name = name
     programs = DType.allCases.map { dtype in
-      Program("generate \(name) \(dtype)") { builder, values throws(Diagnostic) in
+      Program("generate \(name) \(dtype)", operation: name) { builder, values throws(Diagnostic) in
         // The first operand is the result itself: it lends its shape and is not read.
         let shape = builder.shape(values[0])
         let position =

@@ -73,7 +73,7 @@ private enum Resampling {
   static func program(taps: Int) -> Program {
     table.program("taps \(taps)") {
       let axes = [[0, 1, 2]] + [[Int]](repeating: [3], count: 2 * taps)
-      return Program("resample \(taps)", axes: axes) { builder, x throws(Diagnostic) in
+      return Program("resample \(taps)", operation: "resample", axes: axes) { builder, x throws(Diagnostic) in
         let compute = builder.dtype(x[0]).floatingResult.computeDType
         var shape = builder.shape(x[0])
         shape[1] = builder.shape(x[1])[0]

@@ -21,7 +21,7 @@ private enum Rotary {
   static func turned(_ compute: DType) -> Program {
     let name = "rotary \(compute)"
     return programs.program(name) {
-      Program(name) { builder, operands throws(Diagnostic) in
+      Program(name, operation: "rotary") { builder, operands throws(Diagnostic) in
         try Sheet.write(&builder, domain: builder.shape(operands[0])) { sheet throws(Diagnostic) in
           let x = operands.map { Term(sheet, $0).converted(to: compute) }
           return [x[0] * x[2] - x[1] * x[3], x[0] * x[3] + x[1] * x[2]].map(\.value)

@@ -105,7 +105,7 @@ private func parseFailure(_ text: String) -> String {
   @Test func deep_nesting_is_refused() {
     let dims = String(repeating: "(", count: 100_000)
     #expect(parseFailure("graph g() { %0: f32[\(dims)").hasSuffix("levels of nesting, found '\(dims.prefix(16))'"))
-    let graphs = String(repeating: "graph g() { %0: f32[] = call graph=", count: 10_000)
+    let graphs = String(repeating: "graph g() { %0: f32[] = call output=0 graph=", count: 10_000)
     #expect(parseFailure(graphs).contains("levels of nesting"))
   }
 

@@ -229,7 +229,7 @@ extension ReferenceTensor {
     let y = inner.parameter("y", TensorType(.f32, [n]))
     let positions = try inner.append(.iota(axis: 0, [n]), [])
     let product = try inner.append(.multiply, y, try inner.convert(positions, to: .f32))
-    let call = Primitive.call(GraphReference(inner.finish([product])))
+    let call = Primitive.call(GraphReference(inner.finish([product])), output: 0)
     #expect(try run(call, tensor([3], [5, 6, 7])) == tensor([3], [0, 6, 14]))
   }
 

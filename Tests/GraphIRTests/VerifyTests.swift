@@ -60,7 +60,7 @@ private func complaint(_ text: String) throws -> String {
       try complaint(
         """
         graph g(%0 x: f32[2]) {
-          %1: f32[2] = call graph=graph h(%0 y: f32[2]) { %1: f32[2] = exp %5 return %1 } %0
+          %1: f32[2] = call output=0 graph=graph h(%0 y: f32[2]) { %1: f32[2] = exp %5 return %1 } %0
           return %1
         }
         """) == "graph g, %1: graph h, %1: exp: its operand %5 does not come before it")

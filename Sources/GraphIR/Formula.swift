@@ -1,9 +1,7 @@
 // Formulas as Swift expressions: `x * x.sigmoid()` appends graph nodes. What composites are written in.
 // Not tensors: a term is a value of a graph template, and nothing runs here. Surprise: terms of different shapes meet
-// by
-// themselves (a scalar, a row's statistic and the row), and the first mistake is kept and thrown when the formula ends.
+// by themselves (a scalar, a row's statistic and the row), and the first mistake is kept and thrown when the formula ends.
 import Basics
-import GraphIR
 import Scalars
 import TensorTypes
 
@@ -21,9 +19,8 @@ package final class Sheet {
     self.axes = axes
   }
 
-  /// Writes a formula behind what `builder` holds. The builder is lent meanwhile: the first node would copy a capture's
-  /// whole graph otherwise.
-  static func write<Result>(
+  /// Writes a formula behind what `builder` holds, which is lent meanwhile.
+  package static func write<Result>(
     _ builder: inout GraphBuilder, domain: Shape, axes: [Int] = [], _ formula: (Sheet) throws(Diagnostic) -> Result
   ) throws(Diagnostic) -> Result {
     let sheet = Sheet(domain: domain, axes: axes)
@@ -40,16 +37,16 @@ package struct Term {
   package let sheet: Sheet
   package let value: Value
   /// The reduced axes are dropped.
-  let isReduced: Bool
+  package let isReduced: Bool
 
-  init(_ sheet: Sheet, _ value: Value, isReduced: Bool = false) {
+  package init(_ sheet: Sheet, _ value: Value, isReduced: Bool = false) {
     self.sheet = sheet
     self.value = value
     self.isReduced = isReduced
   }
 
   package var dtype: DType { sheet.builder.dtype(value) }
-  var shape: Shape { sheet.builder.shape(value) }
+  package var shape: Shape { sheet.builder.shape(value) }
   var isScalar: Bool { !isReduced && shape.rank == 0 }
 
   /// Appends `primitive` on operands brought to one shape.
@@ -67,7 +64,7 @@ package struct Term {
   }
 
   /// Operands repeated to the largest of their shapes.
-  static func meeting(_ operands: [Term]) throws(Diagnostic) -> [Term] {
+  package static func meeting(_ operands: [Term]) throws(Diagnostic) -> [Term] {
     let sheet = operands[0].sheet
     var result: [Term] = []
     if let full = operands.first(where: { !$0.isReduced && !$0.isScalar }) {
@@ -88,7 +85,7 @@ package struct Term {
     return result
   }
 
-  func attempting(_ make: (inout GraphBuilder) throws(Diagnostic) -> Value, isReduced: Bool? = nil) -> Term {
+  package func attempting(_ make: (inout GraphBuilder) throws(Diagnostic) -> Value, isReduced: Bool? = nil) -> Term {
     if sheet.failure != nil { return self }
     do throws(Diagnostic) {
       return Term(sheet, try make(&sheet.builder), isReduced: isReduced ?? self.isReduced)
@@ -176,7 +173,7 @@ package struct Term {
   package var truth: Term { converted(to: .bool) }
 
   /// Repeated to the shape of `other`.
-  func like(_ other: Term) -> Term {
+  package func like(_ other: Term) -> Term {
     // Read before the builder is being changed.
     let wanted = other.shape
     return attempting(
