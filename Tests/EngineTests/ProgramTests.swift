@@ -112,7 +112,7 @@ private func reference(_ tensor: Tensor) throws -> ReferenceTensor {
       }, rows: 5, isKnown: true)
     #expect(graph.nodes.filter(\.primitive.isCall).count == 2, "\(graph)")
     let flat = try graph.inlined()
-    let twice = try flat.withoutCommonSubexpressions().withoutDeadNodes()
+    let twice = flat.withoutCommonSubexpressions().withoutDeadNodes()
     #expect(flat.withoutDeadNodes().nodes.count == twice.nodes.count)
   }
 }
