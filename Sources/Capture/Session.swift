@@ -112,7 +112,7 @@ final class Session: Sendable {
 
   /// Ends the segment, runs it unless it ran already, and hands the elements out.
   func handOut(
-    _ trace: Trace, _ view: TracedView, _ kind: Trace.BreakKind, _ location: Diagnostic.Location?
+    _ trace: Trace, _ view: ViewPath, _ kind: Trace.BreakKind, _ location: Diagnostic.Location?
   ) throws(Diagnostic) -> TensorView {
     if mode == .whole { throw Self.refused(location) }
     let dtype = try trace.dtype(of: view)

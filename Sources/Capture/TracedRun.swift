@@ -35,8 +35,8 @@ struct TracedRun: Sendable {
     var values: [Value] = []
     func output(_ tensor: Tensor) throws(Diagnostic) -> ResultSource {
       let view = try tensor.view
-      guard let traced = view.traced else { return .constant(tensor) }
-      switch try trace.place(of: traced, view.hints) {
+      guard let path = view.path else { return .constant(tensor) }
+      switch try trace.place(of: path, view.hints) {
       case .leaf(let leaf)?: return .leaf(leaf)
       case .carried(let i)?: return .carried(i)
       case .output?, nil: break

@@ -1,6 +1,7 @@
-// A whole graph made ready to run: kernels in order, memory between them. What a compiled function replays.
-// Not a capture and not a cache. Surprise: it is made for symbols, so one serves every size its guards allow; what the
-// sizes decide (offsets, the arena) is worked out once for each and kept for the next call.
+// A whole graph made ready to run: kernels in order, memory between them. What an eager operation launches and a compiled
+// function replays: there is no other executor. Not a capture and not a cache. Surprise: it is made for symbols, so one
+// serves every size its guards allow; what the sizes decide (offsets, the arena) is worked out once and kept for the next
+// call.
 import Basics
 import Execution
 import Fusion
@@ -188,6 +189,12 @@ package final class CompiledGraph: Sendable {
     return made
   }
 
+  /// The executable and the bases of its buffers, where there is one launch whose buffers begin at them.
+  var onlyLaunch: (executable: any Executable, bases: [Int])? {
+    guard steps.count == 1, slots.allSatisfy({ $0.offset.constant == 0 }) else { return nil }
+    return (steps[0].executable, slots.map(\.base))
+  }
+
   /// Launches may take bare addresses: they are done when `run` returns, and nobody wants to know their storages.
   package var runsOnAddresses: Bool { driver.isSynchronous && !LaunchLog.isOn }
   package var temporaryCount: Int { plan.blocks.count }
@@ -290,7 +297,13 @@ extension Engine {
   package func compile(
     _ graph: Graph, donations: [Int: Int] = [:], fuses: Bool = true, origins: [Diagnostic.Origin] = []
   ) throws(Diagnostic) -> CompiledGraph {
-    let account = try account(of: graph, donations: donations, fuses: fuses)
+    try compile(account(of: graph, donations: donations, fuses: fuses), donations: donations, origins: origins)
+  }
+
+  /// Compiles the kernels of a schedule.
+  func compile(
+    _ account: CompiledGraph.Account, donations: [Int: Int] = [:], origins: [Diagnostic.Origin] = []
+  ) throws(Diagnostic) -> CompiledGraph {
     // Equal layers have equal kernels: each is looked up once.
     var places: [Kernel: Int] = [:]
     var different: [Kernel] = []

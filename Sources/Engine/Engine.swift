@@ -151,7 +151,7 @@ package final class Engine: Sendable {
       Self.notePreparation(ContinuousClock.now - started)
       program.prepared.withLock { $0[signature] = prepared }
     }
-    try prepared.launch(operands, results, on: backend.driver)
+    try prepared.launch(operands, results)
     return results
   }
 
@@ -164,34 +164,11 @@ package final class Engine: Sendable {
       target: backend.target, outputStrides: template.outputStrides, bounds: template.bounds, streamsOutputs: isLarge)
     let schedule = try Fuser.schedule(template.graph, context)
     try Stage.show(.fusion, kernel: program.name) { schedule.text() }
-    var steps: [Prepared.Step] = []
-    for step in schedule.steps {
-      var offsets: [DimProgram] = []
-      if !step.offsets.allSatisfy({ $0.isKnown(0) }) {
-        for offset in step.offsets {
-          offsets.append(try DimProgram(offset, argumentCount: template.graph.arguments.count))
-        }
-      }
-      steps.append(
-        .init(
-          executable: try kernels.executable(step.kernel).executable, buffers: step.buffers,
-          offsets: offsets.isEmpty ? nil : offsets, nests: step.nests))
+    let code = try compile(.init(graph: schedule.graph, schedule: schedule))
+    guard code.launchCount > 0 else { throw Diagnostic(.compiler, "\(program.name) computes nothing") }
+    if !isLarge, backend.driver.isSynchronous, let quick = QuickLaunch(code, operands, results) {
+      _ = program.quick.storeIfNil(quick)
     }
-    var temporaries: [DimProgram] = []
-    for type in schedule.temporaries {
-      let bytes = type.shape.elementCount * type.dtype.size
-      temporaries.append(try DimProgram(bytes, argumentCount: template.graph.arguments.count))
-    }
-    guard !steps.isEmpty else { throw Diagnostic(.compiler, "\(program.name) computes nothing") }
-    var dtype = results[0].dtype
-    if case .tensor(let view)? = operands.first { dtype = view.dtype }
-    let prepared = Prepared(
-      name: program.name, graph: schedule.graph, refusals: schedule.refusals, recipe: template.recipe, steps: steps,
-      temporaries: temporaries,
-      dtype: dtype, result: results[0].dtype)
-    if !isLarge, backend.driver.isSynchronous, Prepared.isQuick(operands, results, steps) {
-      _ = program.quick.storeIfNil(prepared)
-    }
-    return prepared
+    return Prepared(template.recipe, code)
   }
 }

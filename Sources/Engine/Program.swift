@@ -26,7 +26,7 @@ package final class Program: Sendable {
   private let graphs = Mutex<[Kind: GraphReference]>([:])
   let prepared = Mutex<[Signature: Prepared]>([:])
   /// The launch for two dense tensors of the program's own dtype, once there is one.
-  let quick = AtomicLazyReference<Prepared>()
+  let quick = AtomicLazyReference<QuickLaunch>()
 
   package init(
     _ name: String, operation: String? = nil, axes: [[Int]]? = nil, smallLabels: Set<Int> = [],

@@ -5,7 +5,7 @@ import Scalars
 import TensorTypes
 
 package struct TensorView: Sendable {
-  /// Not for other modules: a view that were made anew of another one's storage would lose `traced`, and whoever read it
+  /// Not for other modules: a view that were made anew of another one's storage would lose its path, and whoever read it
   /// would read memory that is not there. Views are made from views, by changing a copy.
   var storage: Storage
   /// Bytes from the storage's base to the first element.
@@ -16,14 +16,16 @@ package struct TensorView: Sendable {
   @usableFromInline package var hints: [Int]
   /// Elements between neighbours on each axis.
   package var strides: [Int]
-  /// Set while a function is captured: then there is no memory, and the strides say nothing.
-  @usableFromInline package var traced: TracedView?
+  /// How the elements are reached from a value that somebody records; nil: nobody does.
+  @usableFromInline package var path: ViewPath?
+  /// False while a function is captured: nothing can be read, and the strides say nothing.
+  package private(set) var hasMemory = true
 
   /// The sizes as numbers. While a function is captured, reading those that are symbols is a guard: the plan serves
   /// the sizes that were captured, and no others.
   @inlinable package var extents: [Int] {
     get {
-      traced?.readSizes()
+      path?.readSizes()
       return hints
     }
     set { hints = newValue }
@@ -31,7 +33,7 @@ package struct TensorView: Sendable {
 
   /// One of `extents`.
   @inlinable package func extent(_ axis: Int) -> Int {
-    traced?.readSize(axis)
+    path?.readSize(axis)
     return hints[axis]
   }
 
@@ -44,25 +46,26 @@ package struct TensorView: Sendable {
   }
 
   /// A view of a capture, at the sizes at hand. It has a storage of its own, so that who holds it alone may write.
-  init(traced: TracedView, _ dtype: DType, extents: [Int]) {
-    self.init(Storage(borrowing: UnsafeRawBufferPointer(start: nil, count: 0), owner: traced), dtype, extents: extents)
-    self.traced = traced
+  init(path: ViewPath, _ dtype: DType, extents: [Int]) {
+    self.init(Storage(borrowing: UnsafeRawBufferPointer(start: nil, count: 0), owner: path), dtype, extents: extents)
+    self.path = path
+    hasMemory = false
   }
 
   /// The elements that `traced` stands for.
-  package init(reading traced: TracedView, _ dtype: DType) {
-    self.init(traced: traced, dtype, extents: traced.cell.trace.sizes(of: traced))
+  package init(reading path: ViewPath, _ dtype: DType) {
+    self.init(path: path, dtype, extents: path.cell.trace.sizes(of: path))
   }
 
   /// The extents as the user sees them: symbolic where a capture does not know them.
   package var dims: [Dim] {
-    guard let traced else { return hints.map { Dim($0) } }
-    return zip(traced.dims, hints).map { $0.isKnown(1) ? Dim($1) : $0 }
+    guard !hasMemory, let path else { return hints.map { Dim($0) } }
+    return zip(path.dims, hints).map { $0.isKnown(1) ? Dim($1) : $0 }
   }
 
   /// The extent of one axis. While a function is captured it is asked of the capture: who needs several takes `dims`.
   @inlinable package func dim(_ axis: Int) -> Dim {
-    guard let dim = traced?.dims[axis], !dim.isKnown(1) else { return Dim(hints[axis]) }
+    guard let dim = path?.dims[axis], !dim.isKnown(1) else { return Dim(hints[axis]) }
     return dim
   }
 
@@ -90,7 +93,7 @@ package struct TensorView: Sendable {
   @inline(__always) package var rank: Int { hints.count }
   /// A number like `extents`: a guard where those are. Whoever makes extents asks `CheckedSize`: their product is an Int.
   package var elementCount: Int {
-    traced?.readSizes()
+    path?.readSizes()
     // Every launch asks, of every operand.
     return hints.withUnsafeBufferPointer { extents in extents.reduce(1, *) }
   }

@@ -119,7 +119,7 @@ extension Trace {
     for view in results {
       let value = try self.values([view])[0]
       types.append(try type(of: value))
-      if let traced = view.traced, let place = try place(of: traced, view.hints) {
+      if let path = view.path, let place = try place(of: path, view.hints) {
         places.append(place)
       } else {
         values.append(value)

@@ -10,7 +10,7 @@ import TensorTypes
 extension Trace {
   /// The parameter that holds a tensor from outside. Axes that repeat have the extent 1, as those of traced views.
   func constant(_ given: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
-    guard given.traced == nil else { throw Diagnostic(.compiler, "\(name): a traced tensor is no constant") }
+    guard given.hasMemory else { throw Diagnostic(.compiler, "\(name): a traced tensor is no constant") }
     var view = given
     for axis in view.hints.indices where view.strides[axis] == 0 && view.hints[axis] > 1 { view.hints[axis] = 1 }
     if view.elementCount == 1 {
@@ -21,7 +21,7 @@ extension Trace {
         case .integer(let value): ScalarConstant(view.dtype, integer: value)
         }
       let value = try state.builder.append(.constant(number), [])
-      return try TracedStep.reshape(view.hints.map { Dim($0) }).apply(value, &state.builder)
+      return try ViewStep.reshape(view.hints.map { Dim($0) }).apply(value, &state.builder)
     }
     let place = TensorView.Place(view)
     if let known = state.constants[place] { return known }
@@ -48,7 +48,7 @@ extension Trace {
   }
 
   /// The elements of `view` if constants alone decide them, else nil.
-  package func constantElements(_ view: TracedView) throws(Diagnostic) -> TensorView? {
+  package func constantElements(_ view: ViewPath) throws(Diagnostic) -> TensorView? {
     let found = try locked { state throws(Diagnostic) -> (value: Value, known: TensorView?, copy: ConstantGraph?) in
       let value = try read(view, &state)
       if let known = state.elements[value] { return (value, known, nil) }

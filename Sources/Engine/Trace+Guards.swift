@@ -139,7 +139,7 @@ extension Trace: DimObserver {
   }
 
   /// The extents of `view`, or the one of `axis`, are read as numbers.
-  func readSizes(of view: TracedView, _ axis: Int? = nil) {
+  func readSizes(of view: ViewPath, _ axis: Int? = nil) {
     quietly { state in
       for (i, dim) in dims(of: view, state).enumerated() where (axis ?? i) == i && dim.knownValue == nil {
         _ = read(dim, &state)

@@ -53,7 +53,7 @@ package final class Trace: Sendable {
 
   /// Answers a read of a traced tensor: runs what there is so far. Throws where breaks are refused.
   package typealias BreakHandler =
-    @Sendable (Trace, TracedView, BreakKind, Diagnostic.Location?) throws(Diagnostic)
+    @Sendable (Trace, ViewPath, BreakKind, Diagnostic.Location?) throws(Diagnostic)
     -> TensorView
 
   /// How a value left the capture.
@@ -181,8 +181,8 @@ package final class Trace: Sendable {
     }
     requireAddressable(type.shape, &state)
     let isFixed = type.shape.dims.allSatisfy { $0.knownValue != nil }
-    let traced = TracedView(cell(type.dtype, value, type.shape.dims, &state), isFixed: isFixed)
-    return TensorView(traced: traced, type.dtype, extents: hints)
+    let path = ViewPath(cell(type.dtype, value, type.shape.dims, &state), isFixed: isFixed)
+    return TensorView(path: path, type.dtype, extents: hints)
   }
 
   /// A tensor that nothing has been written to.
@@ -190,7 +190,7 @@ package final class Trace: Sendable {
     _ = try Engine.byteCount(dtype, hints)
     let made = quietly { cell(dtype, nil, dims, &$0) }
     // What is written may have symbols where `dims` have none.
-    return TensorView(traced: TracedView(made), dtype, extents: hints)
+    return TensorView(path: ViewPath(made), dtype, extents: hints)
   }
 
   /// Tensor leaf `index` of the arguments.
@@ -202,15 +202,15 @@ package final class Trace: Sendable {
     }
   }
 
-  func dims(of view: TracedView) -> [Dim] {
+  func dims(of view: ViewPath) -> [Dim] {
     quietly { state in dims(of: view, state) }
   }
 
-  func sizes(of view: TracedView) -> [Int] {
+  func sizes(of view: ViewPath) -> [Int] {
     quietly { state in dims(of: view, state).map { $0.evaluated(state.hints) ?? 0 } }
   }
 
-  func dims(of view: TracedView, _ state: State) -> [Dim] {
+  func dims(of view: ViewPath, _ state: State) -> [Dim] {
     let cell = state.cells[view.cell.id]
     let start = cell.value.map { state.builder.shape($0).dims } ?? cell.dims
     return view.steps.reduce(start) { $1.apply($0) }.map { state.known($0) }
@@ -234,21 +234,21 @@ package final class Trace: Sendable {
   }
 
   func read(_ view: TensorView, _ state: inout State) throws(Diagnostic) -> Value {
-    guard let traced = view.traced else { return try constant(view, &state) }
-    return try read(traced, &state)
+    guard !view.hasMemory, let path = view.path else { return try constant(view, &state) }
+    return try read(path, &state)
   }
 
   /// A view of a cell of this capture or of one around it.
-  func read(_ traced: TracedView, _ state: inout State) throws(Diagnostic) -> Value {
-    var value = try whole(traced.cell, &state)
-    for step in traced.steps { value = try step.renamed(state.known).apply(value, &state.builder) }
+  func read(_ path: ViewPath, _ state: inout State) throws(Diagnostic) -> Value {
+    var value = try whole(path.cell, &state)
+    for step in path.steps { value = try step.renamed(state.known).apply(value, &state.builder) }
     return value
   }
 
   /// The value that a cell holds now, here or in an enclosing capture.
-  func whole(_ traced: TracedCell, _ state: inout State) throws(Diagnostic) -> Value {
-    guard traced.trace === self else { return try captured(traced, &state) }
-    let cell = state.cells[traced.id]
+  func whole(_ held: TracedCell, _ state: inout State) throws(Diagnostic) -> Value {
+    guard held.trace === self else { return try captured(held, &state) }
+    let cell = state.cells[held.id]
     if let known = cell.value { return known }
     let dims = cell.dims.map(state.known)
     guard dims.contains(where: { $0.evaluated(state.hints) == 0 }) else {
@@ -259,7 +259,7 @@ package final class Trace: Sendable {
     return try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(dims.map(state.known)))
   }
 
-  private func write(_ update: Value, _ view: TracedView, _ state: inout State) throws(Diagnostic) {
+  private func write(_ update: Value, _ view: ViewPath, _ state: inout State) throws(Diagnostic) {
     guard view.cell.trace === self else { throw Self.writesOutside(name) }
     var cell = state.cells[view.cell.id]
     let isWhole = cell.value == nil && view.steps.allSatisfy(\.keepsAll)
@@ -274,7 +274,7 @@ package final class Trace: Sendable {
       cell.value = try state.builder.filled(ScalarConstant(cell.dtype, 0), Shape(cell.dims.map(state.known)))
     }
     let steps = view.steps.map { $0.renamed(state.known) }
-    state.cells[view.cell.id].value = try TracedStep.written(update, at: steps, of: cell.value, &state.builder)
+    state.cells[view.cell.id].value = try ViewStep.written(update, at: steps, of: cell.value, &state.builder)
   }
 
   // MARK: Operations
@@ -285,8 +285,8 @@ package final class Trace: Sendable {
   static func recording(_ operands: [Operand], _ destinations: [Destination]) -> Trace? {
     if let current { return current }
     // A traced tensor outside of its capture: recording it says so.
-    for case .tensor(let view) in operands { if let traced = view.traced { return traced.cell.trace } }
-    for case .existing(let view) in destinations { if let traced = view.traced { return traced.cell.trace } }
+    for case .tensor(let view) in operands { if let path = view.path { return path.cell.trace } }
+    for case .existing(let view) in destinations { if let path = view.path { return path.cell.trace } }
     return nil
   }
 
@@ -314,12 +314,12 @@ package final class Trace: Sendable {
         switch destination {
         case .fresh: views.append(try view(outputs[i], &state))
         case .existing(let existing):
-          guard let traced = existing.traced else {
+          guard let path = existing.path else {
             throw Diagnostic(
               .compiler, "\(program.name): a compiled function writes into a tensor that is not its own",
               remedy: "pass the tensor as state, or copy it first")
           }
-          try write(outputs[i], traced, &state)
+          try write(outputs[i], path, &state)
           views.append(existing)
         }
       }
@@ -468,7 +468,7 @@ package final class Trace: Sendable {
       for scalar in scalars { values.append(try number(scalar, &state)) }
       let made = try called(program, values, &state)[0]
       let typed = try state.builder.convert(made, to: dtype)
-      return try view(try TracedStep.reshape(dims).apply(typed, &state.builder), &state)
+      return try view(try ViewStep.reshape(dims).apply(typed, &state.builder), &state)
     }
   }
 
@@ -477,7 +477,7 @@ package final class Trace: Sendable {
   /// The elements behind `view`, which leave the capture here. What constants alone decide is no break: it is the same
   /// in every call.
   package func handOut(
-    _ view: TracedView, _ kind: BreakKind, _ location: Diagnostic.Location?
+    _ view: ViewPath, _ kind: BreakKind, _ location: Diagnostic.Location?
   ) throws(Diagnostic) -> TensorView {
     if let known = try constantElements(view) { return known }
     // Inside a closure that is captured for itself the enclosing capture must not be cut.
@@ -516,12 +516,12 @@ package final class Trace: Sendable {
     }
   }
 
-  package func dtype(of view: TracedView) throws(Diagnostic) -> DType {
+  package func dtype(of view: ViewPath) throws(Diagnostic) -> DType {
     try locked { state in state.cells[view.cell.id].dtype }
   }
 
   /// Where a view is as a whole already: an argument, or a value of an earlier section. nil: something was done to it.
-  package func place(of view: TracedView, _ extents: [Int]) throws(Diagnostic) -> Place? {
+  package func place(of view: ViewPath, _ extents: [Int]) throws(Diagnostic) -> Place? {
     guard view.steps.isEmpty, view.cell.trace.sizes(of: view) == extents else { return nil }
     return try locked { state throws(Diagnostic) in
       // Not in one expression: an empty tensor's value is appended here.

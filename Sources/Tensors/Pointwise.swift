@@ -205,13 +205,13 @@ extension TensorView {
   /// `dims`: the target as a capture knows it; without it whoever reads the view decides how far axes repeat.
   /// - Throws: a Diagnostic for an extent that is neither 1 nor the target's: it would be read as one element.
   package func expanded(to target: [Int], dims: [Dim]? = nil) throws(Diagnostic) -> TensorView {
-    if hints == target, traced == nil || dims == nil, lifted(for: dims ?? []) == nil { return self }
+    if hints == target, hasMemory || dims == nil, lifted(for: dims ?? []) == nil { return self }
     if let dims, let lifted = lifted(for: dims) { return try lifted.expanded(to: target, dims: dims) }
     var view = self
     try checkExpansion(to: target)
-    if let traced {
-      let leading = (0..<(target.count - hints.count)).reduce(traced) { path, _ in path.adding(.insert(axis: 0)) }
-      view.traced = dims.map { leading.adding(.broadcast(meeting($0))) } ?? leading
+    if let path {
+      let leading = (0..<(target.count - hints.count)).reduce(path) { path, _ in path.adding(.insert(axis: 0)) }
+      view.path = dims.map { leading.adding(.broadcast(meeting($0))) } ?? leading
     }
     var newStrides = [Int](repeating: 0, count: target.count)
     let lead = target.count - hints.count
@@ -243,10 +243,10 @@ extension TensorView {
 
   /// `target` with the extents that this view has already: that they are the same, or 1, is a guard.
   private func meeting(_ target: [Dim]) -> [Dim] {
-    guard let traced else { return target }
+    guard let path else { return target }
     var met = target
     let lead = target.count - hints.count
-    for (axis, dim) in traced.dims.enumerated() where !dim.isKnown(1) {
+    for (axis, dim) in path.dims.enumerated() where !dim.isKnown(1) {
       if Dim.asks(.equal, dim, target[lead + axis]) { met[lead + axis] = dim } else { _ = Dim.unifies(dim, 1) }
     }
     return met

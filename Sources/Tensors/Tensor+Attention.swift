@@ -107,7 +107,7 @@ package struct ScaledAttention {
     _ dtype: DType, _ extents: [Int], dims: [Dim], of query: TensorView, headAxes: Int
   ) throws(Diagnostic) -> TensorView {
     let (rank, row) = (extents.count, extents.count - 2)
-    guard query.traced == nil, query.rank == rank, row >= headAxes, query.strides[row] > query.strides[row - 1] else {
+    guard query.hasMemory, query.rank == rank, row >= headAxes, query.strides[row] > query.strides[row - 1] else {
       return try Engine.current.allocate(dtype, extents, dims: dims)
     }
     let first = row - headAxes

@@ -337,13 +337,13 @@ extension TensorView {
   /// The axis walked backwards.
   func reversed(_ axis: Int) -> TensorView {
     var view = self
-    if let traced {
-      if !traced.dims[axis].isKnown(1) {
+    if let path {
+      if !path.dims[axis].isKnown(1) {
         let count = dims[axis]
-        view.traced = traced.adding(.slice(axis: axis, start: count - 1, count: count, step: -1))
+        view.path = path.adding(.slice(axis: axis, start: count - 1, count: count, step: -1))
       }
-      return view
     }
+    if !hasMemory { return view }
     if hints[axis] > 0 { view.offset += (hints[axis] - 1) * strides[axis] * dtype.size }
     view.strides[axis] = -strides[axis]
     return view

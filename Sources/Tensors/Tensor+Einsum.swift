@@ -124,7 +124,7 @@ extension Tensor {
           "einsum \"\(equation)\": one letter for extents \(result.view.extent(first)) and "
             + "\(result.view.extent(axis)) of one operand", remedy: "a diagonal has axes of one extent")
       }
-      if result.view.traced != nil {
+      if !result.view.hasMemory {
         // Where a diagonal lies is a matter of numbers.
         let count = result.view.extent(first)
         let square = result.view.sliced(first, start: 0, count: count).sliced(axis, start: 0, count: count)

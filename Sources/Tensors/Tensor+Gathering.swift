@@ -401,7 +401,7 @@ extension Tensor {
 extension TensorView {
   /// This line of indices repeated to the extents of `other`, lying along `axis`.
   func along(_ axis: Int, of other: TensorView) throws(Diagnostic) -> TensorView {
-    if traced != nil || other.traced != nil {
+    if !hasMemory || !other.hasMemory {
       var target = other.dims
       target[axis] = dim(0)
       let lead = (0..<axis).reduce(self) { view, _ in view.inserting(0) }

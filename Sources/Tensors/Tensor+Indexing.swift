@@ -53,7 +53,7 @@ private struct Subscript {
         // A step beyond the extent takes one element however far it goes; where it goes must not overflow.
         let step = Swift.min(step, Swift.max(view.dims[axis].knownValue ?? CheckedSize.mostSymbol, 1))
         let (first, count) = try Self.bounds(start, end, step, view.hints[axis])
-        let isSymbolic = view.traced != nil || [start, end].contains { $0.map { $0.knownValue == nil } ?? false }
+        let isSymbolic = !view.hasMemory || [start, end].contains { $0.map { $0.knownValue == nil } ?? false }
         let dims = isSymbolic ? Self.symbolicBounds(start, end, step, view.dims[axis]) : nil
         view = view.sliced(axis, start: first, count: count, step: step, dims: dims)
         axis += 1

@@ -31,7 +31,7 @@ extension Tensor {
   /// its mistake. JAX: `jax.debug.print`.
   public func print(_ label: String = "", file: StaticString = #fileID, line: UInt = #line) {
     // Inside `compile` constants are printed on each run as well.
-    if failure == nil, let trace = Trace.current ?? body.view.traced?.cell.trace {
+    if failure == nil, let trace = Trace.current ?? body.view.path?.cell.trace {
       do throws(Diagnostic) { try trace.print(label, body.view) } catch {
         // What could not be captured throws at the end of the capture.
         _ = Tensor.failed(error, file, line)

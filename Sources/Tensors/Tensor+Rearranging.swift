@@ -118,7 +118,7 @@ extension Tensor {
     let (rowStart, columnStart) = (Swift.max(-offset, 0), Swift.max(offset, 0))
     let count = Swift.max(Swift.min(source.extent(a) - rowStart, source.extent(b) - columnStart), 0)
     var view = source
-    if source.traced != nil {
+    if !source.hasMemory {
       let square = source.sliced(a, start: rowStart, count: count).sliced(b, start: columnStart, count: count)
       return square.diagonal(a, b)
     }
@@ -221,7 +221,7 @@ extension Tensor {
       var result = self
       for axis in try resolvedAxes(axes, rank: source.rank, "flip") where source.rank > 0 {
         let count = source.hints[axis]
-        if source.traced != nil {
+        if !source.hasMemory {
           let extent = source.dim(axis)
           // Nothing to reverse without elements, which is a guard.
           if extent == 0 || extent.isKnown(1) { continue }

@@ -11,8 +11,8 @@ extension Tensor: CustomStringConvertible {
     if let failure { return "failed tensor: \(failure)" }
     // While a function is captured there are no elements yet, but of what constants alone decide.
     var known: TensorView?
-    if let traced = body.view.traced { known = try? traced.cell.trace.constantElements(traced) }
-    if body.view.traced != nil, known == nil {
+    if let path = body.view.path { known = try? path.cell.trace.constantElements(path) }
+    if !body.view.hasMemory, known == nil {
       if let trace = Trace.current {
         var skipped = Diagnostic(.compiler, "")
         skipped.origin = Diagnostic.Origin()

@@ -159,8 +159,8 @@ extension TensorView {
   package func read(
     _ kind: Trace.BreakKind, _ file: StaticString, _ line: UInt
   ) throws(Diagnostic) -> TensorView {
-    guard let traced else { return self }
-    let found = try traced.cell.trace.handOut(traced, kind, .init(file: "\(file)", line: line))
+    guard !hasMemory, let path else { return self }
+    let found = try path.cell.trace.handOut(path, kind, .init(file: "\(file)", line: line))
     // Axes that repeat do so in the view only.
     return found.extents == extents ? found : try found.expanded(to: extents)
   }

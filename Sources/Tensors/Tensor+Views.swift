@@ -13,7 +13,7 @@ extension TensorView {
   /// Different coordinates are different memory, as far as ordered strides show.
   package var elementsAreDistinct: Bool {
     // Of memory only: what a capture writes to is a value.
-    if traced != nil { return true }
+    if !hasMemory { return true }
     var reach = 1
     for axis in hints.indices.sorted(by: { abs(strides[$0]) < abs(strides[$1]) }) where hints[axis] > 1 {
       if abs(strides[axis]) < reach { return false }
@@ -28,15 +28,13 @@ extension TensorView {
     if let lifted = lifted(for: dims?.compactMap { $0 } ?? []) { return lifted.reshapedView(target, dims: dims) }
     var view = self
     view.hints = target
-    if let traced {
+    if let path {
       let symbolic = TracedExtents.reshaped(self.dims, hints, to: dims ?? target.map { _ in nil }, target)
-      let source = self.dims.elementsEqual(traced.dims) { $0.isIdentical(to: $1) }
-      let whole = source ? traced : traced.adding(.broadcast(self.dims))
-      view.traced = whole.adding(.reshape(symbolic))
-      view.strides = TensorView.contiguousStrides(target)
-      return view
+      let source = self.dims.elementsEqual(path.dims) { $0.isIdentical(to: $1) }
+      let whole = source ? path : path.adding(.broadcast(self.dims))
+      view.path = whole.adding(.reshape(symbolic))
     }
-    if isContiguous || elementCount == 0 {
+    if !hasMemory || isContiguous || elementCount == 0 {
       view.strides = TensorView.contiguousStrides(target)
       return view
     }
@@ -78,21 +76,21 @@ extension TensorView {
   /// For views of a constant that depend on extents which the capture knows as symbols only: the constant as a value of
   /// the capture. nil: none of `dims` is a symbol, or this is such a value.
   func lifted(for dims: [Dim]) -> TensorView? {
-    guard traced == nil, dims.contains(where: { $0.knownValue == nil }), let trace = Trace.current else { return nil }
+    guard hasMemory, dims.contains(where: { $0.knownValue == nil }), let trace = Trace.current else { return nil }
     let constant = trace.lifted(self)
-    return constant.traced == nil ? nil : constant
+    return constant.hasMemory ? nil : constant
   }
 
   package func permuted(_ order: [Int]) -> TensorView {
     var view = self
     view.hints = order.map { hints[$0] }
     view.strides = order.map { strides[$0] }
-    if let traced {
+    if let path {
       // Axes that are left out have the extent 1.
       let dropped = hints.indices.filter { !order.contains($0) }
       let kept = hints.indices.filter { order.contains($0) }
-      let squeezed = dropped.reversed().reduce(traced) { $0.adding(.remove(axis: $1)) }
-      view.traced = squeezed.adding(.permute(order.map { kept.firstIndex(of: $0) ?? 0 }))
+      let squeezed = dropped.reversed().reduce(path) { $0.adding(.remove(axis: $1)) }
+      view.path = squeezed.adding(.permute(order.map { kept.firstIndex(of: $0) ?? 0 }))
     }
     return view
   }
@@ -102,7 +100,7 @@ extension TensorView {
   package func sliced(
     _ axis: Int, start: Int, count: Int, step: Int = 1, dims: (start: Dim, count: Dim)? = nil
   ) -> TensorView {
-    if start == 0, step == 1, count == hints[axis], dims == nil, traced == nil || self.dims[axis].isKnown(count) {
+    if start == 0, step == 1, count == hints[axis], dims == nil, hasMemory || self.dims[axis].isKnown(count) {
       return self
     }
     if let dims, dims.start.isKnown(0), step == 1, dims.count.isIdentical(to: dim(axis)) { return self }
@@ -110,22 +108,22 @@ extension TensorView {
       return lifted.sliced(axis, start: start, count: count, step: step, dims: dims)
     }
     var view = self
-    if let traced {
+    if let path {
       let (first, length) = dims ?? (Dim(start), Dim(count))
       let whole = self.dims[axis]
       // A number that fits at the sizes at hand need not fit at others: a guard.
       if dims == nil, count > 0 { _ = Dim.asks(.less, Dim(max(start, start + (count - 1) * step)), whole) }
-      if !traced.dims[axis].isKnown(1) || hints[axis] == 1 {
-        view.traced = traced.adding(.slice(axis: axis, start: first, count: length, step: step))
+      if !path.dims[axis].isKnown(1) || hints[axis] == 1 {
+        view.path = path.adding(.slice(axis: axis, start: first, count: length, step: step))
       } else if length.knownValue == nil {
         // A repeated axis repeats as far as is asked for: its elements are all the same.
         var wanted = self.dims
         wanted[axis] = length
-        view.traced = traced.adding(.broadcast(wanted))
+        view.path = path.adding(.broadcast(wanted))
       }
       view.hints[axis] = count
-      return view
     }
+    if !hasMemory { return view }
     // Who calls has checked its arguments: a view that leaves its memory is a mistake here, and must not be read.
     precondition(
       start >= 0 && count >= 0 && (count == 0 || start + (count - 1) * step < extents[axis]),
@@ -151,21 +149,21 @@ extension TensorView {
         .memory, "windows of \(size) elements of \(hints) are more than a machine can address",
         remedy: "take smaller windows, or fewer")
     }
-    if size == 0, traced != nil {
+    if size == 0, !hasMemory {
       // Windows without an element: any empty view has all of them.
       let extents = dims.enumerated().map { $0.offset == axis ? ($0.element - span) / step + 1 : $0.element } + [0]
       let none = inserting(rank).sliced(rank, start: 0, count: 0, dims: (0, 0))
       if let made = none.reshapedView(view.hints, dims: extents) { return made }
     }
-    if let traced {
+    if let path {
       guard Dim.asks(.lessOrEqual, Dim(span), dims[axis]) else {
         // None: nothing to see, of as many places as a window has.
         let none = sliced(axis, start: 0, count: 0, dims: (0, 0)).inserting(rank)
-        view.traced = none.traced?.adding(.broadcast(none.dims.dropLast() + [Dim(size)]))
+        view.path = none.path?.adding(.broadcast(none.dims.dropLast() + [Dim(size)]))
         return view
       }
-      let whole = traced.dims[axis].isKnown(hints[axis]) ? traced : traced.adding(.broadcast(dims))
-      view.traced = whole.adding(.windows(axis: axis, size: size, step: step, dilation: dilation))
+      let whole = path.dims[axis].isKnown(hints[axis]) ? path : path.adding(.broadcast(dims))
+      view.path = whole.adding(.windows(axis: axis, size: size, step: step, dilation: dilation))
     }
     return view
   }
@@ -174,7 +172,7 @@ extension TensorView {
     var view = self
     view.hints.insert(1, at: axis)
     view.strides.insert(0, at: axis)
-    view.traced = traced?.adding(.insert(axis: axis))
+    view.path = path?.adding(.insert(axis: axis))
     return view
   }
 
@@ -182,16 +180,16 @@ extension TensorView {
     var view = self
     view.hints.remove(at: axis)
     view.strides.remove(at: axis)
-    if let traced {
+    if let path {
       // Any element will do where all are wanted the same.
-      let one = traced.dims[axis].isKnown(1) ? traced : traced.adding(.slice(axis: axis, start: 0, count: 1, step: 1))
-      view.traced = one.adding(.remove(axis: axis))
+      let one = path.dims[axis].isKnown(1) ? path : path.adding(.slice(axis: axis, start: 0, count: 1, step: 1))
+      view.path = one.adding(.remove(axis: axis))
     }
     return view
   }
 
   /// No elements; whether there are some is a guard.
-  var isEmpty: Bool { traced == nil ? hints.contains(0) : dims.contains { $0 == 0 } }
+  var isEmpty: Bool { hasMemory ? hints.contains(0) : dims.contains { $0 == 0 } }
 
   /// More than one element along the axis, as far as it is known; that there is one is a guard.
   func isLong(_ axis: Int) -> Bool {
@@ -213,7 +211,7 @@ extension TensorView {
     }
     view.hints.append(hints[a])
     view.strides.append(1)
-    view.traced = traced?.adding(.diagonal(a, b, count: dims[a]))
+    view.path = path?.adding(.diagonal(a, b, count: dims[a]))
     return view
   }
 
@@ -221,7 +219,7 @@ extension TensorView {
   package func splitting(_ axis: Int, outer: Int) -> TensorView {
     let inner = hints[axis] / max(outer, 1)
     let target = hints[..<axis] + [outer, inner] + hints[(axis + 1)...]
-    if traced != nil {
+    if !hasMemory {
       var dims: [Dim?] = self.dims
       dims.replaceSubrange(axis...axis, with: [Dim(outer), self.dims[axis] / Dim(max(outer, 1))])
       return reshapedView(Array(target), dims: dims) ?? self
@@ -244,7 +242,7 @@ extension Tensor {
 
   /// Writes the elements of `source`, broadcast and converted, into `target`.
   package static func copy(_ source: TensorView, into target: TensorView) throws(Diagnostic) {
-    let spread = try source.expanded(to: target.hints, dims: target.traced == nil ? nil : target.dims)
+    let spread = try source.expanded(to: target.hints, dims: target.hasMemory ? nil : target.dims)
     _ = try copyOperation.asIs(spread, to: .existing(target))
   }
 
@@ -304,7 +302,7 @@ extension Tensor {
     }
     if let reshaped = source.reshapedView(extents, dims: dims) {
       // Where a number stood for an extent, the extent is that number by a guard.
-      if dims == nil, reshaped.traced != nil {
+      if dims == nil, !reshaped.hasMemory {
         for (dim, given) in zip(reshaped.dims, wanted) where given != -1 { _ = try dim.sizeAtHand }
       }
       return Tensor(reshaped)

@@ -40,7 +40,7 @@ public struct Tensor: Sendable {
   /// The extents, outermost axis first. A failed tensor has the empty shape.
   public var shape: TensorShape {
     let view = body.view
-    return TensorShape(view.hints, symbolic: view.traced == nil ? nil : view.dims, failure: body.failure)
+    return TensorShape(view.hints, symbolic: view.hasMemory ? nil : view.dims, failure: body.failure)
   }
 
   /// The number of axes.
@@ -49,7 +49,7 @@ public struct Tensor: Sendable {
   /// The number of elements.
   public var elementCount: Dim {
     if let failure = body.failure { return .failed(failure) }
-    return body.view.traced == nil ? Dim(body.view.hints.reduce(1, *)) : Shape(body.view.dims).elementCount
+    return body.view.hasMemory ? Dim(body.view.hints.reduce(1, *)) : Shape(body.view.dims).elementCount
   }
 
   /// Runs `make`; a thrown diagnostic becomes a failed tensor located at the caller.
@@ -163,7 +163,7 @@ package final class TensorBody: @unchecked Sendable {
 
   /// Whether this is a good tensor in memory, of that dtype and these extents; a negative extent stands for any from 2 on.
   package func fits(_ dtype: DType, _ extents: UnsafeBufferPointer<Int>) -> Bool {
-    guard view.dtype == dtype, view.hints.count == extents.count, view.traced == nil, !isFailed else {
+    guard view.dtype == dtype, view.hints.count == extents.count, view.hasMemory, !isFailed else {
       return false
     }
     return view.hints.withUnsafeBufferPointer { given in
@@ -192,7 +192,7 @@ extension Tensor {
     mutating get {
       guard body.failure == nil, isKnownUniquelyReferenced(&body), body.holdsStorageAlone() else { return false }
       // Inside `compile` memory is a constant of the plan: what is written is a copy of it.
-      return body.view.elementsAreDistinct && (body.view.traced != nil || Trace.current == nil)
+      return body.view.elementsAreDistinct && (!body.view.hasMemory || Trace.current == nil)
     }
   }
 }

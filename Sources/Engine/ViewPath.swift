@@ -20,7 +20,7 @@ package final class TracedCell: Sendable {
 }
 
 /// One reindexing on the way from a cell to a view.
-package enum TracedStep: Sendable {
+package enum ViewStep: Sendable {
   case permute([Int])
   /// On `axis`: start, start + step, ...; `count` of them. A negative step walks back.
   case slice(axis: Int, start: Dim, count: Dim, step: Int)
@@ -36,20 +36,20 @@ package enum TracedStep: Sendable {
 }
 
 /// An immutable path to the elements of a cell.
-package final class TracedView: Sendable {
+package final class ViewPath: Sendable {
   package let cell: TracedCell
-  let steps: [TracedStep]
+  let steps: [ViewStep]
   /// No extent of it is a symbol, whatever is written to the cell.
   private let isFixed: Bool
 
-  init(_ cell: TracedCell, _ steps: [TracedStep] = [], isFixed: Bool = false) {
+  init(_ cell: TracedCell, _ steps: [ViewStep] = [], isFixed: Bool = false) {
     self.cell = cell
     self.steps = steps
     self.isFixed = isFixed || !cell.trace.hasSymbols
   }
 
-  package func adding(_ step: TracedStep) -> TracedView {
-    TracedView(cell, steps + [step], isFixed: isFixed && step.isFixed)
+  package func adding(_ step: ViewStep) -> ViewPath {
+    ViewPath(cell, steps + [step], isFixed: isFixed && step.isFixed)
   }
 
   /// Somebody reads the extents as numbers.
@@ -65,7 +65,7 @@ package final class TracedView: Sendable {
   package var dims: [Dim] { cell.trace.dims(of: self) }
 }
 
-extension TracedStep {
+extension ViewStep {
   /// It brings in no symbol.
   fileprivate var isFixed: Bool {
     switch self {
@@ -84,7 +84,7 @@ extension TracedStep {
   }
 
   /// With every extent as `known` has it.
-  func renamed(_ known: (Dim) -> Dim) -> TracedStep {
+  func renamed(_ known: (Dim) -> Dim) -> ViewStep {
     switch self {
     case .permute, .insert, .remove, .windows: self
     case .slice(let axis, let start, let count, let step):
@@ -141,10 +141,10 @@ extension TracedStep {
   ) throws(Diagnostic) -> Value {
     let shape = builder.shape(value)
     let rest = (0..<shape.rank).filter { $0 != a && $0 != b }
-    let last = try TracedStep.permute(rest + [a, b]).apply(value, &builder)
+    let last = try ViewStep.permute(rest + [a, b]).apply(value, &builder)
     let (rows, columns) = (shape[a], shape[b])
     let lead = rest.map { shape[$0] }
-    let flat = try TracedStep.reshape(lead + [rows * columns]).apply(last, &builder)
+    let flat = try ViewStep.reshape(lead + [rows * columns]).apply(last, &builder)
     var starts = [Dim](repeating: 0, count: lead.count + 1)
     var steps = [Int](repeating: 1, count: lead.count + 1)
     guard let width = columns.knownValue else {
@@ -157,7 +157,7 @@ extension TracedStep {
 
   /// `base` with `update` in the place that `steps` lead to. Without a base the update is all of it, rearranged.
   static func written(
-    _ update: Value, at steps: [TracedStep], of base: Value?, _ builder: inout GraphBuilder
+    _ update: Value, at steps: [ViewStep], of base: Value?, _ builder: inout GraphBuilder
   ) throws(Diagnostic) -> Value {
     var bases: [Value?] = [base]
     for step in steps {
@@ -180,9 +180,9 @@ extension TracedStep {
     case .permute(let order):
       var inverse = order
       for (axis, from) in order.enumerated() { inverse[from] = axis }
-      return try TracedStep.permute(inverse).apply(value, &builder)
-    case .insert(let axis): return try TracedStep.remove(axis: axis).apply(value, &builder)
-    case .remove(let axis): return try TracedStep.insert(axis: axis).apply(value, &builder)
+      return try ViewStep.permute(inverse).apply(value, &builder)
+    case .insert(let axis): return try ViewStep.remove(axis: axis).apply(value, &builder)
+    case .remove(let axis): return try ViewStep.insert(axis: axis).apply(value, &builder)
     case .slice, .reshape, .broadcast, .windows, .diagonal:
       throw Diagnostic(.compiler, "a part of a tensor is written before the rest has a value")
     }
@@ -195,7 +195,7 @@ extension TracedStep {
     let dims = builder.shape(base).dims
     switch self {
     case .permute: return try undone(update, &builder)
-    case .insert, .remove, .reshape: return try TracedStep.reshape(dims).apply(update, &builder)
+    case .insert, .remove, .reshape: return try ViewStep.reshape(dims).apply(update, &builder)
     case .slice(let axis, let start, let count, let step):
       var starts = [Dim](repeating: 0, count: dims.count)
       var steps = [Int](repeating: 1, count: dims.count)
@@ -208,8 +208,8 @@ extension TracedStep {
       let rest = (0..<dims.count).filter { $0 != a && $0 != b }
       var order = Array(rest.indices)
       order.insert(rest.count, at: rest.filter { $0 < b }.count)
-      let along = try TracedStep.permute(order).apply(update, &builder)
-      let spread = try TracedStep.broadcast(dims).apply(TracedStep.insert(axis: a).apply(along, &builder), &builder)
+      let along = try ViewStep.permute(order).apply(update, &builder)
+      let spread = try ViewStep.broadcast(dims).apply(ViewStep.insert(axis: a).apply(along, &builder), &builder)
       let (row, column) = (try builder.append(.iota(axis: a, shape), []), try builder.append(.iota(axis: b, shape), []))
       return try builder.append(.select, builder.append(.equal, row, column), spread, base)
     case .broadcast, .windows:
