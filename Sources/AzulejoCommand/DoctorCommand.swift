@@ -98,7 +98,7 @@ struct DoctorCommand: ParsableCommand {
 
   private static var processor: Finding {
     let target = TargetDescription.host
-    let features = target.features.split(separator: ",").map { $0.drop { $0 == "+" } }.joined(separator: " ")
+    let features = target.features.joined(separator: " ")
     return Finding(
       name: "processor", state: .good,
       detail: "\(target.name), \(target.vectorBits)-bit vectors, \(ThreadPool.shared.threadCount) threads"

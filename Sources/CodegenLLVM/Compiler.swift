@@ -29,7 +29,7 @@ package enum LLVMCompiler {
   package static func compile(
     _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions(), code: String? = nil
   ) throws(Diagnostic) -> CompiledKernel {
-    guard target.invocations == nil else {
+    guard !target.architecture.isDevice else {
       throw Diagnostic(
         .compiler,
         "kernel \(kernel.name): \(target.name) is a device, whose code is no function over a range of instances",
@@ -136,7 +136,7 @@ package enum LLVMCompiler {
     defer { LLVMDisposeMessage(message) }
     guard LLVMGetTargetFromTriple(host.triple, &found, &message) == 0 else { return }
     let machine = LLVMCreateTargetMachine(
-      found, host.triple, host.processor, host.features, LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelSmall)
+      found, host.triple, host.processor, host.featureList, LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelSmall)
     defer { LLVMDisposeTargetMachine(machine) }
     let options = LLVMCreatePassBuilderOptions()
     if let error = LLVMRunPasses(module, "function(instcombine)", machine, options) {
@@ -248,7 +248,7 @@ private final class CompileSession {
         remedy: "install a libLLVM 19 that was built with this target (Debian's libllvm19 is)")
     }
     machine = LLVMCreateTargetMachine(
-      found, target.triple, target.processor, target.features, LLVMCodeGenLevelLess, LLVMRelocPIC,
+      found, target.triple, target.processor, target.featureList, LLVMCodeGenLevelLess, LLVMRelocPIC,
       LLVMCodeModelSmall)
     LLVMSetTarget(module, target.triple)
     let layout = LLVMCreateTargetDataLayout(machine)
@@ -266,7 +266,7 @@ private final class CompileSession {
       lowering.emit(phase, parameters: function)
       peaks += lowering.memory.peaks
     }
-    if target.invocations == nil {
+    if !target.architecture.isDevice {
       emitter.emitArenaSize(kernel, peaks, into: kernel.phases.isEmpty ? first : addFunction(arenaSymbol, target))
     } else {
       instanceMemory = peaks
@@ -301,7 +301,7 @@ private final class CompileSession {
       LLVMAddAttributeAtIndex(function, azulejo_llvm_function_index, made)
     }
     attribute("target-cpu", target.processor)
-    if !target.features.isEmpty { attribute("target-features", target.features) }
+    if !target.featureList.isEmpty { attribute("target-features", target.featureList) }
     attribute("prefer-vector-width", "\(target.vectorBits)")
     if let group = target.invocations?.fixedGroup {
       attribute("amdgpu-flat-work-group-size", "\(group),\(group)")

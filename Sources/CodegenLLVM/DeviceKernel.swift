@@ -2,7 +2,6 @@
 // Not loaded or run: there is no driver of ours. Surprise: one program instance is one invocation, so a "block" program
 // runs on a single lane of the device; a real back end spreads a tile over a whole group (Documentation/Decisions).
 import CLLVM
-import Targets
 import TensorTypes
 import TileIR
 
@@ -24,7 +23,7 @@ package struct DeviceKernel: Sendable, Hashable {
   package var text: String { String(decoding: code, as: UTF8.self) }
 
   static func addEntry(
-    _ name: String, of kernel: Kernel, _ invocations: TargetDescription.Invocations, _ module: LLVMModuleRef,
+    _ name: String, of kernel: Kernel, _ invocations: Invocations, _ module: LLVMModuleRef,
     _ context: LLVMContextRef
   ) -> LLVMValueRef {
     let pointer: LLVMTypeRef = LLVMPointerTypeInContext(context, invocations.globalSpace)

@@ -13,7 +13,7 @@ extension Emitter {
   /// sin or cos of `x`, where `usual` is right for all but huge lanes. Devices keep what the formula gives: they have no
   /// functions of ours.
   func correctingHugeAngles(_ usual: IR, _ x: IR, _ instruction: ScalarInstruction, _ dtype: DType) -> IR {
-    guard target.invocations == nil else { return usual }
+    guard !target.architecture.isDevice else { return usual }
     let lanes = lanes(x)
     let size = magnitude(x)
     let isHuge = and(
@@ -48,7 +48,9 @@ extension Emitter {
     let type: LLVMTypeRef = LLVMFunctionType(scalarType(dtype), &parameter, 1, 0)
     let made: LLVMValueRef = LLVMAddFunction(module, name, type)
     LLVMSetLinkage(made, LLVMInternalLinkage)
-    for (key, value) in [("target-cpu", target.processor), ("target-features", target.features), ("no-builtins", "")] {
+    for (key, value) in [
+      ("target-cpu", target.processor), ("target-features", target.featureList), ("no-builtins", ""),
+    ] {
       let attribute = LLVMCreateStringAttribute(
         context, key, UInt32(key.utf8.count), value, UInt32(value.utf8.count))
       LLVMAddAttributeAtIndex(made, azulejo_llvm_function_index, attribute)

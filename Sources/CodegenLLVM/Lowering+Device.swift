@@ -3,7 +3,6 @@
 // Surprise: every pointer is made generic, since instance memory, stack and buffers meet in the same loads; LLVM finds
 // most of the address spaces again.
 import CLLVM
-import Targets
 import TileAnalysis
 import TileIR
 
@@ -13,7 +12,7 @@ extension Frame {
 
   /// Parameters as in `DeviceKernel`.
   mutating func enterInvocation(
-    _ e: Emitter, _ kernel: Kernel, _ function: LLVMValueRef, _ invocations: TargetDescription.Invocations
+    _ e: Emitter, _ kernel: Kernel, _ function: LLVMValueRef, _ invocations: Invocations
   ) {
     let bufferCount = kernel.buffers.count
     func parameter(_ i: Int) -> IR { LLVMGetParam(function, UInt32(i)) }
@@ -36,7 +35,7 @@ extension Lowering {
 
 extension Emitter {
   /// The invocation's number.
-  fileprivate func number(_ invocations: TargetDescription.Invocations) -> IR {
+  fileprivate func number(_ invocations: Invocations) -> IR {
     func read(_ intrinsic: String) -> IR { cast(LLVMZExt, call(intrinsic, [], []), i64) }
     let extent = invocations.groupExtent.map(read) ?? index(invocations.fixedGroup ?? 1)
     return indexAdd(indexMultiply(read(invocations.groupNumber), extent), read(invocations.itemNumber))

@@ -115,7 +115,7 @@ final class Lowering {
     let start = e.block("start")
     e.position(start)
     let grid = phase.grid.map { index($0) }
-    if e.target.invocations == nil {
+    if !e.target.architecture.isDevice {
       emitRange(grid, from: LLVMGetParam(function, 2), to: LLVMGetParam(function, 3))
     } else {
       emitInvocation(grid)

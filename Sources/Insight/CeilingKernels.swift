@@ -90,8 +90,8 @@ enum CeilingKernels {
 
     var feature: String {
       switch self {
-      case .bf16: "+avx512bf16"
-      case .int8: "+avx512vnni"
+      case .bf16: "avx512bf16"
+      case .int8: "avx512vnni"
       }
     }
     /// Products in one instruction.
@@ -125,7 +125,7 @@ enum CeilingKernels {
   static func product(
     _ product: WideProduct, _ target: TargetDescription, threads: Int
   ) -> (kernel: Kernel, code: String, operations: Int)? {
-    guard target.features.split(separator: ",").contains(Substring(product.feature)) else { return nil }
+    guard target.features.contains(product.feature) else { return nil }
     var b = KernelBuilder(name: "ceiling_\(product)_\(threads)")
     _ = b.argument("rounds")
     let lanes = 16
@@ -173,7 +173,7 @@ enum CeilingKernels {
       "  store \(sums) %s\(chains - 1), ptr %out, align 4", "  %next = add i64 %id, 1",
       "  %left = icmp ult i64 %next, %end", "  br i1 %left, label %instance, label %end_of_phase",
       "end_of_phase:", "  ret void", "}",
-      "attributes #0 = { nounwind \"target-cpu\"=\"\(target.processor)\" \"target-features\"=\"\(target.features)\" }",
+      "attributes #0 = { nounwind \"target-cpu\"=\"\(target.processor)\" \"target-features\"=\"\(target.featureList)\" }",
     ]
     return lines.joined(separator: "\n") + "\n"
   }

@@ -9,9 +9,7 @@ extension TargetDescription {
   /// Whether code made for this target runs here.
   public var runsOnHost: Bool {
     let host = Self.host
-    guard triple == host.triple else { return false }
-    let known = Set(host.features.split(separator: ","))
-    return features.split(separator: ",").allSatisfy { known.contains($0) }
+    return architecture == host.architecture && Set(features).isSubset(of: host.features)
   }
 
   private static func detectedHost() -> TargetDescription {
@@ -30,7 +28,7 @@ extension TargetDescription {
       return words
     }
 
-    /// CPUID bits and the names LLVM gives them: leaf, subleaf, register, bit. AVX names need the system's consent.
+    /// CPUID bits and the names of what they stand for: leaf, subleaf, register, bit. AVX names need the system's consent.
     private static let bits: [(String, leaf: UInt32, sub: UInt32, register: Int, bit: Int, state: UInt64)] = [
       ("sse3", 1, 0, 2, 0, 0), ("ssse3", 1, 0, 2, 9, 0), ("sse4.1", 1, 0, 2, 19, 0), ("sse4.2", 1, 0, 2, 20, 0),
       ("popcnt", 1, 0, 2, 23, 0), ("cx16", 1, 0, 2, 13, 0), ("avx", 1, 0, 2, 28, 6), ("avx2", 7, 0, 1, 5, 6),
@@ -53,11 +51,9 @@ extension TargetDescription {
         if words[bit.register] & (1 << UInt32(bit.bit)) != 0 { found.append(bit.0) }
       }
       let known = Set(found)
-      func has(_ preset: TargetDescription) -> Bool {
-        preset.features.split(separator: ",").allSatisfy { known.contains(String($0.dropFirst())) }
-      }
+      func has(_ preset: TargetDescription) -> Bool { known.isSuperset(of: preset.features) }
       var target = [x86Version4, x86Version3].first(where: has) ?? x86Baseline
-      target.features = found.map { "+" + $0 }.joined(separator: ",")
+      target.features = found
       target.hasRounding = known.contains("sse4.1")
       target.processor = processorName(basic[0]) ?? target.processor
       target.name = target.processor
@@ -65,7 +61,7 @@ extension TargetDescription {
       return target
     }
 
-    /// LLVM's name where its tuning matters: AMD's Zen. Others are served by their level.
+    /// The design where its tuning matters: AMD's Zen. Others are served by their level.
     private static func processorName(_ signature: UInt32) -> String? {
       let vendor = identity(0)
       guard vendor[1] == 0x6874_7541, vendor[2] == 0x444d_4163 else { return nil }  // "AuthenticAMD"

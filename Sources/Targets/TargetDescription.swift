@@ -1,16 +1,16 @@
 // The machine card: what a code generator and Fusion need to know about a processor. Plain data; part of every cache key.
-// Not a measurement: bandwidths are nil until someone has measured them. Surprise: triples are always ELF and never name
-// the system, so the same bytes load on Linux and macOS.
+// Not a measurement: bandwidths are nil until someone has measured them. Surprise: no compiler's words are here, each code
+// generator has its own; instruction sets have their makers' names.
 import TensorTypes
 
 public struct TargetDescription: Sendable, Hashable {
   /// "x86-64-v4", "znver5": the name people use and `preset` knows.
   public var name: String
-  public var triple: String
-  /// LLVM's processor name.
+  public var architecture: Architecture
+  /// The design, as far as it is known: "x86-64-v3", "znver5", "sm_80".
   public var processor: String
-  /// LLVM's feature list, "+avx2,+fma".
-  public var features: String
+  /// Instruction sets beside the architecture's first: "avx2", "fma".
+  public var features: [String]
   public var vectorBits: Int
   public var vectorRegisters: Int
   /// Fused multiply-add in hardware.
@@ -31,8 +31,21 @@ public struct TargetDescription: Sendable, Hashable {
   public var hasPrefetch = true
   /// Stores can bypass the caches.
   public var hasStreamingStores = true
-  /// nil: a processor, where a phase is a function over a range of instances.
-  public var invocations: Invocations?
+
+  public enum Architecture: String, Sendable, Hashable {
+    case x86 = "x86-64"
+    case arm = "aarch64"
+    case ptx
+    case amdgpu
+
+    /// Instances run as invocations of a grid; on a processor a phase is a function over a range of instances.
+    public var isDevice: Bool {
+      switch self {
+      case .x86, .arm: false
+      case .ptx, .amdgpu: true
+      }
+    }
+  }
 
   public struct RegisterBox: Sendable, Hashable {
     public var rows: Int
@@ -65,12 +78,12 @@ public struct TargetDescription: Sendable, Hashable {
   /// A vector of floats times powers of two in one instruction that rounds once, and the number of smaller magnitude in
   /// one (x86: scalef, range).
   public var hasScaling: Bool {
-    vectorBits == 512 && features.contains("+avx512f") && features.contains("+avx512dq")
+    vectorBits == 512 && features.contains("avx512f") && features.contains("avx512dq")
   }
 
   /// Everything that decides the code, in one line; two targets with equal keys may share objects.
   public var cacheKey: String {
-    "\(triple) \(processor) \(features) \(vectorBits) \(registerBox.rows)x\(registerBox.columns)"
+    "\(architecture.rawValue) \(processor) \(features.joined(separator: ",")) \(vectorBits) \(registerBox.rows)x\(registerBox.columns)"
       + " \(cache.level1) \(cache.level2) \(cache.level3)"
   }
 }
@@ -80,28 +93,27 @@ extension TargetDescription: CustomStringConvertible {
 }
 
 extension TargetDescription {
-  private static let x86Triple = "x86_64-unknown-linux-gnu"
-  private static let version2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"
-  private static let version3 = version2 + ",+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
-  private static let version4 = version3 + ",+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
+  private static let version2 = ["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16"]
+  private static let version3 = version2 + ["avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"]
+  private static let version4 = version3 + ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
 
   /// Any x86-64: 128-bit vectors, no fused multiply-add.
   public static let x86Baseline = TargetDescription(
-    name: "x86-64", triple: x86Triple, processor: "x86-64", features: "", vectorBits: 128, vectorRegisters: 16,
+    name: "x86-64", architecture: .x86, processor: "x86-64", features: [], vectorBits: 128, vectorRegisters: 16,
     hasFusedMultiplyAdd: false, hasHalfConversion: false, maskedElementSizes: [], hasRounding: false,
     registerBox: RegisterBox(rows: 4, columns: 8),
     cache: Caches(level1: 32 << 10, level2: 256 << 10, level3: 8 << 20))
 
   /// AVX2, FMA and F16C.
   public static let x86Version3 = TargetDescription(
-    name: "x86-64-v3", triple: x86Triple, processor: "x86-64-v3", features: version3, vectorBits: 256,
+    name: "x86-64-v3", architecture: .x86, processor: "x86-64-v3", features: version3, vectorBits: 256,
     vectorRegisters: 16, hasFusedMultiplyAdd: true, hasHalfConversion: true, maskedElementSizes: [4, 8],
     hasRounding: true, registerBox: RegisterBox(rows: 6, columns: 16),
     cache: Caches(level1: 32 << 10, level2: 512 << 10, level3: 16 << 20))
 
   /// AVX-512 F, BW, CD, DQ and VL.
   public static let x86Version4 = TargetDescription(
-    name: "x86-64-v4", triple: x86Triple, processor: "x86-64-v4", features: version4, vectorBits: 512,
+    name: "x86-64-v4", architecture: .x86, processor: "x86-64-v4", features: version4, vectorBits: 512,
     vectorRegisters: 32, hasFusedMultiplyAdd: true, hasHalfConversion: true, maskedElementSizes: [1, 2, 4, 8],
     hasRounding: true, registerBox: RegisterBox(rows: 14, columns: 32),
     cache: Caches(level1: 32 << 10, level2: 1 << 20, level3: 32 << 20))
@@ -111,14 +123,14 @@ extension TargetDescription {
     var target = x86Version4
     target.name = "znver5"
     target.processor = "znver5"
-    target.features += ",+avx512bf16,+avx512vnni,+avx512vbmi,+avxvnni"
+    target.features += ["avx512bf16", "avx512vnni", "avx512vbmi", "avxvnni"]
     target.cache = Caches(level1: 48 << 10, level2: 1 << 20, level3: 32 << 20)
     return target
   }()
 
   /// Any 64-bit ARM: NEON.
   public static let arm64 = TargetDescription(
-    name: "aarch64", triple: "aarch64-unknown-linux-gnu", processor: "generic", features: "+neon,+reserve-x18",
+    name: "aarch64", architecture: .arm, processor: "generic", features: ["neon"],
     vectorBits: 128, vectorRegisters: 32, hasFusedMultiplyAdd: true, hasHalfConversion: true, maskedElementSizes: [],
     hasRounding: true, registerBox: RegisterBox(rows: 12, columns: 8),
     cache: Caches(level1: 64 << 10, level2: 1 << 20, level3: 8 << 20))
