@@ -54,8 +54,7 @@ extension NestEmitter {
       Extent.constant(sizes.rows), extent(tiling.inner.extent), extent(tiling.out.extent)
     )
     tile = [high, depth]
-    let q = try emit(
-      tiling.queries, tiling.operandCoordinates(tiling.queries, at, tiling.queryPosition, inner: 1, zero, graph))
+    let q = try operand(tiling.queries, tiling, at, tiling.queryPosition, inner: 1)
     let queries = repeating(builder.convert(q, to: tiling.scoreDType), tile)
     let start = [
       builder.splat(
@@ -76,20 +75,11 @@ extension NestEmitter {
     at[tiling.pattern.keyAxis] = Coordinate(start: first, tileAxis: 1)
 
     tile = [high, count]
-    let lead = tiling.keyOuter.map { axis in AxisMap(at[axis.out ?? 0].start) }
-    let k = builder.load(
-      Access(packedKeys, lead + [AxisMap(zero, tileAxis: 0), AxisMap(first, tileAxis: 1)]), [depth, count])
-    let scores = builder.dot(builder.splat(ScalarConstant(tiling.scoreDType, 0), tile), queries, k)
-    let x = try logits(tiling, scores, at)
-    let part = softmaxPart(tiling, x, axis: 1, before: carried[0])
-    let heads = tiling.mixPlan.batch.map { axis in AxisMap(at[tiling.weightPosition(axis) ?? 0].start) }
-    let v = builder.load(
-      Access(packedValues, heads + [AxisMap(first, tileAxis: 0), AxisMap(zero, tileAxis: 1)]), [count, width])
-    let scale = map(.exp, [map(.subtract, [carried[0], part.shift])])
-    let sum = map(.multiplyAdd, [carried[1], scale, part.sum])
-    let mix = builder.dot(map(.multiply, [carried[2], scale]), part.weights, v)
+    let next = try blockPart(
+      tiling, keys: packedKeys, values: packedValues, queries, carried, at, keyTile: [depth, count],
+      valueTile: [count, width])
     let results = builder.closeLoop(
-      trips, start, counter: counter, carried: carried, yields: [part.maximum, sum, mix])
+      trips, start, counter: counter, carried: carried, yields: next)
     forget()
     tile = [high, width]
     try finish(tiling, maximum: results[0], sum: results[1], mix: results[2], at, zero)
@@ -97,7 +87,36 @@ extension NestEmitter {
     forget()
   }
 
+  /// Maximum, sum and weighted sum with the keys of one block.
+  private mutating func blockPart(
+    _ tiling: AttentionTiling, keys: Int, values: Int, _ queries: TileValue, _ carried: [TileValue],
+    _ at: [Coordinate], keyTile: [Extent], valueTile: [Extent]
+  ) throws(Diagnostic) -> [TileValue] {
+    let zero = builder.index(0)
+    let first = at[tiling.pattern.keyAxis].start
+    let lead = tiling.keyOuter.map { AxisMap(tiling.scorePlaces(at, zero)[$0].start) }
+    let k = builder.load(
+      Access(keys, lead + [AxisMap(zero, tileAxis: 0), AxisMap(first, tileAxis: 1)]), keyTile)
+    let scores = builder.dot(builder.splat(ScalarConstant(tiling.scoreDType, 0), tile), queries, k)
+    let x = try logits(tiling, scores, at)
+    let part = softmaxPart(tiling, x, axis: 1, before: carried[0])
+    let heads = tiling.mixPlan.batch.map { AxisMap(tiling.mixPlaces(at, zero)[$0].start) }
+    let v = builder.load(
+      Access(values, heads + [AxisMap(first, tileAxis: 0), AxisMap(zero, tileAxis: 1)]), valueTile)
+    let scale = map(.exp, [map(.subtract, [carried[0], part.shift])])
+    let sum = map(.multiplyAdd, [carried[1], scale, part.sum])
+    let mix = builder.dot(map(.multiply, [carried[2], scale]), part.weights, v)
+    return [part.maximum, sum, mix]
+  }
+
   // MARK: Few queries
+
+  /// Maximum, sum and weighted sum of every chunk: [outer.., chunk, row, 1 or width].
+  private struct ChunkScratch {
+    var maxima: Int
+    var sums: Int
+    var mixes: Int
+  }
 
   private mutating func tileFewQueries(_ tiling: AttentionTiling) throws(Diagnostic) {
     let total = index(tiling.shape[tiling.pattern.keyAxis])
@@ -106,35 +125,48 @@ extension NestEmitter {
     let rows = index(tiling.rowExtent)
     let width = index(tiling.out.extent)
     let one = builder.index(1)
-    let partMaxima = builder.scratch("maxima", tiling.compute, outer + [chunks, rows, one], .rowMajor(pad: 0))
-    let partSums = builder.scratch("sums", tiling.compute, outer + [chunks, rows, one], .rowMajor(pad: 0))
-    let partMixes = builder.scratch("mixes", tiling.compute, outer + [chunks, rows, width], .rowMajor(pad: 0))
-    let high = extent(tiling.rowExtent)
-    let wide = extent(tiling.out.extent)
-
-    func coordinates(_ ids: ArraySlice<TileValue>, _ zero: TileValue) -> [Coordinate] {
-      var at = [Coordinate](repeating: Coordinate(start: zero), count: tiling.shape.rank)
-      for (axis, id) in zip(tiling.outer, ids) { at[axis] = Coordinate(start: id) }
-      if let axis = tiling.pattern.rowAxis { at[axis] = Coordinate(start: zero, tileAxis: 1) }
-      return at
-    }
-
-    // Tiles are [width of a head, rows, keys]; the first axis is summed at once.
+    let scratch = ChunkScratch(
+      maxima: builder.scratch("maxima", tiling.compute, outer + [chunks, rows, one], .rowMajor(pad: 0)),
+      sums: builder.scratch("sums", tiling.compute, outer + [chunks, rows, one], .rowMajor(pad: 0)),
+      mixes: builder.scratch("mixes", tiling.compute, outer + [chunks, rows, width], .rowMajor(pad: 0)))
+    let (high, wide) = (extent(tiling.rowExtent), extent(tiling.out.extent))
     // Heads run fastest: those of one key lie side by side in memory.
     let ids = builder.openPhase(outer + [chunks])
     forget()
+    try tileChunk(tiling, ids, total, scratch, high, wide)
+    builder.closePhase(outer + [chunks])
+    forget()
+    let grid = outer.isEmpty ? [one] : outer
+    let places = builder.openPhase(grid)
+    try combineChunks(tiling, outer.isEmpty ? [] : places, chunks, scratch, high, wide)
+    builder.closePhase(grid)
+    forget()
+  }
+
+  /// Where few queries are, outside of the keys' axis.
+  private mutating func narrowCoordinates(_ tiling: AttentionTiling, _ ids: [TileValue]) -> [Coordinate] {
+    let zero = builder.index(0)
+    var at = [Coordinate](repeating: Coordinate(start: zero), count: tiling.shape.rank)
+    for (axis, id) in zip(tiling.outer, ids) { at[axis] = Coordinate(start: id) }
+    if let axis = tiling.pattern.rowAxis { at[axis] = Coordinate(start: zero, tileAxis: 1) }
+    return at
+  }
+
+  /// Tiles are [width of a head, rows, keys]; the first axis is summed at once.
+  private mutating func tileChunk(
+    _ tiling: AttentionTiling, _ ids: [TileValue], _ total: TileValue, _ scratch: ChunkScratch, _ high: Extent,
+    _ wide: Extent
+  ) throws(Diagnostic) {
     let zero = builder.index(0)
     let chunk = ids[ids.count - 1]
-    var at = coordinates(ids.dropLast(), zero)
+    var at = narrowCoordinates(tiling, ids.dropLast())
     let first = builder.index(.multiply, chunk, chunkKeys)
     let left = builder.index(.subtract, total, first)
     let count = Extent.value(builder.index(.minimum, left, chunkKeys))
     at[tiling.pattern.keyAxis] = Coordinate(start: first, tileAxis: 2)
     tile = [extent(tiling.inner.extent), high, count]
-    let q = try emit(
-      tiling.queries, tiling.operandCoordinates(tiling.queries, at, tiling.queryPosition, inner: 0, zero, graph))
-    let k = try emit(
-      tiling.keys, tiling.operandCoordinates(tiling.keys, at, tiling.keyPosition, inner: 0, zero, graph))
+    let q = try operand(tiling.queries, tiling, at, tiling.queryPosition, inner: 0)
+    let k = try operand(tiling.keys, tiling, at, tiling.keyPosition, inner: 0)
     let wideQ = builder.convert(q, to: tiling.scoreDType)
     let wideK = builder.convert(k, to: tiling.scoreDType)
     let product = repeating(map(.multiply, [wideQ, wideK]), tile)
@@ -147,21 +179,22 @@ extension NestEmitter {
     let nothing = builder.splat(ScalarConstant(tiling.compute, 0), [.constant(1), high, wide])
     let mix = builder.dot(nothing, part.weights, v)
     let lead = ids.dropLast().map { AxisMap($0) } + [AxisMap(chunk), AxisMap(zero, tileAxis: 1)]
-    builder.store(Access(partMaxima, lead + [AxisMap(zero)]), part.maximum)
-    builder.store(Access(partSums, lead + [AxisMap(zero)]), part.sum)
-    builder.store(Access(partMixes, lead + [AxisMap(zero, tileAxis: 2)]), mix)
-    builder.closePhase(outer + [chunks])
-    forget()
+    builder.store(Access(scratch.maxima, lead + [AxisMap(zero)]), part.maximum)
+    builder.store(Access(scratch.sums, lead + [AxisMap(zero)]), part.sum)
+    builder.store(Access(scratch.mixes, lead + [AxisMap(zero, tileAxis: 2)]), mix)
+  }
 
-    let grid = outer.isEmpty ? [one] : outer
-    let places = builder.openPhase(grid)
-    at = coordinates(places[...], zero)
+  private mutating func combineChunks(
+    _ tiling: AttentionTiling, _ ids: [TileValue], _ chunks: TileValue, _ scratch: ChunkScratch, _ high: Extent,
+    _ wide: Extent
+  ) throws(Diagnostic) {
+    let zero = builder.index(0)
+    let at = narrowCoordinates(tiling, ids)
     let all = Extent.value(chunks)
-    let from =
-      (outer.isEmpty ? [] : places.map { AxisMap($0) }) + [AxisMap(zero, tileAxis: 0), AxisMap(zero, tileAxis: 1)]
-    let maxima = builder.load(Access(partMaxima, from + [AxisMap(zero)]), [all, high, .constant(1)])
-    let sums = builder.load(Access(partSums, from + [AxisMap(zero)]), [all, high, .constant(1)])
-    let mixes = builder.load(Access(partMixes, from + [AxisMap(zero, tileAxis: 2)]), [all, high, wide])
+    let from = ids.map { AxisMap($0) } + [AxisMap(zero, tileAxis: 0), AxisMap(zero, tileAxis: 1)]
+    let maxima = builder.load(Access(scratch.maxima, from + [AxisMap(zero)]), [all, high, .constant(1)])
+    let sums = builder.load(Access(scratch.sums, from + [AxisMap(zero)]), [all, high, .constant(1)])
+    let mixes = builder.load(Access(scratch.mixes, from + [AxisMap(zero, tileAxis: 2)]), [all, high, wide])
     tile = [all, high, wide]
     let maximum = builder.reduce(.maximum, [0], maxima)
     let scale = map(.exp, [map(.subtract, [maxima, seen(maximum, tiling.compute)])])
@@ -169,11 +202,20 @@ extension NestEmitter {
     let whole = builder.reduce(.sum, [0], map(.multiply, [mixes, scale]))
     tile = [.constant(1), high, wide]
     try finish(tiling, maximum: maximum, sum: sum, mix: whole, at, zero)
-    builder.closePhase(grid)
-    forget()
   }
 
   // MARK: Parts
+
+  /// Queries or keys where the scores are `at`; sums run along `axis` of the tile.
+  private mutating func operand(
+    _ value: Value, _ tiling: AttentionTiling, _ at: [Coordinate], _ position: (ContractionPlan.Axis) -> Int?,
+    inner axis: Int
+  ) throws(Diagnostic) -> TileValue {
+    let zero = builder.index(0)
+    var places = tiling.scorePlaces(at, zero)
+    places[tiling.inner] = Coordinate(start: zero, tileAxis: axis)
+    return try emit(value, places.coordinates(rank: graph.type(value).shape.rank, position))
+  }
 
   /// The elementwise work on a block of scores, over the whole block.
   private mutating func logits(
@@ -227,15 +269,9 @@ extension NestEmitter {
     places[tiling.pattern.keyAxis].tileAxis = keyAxis
     let zero = builder.index(0)
     tile = [Extent](repeating: .constant(1), count: scoreTile.count - 2) + [count, width]
-    var coordinates = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(tiling.values).shape.rank)
-    for axis in tiling.mixPlan.batch + tiling.mixPlan.inner {
-      if let slot = tiling.valuePosition(axis), let from = tiling.weightPosition(axis) {
-        coordinates[slot] = places[from]
-      }
-    }
-    if let slot = tiling.valuePosition(tiling.out) {
-      coordinates[slot] = Coordinate(start: zero, tileAxis: scoreTile.count - 1)
-    }
+    var mix = tiling.mixPlaces(places, zero)
+    mix[tiling.out] = Coordinate(start: zero, tileAxis: scoreTile.count - 1)
+    let coordinates = mix.coordinates(rank: graph.type(tiling.values).shape.rank, tiling.valuePosition)
     let loaded = try emit(tiling.values, coordinates)
     let whole = repeating(loaded, tile)
     tile = scoreTile
@@ -264,12 +300,9 @@ extension NestEmitter {
     }
     forget()
     bound[pattern.mix] = builder.convert(result, to: graph.type(pattern.mix).dtype)
-    let plan = tiling.mixPlan
-    var out = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(pattern.mix).shape.rank)
-    for axis in plan.batch + plan.rows + plan.columns {
-      guard let slot = axis.out else { continue }
-      out[slot] = tiling.weightPosition(axis).map { at[$0] } ?? Coordinate(start: zero, tileAxis: tile.count - 1)
-    }
+    var places = tiling.mixPlaces(at, zero)
+    places[tiling.out] = Coordinate(start: zero, tileAxis: tile.count - 1)
+    let out = places.coordinates(rank: graph.type(pattern.mix).shape.rank) { $0.out }
     try storeRoots(out)
   }
 }
@@ -339,16 +372,18 @@ struct AttentionTiling {
   func weightPosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.weightsAreLeft ? axis.left : axis.right }
   func valuePosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.weightsAreLeft ? axis.right : axis.left }
 
-  /// Coordinates of an operand of the scores from those of the scores; `inner`: the tile axis that sums run along.
-  func operandCoordinates(
-    _ operand: Value, _ at: [Coordinate], _ position: (ContractionPlan.Axis) -> Int?, inner tileAxis: Int,
-    _ zero: TileValue, _ graph: Graph
-  ) -> [Coordinate] {
-    var coordinates = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(operand).shape.rank)
-    for axis in scorePlan.batch + scorePlan.rows + scorePlan.columns {
-      if let slot = position(axis), let out = axis.out { coordinates[slot] = at[out] }
+  /// Where the axes of the scores' product are, given where the scores are.
+  func scorePlaces(_ at: [Coordinate], _ zero: TileValue) -> Places {
+    let kept = scorePlan.batch + scorePlan.rows + scorePlan.columns
+    return Places(zero: zero, kept, kept.map { $0.out.map { at[$0] } ?? Coordinate(start: zero) })
+  }
+
+  /// Where the axes of the weights' product are that the weights have.
+  func mixPlaces(_ at: [Coordinate], _ zero: TileValue) -> Places {
+    var places = Places(zero: zero)
+    for axis in mixPlan.batch + mixPlan.rows + mixPlan.columns + mixPlan.inner {
+      if let from = weightPosition(axis) { places[axis] = at[from] }
     }
-    if let slot = position(inner) { coordinates[slot] = Coordinate(start: zero, tileAxis: tileAxis) }
-    return coordinates
+    return places
   }
 }

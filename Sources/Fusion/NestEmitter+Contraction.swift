@@ -20,6 +20,15 @@ struct ContractionPlan {
     var left: Int?
     var right: Int?
     var out: Int?
+
+    enum Label: Hashable {
+      /// By its position in the result.
+      case kept(Int)
+      /// By its position in the left operand.
+      case summed(Int?)
+    }
+    /// The axis in all of operands and result.
+    var label: Label { out.map { .kept($0) } ?? .summed(left) }
   }
   var batch: [Axis] = []
   var rows: [Axis] = []
@@ -55,6 +64,32 @@ struct ContractionPlan {
     let (rows, columns) = (count(rows), count(columns))
     guard min(rows, columns) <= most, max(rows, columns) / 4 >= min(rows, columns) else { return nil }
     return rows <= columns
+  }
+}
+
+/// Where the axes of a product are, by their labels: the coordinates of every operand follow from it.
+struct Places {
+  /// Where an axis is that has no place.
+  let zero: TileValue
+  private var places: [ContractionPlan.Axis.Label: (axis: ContractionPlan.Axis, coordinate: Coordinate)] = [:]
+
+  init(zero: TileValue) { self.zero = zero }
+
+  init(zero: TileValue, _ axes: [ContractionPlan.Axis], _ coordinates: [Coordinate]) {
+    self.zero = zero
+    for (axis, coordinate) in zip(axes, coordinates) { self[axis] = coordinate }
+  }
+
+  subscript(axis: ContractionPlan.Axis) -> Coordinate {
+    get { places[axis.label]?.coordinate ?? Coordinate(start: zero) }
+    set { places[axis.label] = (axis, newValue) }
+  }
+
+  /// Coordinates of a value with `rank` axes, of which `position` says the number that an axis of the product has.
+  func coordinates(rank: Int, _ position: (ContractionPlan.Axis) -> Int?) -> [Coordinate] {
+    var coordinates = [Coordinate](repeating: Coordinate(start: zero), count: rank)
+    for place in places.values { if let slot = position(place.axis) { coordinates[slot] = place.coordinate } }
+    return coordinates
   }
 }
 
@@ -164,17 +199,10 @@ extension NestEmitter {
       return Block(extent: axis.extent, size: position == order.count - 1 ? vectorColumns : 1)
     }
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
-      let zero = emitter.builder.index(0)
-      func at(_ rank: Int, _ position: (ContractionPlan.Axis) -> Int?) -> [Coordinate] {
-        var result = [Coordinate](repeating: Coordinate(start: zero), count: rank)
-        for (i, axis) in order.enumerated() {
-          if let slot = position(axis) { result[slot] = coordinates[i] }
-        }
-        return result
-      }
+      let places = Places(zero: emitter.builder.index(0), order, coordinates)
       let (left, right) = (node.operands[0], node.operands[1])
-      let a = try emitter.emit(left, at(emitter.graph.type(left).shape.rank) { $0.left })
-      let b = try emitter.emit(right, at(emitter.graph.type(right).shape.rank) { $0.right })
+      let a = try emitter.emit(left, places.coordinates(rank: emitter.graph.type(left).shape.rank) { $0.left })
+      let b = try emitter.emit(right, places.coordinates(rank: emitter.graph.type(right).shape.rank) { $0.right })
       let wideA = emitter.builder.convert(a, to: compute)
       let wideB = emitter.builder.convert(b, to: compute)
       let product = emitter.map(node.type.dtype == .bool ? .and : .multiply, [wideA, wideB])
@@ -187,7 +215,7 @@ extension NestEmitter {
         result = emitter.builder.reduce(node.type.dtype == .bool ? .or : .sum, reduced, whole)
       }
       emitter.bound[value] = emitter.builder.convert(result, to: node.type.dtype)
-      try emitter.storeRoots(at(node.type.shape.rank) { $0.out })
+      try emitter.storeRoots(places.coordinates(rank: node.type.shape.rank) { $0.out })
     }
   }
 
@@ -225,100 +253,118 @@ extension NestEmitter {
     return sizes
   }
 
-  private mutating func tileMatrixProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
+  private struct MatrixOperand {
+    var value: Value
+    /// Scratch that it is packed into.
+    var packed: Int?
+    var outer: [ContractionPlan.Axis]
+    /// The axis of the block, beside the one that is summed over.
+    var line: ContractionPlan.Axis
+    var position: (ContractionPlan.Axis) -> Int?
+  }
+
+  private struct MatrixProduct {
+    var plan: ContractionPlan
+    var compute: DType
+    var sizes: ProductTiles
+    var left: MatrixOperand
+    var right: MatrixOperand
+    /// Columns that are walked as one.
+    var run: [ContractionPlan.Axis]
+    var outer: [ContractionPlan.Axis]
+    var kept: [ContractionPlan.Axis] { outer + [left.line, right.line] }
+  }
+
+  /// The operands of a product, packed where they must be.
+  private mutating func packed(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) -> MatrixProduct {
     let node = graph[value]
     let compute = node.type.dtype.computeDType
-    let sizes = tiles(plan, compute)
-    let m = plan.rows[plan.rows.count - 1]
-    let (outerM, outerN) = (plan.rows.dropLast(), plan.columns.dropLast(nest.merged.columns))
+    let (outerRows, outerColumns) = (plan.rows.dropLast(), plan.columns.dropLast(nest.merged.columns))
     let run = Array(plan.columns.suffix(nest.merged.columns))
     var n = run[run.count - 1]
     n.extent = run.map(\.extent).reduce(1, *)
-    let depth = index(plan.innerExtent)
-
-    var packedB: Int?
-    if !sizes.isOneBlock {
-      packedB = try pack(
-        "right", node.operands[1], outer: plan.batch + outerN, lines: nest.merged.rightColumns ? [n] : run, plan,
-        compute, layout: .panels(width: sizes.panel, pad: 0),
-        lineFirst: false
-      ) { $0.right }
+    var product = MatrixProduct(
+      plan: plan, compute: compute, sizes: tiles(plan, compute),
+      left: MatrixOperand(
+        value: node.operands[0], outer: plan.batch + outerRows, line: plan.rows[plan.rows.count - 1]
+      ) { $0.left },
+      right: MatrixOperand(value: node.operands[1], outer: plan.batch + outerColumns, line: n) { $0.right },
+      run: run, outer: plan.batch + outerRows + outerColumns)
+    if !product.sizes.isOneBlock {
+      product.right.packed = try pack(
+        "right", node.operands[1], outer: product.right.outer, lines: nest.merged.rightColumns ? [n] : run, plan,
+        compute, layout: .panels(width: product.sizes.panel, pad: 0), lineFirst: false, product.right.position)
     }
-    var packedA: Int?
     let isOneAxis = plan.inner.count == 1 || nest.merged.leftInner
     if !isOneAxis || !nest.hasRows(node.operands[0], plan, compute) {
-      packedA = try pack(
-        "left", node.operands[0], outer: plan.batch + outerM, lines: [m], plan, compute, layout: .rowMajor(pad: 16),
-        lineFirst: true
-      ) { $0.left }
+      product.left.packed = try pack(
+        "left", node.operands[0], outer: product.left.outer, lines: [product.left.line], plan, compute,
+        layout: .rowMajor(pad: 16), lineFirst: true, product.left.position)
     }
+    return product
+  }
 
-    let outer = plan.batch + outerM + outerN
+  private mutating func tileMatrixProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
+    let depth = index(plan.innerExtent)
+    let product = try packed(value, plan)
+    let (m, n, sizes) = (product.left.line, product.right.line, product.sizes)
     let (mTotal, nTotal) = (index(m.extent), index(n.extent))
     let grid =
       [builder.index(.ceilDivide, nTotal, sizes.columns), builder.index(.ceilDivide, mTotal, sizes.rows)]
-      + outer.map { index($0.extent) }
+      + product.outer.map { index($0.extent) }
     let slices = builder.index(.ceilDivide, depth, sizes.slice)
-    let staged = stagingScratch(outer + [m, n])
+    let staged = stagingScratch(product.kept)
     let ids = builder.openPhase(grid)
     forget()
     tile = [.constant(sizes.rows), .constant(sizes.columns)]
-    let zero = builder.index(0)
-    let m0 = builder.index(.multiply, ids[1], sizes.rows)
-    let n0 = builder.index(.multiply, ids[0], sizes.columns)
-    let places = outer.indices.map { ids[2 + $0] }
-    func place(_ axis: ContractionPlan.Axis) -> TileValue {
-      outer.firstIndex { $0.out == axis.out }.map { places[$0] } ?? zero
-    }
-
-    let start = builder.splat(ScalarConstant(compute, 0), tile)
-    let (counter, carried) = builder.openLoop([start])
-    let k0 = builder.index(.multiply, counter, sizes.slice)
-    let left = builder.index(.subtract, depth, k0)
-    let count = Extent.value(builder.index(.minimum, left, sizes.slice))
-    let a: TileValue
-    if let packedA {
-      let lead = (plan.batch + outerM).map { AxisMap(place($0)) }
-      let axes = lead + [AxisMap(m0, tileAxis: 0, guarded: true), AxisMap(k0, tileAxis: 1)]
-      a = builder.load(Access(packedA, axes), [tile[0], count])
-    } else {
-      var at = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(node.operands[0]).shape.rank)
-      for axis in plan.batch + outerM { if let slot = axis.left { at[slot] = Coordinate(start: place(axis)) } }
-      if let slot = m.left { at[slot] = Coordinate(start: m0, tileAxis: 0, guarded: !sizes.hasAllRows(m.extent)) }
-      if let slot = plan.inner.last?.left { at[slot] = Coordinate(start: k0, tileAxis: 1) }
-      a = try emit(node.operands[0], at, [tile[0], count], as: compute)
-    }
-    let b: TileValue
-    if let packedB {
-      let lead = (plan.batch + outerN).map { AxisMap(place($0)) }
-      let panelAxes = lead + [AxisMap(k0, tileAxis: 0), AxisMap(n0, tileAxis: 1)]
-      b = builder.load(Access(packedB, panelAxes), [count, tile[1]])
-    } else {
-      var at = [Coordinate](repeating: Coordinate(start: zero), count: graph.type(node.operands[1]).shape.rank)
-      for axis in plan.batch + outerN { if let slot = axis.right { at[slot] = Coordinate(start: place(axis)) } }
-      if let slot = n.right { at[slot] = Coordinate(start: n0, tileAxis: 1, guarded: true) }
-      if let slot = plan.inner.last?.right { at[slot] = Coordinate(start: k0, tileAxis: 0) }
-      b = try emit(node.operands[1], at, [count, tile[1]], as: compute)
-    }
-    let next = builder.dot(carried[0], a, b)
-    let sums = builder.closeLoop(slices, [start], counter: counter, carried: carried, yields: [next])
+    var places = Places(zero: builder.index(0), product.outer, ids.dropFirst(2).map { Coordinate(start: $0) })
+    places[m] = Coordinate(
+      start: builder.index(.multiply, ids[1], sizes.rows), tileAxis: 0, guarded: !sizes.hasAllRows(m.extent))
+    places[n] = Coordinate(start: builder.index(.multiply, ids[0], sizes.columns), tileAxis: 1, guarded: true)
+    let sum = try blockSum(product, places, depth, slices)
 
     forget()
-    bound[value] = builder.convert(sums[0], to: node.type.dtype)
-    var out = [Coordinate](repeating: Coordinate(start: zero), count: node.type.shape.rank)
-    for axis in outer { if let slot = axis.out { out[slot] = Coordinate(start: place(axis)) } }
-    let mayEndEarly = !sizes.hasAllRows(m.extent)
-    if let slot = m.out { out[slot] = Coordinate(start: m0, tileAxis: 0, guarded: mayEndEarly) }
-    if let slot = n.out { out[slot] = Coordinate(start: n0, tileAxis: 1, guarded: true) }
-    let around = outer.map { AxisMap(place($0)) }
-    try storeRoots(
-      out, staging: staged,
-      at: around + [AxisMap(m0, tileAxis: 0, guarded: mayEndEarly), AxisMap(n0, tileAxis: 1, guarded: true)])
+    bound[value] = builder.convert(sum, to: graph.type(value).dtype)
+    let out = places.coordinates(rank: graph.type(value).shape.rank) { $0.out }
+    try storeRoots(out, staging: staged, at: product.kept.map { AxisMap(places[$0]) })
     builder.closePhase(grid)
     forget()
     for (root, scratch) in staged.sorted(by: { $0.key < $1.key }) {
-      try unstage(nest.roots[root], from: scratch, outer + [m], run)
+      try unstage(nest.roots[root], from: scratch, product.outer + [m], product.run)
     }
+  }
+
+  /// The sums of a block, over slices of what is summed.
+  private mutating func blockSum(
+    _ product: MatrixProduct, _ places: Places, _ depth: TileValue, _ slices: TileValue
+  ) throws(Diagnostic) -> TileValue {
+    let start = builder.splat(ScalarConstant(product.compute, 0), tile)
+    let (counter, carried) = builder.openLoop([start])
+    let first = builder.index(.multiply, counter, product.sizes.slice)
+    let rest = builder.index(.subtract, depth, first)
+    let count = Extent.value(builder.index(.minimum, rest, product.sizes.slice))
+    let a = try slice(product.left, product, places, from: first, [tile[0], count], along: 1)
+    let b = try slice(product.right, product, places, from: first, [count, tile[1]], along: 0)
+    let next = builder.dot(carried[0], a, b)
+    return builder.closeLoop(slices, [start], counter: counter, carried: carried, yields: [next])[0]
+  }
+
+  /// A slice of an operand from `first` on, which runs along `axis` of the tile.
+  private mutating func slice(
+    _ operand: MatrixOperand, _ product: MatrixProduct, _ places: Places, from first: TileValue, _ shape: [Extent],
+    along axis: Int
+  ) throws(Diagnostic) -> TileValue {
+    if let packed = operand.packed {
+      let lead = operand.outer.map { AxisMap(places[$0].start) }
+      // Columns behind the last are in its panel.
+      let line = AxisMap(places[operand.line].start, tileAxis: 1 - axis, guarded: axis == 1)
+      let inner = AxisMap(first, tileAxis: axis)
+      return builder.load(Access(packed, lead + (axis == 1 ? [line, inner] : [inner, line])), shape)
+    }
+    var places = places
+    if let inner = product.plan.inner.last { places[inner] = Coordinate(start: first, tileAxis: axis) }
+    let at = places.coordinates(rank: graph.type(operand.value).shape.rank, operand.position)
+    return try emit(operand.value, at, shape, as: product.compute)
   }
 
   /// An operand of a product as a whole tile.
@@ -369,18 +415,25 @@ extension NestEmitter {
       func at(_ axis: ContractionPlan.Axis) -> Coordinate {
         root.axes.firstIndex { $0 == axis.out }.map { coordinates[$0] } ?? Coordinate(start: zero)
       }
-      var flat = zero
-      for axis in run {
-        let extent = emitter.index(axis.extent)
-        flat = emitter.builder.index(.multiply, flat, extent)
-        flat = emitter.builder.index(.add, flat, at(axis).start)
-      }
-      var maps: [AxisMap] = []
-      for axis in lines { maps.append(AxisMap(at(axis).start, tileAxis: at(axis).tileAxis)) }
-      maps.append(AxisMap(flat, tileAxis: run.last.flatMap { at($0).tileAxis }))
+      let flat = emitter.flat(run) { at($0).start }
+      let maps =
+        lines.map { AxisMap(at($0).start, tileAxis: at($0).tileAxis) }
+        + [AxisMap(flat, tileAxis: run.last.flatMap { at($0).tileAxis })]
       let loaded = emitter.builder.load(Access(scratch, maps), emitter.naturalShape(coordinates))
       emitter.store(root, loaded, coordinates)
     }
+  }
+
+  /// The position in axes that are walked as one: ((a * B) + b) * C + ...
+  private mutating func flat(_ axes: [ContractionPlan.Axis], _ start: (ContractionPlan.Axis) -> TileValue) -> TileValue
+  {
+    var flat = builder.index(0)
+    for axis in axes {
+      let extent = index(axis.extent)
+      flat = builder.index(.multiply, flat, extent)
+      flat = builder.index(.add, flat, start(axis))
+    }
+    return flat
   }
 
   /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line]; all inner axes are made one, and
@@ -414,39 +467,15 @@ extension NestEmitter {
     let rank = graph.type(value).shape.rank
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
       for piece in 0..<(joined?.pieces.count ?? 1) {
-        let zero = emitter.builder.index(0)
-        var at = [Coordinate](repeating: Coordinate(start: zero), count: rank)
-        for (i, axis) in ordered.enumerated() {
-          if let slot = position(axis) { at[slot] = coordinates[i] }
-        }
-        let loaded = try emitter.emit(joined?.pieces[piece] ?? value, at)
+        var places = Places(zero: emitter.builder.index(0), ordered, coordinates)
+        let loaded = try emitter.emit(joined?.pieces[piece] ?? value, places.coordinates(rank: rank, position))
         let wide = emitter.builder.convert(loaded, to: compute)
         let whole = emitter.repeating(wide, emitter.naturalShape(coordinates))
-        // Flat position of the inner axes: ((k0 * K1) + k1) * K2 + ...
-        var flat = zero
-        var innermostTileAxis: Int?
-        for (i, axis) in inner.enumerated() {
-          let extent = emitter.index(axis.extent)
-          flat = emitter.builder.index(.multiply, flat, extent)
-          if i == joinedAxis {
-            flat = emitter.builder.index(.add, flat, piece)
-          } else if let place = ordered.firstIndex(where: { $0.out == nil && position($0) == position(axis) }) {
-            flat = emitter.builder.index(.add, flat, coordinates[place].start)
-            innermostTileAxis = coordinates[place].tileAxis
-          }
-        }
-        let along = coordinates[lineFirst ? last - 1 : last]
-        var start = zero
-        for (i, axis) in run.enumerated() {
-          let extent = emitter.index(axis.extent)
-          start = emitter.builder.index(.multiply, start, extent)
-          let place = i == run.count - 1 ? along : coordinates[outer.count + slow.count + i]
-          start = emitter.builder.index(.add, start, place.start)
-        }
-        let lineMap = AxisMap(start, tileAxis: along.tileAxis)
-        let innerMap = AxisMap(flat, tileAxis: innermostTileAxis)
-        let lead = outer.indices.map { AxisMap(coordinates[$0].start) }
-        emitter.builder.store(Access(scratch, lead + (lineFirst ? [lineMap, innerMap] : [innerMap, lineMap])), whole)
+        if let joinedAxis { places[inner[joinedAxis]] = Coordinate(start: emitter.builder.index(piece)) }
+        let depth = AxisMap(emitter.flat(inner) { places[$0].start }, tileAxis: places[innermost].tileAxis)
+        let across = AxisMap(emitter.flat(run) { places[$0].start }, tileAxis: places[line].tileAxis)
+        let lead = outer.map { AxisMap(places[$0].start) }
+        emitter.builder.store(Access(scratch, lead + (lineFirst ? [across, depth] : [depth, across])), whole)
       }
     }
     return scratch

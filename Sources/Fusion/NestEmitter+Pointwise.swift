@@ -101,13 +101,10 @@ extension NestEmitter {
     _ root: LoopNest.Root, _ value: TileValue, _ coordinates: [Coordinate], _ mode: StoreMode = .plain
   ) {
     let number = buffer(root.target, .output)
-    let axes = coordinates.map {
-      AxisMap($0.start, tileAxis: $0.tileAxis, scale: $0.scale, guarded: $0.guarded, indirect: $0.indirect)
-    }
     let repeated = repeating(value, naturalShape(coordinates))
     var mode = mode
     if case .plain = mode, case .output = root.target.source, streams(coordinates) { mode = .streaming }
-    builder.store(Access(number, axes), repeated, mode)
+    builder.store(Access(number, coordinates.map { AxisMap($0) }), repeated, mode)
   }
 
   /// Large outputs written along their innermost axis bypass the caches; products re-read what they write.

@@ -18,6 +18,12 @@ struct Coordinate: Hashable {
   var indirect: TileValue?
 }
 
+extension AxisMap {
+  init(_ at: Coordinate) {
+    self.init(at.start, tileAxis: at.tileAxis, scale: at.scale, guarded: at.guarded, indirect: at.indirect)
+  }
+}
+
 struct NestEmitter: ~Copyable {
   let graph: Graph
   /// The nest that is being written.
@@ -163,10 +169,7 @@ struct NestEmitter: ~Copyable {
       // An axis that stands still is read at 0: its coordinate does not matter.
       if !used[axis].guarded, used[axis].indirect == nil { used[axis] = Coordinate(start: builder.index(0)) }
     }
-    let axes = used.map {
-      AxisMap($0.start, tileAxis: $0.tileAxis, scale: $0.scale, guarded: $0.guarded, indirect: $0.indirect)
-    }
-    return builder.load(Access(number, axes), naturalShape(used))
+    return builder.load(Access(number, used.map { AxisMap($0) }), naturalShape(used))
   }
 
   private mutating func compute(_ value: Value, _ coordinates: [Coordinate]) throws(Diagnostic) -> TileValue {
