@@ -144,6 +144,7 @@ let package = Package(
       ]),
     tests("FuzzingTests", ["Fuzzing", "RandomGraphs", "GraphIR", "Scalars", "TensorTypes", "Basics"]),
     tests("TileIRTests", ["TileIR", "Scalars", "TensorTypes", "Basics"]),
+    tests("TileAnalysisTests", ["TileAnalysis", "TileIR", "Targets", "TensorTypes"]),
   ],
   swiftLanguageModes: [.v6]
 )
