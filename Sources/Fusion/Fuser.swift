@@ -87,15 +87,3 @@ package enum Fuser {
     return emitter.finish()
   }
 }
-
-extension NestEmitter {
-  fileprivate mutating func writePhases() throws(Diagnostic) {
-    switch nest.form {
-    case .pointwise: try tilePointwise()
-    case .rows(let anchors): try tileRows(anchors)
-    case .contraction(let value): try tileContraction(value)
-    case .attention(let pattern): try tileAttention(pattern)
-    case .scatter(let value): try tileScatter(value)
-    }
-  }
-}

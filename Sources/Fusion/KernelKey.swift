@@ -75,18 +75,7 @@ extension NestGroup {
   func label(_ nests: [LoopNest], _ graph: Graph) -> String {
     var words: [String] = []
     for number in self.nests {
-      let word: String
-      switch nests[number].form {
-      case .contraction(let value):
-        let after = nests[number].roots.contains { $0.value != value }
-        word = after ? "product_epilogue" : "product"
-      case .attention: word = "attention"
-      case .scatter: word = "scatter"
-      case .rows(let anchors):
-        let names = anchors.map { graph[$0].primitive.name }
-        word = anchors.count == 1 ? names[0] : "rows\(anchors.count)"
-      case .pointwise: word = nests[number].roots.contains { $0.box != nil } ? "write" : "map"
-      }
+      let word = nests[number].form.label(nests[number], graph)
       if words.last != word { words.append(word) }
     }
     return words.prefix(4).joined(separator: "_")
@@ -109,28 +98,5 @@ extension LoopNest {
       if inputs[value] == nil { for operand in graph[value].operands.reversed() { stack.append((operand, false)) } }
     }
     return order
-  }
-}
-
-extension LoopNest.Form {
-  fileprivate func combine(into hash: inout StableHash, _ places: [Value: Int]) {
-    switch self {
-    case .pointwise: hash.combine(byte: 0)
-    case .rows(let anchors):
-      hash.combine(byte: 1)
-      hash.combine(anchors.map { places[$0] ?? -1 })
-    case .contraction(let value):
-      hash.combine(byte: 2)
-      hash.combine(places[value] ?? -1)
-    case .attention(let pattern):
-      hash.combine(byte: 3)
-      hash.combine([pattern.mix, pattern.scores, pattern.logits].map { places[$0] ?? -1 })
-      hash.combine(pattern.maximum.map { places[$0] ?? -1 } ?? -2)
-      hash.combine(pattern.sum.map { places[$0] ?? -1 } ?? -2)
-      for factor in pattern.factors { hash.combine([places[factor.value] ?? -1, factor.divides ? 1 : 0]) }
-    case .scatter(let value):
-      hash.combine(byte: 4)
-      hash.combine(places[value] ?? -1)
-    }
   }
 }

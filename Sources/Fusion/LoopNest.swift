@@ -5,28 +5,6 @@ import GraphIR
 import TensorTypes
 
 package struct LoopNest: Sendable {
-  package enum Form: Sendable {
-    /// Every element by itself.
-    case pointwise
-    /// Rows along the reduced axes; anchors are reductions, scans and sorts over the same axes, in order.
-    case rows(anchors: [Value])
-    /// Sums of products.
-    case contraction(Value)
-    /// Softmax of products with keys, times values, without the scores in memory.
-    indirect case attention(AttentionPattern)
-    /// Base copied, then updates combined in.
-    case scatter(Value)
-
-    /// The values that the form computes by itself, from all of what it walks.
-    var anchors: [Value] {
-      switch self {
-      case .pointwise: []
-      case .rows(let anchors): anchors
-      case .contraction(let value), .scatter(let value): [value]
-      case .attention(let pattern): [pattern.mix]
-      }
-    }
-  }
   package struct Axis: Sendable {
     package var extent: Dim
     package var reduced: Bool

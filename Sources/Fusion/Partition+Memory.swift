@@ -85,9 +85,7 @@ extension Partition {
   /// The nest's axis for each axis of a value, repetitions included; -1 stays where the extent is 1.
   /// nil: the value cannot be written by that nest.
   func resolved(_ axes: [Int], _ shape: Shape, _ home: Int) -> [Int]? {
-    var loops = nests[home].axes
-    // The keys of an attention are gone from its result.
-    if case .attention = nests[home].form { loops.removeLast() }
+    let loops = nests[home].form.written(nests[home].axes)
     var result = axes
     var used = Set(axes.filter { $0 >= 0 })
     for axis in axes.indices where axes[axis] < 0 && !shape[axis].isKnown(1) {
