@@ -5,7 +5,7 @@
 extension JSON {
   /// Parses UTF-8 text.
   /// - Throws: ``Diagnostic`` of kind `format` with the byte offset of the first mistake.
-  public init(parsing bytes: some Collection<UInt8>) throws(Diagnostic) {
+  package init(parsing bytes: some Collection<UInt8>) throws(Diagnostic) {
     let result: Result<JSON, Diagnostic>? = bytes.withContiguousStorageIfAvailable { buffer in
       Result { () throws(Diagnostic) in
         var reader = JSONReader(buffer) {
@@ -23,7 +23,7 @@ extension JSON {
     }
   }
 
-  public init(parsing text: String) throws(Diagnostic) { try self.init(parsing: Array(text.utf8)) }
+  package init(parsing text: String) throws(Diagnostic) { try self.init(parsing: Array(text.utf8)) }
 }
 
 package struct JSONReader {

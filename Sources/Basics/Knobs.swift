@@ -7,51 +7,51 @@
 #endif
 
 /// The settings of this process. Read once, from the environment.
-public struct Knobs: Sendable {
+package struct Knobs: Sendable {
   /// Artifacts printed to standard error.
-  public var log: Set<LogArtifact> = []
+  package var log: Set<LogArtifact> = []
   /// Directory that receives every stage of every compiled kernel.
-  public var dump: String?
+  package var dump: String?
   /// Directory whose files replace stages of the same file name.
-  public var override: String?
-  public var device: DeviceKind = .cpu
-  public var cache: CacheChoice = .standard
+  package var override: String?
+  package var device: DeviceKind = .cpu
+  package var cache: CacheChoice = .standard
   /// nil: one per processor this process may use.
-  public var threads: Int?
+  package var threads: Int?
   /// Stop in the debugger at the first failed tensor.
-  public var strict = false
+  package var strict = false
   /// Compiled functions are captured again on each call, and throw where that differs from their plan.
-  public var retrace = false
+  package var retrace = false
   /// Graphs, schedules and kernels are verified behind what made them.
-  public var verifies = false
+  package var verifies = false
   /// Compiled functions may only use plans that are in the cache, and throw where one is missing.
-  public var requiresPlans = false
+  package var requiresPlans = false
   /// Microseconds an idle pool thread waits awake before it sleeps.
-  public var spin = 100
+  package var spin = 100
   /// Path of libLLVM; nil: the usual names.
-  public var llvm: String?
+  package var llvm: String?
   /// Directory of models.
-  public var models: String?
+  package var models: String?
   /// Most bytes tensors may take; nil: what the machine (or its container) has.
-  public var memory: Int?
+  package var memory: Int?
 
-  public enum CacheChoice: Sendable, Hashable {
+  package enum CacheChoice: Sendable, Hashable {
     case standard, off
     case directory(String)
   }
 
-  public init() {}
+  package init() {}
 
   /// True if someone wants to see or replace stages: kernels must then be made anew, not taken from the object cache.
-  public var wantsStages: Bool { dump != nil || override != nil || log.contains(.llvm) || log.contains(.asm) }
+  package var wantsStages: Bool { dump != nil || override != nil || log.contains(.llvm) || log.contains(.asm) }
 
   /// One row of the table.
-  public struct Knob: Sendable {
+  package struct Knob: Sendable {
     /// With its prefix: "AZULEJO_LOG".
-    public let name: String
+    package let name: String
     /// What a value looks like: "make | require".
-    public let form: String
-    public let meaning: String
+    package let form: String
+    package let meaning: String
     let defaultText: String
     let assign: @Sendable (String, inout Knobs) -> Bool
 
@@ -80,7 +80,7 @@ public struct Knobs: Sendable {
   }
 
   /// Every knob there is. `assign` answers false for a value it cannot read.
-  public static let table: [Knob] = [
+  package static let table: [Knob] = [
     Knob(
       "LOG", LogArtifact.allCases.map(\.rawValue).joined(separator: ","), default: "nothing",
       "comma list of artifacts to print to standard error"
@@ -153,7 +153,7 @@ public struct Knobs: Sendable {
   ]
 
   /// The settings in `environment`, and a diagnostic for each AZULEJO_ variable that is unknown or unreadable.
-  public static func parsed(_ environment: [String: String]) -> (knobs: Knobs, problems: [Diagnostic]) {
+  package static func parsed(_ environment: [String: String]) -> (knobs: Knobs, problems: [Diagnostic]) {
     var knobs = Knobs()
     var problems: [Diagnostic] = []
     for (name, value) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("AZULEJO_") {
@@ -179,13 +179,13 @@ public struct Knobs: Sendable {
   private static let process = parsed(processEnvironment())
 
   /// The settings of this process.
-  public static var current: Knobs { process.knobs }
+  package static var current: Knobs { process.knobs }
 
   /// What was wrong in this process' environment; the command line prints these.
-  public static var problems: [Diagnostic] { process.problems }
+  package static var problems: [Diagnostic] { process.problems }
 
   /// The page about knobs, in Markdown.
-  public static var documentation: String {
+  package static var documentation: String {
     func cell(_ text: String) -> String { text.split(separator: "|").joined(separator: "\\|") }
     let rows = table.map { "| `\($0.name)` | \(cell($0.form)) | \(cell($0.defaultText)) | \(cell($0.meaning)) |" }
     return """
@@ -218,11 +218,6 @@ public struct Knobs: Sendable {
     let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << shift)
     return overflow ? nil : bytes
   }
-}
-
-/// The kinds of device; which of them work here is the drivers' answer.
-public enum DeviceKind: String, Sendable, Hashable, CaseIterable {
-  case cpu, interpreter, late, null
 }
 
 /// The environment without Foundation, whose loading would cost every start of the command line.

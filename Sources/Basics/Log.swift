@@ -9,11 +9,11 @@ import Logging
 #endif
 
 /// What can be logged: the stages of a kernel, its launches, the object cache.
-public enum LogArtifact: String, Sendable, Hashable, CaseIterable {
+package enum LogArtifact: String, Sendable, Hashable, CaseIterable {
   case graph, fusion, tile, llvm, asm, launch, cache
 }
 
-public enum Log {
+package enum Log {
   private static let enabled = Knobs.current.log
   // One bit per artifact: the test must cost nothing on the launch path.
   private static let mask: UInt8 = LogArtifact.allCases.reduce(0) { enabled.contains($1) ? $0 | bit($1) : $0 }
@@ -30,17 +30,17 @@ public enum Log {
     }
   }
 
-  public static func isOn(_ artifact: LogArtifact) -> Bool { mask & bit(artifact) != 0 }
+  package static func isOn(_ artifact: LogArtifact) -> Bool { mask & bit(artifact) != 0 }
 
   /// Prints `text` if `artifact` is on; else does not even make it.
-  public static func write(_ artifact: LogArtifact, _ text: @autoclosure () -> String) {
+  package static func write(_ artifact: LogArtifact, _ text: @autoclosure () -> String) {
     guard isOn(artifact) else { return }
     let made = text()
     logger(artifact).info("\(made)")
   }
 
   /// Prints a warning whether or not the artifact is on.
-  public static func warn(_ artifact: LogArtifact, _ text: String) {
+  package static func warn(_ artifact: LogArtifact, _ text: String) {
     logger(artifact).warning("\(text)")
   }
 
@@ -51,9 +51,9 @@ public enum Log {
 }
 
 /// One stage of a kernel on its way to code: logged, dumped and replaced under the same file name.
-public enum Stage {
+package enum Stage {
   /// Logs and dumps a stage's text as "KERNEL.ARTIFACT"; the text is made only if someone wants it.
-  public static func show(
+  package static func show(
     _ artifact: LogArtifact, kernel: @autoclosure () -> String, knobs: Knobs = .current,
     _ text: () throws(Diagnostic) -> String
   ) throws(Diagnostic) {
@@ -65,7 +65,7 @@ public enum Stage {
   }
 
   /// The same, and the text that replaces the stage (AZULEJO_OVERRIDE), or nil to go on unchanged.
-  public static func replacement(
+  package static func replacement(
     _ artifact: LogArtifact, kernel: @autoclosure () -> String, knobs: Knobs = .current,
     _ text: () throws(Diagnostic) -> String
   ) throws(Diagnostic) -> String? {
@@ -75,7 +75,7 @@ public enum Stage {
   }
 
   /// Kernel names may hold characters that file names must not.
-  public static func fileName(_ artifact: LogArtifact, kernel: String) -> String {
+  package static func fileName(_ artifact: LogArtifact, kernel: String) -> String {
     let safe = kernel.unicodeScalars.map { scalar in
       scalar.isASCII
         && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil

@@ -3,13 +3,13 @@
 // eight bytes a word and its length.
 
 /// Two independent 64-bit streams of multiply and shift, with a final avalanche.
-public struct StableHash: Sendable, Hashable, CustomStringConvertible {
+package struct StableHash: Sendable, Hashable, CustomStringConvertible {
   private var low: UInt64 = 0xcbf2_9ce4_8422_2325
   private var high: UInt64 = 0x9e37_79b9_7f4a_7c15
 
-  public init() {}
+  package init() {}
 
-  @inline(__always) public mutating func combine(_ value: UInt64) {
+  @inline(__always) package mutating func combine(_ value: UInt64) {
     low = (low ^ value) &* 0xff51_afd7_ed55_8ccd
     // Without the shift a difference in high bits would never reach the low ones.
     low ^= low >> 32
@@ -17,24 +17,24 @@ public struct StableHash: Sendable, Hashable, CustomStringConvertible {
     high ^= high >> 29
   }
 
-  @inline(__always) public mutating func combine(byte: UInt8) { combine(UInt64(byte)) }
+  @inline(__always) package mutating func combine(byte: UInt8) { combine(UInt64(byte)) }
 
-  @inline(__always) public mutating func combine(_ value: Int) { combine(UInt64(bitPattern: Int64(value))) }
+  @inline(__always) package mutating func combine(_ value: Int) { combine(UInt64(bitPattern: Int64(value))) }
 
   /// Both words of another hash.
-  @inline(__always) public mutating func combine(_ other: StableHash) {
+  @inline(__always) package mutating func combine(_ other: StableHash) {
     combine(other.low)
     combine(other.high)
   }
 
   /// The text is followed by its length, so that ("ab", "c") differs from ("a", "bc").
-  public mutating func combine(_ text: String) {
+  package mutating func combine(_ text: String) {
     var copy = text
     copy.withUTF8 { combine(UnsafeRawBufferPointer($0)) }
   }
 
   /// As a text of these bytes.
-  public mutating func combine(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func combine(_ bytes: UnsafeRawBufferPointer) {
     let words = bytes.count / 8
     for i in 0..<words { combine(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * i, as: UInt64.self))) }
     var rest: UInt64 = 0
@@ -51,10 +51,10 @@ public struct StableHash: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// Half of the digest as a number: a checksum.
-  public var word: UInt64 { Self.avalanche(low ^ Self.avalanche(high)) }
+  package var word: UInt64 { Self.avalanche(low ^ Self.avalanche(high)) }
 
   /// 32 hexadecimal digits.
-  public var description: String {
+  package var description: String {
     [Self.avalanche(low), Self.avalanche(high &+ low)].map { word in
       let digits = String(word, radix: 16)
       return String(repeating: "0", count: 16 - digits.count) + digits

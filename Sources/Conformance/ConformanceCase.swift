@@ -6,14 +6,14 @@ import TensorTypes
 import Tensors
 
 /// One recorded call of an operator.
-public struct ConformanceCase: Sendable {
-  public enum Tier: String, Sendable, CaseIterable { case core, later }
+package struct ConformanceCase: Sendable {
+  package enum Tier: String, Sendable, CaseIterable { case core, later }
 
   /// PyTorch's name; a suffix after the last dot may name a variant.
-  public let op: String
-  public let tier: Tier
+  package let op: String
+  package let tier: Tier
   /// Its number among the cases of the operator.
-  public let number: Int
+  package let number: Int
   private let record: JSON
   /// A call that is not recorded.
   private let sample: HostileSample?

@@ -8,7 +8,7 @@ import TensorTypes
 import Tensors
 
 /// How the operations of cases are run.
-public enum ConformanceMode: String, Sendable, CaseIterable {
+package enum ConformanceMode: String, Sendable, CaseIterable {
   case eager
   /// Captured by `compile` and replayed.
   case compiled
@@ -21,24 +21,24 @@ public enum ConformanceMode: String, Sendable, CaseIterable {
 }
 
 /// What became of one case.
-public enum ConformanceOutcome: Sendable, Hashable {
+package enum ConformanceOutcome: Sendable, Hashable {
   case passed
   case failed(String)
   case unsupported
 }
 
 /// The outcome of many cases.
-public struct ConformanceReport: Sendable {
-  public struct Line: Sendable {
-    public let conformanceCase: ConformanceCase
-    public let outcome: ConformanceOutcome
+package struct ConformanceReport: Sendable {
+  package struct Line: Sendable {
+    package let conformanceCase: ConformanceCase
+    package let outcome: ConformanceOutcome
     /// In `.dynamic` mode; nil: nothing was captured.
-    public var sizes: ConformanceSizes?
+    package var sizes: ConformanceSizes?
   }
-  public struct Counts: Sendable, Hashable {
-    public var passed = 0
-    public var failed = 0
-    public var unsupported = 0
+  package struct Counts: Sendable, Hashable {
+    package var passed = 0
+    package var failed = 0
+    package var unsupported = 0
     mutating func add(_ outcome: ConformanceOutcome) {
       switch outcome {
       case .passed: passed += 1
@@ -54,11 +54,11 @@ public struct ConformanceReport: Sendable {
     }
   }
 
-  public private(set) var lines: [Line] = []
-  public private(set) var total = Counts()
-  public private(set) var byOperation: [String: Counts] = [:]
+  package private(set) var lines: [Line] = []
+  package private(set) var total = Counts()
+  package private(set) var byOperation: [String: Counts] = [:]
   /// Passed cases whose extents are all symbols, and those with extents that had to be numbers.
-  public private(set) var symbolic = 0, fixed = 0
+  package private(set) var symbolic = 0, fixed = 0
 
   mutating func add(_ line: Line) {
     lines.append(line)
@@ -73,7 +73,7 @@ public struct ConformanceReport: Sendable {
   }
 
   /// `passed`, `failed`, `unsupported`, `by_op`.
-  public var json: JSON {
+  package var json: JSON {
     let operations = byOperation.sorted { $0.key < $1.key }.map { JSON.Member($0.key, $0.value.json) }
     return .object([
       .init("passed", .integer(total.passed)), .init("failed", .integer(total.failed)),
@@ -83,12 +83,12 @@ public struct ConformanceReport: Sendable {
 }
 
 /// Reads a file of recorded cases and the safetensors beside it.
-public struct ConformanceRunner: Sendable {
-  public let cases: [ConformanceCase]
+package struct ConformanceRunner: Sendable {
+  package let cases: [ConformanceCase]
   private let tensors: SafetensorsFile
 
   /// - Throws: a missing, damaged or foreign file.
-  public init(path: String) throws(Diagnostic) {
+  package init(path: String) throws(Diagnostic) {
     let file = try MappedFile(path: path)
     let json: JSON
     do { json = try JSON(parsing: file.bytes.withUnsafeBytes { Self.spellingOut(nonNumbers: $0) }) } catch {
@@ -138,7 +138,7 @@ public struct ConformanceRunner: Sendable {
   func arguments(of item: ConformanceCase) throws(Diagnostic) -> ConformanceArguments { try item.arguments(tensors) }
 
   /// Runs the cases of `tier` (nil: all) whose operator is `op` (nil: every one); of those, one in `every`.
-  public func run(
+  package func run(
     tier: ConformanceCase.Tier? = nil, op: String? = nil, mode: ConformanceMode = .eager, every: Int = 1,
     progress: (ConformanceReport.Line) -> Void = { _ in }
   ) -> ConformanceReport {
@@ -156,7 +156,7 @@ public struct ConformanceRunner: Sendable {
 
   /// The cases that ``run(tier:op:mode:every:progress:)`` would run, at many sizes. `isThorough`: every size is the first
   /// one of a closure; else one for each way, in turn.
-  public func sweep(
+  package func sweep(
     tier: ConformanceCase.Tier? = nil, op: String? = nil, ways: [SizeWay] = SizeWay.allCases, every: Int = 1,
     isThorough: Bool = false, progress: (ConformanceCase, SweepCounts) -> Void = { _, _ in }
   ) -> SweepCounts {
@@ -185,7 +185,7 @@ public struct ConformanceRunner: Sendable {
   }
 
   /// What becomes of one case.
-  public func outcome(of item: ConformanceCase, mode: ConformanceMode) -> ConformanceOutcome {
+  package func outcome(of item: ConformanceCase, mode: ConformanceMode) -> ConformanceOutcome {
     var sizes: ConformanceSizes?
     return outcome(of: item, mode: mode, isSample: false, sizes: &sizes)
   }

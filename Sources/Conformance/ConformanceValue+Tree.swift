@@ -6,7 +6,7 @@ import TensorTypes
 import Tensors
 
 extension ConformanceValue: Tree {
-  public mutating func visit(_ v: inout Visitor) {
+  package mutating func visit(_ v: inout Visitor) {
     // What has no member would be told by nothing: [none, 7] is not [7, none].
     var kind = self.kind
     v("kind", &kind)
@@ -46,7 +46,7 @@ extension ConformanceValue {
 }
 
 extension ConformanceArguments: Tree {
-  public mutating func visit(_ v: inout Visitor) {
+  package mutating func visit(_ v: inout Visitor) {
     v("places", &places)
     v("names", &names)
   }

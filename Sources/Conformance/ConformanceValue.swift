@@ -6,7 +6,7 @@ import TensorTypes
 import Tensors
 
 /// An argument or a result of a recorded case.
-public enum ConformanceValue: Sendable {
+package enum ConformanceValue: Sendable {
   case tensor(Tensor)
   case integer(Int)
   /// A size that may differ from call to call.

@@ -7,7 +7,7 @@ import TensorTypes
 import Tensors
 
 /// What a case's plan is like when every extent was to be a symbol.
-public enum ConformanceSizes: Sendable, Hashable {
+package enum ConformanceSizes: Sendable, Hashable {
   /// Every extent beyond 1 is a symbol.
   case symbolic
   /// Some are numbers: which, and what needs them.

@@ -9,7 +9,7 @@ import TensorTypes
 import Tensors
 
 /// What became of a hostile call.
-public enum HostileOutcome: Sendable, Hashable {
+package enum HostileOutcome: Sendable, Hashable {
   /// Eager and compiled agree on a value.
   case value
   /// Both refuse.
@@ -18,7 +18,7 @@ public enum HostileOutcome: Sendable, Hashable {
 }
 
 /// Makes hostile calls by number. Equal seeds and numbers give equal calls.
-public struct HostileRunner: Sendable {
+package struct HostileRunner: Sendable {
   private let runner: ConformanceRunner
   private let cases: [ConformanceCase]
   private let seed: Int
@@ -26,7 +26,7 @@ public struct HostileRunner: Sendable {
   private static let allowance = 600 << 20
 
   /// - Throws: as ``ConformanceRunner/init(path:)``.
-  public init(path: String, op: String? = nil, seed: Int) throws(Diagnostic) {
+  package init(path: String, op: String? = nil, seed: Int) throws(Diagnostic) {
     runner = try ConformanceRunner(path: path)
     let known = runner.cases.filter { $0.operation != nil && (op == nil || $0.op == op) }
     cases = known + HostileSamples.all.filter { op == nil || $0.name == op }.map { ConformanceCase(sample: $0) }
@@ -35,13 +35,13 @@ public struct HostileRunner: Sendable {
   }
 
   /// The call with that number, as text.
-  public func description(_ number: Int) -> String {
+  package func description(_ number: Int) -> String {
     guard let call = try? call(number) else { return "no call" }
     return "\(call.item.op) #\(call.item.number) \(call.way): " + call.changes.joined(separator: "; ")
   }
 
   /// Makes the call with that number.
-  public func run(_ number: Int) -> HostileOutcome {
+  package func run(_ number: Int) -> HostileOutcome {
     MemoryUse.forgetPeak()
     let outcome: HostileOutcome
     do { outcome = try run(try call(number)) } catch { outcome = .finding("the case itself: \(error)") }

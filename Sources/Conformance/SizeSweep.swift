@@ -7,7 +7,7 @@ import TensorTypes
 import Tensors
 
 /// How a size enters a compiled function.
-public enum SizeWay: String, Sendable, CaseIterable {
+package enum SizeWay: String, Sendable, CaseIterable {
   /// As the extent of an argument.
   case argument
   /// As a `Dim` argument by which the tensors are cut.
@@ -19,13 +19,13 @@ public enum SizeWay: String, Sendable, CaseIterable {
 }
 
 /// What became of the calls of one sweep.
-public struct SweepCounts: Sendable {
-  public var calls = 0
+package struct SweepCounts: Sendable {
+  package var calls = 0
   /// Calls that eager and the compiled function refused.
-  public var refusals = 0
-  public var plans = 0
+  package var refusals = 0
+  package var plans = 0
   /// "way, sizes: what is wrong".
-  public var differences: [String] = []
+  package var differences: [String] = []
 }
 
 /// The arguments of a case with the places that a size stands for.

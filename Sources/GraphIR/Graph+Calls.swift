@@ -69,12 +69,12 @@ extension Primitive {
 
 extension Graph {
   /// Whether no node is a call.
-  public var isFlat: Bool {
+  package var isFlat: Bool {
     nodes.allSatisfy { !$0.primitive.isCall }
   }
 
   /// The same graph without calls.
-  public func inlined() throws(Diagnostic) -> Graph {
+  package func inlined() throws(Diagnostic) -> Graph {
     if isFlat { return self }
     // The results of one program are several calls.
     var known: [Call: [Value]] = [:]

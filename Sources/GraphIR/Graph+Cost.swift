@@ -6,10 +6,10 @@ import Scalars
 import TensorTypes
 
 /// Floating operations and bytes to and from memory.
-public struct Cost: Sendable, Hashable {
-  public var flops: Int
-  public var bytes: Int
-  public init(flops: Int, bytes: Int) {
+package struct Cost: Sendable, Hashable {
+  package var flops: Int
+  package var bytes: Int
+  package init(flops: Int, bytes: Int) {
     self.flops = flops
     self.bytes = bytes
   }
@@ -17,7 +17,7 @@ public struct Cost: Sendable, Hashable {
 
 extension Graph {
   /// The cost of the whole graph for these launch arguments; nil where an extent has no value.
-  public func cost(arguments: [Int] = []) -> Cost? {
+  package func cost(arguments: [Int] = []) -> Cost? {
     var total = Cost(flops: 0, bytes: 0)
     var read = Set<Int>()
     for (index, node) in nodes.enumerated() {
@@ -37,7 +37,7 @@ extension Graph {
   }
 
   /// The cost of one node run alone; nil where an extent has no value. Leaves cost nothing.
-  public func cost(of value: Value, arguments: [Int] = []) -> Cost? {
+  package func cost(of value: Value, arguments: [Int] = []) -> Cost? {
     let node = self[value]
     let definition = node.primitive.definition
     guard let results = node.type.shape.elementCount.evaluated(arguments),

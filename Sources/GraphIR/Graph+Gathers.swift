@@ -6,7 +6,7 @@ import TensorTypes
 
 extension Graph {
   /// gather(f(a, b..), i) becomes f(gather(a, i), b'..), where b' is what is the same for all elements picked from.
-  public func withEarlyGathers() throws(Diagnostic) -> Graph {
+  package func withEarlyGathers() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { if case .gather = $0.primitive { true } else { false } }) else { return self }
     var builder = GraphBuilder(declarationsOf: self)
     var places: [Value] = []

@@ -6,7 +6,7 @@ import TensorTypes
 
 extension Graph {
   /// Equal for graphs that differ in names only.
-  public var structuralHash: StableHash {
+  package var structuralHash: StableHash {
     var hash = StableHash()
     hash.combine(arguments.count)
     hash.combine(parameters.count)

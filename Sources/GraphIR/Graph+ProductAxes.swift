@@ -8,7 +8,7 @@ import TensorTypes
 extension Graph {
   /// product(permute(a), b) becomes product(a, b) on other axes, where `a` is computed; product(a, repeat(b)) over pairs of
   /// a repeated axis becomes product(a, b).
-  public func withPlainProductAxes() throws(Diagnostic) -> Graph {
+  package func withPlainProductAxes() throws(Diagnostic) -> Graph {
     try rewritten { node, operands, builder throws(Diagnostic) in
       guard case .contraction(var axes) = node.primitive else { return .keep }
       var moved = operands

@@ -7,7 +7,7 @@ import TensorTypes
 
 extension Graph {
   /// product(a, reshape(decode(w))) becomes product(reshape(a), decode(w)): nothing decoded goes to memory.
-  public func withProductsOfDecoded() throws(Diagnostic) -> Graph {
+  package func withProductsOfDecoded() throws(Diagnostic) -> Graph {
     let joined = joinedForProducts()
     var graph = self
     if !joined.isEmpty {

@@ -7,7 +7,7 @@ import TensorTypes
 extension Graph {
   /// f(reshape(a), b..) becomes reshape(f(a, b'..)) where every b is a constant, repeated, or reshaped from the same shape;
   /// a product's axes that a reshape merged are permuted one by one, before it.
-  public func withLateReshapes() throws(Diagnostic) -> Graph {
+  package func withLateReshapes() throws(Diagnostic) -> Graph {
     return try rewritten { node, operands, builder throws(Diagnostic) in
       if case .permute(let order) = node.primitive {
         return try builder.permuted(operands[0], order).map { .value($0) } ?? .keep

@@ -7,7 +7,7 @@ import TensorTypes
 
 extension Graph {
   /// The graph after each local rule was tried once on each node, operands first.
-  public func simplified() throws(Diagnostic) -> Graph {
+  package func simplified() throws(Diagnostic) -> Graph {
     try rewritten { node, operands, builder throws(Diagnostic) in
       let simplifier = Simplifier(node: node, operands: operands)
       return try simplifier.replacement(&builder).map { .value($0) } ?? .keep

@@ -7,7 +7,7 @@ import TensorTypes
 extension Graph {
   /// exp(x - m - log s) becomes exp(x - m) / s where s is the sum of exp(x - m); (e · v) / s becomes (e / s) · v where s is
   /// made of sums of the exponentials e; exp((x - max x) * c) becomes exp(x * c - max(x * c)) where x is made of products.
-  public func withPlainSoftmax() throws(Diagnostic) -> Graph {
+  package func withPlainSoftmax() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { $0.primitive == .exp }) else { return self }
     let uses = useCounts()
     var index = -1

@@ -12,7 +12,7 @@ import TensorTypes
 
 extension Graph {
   /// The same computation with axes in parts wherever a reshape between computed values then moves nothing.
-  public func withSplitAxes() throws(Diagnostic) -> Graph {
+  package func withSplitAxes() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { if case .reshape = $0.primitive { true } else { false } }) else { return self }
     var classes = AxisClasses(self)
     guard classes.splitsAny() else { return self }

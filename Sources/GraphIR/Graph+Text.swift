@@ -10,7 +10,7 @@ import Scalars
 import TensorTypes
 
 extension Graph: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     var text = ""
     write(to: &text, indent: "")
     return text

@@ -6,7 +6,7 @@ import TensorTypes
 
 extension Graph {
   /// The same graph on shapes without known extents of 1.
-  public func withoutUnitAxes() throws(Diagnostic) -> Graph {
+  package func withoutUnitAxes() throws(Diagnostic) -> Graph {
     var squeezer = Squeezer(builder: GraphBuilder(declarationsOf: self))
     for node in nodes { try squeezer.append(node, self) }
     var outputs: [Value] = []

@@ -8,7 +8,7 @@ import TensorTypes
 extension Graph {
   /// The graph itself, or what is wrong with the first node that breaks a rule.
   @discardableResult
-  public func verified() throws(Diagnostic) -> Graph {
+  package func verified() throws(Diagnostic) -> Graph {
     if Set(arguments).count < arguments.count {
       throw Diagnostic(.compiler, "graph \(name): two of its arguments have one name: \(arguments)")
     }

@@ -6,7 +6,7 @@ import TensorTypes
 
 extension Graph {
   /// assign(b, assign(slice(b, S), u, T), S) becomes assign(b, u, S of T), also through axes of extent 1.
-  public func withWholeRanges() throws(Diagnostic) -> Graph {
+  package func withWholeRanges() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { if case .assign = $0.primitive { true } else { false } }) else { return self }
     return try rewritten { node, operands, builder throws(Diagnostic) in
       guard case .assign(let starts, let steps) = node.primitive else { return .keep }

@@ -6,18 +6,18 @@ import Scalars
 import TensorTypes
 
 /// A value of a graph: the number of the node that makes it.
-public struct Value: Sendable, Hashable {
-  public var id: Int32
-  public init(_ id: Int) { self.id = Int32(id) }
+package struct Value: Sendable, Hashable {
+  package var id: Int32
+  package init(_ id: Int) { self.id = Int32(id) }
 }
 
 /// A tensor handed to a launch of the graph. Symbols in `type` and `strides` are launch argument slots.
-public struct Parameter: Sendable, Hashable {
-  public var name: String
-  public var type: TensorType
+package struct Parameter: Sendable, Hashable {
+  package var name: String
+  package var type: TensorType
   /// Elements between neighbours on each axis; the constants 0 and 1 are promises the kernel is made for.
-  public var strides: [Dim]
-  public init(name: String, type: TensorType, strides: [Dim]? = nil) {
+  package var strides: [Dim]
+  package init(name: String, type: TensorType, strides: [Dim]? = nil) {
     self.name = name
     self.type = type
     self.strides = strides ?? type.shape.contiguousStrides
@@ -25,17 +25,17 @@ public struct Parameter: Sendable, Hashable {
 }
 
 /// One primitive on values of the graph. Immutable, so that most of its hash is computed once.
-public struct GraphNode: Sendable, Hashable {
-  public let primitive: Primitive
-  public let operands: [Value]
-  public let type: TensorType
+package struct GraphNode: Sendable, Hashable {
+  package let primitive: Primitive
+  package let operands: [Value]
+  package let type: TensorType
   /// Of the primitive and the type: what stays when a pass gives the node other operands.
   private let contentHash: StableHash
   /// The number of the place in the user's code that the node comes from, in a table of whoever built the graph; -1: none.
   /// It has no part in equality: what a node computes does not depend on who wrote it.
   package var origin: Int32 = -1
 
-  public init(_ primitive: Primitive, _ operands: [Value], _ type: TensorType) {
+  package init(_ primitive: Primitive, _ operands: [Value], _ type: TensorType) {
     self.primitive = primitive
     self.operands = operands
     self.type = type
@@ -54,31 +54,31 @@ public struct GraphNode: Sendable, Hashable {
   }
 
   /// The same primitive on other operands; nothing is hashed anew.
-  public func on(_ operands: [Value]) -> GraphNode { GraphNode(self, operands) }
+  package func on(_ operands: [Value]) -> GraphNode { GraphNode(self, operands) }
 
   /// Equal for equal nodes, in every process.
-  public var structuralHash: StableHash {
+  package var structuralHash: StableHash {
     var hash = contentHash
     for operand in operands { hash.combine(UInt64(bitPattern: Int64(operand.id))) }
     return hash
   }
 
-  public static func == (a: GraphNode, b: GraphNode) -> Bool {
+  package static func == (a: GraphNode, b: GraphNode) -> Bool {
     a.contentHash == b.contentHash && a.operands == b.operands && a.type == b.type && a.primitive == b.primitive
   }
-  public func hash(into hasher: inout Hasher) { hasher.combine(structuralHash.word) }
+  package func hash(into hasher: inout Hasher) { hasher.combine(structuralHash.word) }
 }
 
-public struct Graph: Sendable, Hashable {
-  public var name: String
-  public var parameters: [Parameter] = []
+package struct Graph: Sendable, Hashable {
+  package var name: String
+  package var parameters: [Parameter] = []
   /// Names of the 64-bit launch arguments: extents and strides (read as symbols), scalars (read by `Primitive.scalar`).
-  public var arguments: [String] = []
-  public var nodes: [GraphNode] = []
-  public var outputs: [Value] = []
+  package var arguments: [String] = []
+  package var nodes: [GraphNode] = []
+  package var outputs: [Value] = []
 
-  public init(name: String) { self.name = name }
+  package init(name: String) { self.name = name }
 
-  public subscript(value: Value) -> GraphNode { nodes[Int(value.id)] }
-  public func type(_ value: Value) -> TensorType { nodes[Int(value.id)].type }
+  package subscript(value: Value) -> GraphNode { nodes[Int(value.id)] }
+  package func type(_ value: Value) -> TensorType { nodes[Int(value.id)].type }
 }

@@ -4,16 +4,16 @@ import Basics
 import Scalars
 import TensorTypes
 
-public struct GraphBuilder: Sendable {
-  public internal(set) var graph: Graph
+package struct GraphBuilder: Sendable {
+  package internal(set) var graph: Graph
   /// Where the nodes come from that are appended next; see ``GraphNode``.
   package var origin: Int32 = -1
   var symbolPlaces = SymbolPlaces()
 
-  public init(name: String) { graph = Graph(name: name) }
+  package init(name: String) { graph = Graph(name: name) }
 
   /// The finished graph. Mutating so that operands appended in the argument are part of it.
-  public mutating func finish(_ outputs: [Value]) -> Graph {
+  package mutating func finish(_ outputs: [Value]) -> Graph {
     var graph = graph
     graph.outputs = outputs
     return graph
@@ -44,67 +44,67 @@ public struct GraphBuilder: Sendable {
     }
   }
 
-  public func type(_ value: Value) -> TensorType { graph.type(value) }
-  public func shape(_ value: Value) -> Shape { graph.type(value).shape }
-  public func dtype(_ value: Value) -> DType { graph.type(value).dtype }
+  package func type(_ value: Value) -> TensorType { graph.type(value) }
+  package func shape(_ value: Value) -> Shape { graph.type(value).shape }
+  package func dtype(_ value: Value) -> DType { graph.type(value).dtype }
 
   /// Whether `value` is a single number: a launch argument or a constant.
-  public func isNumber(_ value: Value) -> Bool {
+  package func isNumber(_ value: Value) -> Bool {
     switch graph[value].primitive {
     case .scalar, .constant: true
     default: false
     }
   }
 
-  public func primitive(_ value: Value) -> Primitive { graph[value].primitive }
+  package func primitive(_ value: Value) -> Primitive { graph[value].primitive }
 
   /// A 64-bit launch argument as a symbolic extent.
-  public mutating func extent(_ name: String) -> Dim {
+  package mutating func extent(_ name: String) -> Dim {
     graph.arguments.append(name)
     return Dim.symbol(graph.arguments.count - 1)
   }
 
-  public mutating func parameter(_ name: String, _ type: TensorType, strides: [Dim]? = nil) -> Value {
+  package mutating func parameter(_ name: String, _ type: TensorType, strides: [Dim]? = nil) -> Value {
     graph.parameters.append(Parameter(name: name, type: type, strides: strides))
     graph.nodes.append(GraphNode(.parameter(graph.parameters.count - 1), [], type))
     return Value(graph.nodes.count - 1)
   }
 
   /// A 0-d element handed to each launch.
-  public mutating func scalar(_ name: String, _ dtype: DType) -> Value {
+  package mutating func scalar(_ name: String, _ dtype: DType) -> Value {
     graph.arguments.append(name)
     graph.nodes.append(GraphNode(.scalar(argument: graph.arguments.count - 1), [], TensorType(dtype, [])))
     return Value(graph.nodes.count - 1)
   }
 
-  public mutating func append(_ primitive: Primitive, _ operands: [Value]) throws(Diagnostic) -> Value {
+  package mutating func append(_ primitive: Primitive, _ operands: [Value]) throws(Diagnostic) -> Value {
     let type = try primitive.resultType(operands.map { graph.type($0) })
     return appendUnchecked(GraphNode(primitive, operands, type))
   }
 
-  public mutating func append(_ primitive: Primitive, _ operands: Value...) throws(Diagnostic) -> Value {
+  package mutating func append(_ primitive: Primitive, _ operands: Value...) throws(Diagnostic) -> Value {
     try append(primitive, operands)
   }
 
   /// The 0-d constant repeated to `shape`.
-  public mutating func filled(_ constant: ScalarConstant, _ shape: Shape) throws(Diagnostic) -> Value {
+  package mutating func filled(_ constant: ScalarConstant, _ shape: Shape) throws(Diagnostic) -> Value {
     let scalar = try append(.constant(constant), [])
     return try broadcast(scalar, shape)
   }
 
-  public mutating func broadcast(_ value: Value, _ shape: Shape) throws(Diagnostic) -> Value {
+  package mutating func broadcast(_ value: Value, _ shape: Shape) throws(Diagnostic) -> Value {
     self.shape(value) == shape ? value : try append(.broadcast(shape), [value])
   }
 
   /// A value with `axes` of `shape` dropped, repeated along them again.
-  public mutating func restoring(_ value: Value, _ axes: [Int], _ shape: Shape) throws(Diagnostic) -> Value {
+  package mutating func restoring(_ value: Value, _ axes: [Int], _ shape: Shape) throws(Diagnostic) -> Value {
     var kept = shape
     for axis in axes { kept[axis] = 1 }
     let inserted = self.shape(value) == kept ? value : try append(.reshape(kept), [value])
     return try broadcast(inserted, shape)
   }
 
-  public mutating func convert(_ value: Value, to dtype: DType) throws(Diagnostic) -> Value {
+  package mutating func convert(_ value: Value, to dtype: DType) throws(Diagnostic) -> Value {
     self.dtype(value) == dtype ? value : try append(.convert(dtype), [value])
   }
 }

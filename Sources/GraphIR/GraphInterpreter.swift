@@ -5,28 +5,28 @@ import Basics
 import Scalars
 import TensorTypes
 
-public struct GraphInterpreter: Sendable {
+package struct GraphInterpreter: Sendable {
   /// A parameter's memory.
-  public struct Input: Sendable {
-    public var bytes: [UInt8]
+  package struct Input: Sendable {
+    package var bytes: [UInt8]
     /// In elements; nil for those the parameter declares.
-    public var strides: [Int]?
+    package var strides: [Int]?
     /// Elements before the first one.
-    public var offset: Int
-    public init(bytes: [UInt8], strides: [Int]? = nil, offset: Int = 0) {
+    package var offset: Int
+    package init(bytes: [UInt8], strides: [Int]? = nil, offset: Int = 0) {
       self.bytes = bytes
       self.strides = strides
       self.offset = offset
     }
   }
 
-  public let graph: Graph
+  package let graph: Graph
   /// The graph must be verified.
-  public init(_ graph: Graph) { self.graph = graph }
+  package init(_ graph: Graph) { self.graph = graph }
 
   /// The outputs for these parameters and launch arguments (extents and strides as integers, scalars as their bits).
   /// Throws what a launch would fault with: an index outside, an integer division by zero.
-  public func run(_ inputs: [Input], arguments: [UInt64] = []) throws(Diagnostic) -> [ReferenceTensor] {
+  package func run(_ inputs: [Input], arguments: [UInt64] = []) throws(Diagnostic) -> [ReferenceTensor] {
     if inputs.count != graph.parameters.count || arguments.count != graph.arguments.count {
       throw Diagnostic(
         .argument,
@@ -46,7 +46,7 @@ public struct GraphInterpreter: Sendable {
   }
 
   /// The outputs for parameters given as values.
-  public func run(values parameters: [ReferenceTensor], arguments: [UInt64] = []) throws(Diagnostic)
+  package func run(values parameters: [ReferenceTensor], arguments: [UInt64] = []) throws(Diagnostic)
     -> [ReferenceTensor]
   {
     let symbols = arguments.map { Int(truncatingIfNeeded: $0) }

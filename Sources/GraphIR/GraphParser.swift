@@ -7,7 +7,7 @@ import TensorTypes
 
 extension Graph {
   /// The graph that `description` prints as `text`. Errors say line:column.
-  public init(text: String) throws(Diagnostic) {
+  package init(text: String) throws(Diagnostic) {
     var parser = GraphParser(text)
     self = try parser.graph()
     try parser.expectEnd()

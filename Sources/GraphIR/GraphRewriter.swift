@@ -7,7 +7,7 @@ import TensorTypes
 
 extension GraphBuilder {
   /// A builder with the parameters and arguments of `graph`, and no node yet.
-  public init(declarationsOf graph: Graph) {
+  package init(declarationsOf graph: Graph) {
     self.init(name: graph.name)
     adopt(graph.parameters, graph.arguments)
   }
@@ -15,7 +15,7 @@ extension GraphBuilder {
 
 extension Graph {
   /// What a rewriting rule makes of a node.
-  public enum Replacement: Sendable {
+  package enum Replacement: Sendable {
     /// The same primitive on the new operands.
     case keep
     /// A value of the builder, of the node's type.
@@ -24,7 +24,7 @@ extension Graph {
 
   /// The graph with each node replaced by what `rule` makes of it, in order. The rule gets the node, its operands in
   /// the new graph, and the builder to append to; a replacement must have the node's type.
-  public func rewritten(
+  package func rewritten(
     _ rule: (_ node: GraphNode, _ operands: [Value], _ builder: inout GraphBuilder) throws(Diagnostic) -> Replacement
   ) throws(Diagnostic) -> Graph {
     var builder = GraphBuilder(declarationsOf: self)
@@ -48,7 +48,7 @@ extension Graph {
   }
 
   /// Without the nodes that no output needs. Parameters stay declared; nodes of unread ones go.
-  public func withoutDeadNodes() -> Graph {
+  package func withoutDeadNodes() -> Graph {
     let live = isLive
     if live.allSatisfy({ $0 }) { return self }
     var builder = GraphBuilder(declarationsOf: self)
@@ -79,7 +79,7 @@ extension Graph {
   }
 
   /// With each value computed once: a node equal to an earlier one is replaced by it.
-  public func withoutCommonSubexpressions() -> Graph {
+  package func withoutCommonSubexpressions() -> Graph {
     var builder = GraphBuilder(declarationsOf: self)
     var places: [Value] = []
     var seen: [GraphNode: Value] = [:]
@@ -98,7 +98,7 @@ extension Graph {
   }
 
   /// Canonical: simplified, each value once, nothing dead. Applying it again changes nothing.
-  public func canonicalized() throws(Diagnostic) -> Graph {
+  package func canonicalized() throws(Diagnostic) -> Graph {
     var graph = self
     // Simplification of a shared value can make two values equal, and the other way round; each round removes a node.
     for _ in 0...nodes.count {

@@ -14,45 +14,46 @@ extension Primitive {
     .pointwise(Pointwise(name, meaning, operands: 2, on: dtypes, formula, staysInStorage: staysInStorage))
   }
 
-  public static let add = binary("add", "x + y; integers wrap.", on: .numbers, x + y)
-  public static let subtract = binary("subtract", "x - y; integers wrap.", on: .numbers, x - y)
-  public static let multiply = binary("multiply", "x * y; integers wrap.", on: .numbers, x * y)
-  public static let divide = binary("divide", "x / y; integers truncate, and fault where y is 0.", on: .numbers, x / y)
-  public static let floorDivide = binary(
+  package static let add = binary("add", "x + y; integers wrap.", on: .numbers, x + y)
+  package static let subtract = binary("subtract", "x - y; integers wrap.", on: .numbers, x - y)
+  package static let multiply = binary("multiply", "x * y; integers wrap.", on: .numbers, x * y)
+  package static let divide = binary("divide", "x / y; integers truncate, and fault where y is 0.", on: .numbers, x / y)
+  package static let floorDivide = binary(
     "floordivide", "x / y rounded toward minus infinity; integers fault where y is 0.", on: .numbers,
     .floorDivide(x, y))
-  public static let remainder = binary(
+  package static let remainder = binary(
     "remainder", "The remainder with the sign of y (Python's %); integers fault where y is 0.",
     on: .numbers, .remainder(x, y))
-  public static let truncatedRemainder = binary(
+  package static let truncatedRemainder = binary(
     "truncatedremainder",
     "The remainder with the sign of x (C's fmod); integers fault where y is 0.",
     on: .numbers, .apply(.remainder, x, y))
-  public static let power = binary(
+  package static let power = binary(
     "power", "x^y. Integers wrap; a negative y gives 0 unless x is 1 or -1.", on: .numbers,
     .typed(x, y) { dtype, operands in
       dtype.isFloating ? .apply(.power, operands[0], operands[1]) : .integerPower(operands[0], operands[1])
     })
-  public static let atan2 = binary(
+  package static let atan2 = binary(
     "atan2", "The angle of the point (y, x): x is the first operand, as in C.", on: .floats,
     .atan2(x, y))
-  public static let minimum = binary(
+  package static let minimum = binary(
     "minimum", "The smaller; NaN if one is NaN.", on: .computed, .apply(.minimum, x, y))
-  public static let maximum = binary("maximum", "The larger; NaN if one is NaN.", on: .computed, .apply(.maximum, x, y))
-  public static let and = binary("and", "Bitwise and.", on: .bits, .apply(.and, x, y))
-  public static let or = binary("or", "Bitwise or.", on: .bits, .apply(.or, x, y))
-  public static let xor = binary("xor", "Bitwise exclusive or.", on: .bits, .apply(.xor, x, y))
-  public static let shiftLeft = binary(
+  package static let maximum = binary(
+    "maximum", "The larger; NaN if one is NaN.", on: .computed, .apply(.maximum, x, y))
+  package static let and = binary("and", "Bitwise and.", on: .bits, .apply(.and, x, y))
+  package static let or = binary("or", "Bitwise or.", on: .bits, .apply(.or, x, y))
+  package static let xor = binary("xor", "Bitwise exclusive or.", on: .bits, .apply(.xor, x, y))
+  package static let shiftLeft = binary(
     "shiftleft", "x * 2^y; 0 for amounts outside the width.", on: .integers, .apply(.shiftLeft, x, y))
-  public static let shiftRight = binary(
+  package static let shiftRight = binary(
     "shiftright", "x / 2^y rounded down; 0 or the sign for amounts outside the width.", on: .integers,
     .apply(.shiftRight, x, y))
-  public static let equal = binary("equal", "x == y (bool).", on: .computed, x .== y)
-  public static let notEqual = binary("notequal", "x != y (bool).", on: .computed, x .!= y)
-  public static let less = binary("less", "x < y (bool).", on: .computed, x .< y)
-  public static let lessOrEqual = binary("lessorequal", "x <= y (bool).", on: .computed, x .<= y)
-  public static let copySign = binary("copysign", "|x| with the sign bit of y.", on: .floats, .copySign(x, y))
-  public static let nextAfter = binary(
+  package static let equal = binary("equal", "x == y (bool).", on: .computed, x .== y)
+  package static let notEqual = binary("notequal", "x != y (bool).", on: .computed, x .!= y)
+  package static let less = binary("less", "x < y (bool).", on: .computed, x .< y)
+  package static let lessOrEqual = binary("lessorequal", "x <= y (bool).", on: .computed, x .<= y)
+  package static let copySign = binary("copysign", "|x| with the sign bit of y.", on: .floats, .copySign(x, y))
+  package static let nextAfter = binary(
     "nextafter", "The next value of the dtype after x in the direction of y.", on: .floats,
     .nextAfter(x, y), staysInStorage: true)
 
@@ -65,7 +66,7 @@ extension Primitive {
 
   // MARK: Three operands
 
-  public static let select = Primitive.pointwise(
+  package static let select = Primitive.pointwise(
     Pointwise(
       PrimitiveDefinition(
         name: "select",
@@ -75,7 +76,7 @@ extension Primitive {
         ],
         lowering: .pointwise(x.select(y, z)), dtypes: .all, staysInStorage: true, type: TypeRules.select)))
 
-  public static let multiplyAdd = Primitive.pointwise(
+  package static let multiplyAdd = Primitive.pointwise(
     Pointwise(
       "multiplyadd", "x * y + z, rounded once.", operands: 3, on: .numbers, .apply(.multiplyAdd, x, y, z)))
 

@@ -12,56 +12,56 @@ extension Primitive {
     .pointwise(Pointwise(name, meaning, operands: 1, on: dtypes, formula))
   }
 
-  public static let negate = unary("negate", "-x; integers wrap.", on: .numbers, -x)
-  public static let absolute = unary("absolute", "|x|; integers wrap.", on: .numbers, .apply(.absolute, x))
-  public static let sign = unary(
+  package static let negate = unary("negate", "-x; integers wrap.", on: .numbers, -x)
+  package static let absolute = unary("absolute", "|x|; integers wrap.", on: .numbers, .apply(.absolute, x))
+  package static let sign = unary(
     "sign", "-1, 0 or 1; 0 for NaN.", on: .numbers,
     ScalarExpr(.convert(0 .< x, .input(0))) - ScalarExpr(.convert(x .< 0, .input(0))))
 
-  public static let floor = unary("floor", "The largest integer not above x.", on: .floats, .apply(.floor, x))
-  public static let ceil = unary("ceil", "The smallest integer not below x.", on: .floats, .apply(.ceil, x))
-  public static let truncate = unary("truncate", "The integer part of x.", on: .floats, .apply(.truncate, x))
-  public static let roundEven = unary(
+  package static let floor = unary("floor", "The largest integer not above x.", on: .floats, .apply(.floor, x))
+  package static let ceil = unary("ceil", "The smallest integer not below x.", on: .floats, .apply(.ceil, x))
+  package static let truncate = unary("truncate", "The integer part of x.", on: .floats, .apply(.truncate, x))
+  package static let roundEven = unary(
     "roundeven", "The nearest integer, ties to even.", on: .floats, .apply(.roundEven, x))
 
-  public static let squareRoot = unary("sqrt", "The square root; NaN below 0.", on: .floats, .apply(.squareRoot, x))
-  public static let reciprocalSquareRoot = unary("rsqrt", "1 / sqrt(x).", on: .floats, 1 / .apply(.squareRoot, x))
-  public static let reciprocal = unary("reciprocal", "1 / x.", on: .floats, 1 / x)
+  package static let squareRoot = unary("sqrt", "The square root; NaN below 0.", on: .floats, .apply(.squareRoot, x))
+  package static let reciprocalSquareRoot = unary("rsqrt", "1 / sqrt(x).", on: .floats, 1 / .apply(.squareRoot, x))
+  package static let reciprocal = unary("reciprocal", "1 / x.", on: .floats, 1 / x)
 
-  public static let exp = unary("exp", "e^x.", on: .floats, .apply(.exp, x))
-  public static let exp2 = unary("exp2", "2^x.", on: .floats, .exp2(x))
-  public static let expm1 = unary("expm1", "e^x - 1, exact near 0.", on: .floats, .expm1(x))
-  public static let log = unary("log", "The natural logarithm.", on: .floats, .apply(.log, x))
-  public static let log2 = unary("log2", "The logarithm to base 2.", on: .floats, .log2(x))
-  public static let log10 = unary("log10", "The logarithm to base 10.", on: .floats, .log10(x))
-  public static let log1p = unary("log1p", "log(1 + x), exact near 0.", on: .floats, .log1p(x))
+  package static let exp = unary("exp", "e^x.", on: .floats, .apply(.exp, x))
+  package static let exp2 = unary("exp2", "2^x.", on: .floats, .exp2(x))
+  package static let expm1 = unary("expm1", "e^x - 1, exact near 0.", on: .floats, .expm1(x))
+  package static let log = unary("log", "The natural logarithm.", on: .floats, .apply(.log, x))
+  package static let log2 = unary("log2", "The logarithm to base 2.", on: .floats, .log2(x))
+  package static let log10 = unary("log10", "The logarithm to base 10.", on: .floats, .log10(x))
+  package static let log1p = unary("log1p", "log(1 + x), exact near 0.", on: .floats, .log1p(x))
 
-  public static let sin = unary("sin", "The sine.", on: .floats, .apply(.sin, x))
-  public static let cos = unary("cos", "The cosine.", on: .floats, .apply(.cos, x))
-  public static let tan = unary("tan", "The tangent.", on: .floats, .tan(x))
-  public static let asin = unary("asin", "The inverse sine.", on: .floats, .asin(x))
-  public static let acos = unary("acos", "The inverse cosine.", on: .floats, .acos(x))
-  public static let atan = unary("atan", "The inverse tangent.", on: .floats, .apply(.atan, x))
-  public static let sinh = unary("sinh", "The hyperbolic sine.", on: .floats, .sinh(x))
-  public static let cosh = unary("cosh", "The hyperbolic cosine.", on: .floats, .cosh(x))
-  public static let tanh = unary("tanh", "The hyperbolic tangent.", on: .floats, .apply(.tanh, x))
-  public static let asinh = unary("asinh", "The inverse hyperbolic sine.", on: .floats, .asinh(x))
-  public static let acosh = unary("acosh", "The inverse hyperbolic cosine.", on: .floats, .acosh(x))
-  public static let atanh = unary("atanh", "The inverse hyperbolic tangent.", on: .floats, .atanh(x))
+  package static let sin = unary("sin", "The sine.", on: .floats, .apply(.sin, x))
+  package static let cos = unary("cos", "The cosine.", on: .floats, .apply(.cos, x))
+  package static let tan = unary("tan", "The tangent.", on: .floats, .tan(x))
+  package static let asin = unary("asin", "The inverse sine.", on: .floats, .asin(x))
+  package static let acos = unary("acos", "The inverse cosine.", on: .floats, .acos(x))
+  package static let atan = unary("atan", "The inverse tangent.", on: .floats, .apply(.atan, x))
+  package static let sinh = unary("sinh", "The hyperbolic sine.", on: .floats, .sinh(x))
+  package static let cosh = unary("cosh", "The hyperbolic cosine.", on: .floats, .cosh(x))
+  package static let tanh = unary("tanh", "The hyperbolic tangent.", on: .floats, .apply(.tanh, x))
+  package static let asinh = unary("asinh", "The inverse hyperbolic sine.", on: .floats, .asinh(x))
+  package static let acosh = unary("acosh", "The inverse hyperbolic cosine.", on: .floats, .acosh(x))
+  package static let atanh = unary("atanh", "The inverse hyperbolic tangent.", on: .floats, .atanh(x))
 
-  public static let sigmoid = unary("sigmoid", "1 / (1 + e^-x).", on: .floats, .sigmoid(x))
-  public static let erf = unary("erf", "The error function.", on: .floats, .apply(.erf, x))
-  public static let erfc = unary("erfc", "1 - erf(x), exact for large x.", on: .floats, .erfc(x))
-  public static let erfinv = unary("erfinv", "The inverse error function.", on: .floats, .erfinv(x))
-  public static let lgamma = unary("lgamma", "log |gamma(x)|.", on: .floats, .lgamma(x))
-  public static let digamma = unary("digamma", "The derivative of log gamma(x).", on: .floats, .digamma(x))
+  package static let sigmoid = unary("sigmoid", "1 / (1 + e^-x).", on: .floats, .sigmoid(x))
+  package static let erf = unary("erf", "The error function.", on: .floats, .apply(.erf, x))
+  package static let erfc = unary("erfc", "1 - erf(x), exact for large x.", on: .floats, .erfc(x))
+  package static let erfinv = unary("erfinv", "The inverse error function.", on: .floats, .erfinv(x))
+  package static let lgamma = unary("lgamma", "log |gamma(x)|.", on: .floats, .lgamma(x))
+  package static let digamma = unary("digamma", "The derivative of log gamma(x).", on: .floats, .digamma(x))
 
-  public static let not = unary("not", "Every bit inverted; of bool: the other truth.", on: .bits, .apply(.not, x))
-  public static let isNaN = unary("isnan", "Whether x is NaN (bool).", on: .floats, x .!= x)
-  public static let isFinite = unary(
+  package static let not = unary("not", "Every bit inverted; of bool: the other truth.", on: .bits, .apply(.not, x))
+  package static let isNaN = unary("isnan", "Whether x is NaN (bool).", on: .floats, x .!= x)
+  package static let isFinite = unary(
     "isfinite", "Whether x is neither NaN nor infinite (bool).", on: .floats,
     .apply(.absolute, x) .< .constant(.infinity))
-  public static let signBit = unary(
+  package static let signBit = unary(
     "signbit", "Whether the sign bit is set (bool), also of -0 and NaN.", on: .floats,
     .signBit(x))
 

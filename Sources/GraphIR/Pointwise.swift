@@ -6,7 +6,7 @@ import Synchronization
 import TensorTypes
 
 /// A function of the elements at one place. All operands have one shape and, if not said otherwise, one dtype.
-public struct Pointwise: Sendable, Hashable {
+package struct Pointwise: Sendable, Hashable {
   private final class Record: Sendable {
     let definition: PrimitiveDefinition
     init(_ definition: PrimitiveDefinition) { self.definition = definition }
@@ -14,7 +14,7 @@ public struct Pointwise: Sendable, Hashable {
   // Retained once, when it is made, and never released.
   private unowned(unsafe) let record: Record
 
-  public var definition: PrimitiveDefinition { record.definition }
+  package var definition: PrimitiveDefinition { record.definition }
 
   init(_ definition: PrimitiveDefinition) {
     record = Unmanaged.passRetained(Record(definition)).takeUnretainedValue()
@@ -42,8 +42,8 @@ public struct Pointwise: Sendable, Hashable {
         type: TypeRules.pointwise(operands: operands)))
   }
 
-  public static func == (a: Pointwise, b: Pointwise) -> Bool { a.record === b.record }
-  public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(record)) }
+  package static func == (a: Pointwise, b: Pointwise) -> Bool { a.record === b.record }
+  package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(record)) }
 
   // MARK: Further records
 

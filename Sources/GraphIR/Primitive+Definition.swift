@@ -4,12 +4,12 @@ import TensorTypes
 
 extension Primitive {
   /// The record of this primitive. A look-up in static tables: it allocates nothing.
-  public var definition: PrimitiveDefinition { entry.definition }
+  package var definition: PrimitiveDefinition { entry.definition }
 
   /// What the primitive carries beside its operands.
   package var payload: Payload { entry.payload }
 
-  public var name: String { entry.definition.name }
+  package var name: String { entry.definition.name }
 
   /// The record and the payload. A new primitive that is no pointwise operation is a case, a record, a line in both
   /// directions here and a sample.

@@ -53,7 +53,7 @@ private enum Room: String, CaseIterable {
 
 extension Lowering: CustomStringConvertible {
   /// One word, and the monoid where there is one.
-  public var description: String {
+  package var description: String {
     switch self {
     case .leaf: "leaf"
     case .pointwise: "pointwise"

@@ -5,7 +5,7 @@ import TensorTypes
 
 extension Primitive {
   /// One primitive for each name, in the order of the enum and of the records.
-  public static let samples: [Primitive] =
+  package static let samples: [Primitive] =
     leafSamples + unaryOperations + [.convert(.f16), .bitcast(.i32)] + binaryOperations + [.philox(word: 2)]
     + ternaryOperations + structuralSamples
 

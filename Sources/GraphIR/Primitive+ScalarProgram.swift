@@ -7,7 +7,7 @@ import TensorTypes
 
 extension Primitive {
   /// The formula on these dtypes, conversions included; nil where the primitive is not pointwise or not defined there.
-  public func scalarProgram(operandDTypes: [DType]) -> ScalarProgram? {
+  package func scalarProgram(operandDTypes: [DType]) -> ScalarProgram? {
     let definition = definition
     guard case .pointwise(let formula) = definition.lowering else { return nil }
     let key = ScalarProgramKey(primitive: self, dtypes: operandDTypes)

@@ -7,7 +7,7 @@ import TensorTypes
 
 extension Primitive {
   /// The type of the result for operands of these types.
-  public func resultType(_ operands: [TensorType]) throws(Diagnostic) -> TensorType {
+  package func resultType(_ operands: [TensorType]) throws(Diagnostic) -> TensorType {
     let (definition, payload) = entry
     for operand in operands {
       for dim in operand.shape.dims { try TypeQuestion.requireIntact(dim) }

@@ -5,7 +5,7 @@ import Basics
 import Scalars
 import TensorTypes
 
-public enum Primitive: Sendable, Hashable {
+package enum Primitive: Sendable, Hashable {
   // MARK: Leaves
   /// Launch tensor `i`.
   case parameter(Int)
@@ -67,40 +67,40 @@ public enum Primitive: Sendable, Hashable {
 }
 
 /// The axes of a contraction, as pairs (axis of the left operand, axis of the right operand).
-public struct ContractionAxes: Sendable, Hashable {
-  public struct Pair: Sendable, Hashable {
-    public var left: Int
-    public var right: Int
-    public init(_ left: Int, _ right: Int) {
+package struct ContractionAxes: Sendable, Hashable {
+  package struct Pair: Sendable, Hashable {
+    package var left: Int
+    package var right: Int
+    package init(_ left: Int, _ right: Int) {
       self.left = left
       self.right = right
     }
   }
-  public var batch: [Pair]
-  public var contracted: [Pair]
-  public init(batch: [Pair] = [], contracted: [Pair]) {
+  package var batch: [Pair]
+  package var contracted: [Pair]
+  package init(batch: [Pair] = [], contracted: [Pair]) {
     self.batch = batch
     self.contracted = contracted
   }
-  public func leftFree(rank: Int) -> [Int] {
+  package func leftFree(rank: Int) -> [Int] {
     (0..<rank).filter { axis in !batch.contains { $0.left == axis } && !contracted.contains { $0.left == axis } }
   }
-  public func rightFree(rank: Int) -> [Int] {
+  package func rightFree(rank: Int) -> [Int] {
     (0..<rank).filter { axis in !batch.contains { $0.right == axis } && !contracted.contains { $0.right == axis } }
   }
 }
 
 /// A shared immutable subgraph; equal when the graphs are equal.
-public final class GraphReference: Sendable, Hashable {
-  public let graph: Graph
+package final class GraphReference: Sendable, Hashable {
+  package let graph: Graph
   /// Of the graph, computed once.
-  public let structuralHash: StableHash
-  public init(_ graph: Graph) {
+  package let structuralHash: StableHash
+  package init(_ graph: Graph) {
     self.graph = graph
     structuralHash = graph.structuralHash
   }
-  public static func == (a: GraphReference, b: GraphReference) -> Bool {
+  package static func == (a: GraphReference, b: GraphReference) -> Bool {
     a === b || (a.structuralHash == b.structuralHash && a.graph == b.graph)
   }
-  public func hash(into hasher: inout Hasher) { hasher.combine(structuralHash) }
+  package func hash(into hasher: inout Hasher) { hasher.combine(structuralHash) }
 }

@@ -7,7 +7,7 @@ import Scalars
 import TensorTypes
 
 /// How a primitive becomes loops. Data, so that consumers ask instead of listing ops.
-public enum Lowering: Sendable {
+package enum Lowering: Sendable {
   /// A value that is there before the first loop.
   case leaf
   /// One element from the elements at the same place.
@@ -26,14 +26,14 @@ public enum Lowering: Sendable {
   case call
 
   /// What it is for whoever does not ask which. Of the kinds whose names are cases too that is all there is to know.
-  public enum Kind: Sendable, Hashable, CaseIterable {
+  package enum Kind: Sendable, Hashable, CaseIterable {
     case leaf, pointwise, reindex
     /// Whole rows of the operand decide: reductions, scans, sorts.
     case rows
     case contraction, gather, scatter, assign, call
   }
 
-  public var kind: Kind {
+  package var kind: Kind {
     switch self {
     case .leaf: .leaf
     case .pointwise: .pointwise
@@ -48,7 +48,7 @@ public enum Lowering: Sendable {
   }
 
   /// Of the kind `rows`: one element is left of each.
-  public var reducesRows: Bool {
+  package var reducesRows: Bool {
     switch self {
     case .reduction, .argReduction: true
     default: false
@@ -56,39 +56,39 @@ public enum Lowering: Sendable {
   }
 
   /// Decides a loop nest; everything else is computed in the nests of what uses it.
-  public var isAnchor: Bool { [.rows, .contraction, .scatter].contains(kind) }
+  package var isAnchor: Bool { [.rows, .contraction, .scatter].contains(kind) }
 
   /// Needs no nest of its own: computed wherever it is used.
-  public var isFree: Bool { [.leaf, .pointwise, .reindex, .gather].contains(kind) }
+  package var isFree: Bool { [.leaf, .pointwise, .reindex, .gather].contains(kind) }
 
   /// Whether every element of every operand matters to the result.
-  public var readsEverything: Bool { kind != .reindex && kind != .gather }
+  package var readsEverything: Bool { kind != .reindex && kind != .gather }
 }
 
 /// A set of dtypes.
-public struct DTypes: OptionSet, Sendable, Hashable, CustomStringConvertible {
-  public var rawValue: UInt16
-  public init(rawValue: UInt16) { self.rawValue = rawValue }
-  public init(where condition: (DType) -> Bool) {
+package struct DTypes: OptionSet, Sendable, Hashable, CustomStringConvertible {
+  package var rawValue: UInt16
+  package init(rawValue: UInt16) { self.rawValue = rawValue }
+  package init(where condition: (DType) -> Bool) {
     rawValue = DType.allCases.reduce(0) { condition($1) ? $0 | 1 << UInt16($1.rawValue) : $0 }
   }
 
-  public static let all = DTypes { _ in true }
+  package static let all = DTypes { _ in true }
   /// All in which something is computed; the others are only moved and converted.
-  public static let computed = DTypes { !$0.isStorageOnly }
-  public static let floats = DTypes { $0.isFloating && !$0.isStorageOnly }
-  public static let integers = DTypes { $0.isInteger }
-  public static let numbers = DTypes { $0 != .bool && !$0.isStorageOnly }
+  package static let computed = DTypes { !$0.isStorageOnly }
+  package static let floats = DTypes { $0.isFloating && !$0.isStorageOnly }
+  package static let integers = DTypes { $0.isInteger }
+  package static let numbers = DTypes { $0 != .bool && !$0.isStorageOnly }
   /// Integers and bool.
-  public static let bits = DTypes { !$0.isFloating }
-  public static let indices = DTypes { $0 == .i64 }
-  public static func only(_ dtype: DType) -> DTypes { DTypes { $0 == dtype } }
+  package static let bits = DTypes { !$0.isFloating }
+  package static let indices = DTypes { $0 == .i64 }
+  package static func only(_ dtype: DType) -> DTypes { DTypes { $0 == dtype } }
 
-  public func contains(_ dtype: DType) -> Bool { rawValue & 1 << UInt16(dtype.rawValue) != 0 }
-  public var members: [DType] { DType.allCases.filter { contains($0) } }
+  package func contains(_ dtype: DType) -> Bool { rawValue & 1 << UInt16(dtype.rawValue) != 0 }
+  package var members: [DType] { DType.allCases.filter { contains($0) } }
 
   /// "floating", "integer or bool", or the names.
-  public var description: String {
+  package var description: String {
     if self == .all { return "of any kind" }
     if self == .computed { return "of any kind but an 8-bit float" }
     if self == .floats { return "floating" }
@@ -99,17 +99,17 @@ public struct DTypes: OptionSet, Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-public struct PrimitiveDefinition: Sendable {
-  public var name: String
+package struct PrimitiveDefinition: Sendable {
+  package var name: String
   /// One line, for documentation.
-  public var meaning: String
+  package var meaning: String
   /// Numbered from C1; quoted by the error they raise.
-  public var constraints: [String]
-  public var lowering: Lowering
+  package var constraints: [String]
+  package var lowering: Lowering
   /// What the elements may be (of `select`: those of the branches).
-  public var dtypes: DTypes
+  package var dtypes: DTypes
   /// Half floats are not lifted to the compute dtype: nothing is rounded, or the bits matter.
-  public var staysInStorage = false
+  package var staysInStorage = false
   /// The type of the result, or the constraint that is broken.
   package var type: @Sendable (borrowing TypeQuestion) throws(Diagnostic) -> TensorType
 }

@@ -4,20 +4,20 @@ import Basics
 import Scalars
 import TensorTypes
 
-public struct ReferenceTensor: Sendable, Hashable {
-  public var dtype: DType
-  public var extents: [Int]
+package struct ReferenceTensor: Sendable, Hashable {
+  package var dtype: DType
+  package var extents: [Int]
   /// In row-major order.
-  public var elements: [ScalarValue]
+  package var elements: [ScalarValue]
 
-  public init(_ dtype: DType, _ extents: [Int], _ elements: [ScalarValue]) {
+  package init(_ dtype: DType, _ extents: [Int], _ elements: [ScalarValue]) {
     self.dtype = dtype
     self.extents = extents
     self.elements = elements
   }
 
   /// Reads elements from memory: `strides` and `offset` count elements.
-  public init(_ dtype: DType, _ extents: [Int], bytes: [UInt8], strides: [Int], offset: Int = 0) throws(Diagnostic) {
+  package init(_ dtype: DType, _ extents: [Int], bytes: [UInt8], strides: [Int], offset: Int = 0) throws(Diagnostic) {
     let count = try Self.elementCount(extents)
     let places = Self.offsets(extents, strides: strides, start: offset)
     let size = dtype.size
@@ -34,7 +34,7 @@ public struct ReferenceTensor: Sendable, Hashable {
   }
 
   /// The elements in memory, row-major.
-  public var bytes: [UInt8] {
+  package var bytes: [UInt8] {
     let size = dtype.size
     return [UInt8](unsafeUninitializedCapacity: elements.count * size) { buffer, count in
       guard let base = UnsafeMutableRawPointer(buffer.baseAddress) else { return }

@@ -8,51 +8,51 @@ import Execution
 import Targets
 import Tensors
 
-public struct Benchmark: Sendable {
-  public enum Mode: String, Sendable, CaseIterable {
+package struct Benchmark: Sendable {
+  package enum Mode: String, Sendable, CaseIterable {
     case eager, compiled
     /// Compiled with every extent a symbol, as a program that meets other sizes later ends up.
     case dynamic
   }
 
   /// What one workload did in one mode.
-  public struct Outcome: Sendable {
-    public var workload: Workload
-    public var mode: Mode
+  package struct Outcome: Sendable {
+    package var workload: Workload
+    package var mode: Mode
     /// Seconds of a step; nil if it was not timed.
-    public var time: Estimate?
-    public var samples: [Double]
+    package var time: Estimate?
+    package var samples: [Double]
     /// One for each output of the first step.
-    public var fingerprints: [Fingerprint]
+    package var fingerprints: [Fingerprint]
     /// The launches of one step.
     package var launches: [LaunchRecord]
     /// How many more steps were recorded for the times of launches.
     var recordings = 0
     /// The least time this machine needs, over the time taken.
-    public var share: Double?
+    package var share: Double?
     /// Seconds before the first step could run: of compiled modes the captures, with passes and code or finding them on
     /// disk; of others what the first step took more than the second.
-    public var compileSeconds: Double
+    package var compileSeconds: Double
     /// The most bytes that a step took from the allocator at once.
-    public var peakBytes: Int?
+    package var peakBytes: Int?
     /// What the compiled function says about itself; nil of other modes.
-    public var explanation: Explanation?
+    package var explanation: Explanation?
     /// Why it could not run; all else is empty then.
-    public var failure: Diagnostic?
+    package var failure: Diagnostic?
 
     /// Whether each output is what another system computed, within the workload's tolerance.
-    public func agrees(with recorded: [Fingerprint]) -> Bool {
+    package func agrees(with recorded: [Fingerprint]) -> Bool {
       fingerprints.count == recorded.count
         && zip(fingerprints, recorded).allSatisfy { $0.isClose(to: $1, tolerance: workload.tolerance) }
     }
 
-    public var kernels: Int { launches.count }
+    package var kernels: Int { launches.count }
     /// Bytes that the launched kernels move, each input and output once.
-    public var bytes: Int { launches.reduce(0) { $0 + $1.cost.bytes } }
+    package var bytes: Int { launches.reduce(0) { $0 + $1.cost.bytes } }
     /// Floating operations that the launched kernels do.
-    public var flops: Int { launches.reduce(0) { $0 + $1.cost.flops } }
+    package var flops: Int { launches.reduce(0) { $0 + $1.cost.flops } }
 
-    public var json: JSON {
+    package var json: JSON {
       if let failure {
         return [
           "workload": .string(workload.name), "mode": .string(mode.rawValue), "error": .string("\(failure)"),
@@ -73,7 +73,7 @@ public struct Benchmark: Sendable {
   private let ceilings: Ceilings?
 
   /// - Parameter ceilings: what the time is held against; nil to leave that out.
-  public init(ceilings: Ceilings? = nil) { self.ceilings = ceilings }
+  package init(ceilings: Ceilings? = nil) { self.ceilings = ceilings }
 
   /// The workload's function as `mode` runs it.
   static func function(
@@ -138,7 +138,7 @@ public struct Benchmark: Sendable {
 
   /// Runs `workload` in each mode, the modes in turns. A mode that cannot run it has a failure in its outcome.
   /// - Parameter budget: seconds for all of them; nil only runs them once and counts.
-  public func run(_ workload: Workload, modes: [Mode], budget: Double?) throws -> [Outcome] {
+  package func run(_ workload: Workload, modes: [Mode], budget: Double?) throws -> [Outcome] {
     let all = try { () throws -> [Candidate] in
       let tensors = try workload.tensors()
       return modes.map { Candidate(workload, $0, tensors) }

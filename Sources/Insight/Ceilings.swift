@@ -11,8 +11,8 @@ import TensorTypes
 import TileIR
 
 /// Measuring kernels with their memory.
-public final class Ceilings: Sendable {
-  public let threads: Int
+package final class Ceilings: Sendable {
+  package let threads: Int
   private let backend: Backend
   private let state = Mutex(State())
 
@@ -25,7 +25,7 @@ public final class Ceilings: Sendable {
   static let streamCount = 1 << 25
 
   /// - Throws: a Diagnostic unless this process' device is a processor.
-  public init() throws(Diagnostic) {
+  package init() throws(Diagnostic) {
     let engine = try Engine.current
     guard engine.backend.kind == .cpu else {
       throw Diagnostic(
@@ -37,11 +37,11 @@ public final class Ceilings: Sendable {
   }
 
   /// The card that `azulejo calibrate` kept for this machine; nil if there is none.
-  public static func storedCard() throws(Diagnostic) -> MachineCard? {
+  package static func storedCard() throws(Diagnostic) -> MachineCard? {
     MachineCard.stored(for: try Engine.current.backend.target, threads: ThreadPool.shared.threadCount)
   }
 
-  public var target: TargetDescription { backend.target }
+  package var target: TargetDescription { backend.target }
 
   private func executable(_ kernel: Kernel, code: String? = nil) throws(Diagnostic) -> any Executable {
     if let known = state.withLock({ $0.executables[kernel.name] }) { return known }
@@ -72,14 +72,14 @@ public final class Ceilings: Sendable {
   }
 
   /// Something to run and time.
-  public struct Load: Sendable {
+  package struct Load: Sendable {
     /// Bytes moved or operations done by one run.
-    public var amount: Double
-    public var run: @Sendable () throws -> Void
+    package var amount: Double
+    package var run: @Sendable () throws -> Void
   }
 
   /// Moves about `bytes` with a mix of streams; at most what the streams hold.
-  public func memory(_ mix: MachineCard.Mix, bytes: Int, pastCaches: Bool = true) throws(Diagnostic) -> Load {
+  package func memory(_ mix: MachineCard.Mix, bytes: Int, pastCaches: Bool = true) throws(Diagnostic) -> Load {
     let kernel = try executable(CeilingKernels.stream(mix, pastCaches: pastCaches))
     let count = mix.read + mix.written
     let wanted = bytes / 4 / count / CeilingKernels.block * CeilingKernels.block
@@ -103,7 +103,7 @@ public final class Ceilings: Sendable {
   }
 
   /// Multiply-adds in registers; nil where this processor has no instruction for it that we can emit.
-  public func products(_ peak: Workload.Peak, rounds: Int = 2_000_000) throws(Diagnostic) -> Load? {
+  package func products(_ peak: Workload.Peak, rounds: Int = 2_000_000) throws(Diagnostic) -> Load? {
     let kernel: any Executable
     let operations: Int
     var buffers: [Storage] = []
@@ -134,7 +134,7 @@ public final class Ceilings: Sendable {
 
   /// Measures everything a card holds, in turns.
   /// - Parameter budget: seconds, about.
-  public func calibrated(budget: Double) throws -> MachineCard {
+  package func calibrated(budget: Double) throws -> MachineCard {
     let cache = target.cache
     // Short enough to fall between what else the machine does, and beyond what the caches hold.
     let bytes = max(3 * cache.level3, 256 << 20)

@@ -5,12 +5,12 @@ import Foundation
 import Tensors
 
 /// The root mean square, the mean absolute value, and six samples of a tensor's elements in f32.
-public struct Fingerprint: Sendable, Hashable {
+package struct Fingerprint: Sendable, Hashable {
   /// [rms, mean absolute value, sample 0 ... 5]
-  public var values: [Double]
+  package var values: [Double]
 
   /// - Throws: what went wrong on the way to `tensor`.
-  public init(of tensor: Tensor) throws(Diagnostic) {
+  package init(of tensor: Tensor) throws(Diagnostic) {
     self.init(of: try tensor.converted(to: .f32).array(as: Float.self))
   }
 
@@ -35,10 +35,10 @@ public struct Fingerprint: Sendable, Hashable {
     values = [(squares / count).squareRoot(), sizes / count] + samples
   }
 
-  public init(values: [Double]) { self.values = values }
+  package init(values: [Double]) { self.values = values }
 
   /// Whether the moments agree within `tolerance` of the rms (or of themselves), the samples within four times that.
-  public func isClose(to reference: Fingerprint, tolerance: Double) -> Bool {
+  package func isClose(to reference: Fingerprint, tolerance: Double) -> Bool {
     guard values.count == reference.values.count, let scale = values.first.map(abs) else { return false }
     return zip(values, reference.values).enumerated().allSatisfy { place, pair in
       let isMoment = place < 2
@@ -48,13 +48,13 @@ public struct Fingerprint: Sendable, Hashable {
     }
   }
 
-  public var json: JSON { .array(values.map { .number($0) }) }
+  package var json: JSON { .array(values.map { .number($0) }) }
 }
 
 extension Workload {
   /// What another system computed: a JSON object from workloads' names to the fingerprints of their outputs.
   /// - Throws: a Diagnostic if the file cannot be read or is something else.
-  public static func recordedChecks(path: String) throws(Diagnostic) -> [String: [Fingerprint]] {
+  package static func recordedChecks(path: String) throws(Diagnostic) -> [String: [Fingerprint]] {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw Diagnostic(.file, "\(path) cannot be read", remedy: "give the path of recorded checks")
     }

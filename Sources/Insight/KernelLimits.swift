@@ -4,22 +4,22 @@ import Basics
 import Foundation
 
 /// Recorded kernels and bytes by workload.
-public struct KernelLimits: Sendable, Hashable {
-  public struct Limit: Sendable, Hashable {
-    public var kernels: Int
-    public var bytes: Int
-    public init(kernels: Int, bytes: Int) {
+package struct KernelLimits: Sendable, Hashable {
+  package struct Limit: Sendable, Hashable {
+    package var kernels: Int
+    package var bytes: Int
+    package init(kernels: Int, bytes: Int) {
       self.kernels = kernels
       self.bytes = bytes
     }
   }
 
-  public var limits: [String: Limit]
+  package var limits: [String: Limit]
 
-  public init(_ limits: [String: Limit] = [:]) { self.limits = limits }
+  package init(_ limits: [String: Limit] = [:]) { self.limits = limits }
 
   /// - Throws: a Diagnostic if the file cannot be read or is something else.
-  public init(path: String) throws(Diagnostic) {
+  package init(path: String) throws(Diagnostic) {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw Diagnostic(.file, "\(path) cannot be read", remedy: "give the path of recorded limits")
     }
@@ -36,7 +36,7 @@ public struct KernelLimits: Sendable, Hashable {
   }
 
   /// What is worse than recorded in `outcome`; nil if nothing is.
-  public func complaint(about outcome: Benchmark.Outcome) -> String? {
+  package func complaint(about outcome: Benchmark.Outcome) -> String? {
     let name = outcome.workload.name
     guard let limit = limits[name] else { return "\(name) has no recorded limit" }
     if outcome.kernels <= limit.kernels, outcome.bytes <= limit.bytes { return nil }
@@ -45,13 +45,13 @@ public struct KernelLimits: Sendable, Hashable {
   }
 
   /// Whether `outcome` is better than recorded, so that the file could say less.
-  public func isBetter(_ outcome: Benchmark.Outcome) -> Bool {
+  package func isBetter(_ outcome: Benchmark.Outcome) -> Bool {
     guard let limit = limits[outcome.workload.name], complaint(about: outcome) == nil else { return false }
     return outcome.kernels < limit.kernels || outcome.bytes < limit.bytes
   }
 
   /// One workload on a line, in the order of `Workload.all`.
-  public var text: String {
+  package var text: String {
     let known = Workload.all.compactMap { workload in limits[workload.name].map { (workload.name, $0) } }
     let lines = known.map { "  \"\($0)\": {\"kernels\": \($1.kernels), \"bytes\": \($1.bytes)}" }
     return "{\n" + lines.joined(separator: ",\n") + "\n}\n"

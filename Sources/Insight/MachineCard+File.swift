@@ -17,7 +17,7 @@ extension MachineCard {
     return "machine-\(hash).json"
   }
 
-  public var json: JSON {
+  package var json: JSON {
     let listed = mixes.sorted { ($0.key.read, $0.key.written) < ($1.key.read, $1.key.written) }
     return [
       "version": .integer(Self.version), "processor": .string(processor), "threads": .integer(threads),
@@ -35,7 +35,7 @@ extension MachineCard {
   private static let plausible = (rate: 0...1e18, threads: 1...1 << 20, cacheBytes: 0...1 << 50, streams: 0...1 << 16)
 
   /// nil if anything is missing, of another version, or no machine's.
-  public init?(json: JSON) {
+  package init?(json: JSON) {
     func rate(_ value: JSON?) -> Double? {
       value?.double.flatMap { Self.plausible.rate.contains($0) ? $0 : nil }
     }

@@ -4,14 +4,14 @@
 import Foundation
 
 /// What `numpy.random.default_rng(seed)` gives, for a seed of 32 bits.
-public struct NumpyGenerator: Sendable {
+package struct NumpyGenerator: Sendable {
   private var state: UInt128
   private let increment: UInt128
   private var spare: UInt32?
 
   private static let multiplier = UInt128(0x2360_ED05_1FC6_5DA4) << 64 | 0x4385_DF64_9FCC_F645
 
-  public init(seed: UInt32) {
+  package init(seed: UInt32) {
     let words = SeedSequence(entropy: seed).state(4)
     let start = UInt128(words[0]) << 64 | UInt128(words[1])
     increment = (UInt128(words[2]) << 64 | UInt128(words[3])) << 1 | 1
@@ -19,7 +19,7 @@ public struct NumpyGenerator: Sendable {
   }
 
   /// Seeded with the CRC-32 of a name, so that every array has numbers of its own.
-  public init(name: String) { self.init(seed: Self.checksum(name.utf8)) }
+  package init(name: String) { self.init(seed: Self.checksum(name.utf8)) }
 
   /// The CRC-32 of zip and PNG.
   static func checksum(_ bytes: some Sequence<UInt8>) -> UInt32 {
@@ -79,7 +79,7 @@ public struct NumpyGenerator: Sendable {
   // MARK: Arrays
 
   /// `standard_normal(count, dtype=float32) * float32(scale)`.
-  public mutating func normal(_ count: Int, scale: Double = 1) -> [Float] {
+  package mutating func normal(_ count: Int, scale: Double = 1) -> [Float] {
     [Float](unsafeUninitializedCapacity: count) { buffer, made in
       fillNormal(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), scale: scale)
       made = count
@@ -94,7 +94,7 @@ public struct NumpyGenerator: Sendable {
   }
 
   /// `random(count, dtype=float32) * float32(high - low) + float32(low)`, each step rounded.
-  public mutating func uniform(_ count: Int, _ low: Double = 0, _ high: Double = 1) -> [Float] {
+  package mutating func uniform(_ count: Int, _ low: Double = 0, _ high: Double = 1) -> [Float] {
     [Float](unsafeUninitializedCapacity: count) { buffer, made in
       fillUniform(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), low, high)
       made = count
@@ -111,7 +111,7 @@ public struct NumpyGenerator: Sendable {
 
   /// `integers(0, bound, count)`: Lemire's rejection.
   /// - Precondition: 0 < bound < 2^32.
-  public mutating func integers(_ count: Int, below bound: Int) -> [Int64] {
+  package mutating func integers(_ count: Int, below bound: Int) -> [Int64] {
     precondition(bound > 0 && bound < 1 << 32, "the bound of random integers is 1 ..< 2^32")
     guard bound > 1 else { return [Int64](repeating: 0, count: count) }
     let span = UInt32(bound)

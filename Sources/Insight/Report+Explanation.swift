@@ -5,7 +5,7 @@ import Capture
 
 extension Report {
   /// The report with what `explanation` knows besides kernels.
-  public func adding(_ explanation: Explanation) -> Report {
+  package func adding(_ explanation: Explanation) -> Report {
     var report = self
     report.guards += explanation.guards.map {
       Guard($0.condition, cause: explanation.plans > 1 ? "\($0.cause), plan \($0.plan)" : $0.cause, seconds: $0.seconds)

@@ -5,7 +5,7 @@ import Targets
 
 extension Report {
   /// The page, complete.
-  public var html: String {
+  package var html: String {
     var parts = [
       "<!DOCTYPE html>", "<html lang=\"en\"><head><meta charset=\"utf-8\">", "<title>\(escaped(title))</title>",
       "<style>\(Self.style)</style></head><body>", "<h1>\(escaped(title)) <small>\(escaped(mode))</small></h1>",
@@ -42,7 +42,7 @@ extension Report {
   }
 
   /// One sentence: how many kernels and bytes, and what limits most of the time.
-  public var verdict: String {
+  package var verdict: String {
     var text = "\(Quantity.count(kernels.count, "kernel")), \(Quantity.bytes(bytes))"
     if let eagerBytes, let eagerKernels {
       text += " instead of \(eagerKernels) and \(Quantity.bytes(eagerBytes))"

@@ -3,7 +3,7 @@ import Basics
 import Targets
 
 extension Report {
-  public var json: JSON {
+  package var json: JSON {
     func optional(_ value: Int?) -> JSON { value.map { .integer($0) } ?? .null }
     func optional(_ value: Double?) -> JSON { value.map { .number($0) } ?? .null }
     func list<T>(_ values: [T], _ make: (T) -> JSON) -> JSON { .array(values.map(make)) }
@@ -32,7 +32,7 @@ extension Report {
   }
 
   /// - Throws: a Diagnostic that names the first member that is missing.
-  public init(json: JSON) throws(Diagnostic) {
+  package init(json: JSON) throws(Diagnostic) {
     let card = json["card"].flatMap { MachineCard(json: $0) }
     self.init(
       try json.text("title"), mode: try json.text("mode"),

@@ -8,7 +8,7 @@ extension Report {
   /// - Parameters:
   ///   - outcome: with the launches of one step.
   ///   - eager: the same workload one operation at a time, to compare with.
-  public init(_ outcome: Benchmark.Outcome, eager: Benchmark.Outcome? = nil, card: MachineCard?) {
+  package init(_ outcome: Benchmark.Outcome, eager: Benchmark.Outcome? = nil, card: MachineCard?) {
     self.init(
       outcome.workload.name, mode: outcome.mode.rawValue,
       segments: [Segment("one step", kernels: Self.kernels(outcome.launches, outcome.workload.peak))],

@@ -3,7 +3,7 @@ import Targets
 
 extension Report {
   /// The verdict, then a table of kernels, guards, breaks, recompiles and notes.
-  public var lines: [String] {
+  package var lines: [String] {
     var lines = ["\(title) (\(mode)): \(verdict)", ""]
     lines += Self.columns(
       ["kernel", "times", "flops", "bytes", "time", "of the ceiling", "bound by", "operations"], kernelRows)

@@ -5,43 +5,43 @@ import Basics
 import Targets
 
 /// An account of a program on this machine.
-public struct Report: Sendable, Hashable {
+package struct Report: Sendable, Hashable {
   /// A value that was not put into its consumer's kernel.
-  public struct Refusal: Sendable, Hashable {
+  package struct Refusal: Sendable, Hashable {
     /// The value or the operation.
-    public var what: String
-    public var reason: String
+    package var what: String
+    package var reason: String
     /// Bytes that would not have moved.
-    public var bytes: Int
+    package var bytes: Int
 
-    public init(_ what: String, reason: String, bytes: Int) {
+    package init(_ what: String, reason: String, bytes: Int) {
       self.what = what
       self.reason = reason
       self.bytes = bytes
     }
   }
 
-  public struct Kernel: Sendable, Hashable {
-    public var name: String
+  package struct Kernel: Sendable, Hashable {
+    package var name: String
     /// The operations inside, in order.
-    public var operations: [String]
-    public var refusals: [Refusal]
-    public var flops: Int
+    package var operations: [String]
+    package var refusals: [Refusal]
+    package var flops: Int
     /// Bytes from memory and to it.
-    public var read: Int
-    public var written: Int
+    package var read: Int
+    package var written: Int
     /// Bytes that the same operations move one by one.
-    public var eagerBytes: Int?
+    package var eagerBytes: Int?
     /// Seconds of one launch, if it was timed.
-    public var seconds: Double?
+    package var seconds: Double?
     /// What its arithmetic is held against.
-    public var peak: Workload.Peak
+    package var peak: Workload.Peak
     /// Kernels of the same segment whose results it reads.
-    public var sources: [Int]
+    package var sources: [Int]
     /// The lines of the user's code that its operations come from.
-    public var place: String?
+    package var place: String?
 
-    public init(
+    package init(
       _ name: String, operations: [String] = [], refusals: [Refusal] = [], flops: Int, read: Int, written: Int,
       eagerBytes: Int? = nil, seconds: Double? = nil, peak: Workload.Peak = .f32, sources: [Int] = [],
       place: String? = nil
@@ -59,29 +59,29 @@ public struct Report: Sendable, Hashable {
       self.place = place
     }
 
-    public var bytes: Int { Report.sum(read, written) }
+    package var bytes: Int { Report.sum(read, written) }
     /// Floating operations for each byte.
-    public var intensity: Double { bytes > 0 ? Double(flops) / Double(bytes) : .infinity }
+    package var intensity: Double { bytes > 0 ? Double(flops) / Double(bytes) : .infinity }
   }
 
   /// The kernels between two breaks.
-  public struct Segment: Sendable, Hashable {
-    public var name: String
-    public var kernels: [Kernel]
-    public init(_ name: String, kernels: [Kernel]) {
+  package struct Segment: Sendable, Hashable {
+    package var name: String
+    package var kernels: [Kernel]
+    package init(_ name: String, kernels: [Kernel]) {
       self.name = name
       self.kernels = kernels
     }
   }
 
   /// A fact that a plan relies on.
-  public struct Guard: Sendable, Hashable {
-    public var condition: String
+  package struct Guard: Sendable, Hashable {
+    package var condition: String
     /// What asked for it: a place in the user's code, or an argument.
-    public var cause: String
+    package var cause: String
     /// Seconds of one check, if known.
-    public var seconds: Double?
-    public init(_ condition: String, cause: String, seconds: Double? = nil) {
+    package var seconds: Double?
+    package init(_ condition: String, cause: String, seconds: Double? = nil) {
       self.condition = condition
       self.cause = cause
       self.seconds = seconds
@@ -89,14 +89,14 @@ public struct Report: Sendable, Hashable {
   }
 
   /// A place where a value left the program, or where its text was skipped.
-  public struct Break: Sendable, Hashable {
-    public var id: String
-    public var reason: String
-    public var place: String
-    public var suggestion: String
+  package struct Break: Sendable, Hashable {
+    package var id: String
+    package var reason: String
+    package var place: String
+    package var suggestion: String
     /// Values that were handed out, as text.
-    public var values: [String]
-    public init(_ id: String, reason: String, place: String, suggestion: String, values: [String] = []) {
+    package var values: [String]
+    package init(_ id: String, reason: String, place: String, suggestion: String, values: [String] = []) {
       self.id = id
       self.reason = reason
       self.place = place
@@ -106,38 +106,38 @@ public struct Report: Sendable, Hashable {
   }
 
   /// A plan made because none fitted.
-  public struct Recompile: Sendable, Hashable {
-    public var reason: String
-    public var place: String
-    public var seconds: Double
-    public init(_ reason: String, place: String, seconds: Double) {
+  package struct Recompile: Sendable, Hashable {
+    package var reason: String
+    package var place: String
+    package var seconds: Double
+    package init(_ reason: String, place: String, seconds: Double) {
       self.reason = reason
       self.place = place
       self.seconds = seconds
     }
   }
 
-  public var title: String
+  package var title: String
   /// "eager" or "compiled".
-  public var mode: String
-  public var segments: [Segment]
-  public var guards: [Guard]
-  public var breaks: [Break]
-  public var recompiles: [Recompile]
+  package var mode: String
+  package var segments: [Segment]
+  package var guards: [Guard]
+  package var breaks: [Break]
+  package var recompiles: [Recompile]
   /// Anything else worth a line: copies made, prints skipped.
-  public var notes: [String]
+  package var notes: [String]
   /// The same program run eagerly: launches and bytes.
-  public var eagerKernels: Int?
-  public var eagerBytes: Int?
+  package var eagerKernels: Int?
+  package var eagerBytes: Int?
   /// Seconds of a whole call, if it was timed, and of making its code.
-  public var seconds: Double?
-  public var compileSeconds: Double?
+  package var seconds: Double?
+  package var compileSeconds: Double?
   /// Bytes at the peak: as planned, and as the allocator counted.
-  public var plannedPeak: Int?
-  public var measuredPeak: Int?
-  public var card: MachineCard?
+  package var plannedPeak: Int?
+  package var measuredPeak: Int?
+  package var card: MachineCard?
 
-  public init(
+  package init(
     _ title: String, mode: String, segments: [Segment], guards: [Guard] = [], breaks: [Break] = [],
     recompiles: [Recompile] = [], notes: [String] = [], card: MachineCard? = nil
   ) {
@@ -151,9 +151,9 @@ public struct Report: Sendable, Hashable {
     self.card = card
   }
 
-  public var kernels: [Kernel] { segments.flatMap(\.kernels) }
-  public var bytes: Int { kernels.reduce(0) { Self.sum($0, $1.bytes) } }
-  public var flops: Int { kernels.reduce(0) { Self.sum($0, $1.flops) } }
+  package var kernels: [Kernel] { segments.flatMap(\.kernels) }
+  package var bytes: Int { kernels.reduce(0) { Self.sum($0, $1.bytes) } }
+  package var flops: Int { kernels.reduce(0) { Self.sum($0, $1.flops) } }
 
   /// Saturates: what a report's file says may be anything.
   static func sum(_ a: Int, _ b: Int) -> Int {
@@ -163,7 +163,7 @@ public struct Report: Sendable, Hashable {
 }
 
 /// What limits a kernel.
-public enum Bound: String, Sendable, CaseIterable {
+package enum Bound: String, Sendable, CaseIterable {
   case bandwidth, compute
   /// The machine needs less time for the work than a launch costs.
   case overhead
@@ -174,7 +174,7 @@ extension MachineCard {
   static let launchSeconds = 2e-6
 
   /// Operations per second that `peak` is held against; f32's where the processor has no better instruction.
-  public func operations(_ peak: Workload.Peak) -> Double {
+  package func operations(_ peak: Workload.Peak) -> Double {
     switch peak {
     case .f32: f32
     case .bf16: bf16 ?? f32
@@ -185,7 +185,7 @@ extension MachineCard {
   /// The least seconds this machine needs for `kernel`: memory or arithmetic, whichever is longer.
   ///
   /// Bytes that fit half of the last cache are held against that cache: the kernel before may have left them there.
-  public func seconds(_ kernel: Report.Kernel) -> Double {
+  package func seconds(_ kernel: Report.Kernel) -> Double {
     max(memorySeconds(kernel), Double(kernel.flops) / operations(kernel.peak))
   }
 
@@ -196,9 +196,9 @@ extension MachineCard {
   }
 
   /// The share of what this machine can do that the kernel reached; nil without a time.
-  public func share(_ kernel: Report.Kernel) -> Double? { kernel.seconds.map { seconds(kernel) / $0 } }
+  package func share(_ kernel: Report.Kernel) -> Double? { kernel.seconds.map { seconds(kernel) / $0 } }
 
-  public func bound(_ kernel: Report.Kernel) -> Bound {
+  package func bound(_ kernel: Report.Kernel) -> Bound {
     let least = seconds(kernel)
     if least < Self.launchSeconds { return .overhead }
     return memorySeconds(kernel) >= least ? .bandwidth : .compute

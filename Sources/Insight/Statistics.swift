@@ -2,24 +2,24 @@
 // Not a timer. Surprise: the resampling has a fixed seed, so that equal samples give equal intervals.
 
 /// A value and the interval that holds it with the asked-for confidence.
-public struct Estimate: Sendable, Hashable {
-  public var value: Double
-  public var low: Double
-  public var high: Double
+package struct Estimate: Sendable, Hashable {
+  package var value: Double
+  package var low: Double
+  package var high: Double
 
-  public init(_ value: Double, _ low: Double, _ high: Double) {
+  package init(_ value: Double, _ low: Double, _ high: Double) {
     self.value = value
     self.low = low
     self.high = high
   }
 }
 
-public enum Statistics {
+package enum Statistics {
   /// The middle value, or the mean of the two; NaN of nothing.
-  public static func median(_ values: [Double]) -> Double { quantile(values, 0.5) }
+  package static func median(_ values: [Double]) -> Double { quantile(values, 0.5) }
 
   /// Linear between neighbours, as numpy's default; NaN of nothing.
-  public static func quantile(_ values: [Double], _ share: Double) -> Double {
+  package static func quantile(_ values: [Double], _ share: Double) -> Double {
     quantile(sorted: values.sorted(), share)
   }
 
@@ -32,7 +32,7 @@ public enum Statistics {
   }
 
   /// The median with a percentile bootstrap interval. One sample is its own interval.
-  public static func median(
+  package static func median(
     _ samples: [Double], confidence: Double, resamples: Int = 2000
   ) -> Estimate {
     interval(of: median(samples), confidence, resamples) { random in
@@ -42,7 +42,7 @@ public enum Statistics {
 
   /// The ratio of two medians, `a` over `b`. Samples of one index were taken side by side and are resampled together, so
   /// that a disturbance of both cancels; series of unequal length are resampled apart.
-  public static func ratio(
+  package static func ratio(
     _ a: [Double], _ b: [Double], confidence: Double = 0.95, resamples: Int = 2000
   ) -> Estimate {
     let isPaired = a.count == b.count
@@ -81,7 +81,7 @@ public enum Statistics {
 }
 
 /// What may be said about the time of one series against another's.
-public enum Verdict: Sendable, Hashable, CustomStringConvertible {
+package enum Verdict: Sendable, Hashable, CustomStringConvertible {
   /// How many times as fast the first is.
   case faster(Estimate)
   /// How many times as slow the first is.
@@ -90,7 +90,7 @@ public enum Verdict: Sendable, Hashable, CustomStringConvertible {
   case noDifference
 
   /// - Parameters: seconds of the one and of the other, taken in turns.
-  public init(_ a: [Double], against b: [Double], confidence: Double = 0.95) {
+  package init(_ a: [Double], against b: [Double], confidence: Double = 0.95) {
     let ratio = Statistics.ratio(a, b, confidence: confidence)
     if ratio.high < 1 {
       self = .faster(Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))
@@ -101,7 +101,7 @@ public enum Verdict: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .faster(let estimate): "\(Self.text(estimate)) faster"
     case .slower(let estimate): "\(Self.text(estimate)) slower"

@@ -1,9 +1,9 @@
 // Takes samples of several bodies in turns, so that what disturbs the machine disturbs all of them.
 // Not statistics. Surprise: one short body is run many times for a sample, for the clock's sake.
 
-public enum Stopwatch {
+package enum Stopwatch {
   /// Seconds that `body` takes.
-  public static func seconds(_ body: () throws -> Void) rethrows -> Double {
+  package static func seconds(_ body: () throws -> Void) rethrows -> Double {
     let started = ContinuousClock.now
     try body()
     return (ContinuousClock.now - started) / .seconds(1)
@@ -11,7 +11,7 @@ public enum Stopwatch {
 
   /// Runs the bodies in turns for about `budget` seconds after one warm-up each.
   /// - Returns: seconds per run, one series per body; all series have one length, at least `fewest`.
-  public static func interleaved(
+  package static func interleaved(
     budget: Double, fewest: Int = 5, shortest: Double = 0.002, _ bodies: [() throws -> Void]
   ) throws -> [[Double]] {
     var rounds: [Int] = []

@@ -7,28 +7,28 @@ import Tensors
 import TensorTypes
 
 /// A program over tensors with inputs that any system can make again from their names.
-public struct Workload: Sendable {
+package struct Workload: Sendable {
   /// One step: changes the state, gives the outputs that are checked.
-  public typealias Function = @Sendable (_ state: inout [Tensor], _ inputs: [Tensor]) throws -> [Tensor]
+  package typealias Function = @Sendable (_ state: inout [Tensor], _ inputs: [Tensor]) throws -> [Tensor]
 
   /// What the arithmetic is held against.
-  public enum Peak: String, Sendable, CaseIterable { case f32, bf16, int8 }
+  package enum Peak: String, Sendable, CaseIterable { case f32, bf16, int8 }
 
   /// Bytes that a perfect program reads from memory and writes to it.
-  public struct Traffic: Sendable, Hashable {
-    public var read: Int
-    public var written: Int
-    public var total: Int { read + written }
+  package struct Traffic: Sendable, Hashable {
+    package var read: Int
+    package var written: Int
+    package var total: Int { read + written }
   }
 
-  public var name: String
-  public var note: String
-  public var traffic: Traffic
-  public var flops: Int
-  public var peak: Peak
+  package var name: String
+  package var note: String
+  package var traffic: Traffic
+  package var flops: Int
+  package var peak: Peak
   /// How far the outputs' fingerprints may be from another system's: see ``Fingerprint/isClose(to:tolerance:)``.
-  public var tolerance: Double
-  public var function: Function
+  package var tolerance: Double
+  package var function: Function
   private var make: @Sendable () throws -> (state: [Tensor], inputs: [Tensor])
 
   package init(
@@ -57,13 +57,13 @@ public struct Workload: Sendable {
 
   /// Fresh state and inputs, equal at each call.
   /// - Throws: a Diagnostic if there is not so much memory.
-  public func tensors() throws -> (state: [Tensor], inputs: [Tensor]) { try make() }
+  package func tensors() throws -> (state: [Tensor], inputs: [Tensor]) { try make() }
 
   /// Every workload, in the order they are listed.
-  public static let all: [Workload] = pointwise + norms + products + attention + models
+  package static let all: [Workload] = pointwise + norms + products + attention + models
 
   /// - Throws: a Diagnostic that lists the names there are.
-  public static func named(_ name: String) throws(Diagnostic) -> Workload {
+  package static func named(_ name: String) throws(Diagnostic) -> Workload {
     guard let found = all.first(where: { $0.name == name }) else {
       throw Diagnostic(
         .argument, "there is no workload '\(name)'",
@@ -74,32 +74,33 @@ public struct Workload: Sendable {
 }
 
 /// An array that its name, shape and distribution define: numpy's numbers, seeded with the checksum of the name.
-public struct NamedArray: Sendable {
-  public enum Distribution: Sendable {
+package struct NamedArray: Sendable {
+  package enum Distribution: Sendable {
     case normal(scale: Double)
     case uniform(Double, Double)
     case integers(below: Int)
     case constant(Float)
   }
-  public var name: String
-  public var shape: [Int]
-  public var distribution: Distribution
+  package var name: String
+  package var shape: [Int]
+  package var distribution: Distribution
 
-  public static func normal(_ name: String, _ shape: Int..., scale: Double = 1) -> NamedArray {
+  package static func normal(_ name: String, _ shape: Int..., scale: Double = 1) -> NamedArray {
     NamedArray(name: name, shape: shape, distribution: .normal(scale: scale))
   }
-  public static func uniform(_ name: String, _ shape: Int..., from low: Double = 0, to high: Double = 1) -> NamedArray {
+  package static func uniform(_ name: String, _ shape: Int..., from low: Double = 0, to high: Double = 1) -> NamedArray
+  {
     NamedArray(name: name, shape: shape, distribution: .uniform(low, high))
   }
-  public static func integers(_ name: String, _ shape: Int..., below bound: Int) -> NamedArray {
+  package static func integers(_ name: String, _ shape: Int..., below bound: Int) -> NamedArray {
     NamedArray(name: name, shape: shape, distribution: .integers(below: bound))
   }
-  public static func constant(_ value: Float, _ shape: Int...) -> NamedArray {
+  package static func constant(_ value: Float, _ shape: Int...) -> NamedArray {
     NamedArray(name: "", shape: shape, distribution: .constant(value))
   }
 
   /// f32, or i64 for integers.
-  public func tensor() throws(Diagnostic) -> Tensor {
+  package func tensor() throws(Diagnostic) -> Tensor {
     let count = shape.reduce(1, *)
     var generator = NumpyGenerator(name: name)
     switch distribution {

@@ -3,12 +3,12 @@
 import Foundation
 import TensorTypes
 
-public enum Monoid: String, Sendable, Hashable, CaseIterable {
+package enum Monoid: String, Sendable, Hashable, CaseIterable {
   case sum, product, minimum, maximum, and, or
   case logSumExp = "logsumexp"
 
   /// How two partial results meet; nil: by `formula`.
-  public var instruction: ScalarInstruction? {
+  package var instruction: ScalarInstruction? {
     switch self {
     case .sum: .add
     case .product: .multiply
@@ -21,10 +21,10 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
   }
 
   /// How two partial results, the inputs 0 and 1, meet where no instruction says it.
-  public static let formulaOfLogSumExp = ScalarExpr.logAddExp(.input(0), .input(1))
+  package static let formulaOfLogSumExp = ScalarExpr.logAddExp(.input(0), .input(1))
 
   /// Whether results are rounded: floats are then carried wider.
-  public var accumulates: Bool {
+  package var accumulates: Bool {
     switch self {
     case .sum, .product, .logSumExp: true
     case .minimum, .maximum, .and, .or: false
@@ -33,7 +33,7 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
 
   /// Whether what rounding does to a short part it does to the whole, too: such parts are of no use unless they are wider
   /// than the result. What rounding does to a short sum, by contrast, is little beside a long one.
-  public var keepsErrorsOfParts: Bool {
+  package var keepsErrorsOfParts: Bool {
     switch self {
     case .product: true
     case .sum, .logSumExp, .minimum, .maximum, .and, .or: false
@@ -41,18 +41,18 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
   }
 
   /// What partial results of elements of `dtype` are kept in.
-  public func partialDType(_ dtype: DType) -> DType {
+  package func partialDType(_ dtype: DType) -> DType {
     dtype.isFloating && keepsErrorsOfParts ? .f64 : dtype.computeDType
   }
 
   /// Whether elements of `dtype` combine to one of `dtype`.
-  public func isDefined(on dtype: DType) -> Bool {
+  package func isDefined(on dtype: DType) -> Bool {
     let isOrdinary = (instruction ?? .add).resultDType([dtype, dtype]) == dtype
     return isOrdinary && (instruction != nil || dtype.isFloating)
   }
 
   /// Two partial results of `dtype` in reference semantics: as the instruction, or by libm in Double.
-  public func combined(_ a: ScalarValue, _ b: ScalarValue, _ dtype: DType) -> ScalarValue {
+  package func combined(_ a: ScalarValue, _ b: ScalarValue, _ dtype: DType) -> ScalarValue {
     if let instruction { return ScalarReference.evaluate(instruction, dtype, [a, b]) ?? a }
     let (x, y) = (a.doubleValue, b.doubleValue)
     if x.isNaN || y.isNaN { return .float(.nan) }
@@ -61,7 +61,7 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
   }
 
   /// The value that changes nothing.
-  public func identity(_ dtype: DType) -> ScalarConstant {
+  package func identity(_ dtype: DType) -> ScalarConstant {
     switch self {
     case .sum: ScalarConstant(dtype, integer: 0)
     case .product: ScalarConstant(dtype, integer: 1)
@@ -77,7 +77,7 @@ public enum Monoid: String, Sendable, Hashable, CaseIterable {
 }
 
 /// Reductions and scans that give a position instead of a value.
-public enum ArgMonoid: String, Sendable, Hashable, CaseIterable {
+package enum ArgMonoid: String, Sendable, Hashable, CaseIterable {
   case maximum = "argmax"
   case minimum = "argmin"
 }

@@ -5,21 +5,21 @@ import TensorTypes
 
 /// A binary float format of at most 16 bits: one sign bit, `exponentBits`, the rest significand. Elements are in the
 /// low bits of a word.
-public struct NarrowFormat: Sendable, Hashable {
-  public let width: Int
-  public let exponentBits: Int
+package struct NarrowFormat: Sendable, Hashable {
+  package let width: Int
+  package let exponentBits: Int
   /// Without infinities the largest exponent is one like others, and only the significand of all ones there is NaN.
-  public let hasInfinity: Bool
+  package let hasInfinity: Bool
   /// IEEE binary16.
-  public static let f16 = NarrowFormat(width: 16, exponentBits: 5, hasInfinity: true)
+  package static let f16 = NarrowFormat(width: 16, exponentBits: 5, hasInfinity: true)
   /// The upper half of binary32.
-  public static let bf16 = NarrowFormat(width: 16, exponentBits: 8, hasInfinity: true)
+  package static let bf16 = NarrowFormat(width: 16, exponentBits: 8, hasInfinity: true)
   /// The two 8-bit formats of the Open Compute Project.
-  public static let f8e4m3fn = NarrowFormat(width: 8, exponentBits: 4, hasInfinity: false)
-  public static let f8e5m2 = NarrowFormat(width: 8, exponentBits: 5, hasInfinity: true)
+  package static let f8e4m3fn = NarrowFormat(width: 8, exponentBits: 4, hasInfinity: false)
+  package static let f8e5m2 = NarrowFormat(width: 8, exponentBits: 5, hasInfinity: true)
 
   /// nil for wider floats and integers.
-  public init?(_ dtype: DType) {
+  package init?(_ dtype: DType) {
     switch dtype {
     case .f16: self = .f16
     case .bf16: self = .bf16
@@ -45,7 +45,7 @@ public struct NarrowFormat: Sendable, Hashable {
 
   /// The nearest value, ties to even. NaN becomes the quiet NaN with the sign kept; in 16 bits the upper payload bits
   /// are kept too, in 8 bits all are ones.
-  public func encode(_ value: Double) -> UInt16 {
+  package func encode(_ value: Double) -> UInt16 {
     let bits = value.bitPattern
     let sign = bits >> 63 == 1 ? signBit : 0
     let fraction = bits & ((1 << 52) - 1)
@@ -72,7 +72,7 @@ public struct NarrowFormat: Sendable, Hashable {
   }
 
   /// The exact value.
-  public func decode(_ element: UInt16) -> Double {
+  package func decode(_ element: UInt16) -> Double {
     let isNegative = element & signBit != 0
     let sign: UInt64 = isNegative ? 1 << 63 : 0
     let magnitude = element & (signBit - 1)

@@ -2,12 +2,12 @@
 // and rounded to the dtype only where used.
 import TensorTypes
 
-public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
-  public let dtype: DType
+package struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
+  package let dtype: DType
   /// Double bits for floats, the value for integers, 0 or 1 for bool.
-  public let bits: UInt64
+  package let bits: UInt64
 
-  public init(_ dtype: DType, _ value: Double) {
+  package init(_ dtype: DType, _ value: Double) {
     self.dtype = dtype
     if dtype.isFloating {
       bits = value.bitPattern
@@ -20,21 +20,21 @@ public struct ScalarConstant: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
-  public init(_ dtype: DType, integer value: Int64) {
+  package init(_ dtype: DType, integer value: Int64) {
     self.dtype = dtype
     bits =
       dtype.isFloating
       ? Double(value).bitPattern : UInt64(bitPattern: dtype == .bool && value != 0 ? 1 : value)
   }
 
-  public var doubleValue: Double {
+  package var doubleValue: Double {
     if dtype == .u64 { return Double(bits) }
     return dtype.isFloating ? Double(bitPattern: bits) : Double(Int64(bitPattern: bits))
   }
-  public var integerValue: Int64 {
+  package var integerValue: Int64 {
     dtype.isFloating
       ? Int64(exactly: Double(bitPattern: bits).rounded(.towardZero)) ?? 0 : Int64(bitPattern: bits)
   }
   /// "1.5:f32", "inf:f32", "3:i64".
-  public var description: String { (dtype.isFloating ? "\(doubleValue)" : "\(integerValue)") + ":\(dtype)" }
+  package var description: String { (dtype.isFloating ? "\(doubleValue)" : "\(integerValue)") + ":\(dtype)" }
 }

@@ -4,13 +4,13 @@ import TensorTypes
 
 extension ScalarExpr {
   /// The four words (i64 in 0..<2^32) for a 64-bit counter and key (i64); the counter's upper two words are 0.
-  public static func philox(counter: ScalarExpr, key: ScalarExpr) -> [ScalarExpr] {
+  package static func philox(counter: ScalarExpr, key: ScalarExpr) -> [ScalarExpr] {
     let zero = counter - counter
     return philox(counter: [low(counter), high(counter), zero, zero], key: [low(key), high(key)])
   }
 
   /// The four words for four counter words and two key words, each an i64 in 0..<2^32.
-  public static func philox(counter: [ScalarExpr], key: [ScalarExpr]) -> [ScalarExpr] {
+  package static func philox(counter: [ScalarExpr], key: [ScalarExpr]) -> [ScalarExpr] {
     var words = counter
     var (k0, k1) = (key[0], key[1])
     for round in 0..<10 {
@@ -33,12 +33,12 @@ extension ScalarExpr {
   private static func exclusive(_ a: ScalarExpr, _ b: ScalarExpr) -> ScalarExpr { .apply(.xor, a, b) }
 
   /// An f32 in [0, 1): the upper 24 bits of a word.
-  public static func uniform(_ word: ScalarExpr) -> ScalarExpr {
+  package static func uniform(_ word: ScalarExpr) -> ScalarExpr {
     upper24(word) * 0x1p-24
   }
 
   /// Two independent standard normal f32 from two words (G. Box and M. Muller).
-  public static func normals(_ first: ScalarExpr, _ second: ScalarExpr) -> (ScalarExpr, ScalarExpr) {
+  package static func normals(_ first: ScalarExpr, _ second: ScalarExpr) -> (ScalarExpr, ScalarExpr) {
     // In (0, 1]: the logarithm of 0 must not appear.
     let positive = (upper24(first) + 1.0) * 0x1p-24
     let radius = squareRoot(-2.0 * .apply(.log, positive))

@@ -4,7 +4,7 @@ import TensorTypes
 
 extension ScalarExpr {
   /// Whether the sign bit is set (bool), also of -0 and NaN; for integers whether x < 0.
-  public static func signBit(_ x: ScalarExpr) -> ScalarExpr {
+  package static func signBit(_ x: ScalarExpr) -> ScalarExpr {
     .typed(x) { dtype, operands in
       guard let format = BinaryFormat(dtype) else { return operands[0] .< 0 }
       return format.bits(operands[0]) .< 0
@@ -12,7 +12,7 @@ extension ScalarExpr {
   }
 
   /// |x| with the sign bit of y.
-  public static func copySign(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+  package static func copySign(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
     .typed(x, y) { dtype, operands in
       guard let format = BinaryFormat(dtype) else {
         let magnitude = absolute(operands[0])
@@ -23,7 +23,7 @@ extension ScalarExpr {
   }
 
   /// The next value of the dtype after x in the direction of y; of half floats too. nil (no program) for integers.
-  public static func nextAfter(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+  package static func nextAfter(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
     .typed(x, y) { dtype, operands in
       guard let format = BinaryFormat(dtype) else { return .apply(.floor, operands[0]) }
       let (x, y) = (operands[0], operands[1])
@@ -39,7 +39,7 @@ extension ScalarExpr {
   }
 
   /// x / y rounded toward minus infinity, as `torch.floor_divide`: 1 // 0.1 is 9. Integers fault where y is 0.
-  public static func floorDivide(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+  package static func floorDivide(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
     .typed(x, y) { dtype, operands in
       let (x, y) = (operands[0], operands[1])
       guard dtype.isFloating else {
@@ -57,7 +57,7 @@ extension ScalarExpr {
   }
 
   /// Python's `%`: the remainder with the sign of y. Integers fault where y is 0; floats give NaN.
-  public static func remainder(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+  package static func remainder(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
     let rest = ScalarExpr.apply(.remainder, x, y)
     return disagree(rest, y).select(rest + y, rest)
   }
@@ -68,7 +68,7 @@ extension ScalarExpr {
   }
 
   /// x^y of integers, by squaring; wraps. A negative y gives 0 unless x is 1 or -1.
-  public static func integerPower(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+  package static func integerPower(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
     .typed(x, y) { dtype, operands in
       let (x, y) = (operands[0], operands[1])
       func isOdd(_ value: ScalarExpr) -> ScalarExpr { .apply(.and, value, 1) .!= 0 }

@@ -3,8 +3,8 @@
 // Surprise: sub-expressions are shared by identity, so `let u = 1 + x` used twice is computed once.
 import TensorTypes
 
-public struct ScalarExpr: Sendable {
-  public indirect enum Kind: Sendable {
+package struct ScalarExpr: Sendable {
+  package indirect enum Kind: Sendable {
     case input(Int)
     /// Takes the dtype of the operands beside it.
     case constant(Double)
@@ -17,7 +17,7 @@ public struct ScalarExpr: Sendable {
     /// A formula that needs to know the dtype of its operands: called with it when the expression gets its types.
     case typed([ScalarExpr], @Sendable (DType, [ScalarExpr]) -> ScalarExpr)
   }
-  public enum Target: Sendable, Hashable {
+  package enum Target: Sendable, Hashable {
     case dtype(DType)
     /// The dtype of input `n`.
     case input(Int)
@@ -29,43 +29,43 @@ public struct ScalarExpr: Sendable {
     init(_ kind: Kind) { self.kind = kind }
   }
   let node: Node
-  public init(_ kind: Kind) { node = Node(kind) }
-  public var kind: Kind { node.kind }
+  package init(_ kind: Kind) { node = Node(kind) }
+  package var kind: Kind { node.kind }
 
-  public static func input(_ index: Int) -> ScalarExpr { ScalarExpr(.input(index)) }
-  public static func constant(_ value: Double) -> ScalarExpr { ScalarExpr(.constant(value)) }
-  public static func integer(_ value: Int64) -> ScalarExpr { ScalarExpr(.integer(value)) }
-  public static func apply(_ instruction: ScalarInstruction, _ operands: ScalarExpr...) -> ScalarExpr {
+  package static func input(_ index: Int) -> ScalarExpr { ScalarExpr(.input(index)) }
+  package static func constant(_ value: Double) -> ScalarExpr { ScalarExpr(.constant(value)) }
+  package static func integer(_ value: Int64) -> ScalarExpr { ScalarExpr(.integer(value)) }
+  package static func apply(_ instruction: ScalarInstruction, _ operands: ScalarExpr...) -> ScalarExpr {
     ScalarExpr(.apply(instruction, operands))
   }
   /// `body` gets the dtype of the operands (all have one).
-  public static func typed(
+  package static func typed(
     _ operands: ScalarExpr..., body: @escaping @Sendable (DType, [ScalarExpr]) -> ScalarExpr
   ) -> ScalarExpr {
     ScalarExpr(.typed(operands, body))
   }
-  public func converted(to dtype: DType) -> ScalarExpr { ScalarExpr(.convert(self, .dtype(dtype))) }
-  public func converted(toInput index: Int) -> ScalarExpr { ScalarExpr(.convert(self, .input(index))) }
-  public func bitcast(to dtype: DType) -> ScalarExpr { ScalarExpr(.bitcast(self, dtype)) }
+  package func converted(to dtype: DType) -> ScalarExpr { ScalarExpr(.convert(self, .dtype(dtype))) }
+  package func converted(toInput index: Int) -> ScalarExpr { ScalarExpr(.convert(self, .input(index))) }
+  package func bitcast(to dtype: DType) -> ScalarExpr { ScalarExpr(.bitcast(self, dtype)) }
 }
 
 extension ScalarExpr: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral {
-  public init(floatLiteral value: Double) { self.init(.constant(value)) }
-  public init(integerLiteral value: Int) { self.init(.integer(Int64(value))) }
+  package init(floatLiteral value: Double) { self.init(.constant(value)) }
+  package init(integerLiteral value: Int) { self.init(.integer(Int64(value))) }
 }
 
 extension ScalarExpr {
-  public static func + (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.add, a, b) }
-  public static func - (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.subtract, a, b) }
-  public static func * (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.multiply, a, b) }
-  public static func / (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.divide, a, b) }
-  public static prefix func - (a: ScalarExpr) -> ScalarExpr { .apply(.negate, a) }
-  public static func .< (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.less, a, b) }
-  public static func .<= (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.lessOrEqual, a, b) }
-  public static func .> (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.less, b, a) }
-  public static func .== (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.equal, a, b) }
-  public static func .!= (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.notEqual, a, b) }
-  public func select(_ whenTrue: ScalarExpr, _ whenFalse: ScalarExpr) -> ScalarExpr {
+  package static func + (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.add, a, b) }
+  package static func - (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.subtract, a, b) }
+  package static func * (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.multiply, a, b) }
+  package static func / (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.divide, a, b) }
+  package static prefix func - (a: ScalarExpr) -> ScalarExpr { .apply(.negate, a) }
+  package static func .< (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.less, a, b) }
+  package static func .<= (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.lessOrEqual, a, b) }
+  package static func .> (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.less, b, a) }
+  package static func .== (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.equal, a, b) }
+  package static func .!= (a: ScalarExpr, b: ScalarExpr) -> ScalarExpr { .apply(.notEqual, a, b) }
+  package func select(_ whenTrue: ScalarExpr, _ whenFalse: ScalarExpr) -> ScalarExpr {
     .apply(.select, self, whenTrue, whenFalse)
   }
 }
@@ -77,30 +77,30 @@ infix operator .== : ComparisonPrecedence
 infix operator .!= : ComparisonPrecedence
 
 /// A typed, flat ScalarExpr: each node's operands come before it; the last node is the result.
-public struct ScalarProgram: Sendable, Hashable {
-  public enum Operation: Sendable, Hashable {
+package struct ScalarProgram: Sendable, Hashable {
+  package enum Operation: Sendable, Hashable {
     case input(Int)
     case constant(ScalarConstant)
     case apply(ScalarInstruction, [Int])
     case convert(Int)
     case bitcast(Int)
   }
-  public struct Node: Sendable, Hashable {
-    public var operation: Operation
-    public var dtype: DType
+  package struct Node: Sendable, Hashable {
+    package var operation: Operation
+    package var dtype: DType
     package init(operation: Operation, dtype: DType) {
       self.operation = operation
       self.dtype = dtype
     }
   }
-  public private(set) var nodes: [Node] = []
-  public var resultDType: DType { nodes[nodes.count - 1].dtype }
+  package private(set) var nodes: [Node] = []
+  package var resultDType: DType { nodes[nodes.count - 1].dtype }
 
   /// A program written node by node: operands come before their node, and the last node is the result.
   package init(nodes: [Node]) { self.nodes = nodes }
 
   /// nil where the formula is not defined on these dtypes.
-  public init?(_ expression: ScalarExpr, inputs: [DType]) {
+  package init?(_ expression: ScalarExpr, inputs: [DType]) {
     var seen: [ObjectIdentifier: Seen] = [:]
     guard let root = Self.flatten(expression, nil, inputs, &nodes, &seen) else { return nil }
     if root != nodes.count - 1 { nodes.append(Node(operation: .convert(root), dtype: nodes[root].dtype)) }

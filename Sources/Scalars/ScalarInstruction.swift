@@ -5,7 +5,7 @@
 import TensorTypes
 
 /// One operation on elements. All operands have one dtype unless the table below says otherwise.
-public enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
+package enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
   // Arithmetic. Integers wrap. Integer `divide` and `remainder` truncate; a zero divisor faults (and gives 0).
   case add, subtract, multiply, divide, remainder
   /// `a * b + c`, rounded once for floats.
@@ -38,7 +38,7 @@ public enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
   case select
 
   /// What dtypes it is defined on, and what it gives.
-  public enum Class: Sendable {
+  package enum Class: Sendable {
     /// All numbers; of bool only the extrema.
     case arithmetic
     case floatOnly
@@ -69,13 +69,13 @@ public enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  public var operandCount: Int { row.operands }
-  public var `class`: Class { row.class }
+  package var operandCount: Int { row.operands }
+  package var `class`: Class { row.class }
   /// Worth keeping in memory rather than computing twice. These are made of formulas: see `ScalarMath`.
-  public var isCostly: Bool { row.isCostly }
+  package var isCostly: Bool { row.isCostly }
 
   /// The result for operands of these dtypes; nil where the instruction is not defined on them.
-  public func resultDType(_ operands: [DType]) -> DType? {
+  package func resultDType(_ operands: [DType]) -> DType? {
     guard operands.count == operandCount, self == .select || !operands.contains(where: \.isStorageOnly) else {
       return nil
     }
@@ -93,5 +93,5 @@ public enum ScalarInstruction: String, Sendable, Hashable, CaseIterable {
   }
 
   /// Floating operations counted for one element (an fma is two; a transcendental counts as one, as papers do).
-  public var flops: Int { self == .multiplyAdd ? 2 : 1 }
+  package var flops: Int { self == .multiplyAdd ? 2 : 1 }
 }

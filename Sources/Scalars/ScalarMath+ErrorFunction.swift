@@ -111,6 +111,6 @@ extension ScalarMath {
 // MARK: Formulas for primitives
 
 extension ScalarExpr {
-  public static func erfc(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.erfc($1[0], $0) } }
-  public static func erfinv(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.erfinv($1[0], $0) } }
+  package static func erfc(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.erfc($1[0], $0) } }
+  package static func erfinv(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.erfinv($1[0], $0) } }
 }

@@ -91,7 +91,7 @@ extension ScalarMath {
   }
 
   /// e^x of `.input(0)`, which is at most 0 or NaN; nil where `expansion` has no exp.
-  public static func exponentialOfNonPositive(dtype: DType) -> ScalarExpr? {
+  package static func exponentialOfNonPositive(dtype: DType) -> ScalarExpr? {
     BinaryFormat(dtype).map { exp(.input(0), $0, isNeverPositive: true) }
   }
 
@@ -99,7 +99,7 @@ extension ScalarMath {
   /// `mantissa`, of the remainder of x as its `.input(0)`, * 2^exponent, the exponent an integral float. The product has the
   /// bits of `exp` if the mantissa is told some number within ``exponentialRemainderLimit`` where the remainder is larger
   /// or NaN: there the exponent alone decides (0, infinity, NaN), and nothing else needs a clamp.
-  public static func exponentialParts(dtype: DType) -> (
+  package static func exponentialParts(dtype: DType) -> (
     remainder: ScalarExpr, mantissa: ScalarExpr, exponent: ScalarExpr
   )? {
     guard let format = BinaryFormat(dtype) else { return nil }
@@ -107,7 +107,7 @@ extension ScalarMath {
     return (r, exponential(of: .input(0), format), n)
   }
   /// A little more than ln 2 / 2, the most that the remainder can be where it matters.
-  public static let exponentialRemainderLimit = 0.5
+  package static let exponentialRemainderLimit = 0.5
 
   /// e^(x + tail) for a tail far below x, as a product to twice the precision needs it.
   static func exp(_ x: ScalarExpr, tail: ScalarExpr, _ format: BinaryFormat) -> ScalarExpr {
@@ -159,15 +159,15 @@ extension ScalarMath {
 // MARK: Formulas for primitives
 
 extension ScalarExpr {
-  public static func exp2(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.exp2($1[0], $0) } }
+  package static func exp2(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.exp2($1[0], $0) } }
 
   /// e^x - 1, with full relative accuracy near 0.
-  public static func expm1(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.expm1($1[0], $0) } }
+  package static func expm1(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.expm1($1[0], $0) } }
 
-  public static func sigmoid(_ x: ScalarExpr) -> ScalarExpr { 1.0 / (1.0 + .apply(.exp, -x)) }
+  package static func sigmoid(_ x: ScalarExpr) -> ScalarExpr { 1.0 / (1.0 + .apply(.exp, -x)) }
 
   /// With t = e^a - 1: (t + t / (t + 1)) / 2; where e^a may overflow, around e^(a/2).
-  public static func sinh(_ x: ScalarExpr) -> ScalarExpr {
+  package static func sinh(_ x: ScalarExpr) -> ScalarExpr {
     computed(x) { format, operands in
       let a = absolute(operands[0])
       let large = a .> 40.0
@@ -178,7 +178,7 @@ extension ScalarExpr {
     }
   }
 
-  public static func cosh(_ x: ScalarExpr) -> ScalarExpr {
+  package static func cosh(_ x: ScalarExpr) -> ScalarExpr {
     let a = absolute(x)
     let large = a .> 40.0
     let e = ScalarExpr.apply(.exp, large.select(a * 0.5, a))

@@ -14,7 +14,7 @@ extension ScalarExpr {
   }
 
   /// log |gamma(x)|; infinite at 0, -1, -2, ...
-  public static func lgamma(_ x: ScalarExpr) -> ScalarExpr {
+  package static func lgamma(_ x: ScalarExpr) -> ScalarExpr {
     widened(x) { x in
       let reflects = x .< 0.0
       let z = reflects.select(1.0 - x, x)
@@ -46,7 +46,7 @@ extension ScalarExpr {
   }
 
   /// The derivative of lgamma; at -0 and 0 an infinity of the opposite sign, NaN at -1, -2, ...
-  public static func digamma(_ x: ScalarExpr) -> ScalarExpr {
+  package static func digamma(_ x: ScalarExpr) -> ScalarExpr {
     widened(x) { x in
       let reflects = x .< 0.0
       let z = reflects.select(1.0 - x, x)

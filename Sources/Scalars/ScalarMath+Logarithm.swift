@@ -94,9 +94,9 @@ extension ScalarMath {
 extension ScalarExpr {
   private static let ln2 = 0.6931471805599453
 
-  public static func log2(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.log2($1[0], $0) } }
+  package static func log2(_ x: ScalarExpr) -> ScalarExpr { computed(x) { ScalarMath.log2($1[0], $0) } }
 
-  public static func log10(_ x: ScalarExpr) -> ScalarExpr {
+  package static func log10(_ x: ScalarExpr) -> ScalarExpr {
     computed(x) { format, operands in
       let (high, low) =
         format.dtype == .f32
@@ -108,7 +108,7 @@ extension ScalarExpr {
   }
 
   /// log(1 + x): with u = 1 + x rounded, log u and the first order of what rounding lost.
-  public static func log1p(_ x: ScalarExpr) -> ScalarExpr {
+  package static func log1p(_ x: ScalarExpr) -> ScalarExpr {
     let u = 1.0 + x
     let back = u - 1.0
     // The lost part is 0 where the quotient would be 0/0 or inf/inf.
@@ -117,14 +117,14 @@ extension ScalarExpr {
   }
 
   /// log1p(a + a^2 / (1 + sqrt(a^2 + 1))); log(2a) where a^2 may overflow.
-  public static func asinh(_ x: ScalarExpr) -> ScalarExpr {
+  package static func asinh(_ x: ScalarExpr) -> ScalarExpr {
     let a = absolute(x)
     let square = a * a
     let near = log1p(a + square / (1.0 + squareRoot(square + 1.0)))
     return copySign((a .> 1e9).select(.apply(.log, a) + .constant(ln2), near), x)
   }
 
-  public static func acosh(_ x: ScalarExpr) -> ScalarExpr {
+  package static func acosh(_ x: ScalarExpr) -> ScalarExpr {
     let t = x - 1.0
     let near = log1p(t + squareRoot(t * (t + 2.0)))
     let result = (x .> 1e9).select(.apply(.log, x) + .constant(ln2), near)
@@ -132,13 +132,13 @@ extension ScalarExpr {
   }
 
   /// log1p(2a / (1 - a)) / 2.
-  public static func atanh(_ x: ScalarExpr) -> ScalarExpr {
+  package static func atanh(_ x: ScalarExpr) -> ScalarExpr {
     let a = absolute(x)
     return copySign(0.5 * log1p((a + a) / (1.0 - a)), x)
   }
 
   /// log(e^x + e^y) without overflow; equal infinities give themselves.
-  public static func logAddExp(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+  package static func logAddExp(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
     let distance = (x .== y).select(0.0, absolute(x - y))
     return .apply(.maximum, x, y) + log1p(.apply(.exp, -distance))
   }

@@ -109,16 +109,16 @@ extension ScalarMath {
 // MARK: Formulas for primitives
 
 extension ScalarExpr {
-  public static func tan(_ x: ScalarExpr) -> ScalarExpr { .apply(.sin, x) / .apply(.cos, x) }
+  package static func tan(_ x: ScalarExpr) -> ScalarExpr { .apply(.sin, x) / .apply(.cos, x) }
 
-  public static func asin(_ x: ScalarExpr) -> ScalarExpr {
+  package static func asin(_ x: ScalarExpr) -> ScalarExpr {
     .apply(.atan, x / squareRoot((1.0 - x) * (1.0 + x)))
   }
 
-  public static func acos(_ x: ScalarExpr) -> ScalarExpr { 2.0 * .apply(.atan, squareRoot((1.0 - x) / (1.0 + x))) }
+  package static func acos(_ x: ScalarExpr) -> ScalarExpr { 2.0 * .apply(.atan, squareRoot((1.0 - x) / (1.0 + x))) }
 
   /// The angle of the point (x, y), in -pi ... pi; signs of zero count, as in C.
-  public static func atan2(_ y: ScalarExpr, _ x: ScalarExpr) -> ScalarExpr {
+  package static func atan2(_ y: ScalarExpr, _ x: ScalarExpr) -> ScalarExpr {
     let across = absolute(x)
     let up = absolute(y)
     // 0/0 and inf/inf are the only quotients that are NaN without a NaN operand.
@@ -128,7 +128,7 @@ extension ScalarExpr {
   }
 
   /// sqrt(x^2 + y^2) without overflow; infinite if either is, even beside NaN.
-  public static func hypot(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
+  package static func hypot(_ x: ScalarExpr, _ y: ScalarExpr) -> ScalarExpr {
     let a = absolute(x)
     let b = absolute(y)
     let large = ScalarExpr.apply(.maximum, a, b)

@@ -3,10 +3,10 @@
 // the formulas, so they must be compiled without reassociation, and `multiplyAdd` must round once.
 import TensorTypes
 
-public enum ScalarMath {
+package enum ScalarMath {
   /// The instruction on `.input(0)` (and `.input(1)`) of `dtype`; nil where the instruction is basic, or not defined.
   /// Half floats compute in f32 and round once.
-  public static func expansion(of instruction: ScalarInstruction, dtype: DType) -> ScalarExpr? {
+  package static func expansion(of instruction: ScalarInstruction, dtype: DType) -> ScalarExpr? {
     guard let format = BinaryFormat(dtype.computeDType) else { return nil }
     let wide = dtype.computeDType
     let x = ScalarExpr.input(0).converted(to: wide)

@@ -4,7 +4,7 @@ import TensorTypes
 
 extension ScalarProgram {
   /// The result for one element; `faulted` is set (never cleared) where an integer divisor is zero.
-  public func evaluate(_ inputs: [ScalarValue], faulted: inout Bool) -> ScalarValue {
+  package func evaluate(_ inputs: [ScalarValue], faulted: inout Bool) -> ScalarValue {
     withUnsafeTemporaryAllocation(of: ScalarValue.self, capacity: nodes.count) { values in
       for (index, node) in nodes.enumerated() {
         let made: ScalarValue
@@ -31,14 +31,14 @@ extension ScalarProgram {
   }
 
   /// The result for one element; nil where an integer divisor is zero.
-  public func evaluate(_ inputs: [ScalarValue]) -> ScalarValue? {
+  package func evaluate(_ inputs: [ScalarValue]) -> ScalarValue? {
     var faulted = false
     let result = evaluate(inputs, faulted: &faulted)
     return faulted ? nil : result
   }
 
   /// Floating operations for one element: instructions on floats, an fma being two.
-  public var flops: Int {
+  package var flops: Int {
     nodes.reduce(0) { sum, node in
       guard case .apply(let instruction, let operands) = node.operation,
         nodes[operands[operands.count - 1]].dtype.isFloating

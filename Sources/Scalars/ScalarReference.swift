@@ -4,12 +4,12 @@
 import Foundation
 import TensorTypes
 
-public enum ScalarReference {
+package enum ScalarReference {
   // MARK: Instructions
 
   /// An instruction on float operands of `dtype`, given exactly; the result is rounded to `dtype`.
   /// Comparisons give 1 or 0; `select` takes the condition as its first operand, not zero being true.
-  public static func evaluate(
+  package static func evaluate(
     _ instruction: ScalarInstruction, _ dtype: DType, _ a: Double, _ b: Double = 0, _ c: Double = 0
   ) -> Double {
     switch dtype {
@@ -32,7 +32,7 @@ public enum ScalarReference {
   /// An instruction on integer or bool operands of `dtype`; wraps to its width. nil: the divisor is zero (the
   /// instruction then faults and gives 0). Comparisons give 1 or 0; `select` takes the condition first.
   /// Elements of u64 are the bits of an Int64.
-  public static func evaluate(
+  package static func evaluate(
     _ instruction: ScalarInstruction, _ dtype: DType, _ a: Int64, _ b: Int64 = 0, _ c: Int64 = 0
   ) -> Int64? {
     let width = Int64(dtype.size * 8)
@@ -74,12 +74,12 @@ public enum ScalarReference {
 
   /// The order of elements of an integer dtype or bool.
   @inline(__always)
-  public static func isLess(_ a: Int64, _ b: Int64, _ dtype: DType) -> Bool {
+  package static func isLess(_ a: Int64, _ b: Int64, _ dtype: DType) -> Bool {
     dtype == .u64 ? UInt64(bitPattern: a) < UInt64(bitPattern: b) : a < b
   }
 
   /// An instruction on operands of `dtype` (for `select`: the dtype of the two choices). nil: integer divisor zero.
-  public static func evaluate(_ instruction: ScalarInstruction, _ dtype: DType, _ operands: [ScalarValue])
+  package static func evaluate(_ instruction: ScalarInstruction, _ dtype: DType, _ operands: [ScalarValue])
     -> ScalarValue?
   {
     func operand(_ i: Int) -> ScalarValue { i < operands.count ? operands[i] : .integer(0) }
@@ -138,7 +138,7 @@ public enum ScalarReference {
 
   /// Value conversion as programs and tiles do it. Float to integer truncates and saturates, NaN gives 0; integer to
   /// integer keeps the low bits; to bool is `!= 0` (NaN is true); to narrower floats goes through f32, as in PyTorch.
-  public static func convert(_ value: ScalarValue, from: DType, to: DType) -> ScalarValue {
+  package static func convert(_ value: ScalarValue, from: DType, to: DType) -> ScalarValue {
     switch value {
     case .float(let x):
       if to.isFloating { return .float(convert(x, to: to)) }
@@ -157,13 +157,13 @@ public enum ScalarReference {
   }
 
   /// Float to float conversion.
-  public static func convert(_ value: Double, to dtype: DType) -> Double {
+  package static func convert(_ value: Double, to dtype: DType) -> Double {
     dtype == .f64 ? value : rounded(Double(Float(value)), to: dtype)
   }
 
   /// The nearest value of a float dtype, ties to even; overflow gives infinity (the largest where there is none). Integer
   /// dtypes leave it as it is.
-  public static func rounded(_ value: Double, to dtype: DType) -> Double {
+  package static func rounded(_ value: Double, to dtype: DType) -> Double {
     switch dtype {
     case .f32: Double(Float(value))
     case .f16: NarrowFormat.f16.decode(NarrowFormat.f16.encode(value))
@@ -175,7 +175,7 @@ public enum ScalarReference {
   }
 
   /// The integer an integer dtype holds after keeping only its low bits; bool keeps the lowest.
-  public static func wrapped(_ value: Int64, to dtype: DType) -> Int64 {
+  package static func wrapped(_ value: Int64, to dtype: DType) -> Int64 {
     switch dtype {
     case .bool: value & 1
     case .u8: Int64(UInt8(truncatingIfNeeded: value))
@@ -189,7 +189,7 @@ public enum ScalarReference {
   }
 
   /// Float to integer: truncates, saturates to the range of `dtype`; NaN gives 0. Of u64, the bits of an Int64.
-  public static func truncated(_ value: Double, to dtype: DType) -> Int64 {
+  package static func truncated(_ value: Double, to dtype: DType) -> Int64 {
     guard let range = dtype.integerRange, !value.isNaN else { return 0 }
     if dtype == .u64 {
       return value >= 0x1p64 ? -1 : value <= 0 ? 0 : Int64(bitPattern: UInt64(value))
@@ -203,7 +203,7 @@ public enum ScalarReference {
   // MARK: Bits and memory
 
   /// The bits of an element in memory, in the low `dtype.size` bytes.
-  public static func bits(of value: ScalarValue, _ dtype: DType) -> UInt64 {
+  package static func bits(of value: ScalarValue, _ dtype: DType) -> UInt64 {
     switch dtype {
     case .f64: value.doubleValue.bitPattern
     case .f32: UInt64(Float(value.doubleValue).bitPattern)
@@ -220,7 +220,7 @@ public enum ScalarReference {
   }
 
   /// The element that `bits(of:_:)` encodes.
-  public static func value(bits: UInt64, _ dtype: DType) -> ScalarValue {
+  package static func value(bits: UInt64, _ dtype: DType) -> ScalarValue {
     switch dtype {
     case .f64: .float(Double(bitPattern: bits))
     case .f32: .float(Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits))))
@@ -234,7 +234,7 @@ public enum ScalarReference {
   }
 
   /// Reads one element; no alignment is asked.
-  public static func load(_ pointer: UnsafeRawPointer, _ dtype: DType) -> ScalarValue {
+  package static func load(_ pointer: UnsafeRawPointer, _ dtype: DType) -> ScalarValue {
     switch dtype.size {
     case 1: value(bits: UInt64(pointer.load(as: UInt8.self)), dtype)
     case 2: value(bits: UInt64(pointer.loadUnaligned(as: UInt16.self)), dtype)
@@ -244,7 +244,7 @@ public enum ScalarReference {
   }
 
   /// Writes one element; no alignment is asked. Floats are rounded to the dtype.
-  public static func store(_ value: ScalarValue, _ pointer: UnsafeMutableRawPointer, _ dtype: DType) {
+  package static func store(_ value: ScalarValue, _ pointer: UnsafeMutableRawPointer, _ dtype: DType) {
     let bits = bits(of: value, dtype)
     switch dtype.size {
     case 1: pointer.storeBytes(of: UInt8(truncatingIfNeeded: bits), as: UInt8.self)
@@ -255,12 +255,12 @@ public enum ScalarReference {
   }
 
   /// Reads one element of a float dtype.
-  public static func loadDouble(_ pointer: UnsafeRawPointer, _ dtype: DType) -> Double {
+  package static func loadDouble(_ pointer: UnsafeRawPointer, _ dtype: DType) -> Double {
     load(pointer, dtype).doubleValue
   }
 
   /// Reads one element of an integer dtype or bool.
-  public static func loadInteger(_ pointer: UnsafeRawPointer, _ dtype: DType) -> Int64 {
+  package static func loadInteger(_ pointer: UnsafeRawPointer, _ dtype: DType) -> Int64 {
     load(pointer, dtype).integerValue
   }
 }

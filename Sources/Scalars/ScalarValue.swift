@@ -8,7 +8,7 @@ public enum ScalarValue: Sendable, Hashable {
   case integer(Int64)
 
   /// The value as a Double; large integers are rounded.
-  public var doubleValue: Double {
+  package var doubleValue: Double {
     switch self {
     case .float(let value): value
     case .integer(let value): Double(value)
@@ -16,7 +16,7 @@ public enum ScalarValue: Sendable, Hashable {
   }
 
   /// The value as an integer: floats truncate and saturate, NaN gives 0.
-  public var integerValue: Int64 {
+  package var integerValue: Int64 {
     switch self {
     case .float(let value): ScalarReference.truncated(value, to: .i64)
     case .integer(let value): value
@@ -26,7 +26,7 @@ public enum ScalarValue: Sendable, Hashable {
 
 extension ScalarConstant {
   /// The element this constant is: floats rounded to the dtype.
-  public var value: ScalarValue {
+  package var value: ScalarValue {
     dtype.isFloating
       ? .float(ScalarReference.rounded(doubleValue, to: dtype))
       : .integer(ScalarReference.wrapped(Int64(bitPattern: bits), to: dtype))

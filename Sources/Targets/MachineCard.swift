@@ -3,35 +3,35 @@
 // many streams are read and how many are written, so there is one figure for each mix.
 
 /// Measured ceilings of this machine for a number of threads.
-public struct MachineCard: Sendable, Hashable {
+package struct MachineCard: Sendable, Hashable {
   /// Streams of memory read and written (past the caches) by one kernel.
-  public struct Mix: Sendable, Hashable {
-    public var read: Int
-    public var written: Int
-    public init(read: Int, written: Int) {
+  package struct Mix: Sendable, Hashable {
+    package var read: Int
+    package var written: Int
+    package init(read: Int, written: Int) {
       self.read = read
       self.written = written
     }
   }
 
   /// The processor it was measured on: `TargetDescription.cacheKey`.
-  public var processor: String
-  public var threads: Int
+  package var processor: String
+  package var threads: Int
   /// Bytes per second from and to memory; `copy` writes through the caches, all others past them.
-  public var read: Double
-  public var copy: Double
-  public var mixes: [Mix: Double]
+  package var read: Double
+  package var copy: Double
+  package var mixes: [Mix: Double]
   /// Bytes per second read by all threads, each from its own level-2 cache or all from level 3.
-  public var level2: Double
-  public var level3: Double
+  package var level2: Double
+  package var level3: Double
   /// The size of the last cache.
-  public var level3Bytes: Int
+  package var level3Bytes: Int
   /// Operations per second (a multiply-add is two); nil: no instruction of this processor that we can emit.
-  public var f32: Double
-  public var bf16: Double?
-  public var int8: Double?
+  package var f32: Double
+  package var bf16: Double?
+  package var int8: Double?
 
-  public init(
+  package init(
     processor: String, threads: Int, read: Double, copy: Double, mixes: [Mix: Double], level2: Double, level3: Double,
     level3Bytes: Int, f32: Double, bf16: Double?, int8: Double?
   ) {
@@ -49,7 +49,7 @@ public struct MachineCard: Sendable, Hashable {
   }
 
   /// Bytes per second of the measured mix nearest in its share of writes.
-  public func bandwidth(read: Int, written: Int) -> Double {
+  package func bandwidth(read: Int, written: Int) -> Double {
     let share = Double(written) / max(Double(read) + Double(written), 1)
     func distance(_ mix: Mix) -> Double { abs(Double(mix.written) / Double(mix.read + mix.written) - share) }
     let known = mixes.sorted { ($0.key.read, $0.key.written) < ($1.key.read, $1.key.written) }

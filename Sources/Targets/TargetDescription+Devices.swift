@@ -15,13 +15,13 @@ extension TargetDescription {
   }
 
   /// NVIDIA, as PTX text for compute capability `sm` (80: Ampere).
-  public static func ptx(sm: Int) -> TargetDescription { device("ptx", .ptx, processor: "sm_\(sm)") }
+  package static func ptx(sm: Int) -> TargetDescription { device("ptx", .ptx, processor: "sm_\(sm)") }
 
   /// AMD, as an object file for a processor such as "gfx90a".
-  public static func amdgpu(_ processor: String) -> TargetDescription {
+  package static func amdgpu(_ processor: String) -> TargetDescription {
     device("amdgpu", .amdgpu, processor: processor)
   }
 
   /// One of each; `preset` knows them, `presets` does not list them.
-  public static let devices = [ptx(sm: 80), amdgpu("gfx90a")]
+  package static let devices = [ptx(sm: 80), amdgpu("gfx90a")]
 }

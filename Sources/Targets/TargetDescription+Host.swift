@@ -4,10 +4,10 @@ import CHost
 
 extension TargetDescription {
   /// The card of the machine this process runs on.
-  public static let host: TargetDescription = detectedHost()
+  package static let host: TargetDescription = detectedHost()
 
   /// Whether code made for this target runs here.
-  public var runsOnHost: Bool {
+  package var runsOnHost: Bool {
     let host = Self.host
     return architecture == host.architecture && Set(features).isSubset(of: host.features)
   }

@@ -47,18 +47,18 @@ extension Kernel {
   }
 
   /// The value of an index expression over launch arguments and constants; nil where it depends on an instance or overflows.
-  public func evaluatedIndex(_ value: TileValue, arguments: [Int]) -> Int? { numbers(arguments).value(value, self) }
+  package func evaluatedIndex(_ value: TileValue, arguments: [Int]) -> Int? { numbers(arguments).value(value, self) }
 
   /// The same as a Dim whose symbols are the arguments.
-  public func dim(_ value: TileValue) -> Dim? { dims.value(value, self) }
+  package func dim(_ value: TileValue) -> Dim? { dims.value(value, self) }
 
   /// Elements that scratch buffer `buffer` needs for these launch arguments; nil on overflow.
-  public func scratchElementCount(_ buffer: Int, arguments: [Int]) -> Int? {
+  package func scratchElementCount(_ buffer: Int, arguments: [Int]) -> Int? {
     let numbers = numbers(arguments)
     guard buffers[buffer].shape.allSatisfy({ (numbers.value($0, self) ?? -1) >= 0 }) else { return nil }
     return numbers.elements(buffers[buffer], self)
   }
 
   /// Bytes of a scratch buffer over launch arguments.
-  public func scratchBytes(_ buffer: Buffer) -> Dim? { dims.elements(buffer, self).map { $0 * buffer.dtype.size } }
+  package func scratchBytes(_ buffer: Buffer) -> Dim? { dims.elements(buffer, self).map { $0 * buffer.dtype.size } }
 }

@@ -21,24 +21,24 @@ import TensorTypes
 
 extension Kernel: CustomStringConvertible {
   /// Counts changes of what the text means; part of every key made from it.
-  public static let textVersion = 1
+  package static let textVersion = 1
 
   /// The name of this kernel's dumped stages; unlike `name`, no two kernels share it.
-  public var stageName: String {
+  package var stageName: String {
     var hash = StableHash()
     hash.combine(text)
     return "\(name)-\(hash.description.prefix(8))"
   }
 
   /// The kernel as text. Equal texts mean equal programs.
-  public var text: String {
+  package var text: String {
     var printer = KernelPrinter(kernel: self)
     return printer.text()
   }
-  public var description: String { text }
+  package var description: String { text }
 
   /// The line of the text that makes `value` or does it, for messages; nil for what has none of its own.
-  public func statement(of value: TileValue) -> String? {
+  package func statement(of value: TileValue) -> String? {
     var printer = KernelPrinter(kernel: self)
     _ = printer.text()
     return printer.statements[value]
@@ -59,7 +59,7 @@ enum TileKeyword: String, CaseIterable {
 
 extension TileOperation {
   /// The word by which text and messages know this operation.
-  public var spelling: String {
+  package var spelling: String {
     switch self {
     case .programID: TileKeyword.pid.rawValue
     case .argument: "argument"

@@ -28,7 +28,7 @@ import TensorTypes
 extension Kernel {
   /// The kernel itself, or the first constraint it breaks.
   @discardableResult
-  public func verified() throws(Diagnostic) -> Kernel {
+  package func verified() throws(Diagnostic) -> Kernel {
     var verifier = KernelVerifier(kernel: self)
     try verifier.run()
     return self

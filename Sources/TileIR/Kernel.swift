@@ -10,35 +10,35 @@ import Scalars
 import TensorTypes
 
 /// A value of a kernel: an index into its arena.
-public struct TileValue: Sendable, Hashable {
-  public var id: Int32
-  public init(_ id: Int) { self.id = Int32(id) }
+package struct TileValue: Sendable, Hashable {
+  package var id: Int32
+  package init(_ id: Int) { self.id = Int32(id) }
 }
 
 /// The extent of a tile's axis: a constant, or an index value known when the instance starts.
-public enum Extent: Sendable, Hashable {
+package enum Extent: Sendable, Hashable {
   case constant(Int)
   case value(TileValue)
 }
 
 /// The coordinate of an access on one axis of a buffer: `start + scale * t[tileAxis] + indirect[...]`.
-public struct AxisMap: Sendable, Hashable {
+package struct AxisMap: Sendable, Hashable {
   /// An index value.
-  public var start: TileValue
+  package var start: TileValue
   /// The tile axis that walks this buffer axis; nil: the coordinate is the same for the whole tile.
-  public var tileAxis: Int?
-  public var scale: Int
+  package var tileAxis: Int?
+  package var scale: Int
   /// Compared with the buffer's extent: outside it a load gives the fill and a store does nothing.
   /// Unguarded coordinates are promised to be inside, or, in loads, 0 on an axis of stride 0, whose one element is there also
   /// where it is repeated no times.
-  public var guarded: Bool
+  package var guarded: Bool
   /// A tile of i64 added to the coordinate (gather, scatter); its extents equal the tile's or are 1.
   /// Always checked, hence without a guard: an index outside the extent sets the launch's fault word and accesses nothing
   /// (a load gives the fill). Elements that another axis's guard excludes are not checked.
   /// A negative index is such a fault: wrapping is done by whoever makes the index.
-  public var indirect: TileValue?
+  package var indirect: TileValue?
 
-  public init(
+  package init(
     _ start: TileValue, tileAxis: Int? = nil, scale: Int = 1, guarded: Bool = false, indirect: TileValue? = nil
   ) {
     self.start = start
@@ -51,19 +51,19 @@ public struct AxisMap: Sendable, Hashable {
 
 /// Which elements of a buffer a load or store touches. One map per buffer axis.
 /// A tile axis in no map repeats the same elements (a bias row), a tile axis may walk several buffer axes (a diagonal).
-public struct Access: Sendable, Hashable {
-  public var buffer: Int
-  public var axes: [AxisMap]
+package struct Access: Sendable, Hashable {
+  package var buffer: Int
+  package var axes: [AxisMap]
   /// Reads `dtype` elements from a buffer of u8, starting at the addressed byte (headers of packed blocks); may be unaligned.
-  public var reinterpreted: DType?
-  public init(_ buffer: Int, _ axes: [AxisMap], reinterpreted: DType? = nil) {
+  package var reinterpreted: DType?
+  package init(_ buffer: Int, _ axes: [AxisMap], reinterpreted: DType? = nil) {
     self.buffer = buffer
     self.axes = axes
     self.reinterpreted = reinterpreted
   }
 }
 
-public enum StoreMode: Sendable, Hashable {
+package enum StoreMode: Sendable, Hashable {
   case plain
   /// The output will not be read soon: where the target can, it bypasses the caches if it exceeds the last of them.
   case streaming
@@ -73,11 +73,11 @@ public enum StoreMode: Sendable, Hashable {
 }
 
 /// A block of operations in execution order, with arguments (loop counter, carried tiles) and yields.
-public struct Region: Sendable, Hashable {
-  public var arguments: [TileValue]
-  public var operations: [TileValue]
-  public var yields: [TileValue]
-  public init(arguments: [TileValue] = [], operations: [TileValue] = [], yields: [TileValue] = []) {
+package struct Region: Sendable, Hashable {
+  package var arguments: [TileValue]
+  package var operations: [TileValue]
+  package var yields: [TileValue]
+  package init(arguments: [TileValue] = [], operations: [TileValue] = [], yields: [TileValue] = []) {
     self.arguments = arguments
     self.operations = operations
     self.yields = yields
@@ -85,7 +85,7 @@ public struct Region: Sendable, Hashable {
 }
 
 /// What a node does. Index operations have no dtype and no shape; tile operations have both.
-public enum TileOperation: Sendable, Hashable {
+package enum TileOperation: Sendable, Hashable {
   // Index values
   /// Coordinate of this instance in the phase's grid. Axis 0 runs fastest.
   case programID(Int)
@@ -138,15 +138,15 @@ public enum TileOperation: Sendable, Hashable {
   case regionArgument
 }
 
-public struct TileNode: Sendable, Hashable {
-  public var operation: TileOperation
+package struct TileNode: Sendable, Hashable {
+  package var operation: TileOperation
   /// nil: an index value, or no value.
-  public var dtype: DType?
-  public var shape: [Extent]
+  package var dtype: DType?
+  package var shape: [Extent]
 }
 
 /// Where a buffer's elements are. Strides are index values, in elements.
-public enum BufferLayout: Sendable, Hashable {
+package enum BufferLayout: Sendable, Hashable {
   /// A launch's buffer: one stride per axis; the constant 0 repeats an element, the constant 1 promises unit stride.
   case strided([TileValue])
   /// Kernel scratch, row-major, rows padded by `pad` elements.
@@ -158,23 +158,23 @@ public enum BufferLayout: Sendable, Hashable {
   case panels(width: Int, pad: Int)
 }
 
-public struct Buffer: Sendable, Hashable {
-  public enum Role: String, Sendable, Hashable { case input, output, scratch }
-  public var name: String
-  public var dtype: DType
+package struct Buffer: Sendable, Hashable {
+  package enum Role: String, Sendable, Hashable { case input, output, scratch }
+  package var name: String
+  package var dtype: DType
   /// Index values.
-  public var shape: [TileValue]
-  public var layout: BufferLayout
-  public var role: Role
+  package var shape: [TileValue]
+  package var layout: BufferLayout
+  package var role: Role
 }
 
 /// A grid of independent instances. Extents are index values over launch arguments and constants only.
-public struct Phase: Sendable, Hashable {
-  public var grid: [TileValue]
-  public var body: Region
+package struct Phase: Sendable, Hashable {
+  package var grid: [TileValue]
+  package var body: Region
   /// No barrier to the phase before: the instances of both are independent, as if they were one grid.
-  public var isBeside: Bool
-  public init(grid: [TileValue], body: Region, isBeside: Bool = false) {
+  package var isBeside: Bool
+  package init(grid: [TileValue], body: Region, isBeside: Bool = false) {
     self.grid = grid
     self.body = body
     self.isBeside = isBeside
@@ -182,22 +182,22 @@ public struct Phase: Sendable, Hashable {
 }
 
 /// A whole block program. Launch buffers (inputs and outputs) are numbered before scratch.
-public struct Kernel: Sendable, Hashable {
-  public var name: String
-  public internal(set) var nodes: [TileNode] = []
-  public internal(set) var buffers: [Buffer] = []
+package struct Kernel: Sendable, Hashable {
+  package var name: String
+  package internal(set) var nodes: [TileNode] = []
+  package internal(set) var buffers: [Buffer] = []
   /// Names of launch arguments, for text and messages.
-  public internal(set) var arguments: [String] = []
-  public internal(set) var phases: [Phase] = []
+  package internal(set) var arguments: [String] = []
+  package internal(set) var phases: [Phase] = []
 
-  public init(name: String) { self.name = name }
+  package init(name: String) { self.name = name }
 
-  public subscript(value: TileValue) -> TileNode { nodes[Int(value.id)] }
+  package subscript(value: TileValue) -> TileNode { nodes[Int(value.id)] }
 }
 
 extension TileOperation {
   /// Tile and index operands, in order; regions' yields are operands of their loop.
-  public var operands: [TileValue] {
+  package var operands: [TileValue] {
     func accessed(_ access: Access) -> [TileValue] {
       access.axes.flatMap { axis in axis.indirect.map { [axis.start, $0] } ?? [axis.start] }
     }

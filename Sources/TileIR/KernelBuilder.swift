@@ -4,15 +4,15 @@
 import Scalars
 import TensorTypes
 
-public struct KernelBuilder: ~Copyable {
-  public private(set) var kernel: Kernel
+package struct KernelBuilder: ~Copyable {
+  package private(set) var kernel: Kernel
   private var open: [[TileValue]] = [[]]
   private var constants: [Int: TileValue] = [:]
   private var argumentValues: [TileValue] = []
 
-  public init(name: String) { kernel = Kernel(name: name) }
+  package init(name: String) { kernel = Kernel(name: name) }
 
-  public consuming func finish() -> Kernel { kernel }
+  package consuming func finish() -> Kernel { kernel }
 
   @discardableResult
   private mutating func append(_ operation: TileOperation, _ dtype: DType? = nil, _ shape: [Extent] = []) -> TileValue {
@@ -30,26 +30,26 @@ public struct KernelBuilder: ~Copyable {
     return TileValue(kernel.nodes.count - 1)
   }
 
-  public func dtype(_ value: TileValue) -> DType { kernel[value].dtype ?? .i64 }
-  public func shape(_ value: TileValue) -> [Extent] { kernel[value].shape }
+  package func dtype(_ value: TileValue) -> DType { kernel[value].dtype ?? .i64 }
+  package func shape(_ value: TileValue) -> [Extent] { kernel[value].shape }
 
   // MARK: Declarations
 
   /// A 64-bit launch argument, numbered in order of declaration.
-  public mutating func argument(_ name: String) -> TileValue {
+  package mutating func argument(_ name: String) -> TileValue {
     kernel.arguments.append(name)
     return appendUnlisted(.argument(kernel.arguments.count - 1))
   }
 
   /// A buffer of the launch; declare all before any scratch.
-  public mutating func buffer(
+  package mutating func buffer(
     _ name: String, _ dtype: DType, _ shape: [TileValue], strides: [TileValue], role: Buffer.Role
   ) -> Int {
     kernel.buffers.append(Buffer(name: name, dtype: dtype, shape: shape, layout: .strided(strides), role: role))
     return kernel.buffers.count - 1
   }
 
-  public mutating func scratch(_ name: String, _ dtype: DType, _ shape: [TileValue], _ layout: BufferLayout) -> Int {
+  package mutating func scratch(_ name: String, _ dtype: DType, _ shape: [TileValue], _ layout: BufferLayout) -> Int {
     // Several nests of one kernel name their scratch alike.
     let isTaken = kernel.buffers.contains { $0.name == name }
     let name = isTaken ? "\(name)_\(kernel.buffers.count)" : name
@@ -57,24 +57,24 @@ public struct KernelBuilder: ~Copyable {
     return kernel.buffers.count - 1
   }
 
-  public mutating func phase(_ grid: [TileValue], _ body: (inout KernelBuilder, [TileValue]) -> Void) {
+  package mutating func phase(_ grid: [TileValue], _ body: (inout KernelBuilder, [TileValue]) -> Void) {
     let ids = openPhase(grid)
     body(&self, ids)
     closePhase(grid)
   }
 
   /// Begins a phase and gives the coordinates of an instance; `closePhase` ends it. For writers that cannot lend the builder.
-  public mutating func openPhase(_ grid: [TileValue]) -> [TileValue] {
+  package mutating func openPhase(_ grid: [TileValue]) -> [TileValue] {
     open.append([])
     return grid.indices.map { append(.programID($0)) }
   }
 
-  public mutating func closePhase(_ grid: [TileValue]) {
+  package mutating func closePhase(_ grid: [TileValue]) {
     kernel.phases.append(Phase(grid: grid, body: Region(operations: open.removeLast())))
   }
 
   /// The phases so far in a new order: those of one stage run beside each other, stages after each other.
-  public mutating func arrange(_ stages: [[Int]]) {
+  package mutating func arrange(_ stages: [[Int]]) {
     let phases = kernel.phases
     kernel.phases = stages.flatMap { stage in
       stage.enumerated().map { position, number in
@@ -83,16 +83,16 @@ public struct KernelBuilder: ~Copyable {
     }
   }
 
-  public var phaseCount: Int { kernel.phases.count }
+  package var phaseCount: Int { kernel.phases.count }
 
   /// Begins a loop and gives its counter and carried tiles; `closeLoop` ends it.
-  public mutating func openLoop(_ initial: [TileValue]) -> (counter: TileValue, carried: [TileValue]) {
+  package mutating func openLoop(_ initial: [TileValue]) -> (counter: TileValue, carried: [TileValue]) {
     open.append([])
     let counter = appendUnlisted(.regionArgument)
     return (counter, initial.map { appendUnlisted(.regionArgument, kernel[$0].dtype, kernel[$0].shape) })
   }
 
-  public mutating func closeLoop(
+  package mutating func closeLoop(
     _ count: TileValue, _ initial: [TileValue], counter: TileValue, carried: [TileValue], yields: [TileValue]
   ) -> [TileValue] {
     let region = Region(arguments: [counter] + carried, operations: open.removeLast(), yields: yields)
@@ -102,19 +102,19 @@ public struct KernelBuilder: ~Copyable {
 
   // MARK: Index values
 
-  public mutating func index(_ value: Int) -> TileValue {
+  package mutating func index(_ value: Int) -> TileValue {
     if let known = constants[value] { return known }
     let made = appendUnlisted(.index(value))
     constants[value] = made
     return made
   }
 
-  public func constantIndex(_ value: TileValue) -> Int? {
+  package func constantIndex(_ value: TileValue) -> Int? {
     if case .index(let constant) = kernel[value].operation { return constant }
     return nil
   }
 
-  public mutating func index(_ operation: DimOperation, _ a: TileValue, _ b: TileValue) -> TileValue {
+  package mutating func index(_ operation: DimOperation, _ a: TileValue, _ b: TileValue) -> TileValue {
     let x = constantIndex(a)
     let y = constantIndex(b)
     if let x, let y, let folded = operation.apply(x, y) { return index(folded) }
@@ -136,67 +136,67 @@ public struct KernelBuilder: ~Copyable {
     return append(.indexBinary(operation, a, b))
   }
 
-  public mutating func index(_ operation: DimOperation, _ a: TileValue, _ b: Int) -> TileValue {
+  package mutating func index(_ operation: DimOperation, _ a: TileValue, _ b: Int) -> TileValue {
     let b = index(b)
     return index(operation, a, b)
   }
 
   // MARK: Tiles
 
-  public mutating func splat(_ constant: ScalarConstant, _ shape: [Extent]) -> TileValue {
+  package mutating func splat(_ constant: ScalarConstant, _ shape: [Extent]) -> TileValue {
     append(.splat(constant), constant.dtype, shape)
   }
-  public mutating func splatArgument(_ argument: Int, _ dtype: DType, _ shape: [Extent]) -> TileValue {
+  package mutating func splatArgument(_ argument: Int, _ dtype: DType, _ shape: [Extent]) -> TileValue {
     append(.splatArgument(argument), dtype, shape)
   }
-  public mutating func coordinates(start: TileValue, axis: Int?, scale: Int = 1, _ shape: [Extent]) -> TileValue {
+  package mutating func coordinates(start: TileValue, axis: Int?, scale: Int = 1, _ shape: [Extent]) -> TileValue {
     append(.coordinates(start: start, axis: axis, scale: scale), .i64, shape)
   }
-  public mutating func load(_ access: Access, _ shape: [Extent], fill: ScalarConstant? = nil) -> TileValue {
+  package mutating func load(_ access: Access, _ shape: [Extent], fill: ScalarConstant? = nil) -> TileValue {
     let dtype = access.reinterpreted ?? kernel.buffers[access.buffer].dtype
     return append(.load(access, fill: fill ?? ScalarConstant(dtype, integer: 0)), dtype, shape)
   }
-  public mutating func store(_ access: Access, _ value: TileValue, _ mode: StoreMode = .plain) {
+  package mutating func store(_ access: Access, _ value: TileValue, _ mode: StoreMode = .plain) {
     append(.store(access, value, mode))
   }
-  public mutating func map(_ instruction: ScalarInstruction, _ operands: [TileValue]) -> TileValue {
+  package mutating func map(_ instruction: ScalarInstruction, _ operands: [TileValue]) -> TileValue {
     let dtype = instruction.resultDType(operands.map { self.dtype($0) })
     return append(.map(instruction, operands), dtype, shape(operands[0]))
   }
-  public mutating func convert(_ value: TileValue, to dtype: DType) -> TileValue {
+  package mutating func convert(_ value: TileValue, to dtype: DType) -> TileValue {
     self.dtype(value) == dtype ? value : append(.convert(value), dtype, shape(value))
   }
-  public mutating func bitcast(_ value: TileValue, to dtype: DType) -> TileValue {
+  package mutating func bitcast(_ value: TileValue, to dtype: DType) -> TileValue {
     append(.bitcast(value), dtype, shape(value))
   }
-  public mutating func broadcast(_ value: TileValue, _ extents: [Extent]) -> TileValue {
+  package mutating func broadcast(_ value: TileValue, _ extents: [Extent]) -> TileValue {
     shape(value) == extents ? value : append(.broadcast(value), dtype(value), extents)
   }
-  public mutating func transpose(_ value: TileValue, _ permutation: [Int]) -> TileValue {
+  package mutating func transpose(_ value: TileValue, _ permutation: [Int]) -> TileValue {
     let extents = shape(value)
     return append(.transpose(value, permutation: permutation), dtype(value), permutation.map { extents[$0] })
   }
-  public mutating func reduce(_ monoid: Monoid, _ axes: [Int], _ value: TileValue) -> TileValue {
+  package mutating func reduce(_ monoid: Monoid, _ axes: [Int], _ value: TileValue) -> TileValue {
     append(.reduce(monoid, axes: axes, value), dtype(value), reducing(value, axes))
   }
-  public mutating func argReduce(_ monoid: ArgMonoid, _ axis: Int, _ value: TileValue) -> TileValue {
+  package mutating func argReduce(_ monoid: ArgMonoid, _ axis: Int, _ value: TileValue) -> TileValue {
     append(.argReduce(monoid, axis: axis, value), .i64, reducing(value, [axis]))
   }
-  public mutating func scan(_ monoid: Monoid, _ axis: Int, _ value: TileValue) -> TileValue {
+  package mutating func scan(_ monoid: Monoid, _ axis: Int, _ value: TileValue) -> TileValue {
     append(.scan(monoid, axis: axis, value), dtype(value), shape(value))
   }
-  public mutating func argScan(_ monoid: ArgMonoid, _ axis: Int, _ value: TileValue) -> TileValue {
+  package mutating func argScan(_ monoid: ArgMonoid, _ axis: Int, _ value: TileValue) -> TileValue {
     append(.argScan(monoid, axis: axis, value), .i64, shape(value))
   }
-  public mutating func sortOrder(_ axis: Int, descending: Bool, _ value: TileValue) -> TileValue {
+  package mutating func sortOrder(_ axis: Int, descending: Bool, _ value: TileValue) -> TileValue {
     append(.sortOrder(axis: axis, descending: descending, value), .i64, shape(value))
   }
-  public mutating func dot(_ accumulator: TileValue, _ a: TileValue, _ b: TileValue) -> TileValue {
+  package mutating func dot(_ accumulator: TileValue, _ a: TileValue, _ b: TileValue) -> TileValue {
     append(.dot(accumulator: accumulator, a, b), dtype(accumulator), shape(accumulator))
   }
 
   /// A counted loop with carried tiles; `body` gets the counter and the carried tiles and returns the next ones.
-  public mutating func loop(
+  package mutating func loop(
     _ count: TileValue, _ initial: [TileValue],
     _ body: (inout KernelBuilder, TileValue, [TileValue]) -> [TileValue]
   ) -> [TileValue] {

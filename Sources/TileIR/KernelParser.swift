@@ -7,7 +7,7 @@ import TensorTypes
 extension Kernel {
   /// The verified kernel that `text` describes.
   /// - Throws: a `Diagnostic` with line and column where the text is malformed, or the constraint the kernel breaks.
-  public init(text: String) throws(Diagnostic) {
+  package init(text: String) throws(Diagnostic) {
     var parser = KernelParser(tokens: try KernelLexer.tokens(text))
     self = try parser.kernelText()
     try verified()

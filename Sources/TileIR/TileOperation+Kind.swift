@@ -4,7 +4,7 @@
 import TensorTypes
 
 extension TileOperation {
-  public enum Kind: Sendable, Hashable, CaseIterable {
+  package enum Kind: Sendable, Hashable, CaseIterable {
     /// An index value: where this instance is, a launch's argument, a number, arithmetic on those.
     case index
     /// A tile made of nothing but its elements' places: computed anywhere, at no cost.
@@ -24,7 +24,7 @@ extension TileOperation {
     case control
   }
 
-  public var kind: Kind {
+  package var kind: Kind {
     switch self {
     case .programID, .argument, .index, .indexBinary: .index
     case .splat, .splatArgument, .coordinates: .source
@@ -41,7 +41,7 @@ extension TileOperation {
 
 extension TileOperation.Kind {
   /// An element follows from few others, so that it may be computed where it is needed.
-  public var isPointwise: Bool {
+  package var isPointwise: Bool {
     switch self {
     case .source, .load, .elementwise, .movement: true
     case .index, .store, .across, .product, .control: false
@@ -50,7 +50,7 @@ extension TileOperation.Kind {
 }
 
 /// How an index value comes about.
-public enum IndexForm: Sendable, Hashable {
+package enum IndexForm: Sendable, Hashable {
   case constant(Int)
   case argument(Int)
   case programID(axis: Int)
@@ -61,7 +61,7 @@ public enum IndexForm: Sendable, Hashable {
 
 extension TileNode {
   /// nil: a tile, or no value.
-  public var indexForm: IndexForm? {
+  package var indexForm: IndexForm? {
     switch operation {
     case .index(let constant): .constant(constant)
     case .argument(let i): .argument(i)

@@ -3,7 +3,7 @@
 // bytes for its end, and everything does where a decoder looks at the whole text.
 
 /// Decodes ids one at a time; the pieces joined equal `decode` of all ids.
-public struct StreamingDecoder: Sendable {
+package struct StreamingDecoder: Sendable {
   private let tokenizer: Tokenizer
   private let skippingSpecialTokens: Bool
   private var pending: [UInt8] = []
@@ -11,14 +11,14 @@ public struct StreamingDecoder: Sendable {
   /// Where a decoder of the file makes the text.
   private var stream: DecoderStream?
 
-  public init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
+  package init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
     self.tokenizer = tokenizer
     self.skippingSpecialTokens = skippingSpecialTokens
     stream = tokenizer.decoder.map(DecoderStream.init)
   }
 
   /// The text that `id` completes: whole characters only. Bytes that no continuation can save become U+FFFD.
-  public mutating func append(_ id: Int32) -> String {
+  package mutating func append(_ id: Int32) -> String {
     if skippingSpecialTokens, tokenizer.isControl(id) { return "" }
     if stream != nil { return tokenizer.isKnown(id) ? stream?.append(tokenizer.text(of: id)) ?? "" : "" }
     var bytes = tokenizer.bytes(of: id)
@@ -35,7 +35,7 @@ public struct StreamingDecoder: Sendable {
   }
 
   /// What is left when no more ids come: U+FFFD for a character cut short.
-  public mutating func finish() -> String {
+  package mutating func finish() -> String {
     if let rest = stream?.finish() { return rest }
     defer { pending = [] }
     return String(decoding: pending, as: UTF8.self)

@@ -11,7 +11,7 @@ extension Tokenizer {
   ///   - beginning: the text of the token that begins a text, which only tokenizer_config.json tells.
   ///   - end: the text of the token that ends a text, likewise.
   /// - Throws: ``Diagnostic`` of kind `format` for malformed files and for steps that are not supported.
-  public init(json: JSON, beginning: String? = nil, end: String? = nil) throws(Diagnostic) {
+  package init(json: JSON, beginning: String? = nil, end: String? = nil) throws(Diagnostic) {
     let file = TokenizerFile(json)
     let texts = try file.texts()
     let tokens = TokenTable(texts)

@@ -94,3 +94,24 @@ func sources(_ target: String) throws -> [URL] {
     }
   }
 }
+
+/// What `import Azulejo` does not show is `package`, but for what a signature that it shows must name.
+@Test func public_is_what_users_see() throws {
+  let umbrella = try String(contentsOf: root.appending(path: "Sources/Azulejo/Azulejo.swift"), encoding: .utf8)
+  // "Tensors", and "Basics.Diagnostic" where one type is shown.
+  let shown = Set(umbrella.matches(of: /@_exported import (?:struct |enum )?([\w.]+)/).map { String($0.1) })
+  #expect(shown.contains("Tensors") && shown.contains("Basics.Diagnostic"))
+  /// `Element`, which users may conform to, reads elements as this type.
+  let named: Set<String> = ["ScalarValue"]
+  for target in try layers().keys.sorted() where !shown.contains(target) && target != "Azulejo" {
+    for file in try sources(target) {
+      let name = file.deletingPathExtension().lastPathComponent
+      let type = String(name.prefix { $0 != "+" })
+      if named.contains(type) || shown.contains("\(target).\(type)") { continue }
+      for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
+        let isCode = !line.trimmingCharacters(in: .whitespaces).hasPrefix("//")
+        #expect(!isCode || !line.contains(/\bpublic\b/), "\(target)/\(file.lastPathComponent): \(line)")
+      }
+    }
+  }
+}

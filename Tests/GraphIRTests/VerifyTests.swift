@@ -91,7 +91,7 @@ private func complaint(_ text: String) throws -> String {
     }
     let cases = try declared("Primitive", "case ")
     #expect(labels.sorted() == cases.sorted())
-    let records = try ["Pointwise+Unary", "Pointwise+Binary"].map { try declared($0, "public static let ") }
+    let records = try ["Pointwise+Unary", "Pointwise+Binary"].map { try declared($0, "package static let ") }
     let pointwise = Primitive.samples.filter { if case .pointwise = $0 { true } else { false } }
     #expect(pointwise.count == records[0].count + records[1].count)
     for sample in Primitive.samples { #expect(sample.with(sample.payload) == sample, "\(sample.name)") }

@@ -9,22 +9,22 @@ import Basics
 import Scalars
 import TensorTypes
 
-public struct TileInterpreter: Sendable {
+package struct TileInterpreter: Sendable {
   /// What an element did that the user's data is to blame for; the access or division did nothing.
-  public struct Fault: Sendable, Hashable {
-    public enum Kind: Int, Sendable, Hashable {
+  package struct Fault: Sendable, Hashable {
+    package enum Kind: Int, Sendable, Hashable {
       case index = 1
       case division = 2
     }
-    public var kind: Kind
-    public var phase: Int
+    package var kind: Kind
+    package var phase: Int
     /// Linear number in the grid, axis 0 fastest.
-    public var instance: Int
+    package var instance: Int
     /// The index that was outside `0 ..< extent`; both 0 for a division.
-    public var index: Int
-    public var extent: Int
+    package var index: Int
+    package var extent: Int
 
-    public init(kind: Kind, phase: Int, instance: Int, index: Int = 0, extent: Int = 0) {
+    package init(kind: Kind, phase: Int, instance: Int, index: Int = 0, extent: Int = 0) {
       self.kind = kind
       self.phase = phase
       self.instance = instance
@@ -34,8 +34,8 @@ public struct TileInterpreter: Sendable {
   }
 
   /// What the kernel is to blame for.
-  public struct Finding: Sendable, Hashable, CustomStringConvertible {
-    public enum Kind: String, Sendable, Hashable {
+  package struct Finding: Sendable, Hashable, CustomStringConvertible {
+    package enum Kind: String, Sendable, Hashable {
       /// A coordinate without guard outside its extent.
       case outOfBounds = "out of bounds"
       /// A valid coordinate, but the memory given for the buffer does not reach so far.
@@ -49,47 +49,47 @@ public struct TileInterpreter: Sendable {
       /// Index arithmetic overflowed or divided by zero; it gave 0.
       case indexOverflow = "index overflow"
     }
-    public var kind: Kind
-    public var phase: Int
-    public var instance: Int
+    package var kind: Kind
+    package var phase: Int
+    package var instance: Int
     /// The first operation and element that did it.
-    public var operation: TileValue
+    package var operation: TileValue
     /// Its line in the kernel's text.
-    public var statement: String
-    public var buffer: String?
-    public var coordinates: [Int]
+    package var statement: String
+    package var buffer: String?
+    package var coordinates: [Int]
     /// The extent, the instance or the byte that explains it.
-    public var detail: String
+    package var detail: String
     /// How many elements did it in this operation.
-    public var count: Int
+    package var count: Int
 
-    public var description: String {
+    package var description: String {
       let place = buffer.map { ", \($0)\(coordinates)" } ?? ""
       return "\(kind.rawValue): phase \(phase), instance \(instance), '\(statement)'\(place): \(detail)"
         + (count > 1 ? " (and \(count - 1) more)" : "")
     }
   }
 
-  public struct Statistics: Sendable, Hashable {
-    public var instances = 0
+  package struct Statistics: Sendable, Hashable {
+    package var instances = 0
     /// Tile elements of loads and stores, and those of them that guards excluded.
-    public var accessedLanes = 0
-    public var maskedLanes = 0
+    package var accessedLanes = 0
+    package var maskedLanes = 0
   }
 
-  public struct Outcome: Sendable, Hashable {
+  package struct Outcome: Sendable, Hashable {
     /// The first fault of the first phase that had one; later phases did not run.
-    public var fault: Fault?
+    package var fault: Fault?
     /// One per kind and operation, in order of appearance.
-    public var findings: [Finding] = []
-    public var statistics = Statistics()
+    package var findings: [Finding] = []
+    package var statistics = Statistics()
   }
 
-  public let kernel: Kernel
+  package let kernel: Kernel
   let program: TileProgram
 
   /// - Throws: the constraint that the kernel breaks.
-  public init(_ kernel: Kernel) throws(Diagnostic) {
+  package init(_ kernel: Kernel) throws(Diagnostic) {
     self.kernel = try kernel.verified()
     program = TileProgram(kernel)
   }
@@ -101,7 +101,7 @@ public struct TileInterpreter: Sendable {
   ///   - arguments: launch arguments.
   ///   - sanitize: also track races and unwritten elements, at about twice the time.
   /// - Throws: if the launch does not fit the kernel, or needs more memory than there may be.
-  public func run(
+  package func run(
     buffers: [UnsafeMutableRawBufferPointer], origins: [Int]? = nil, arguments: [Int], sanitize: Bool = true
   ) throws(Diagnostic) -> Outcome {
     let launched = kernel.buffers.filter { $0.role != .scratch }.count
@@ -133,7 +133,7 @@ public struct TileInterpreter: Sendable {
 
   /// The bytes, counted from element 0, that coordinates inside a launch buffer's extents can address.
   /// - Throws: if the extents or strides overflow.
-  public func byteRange(ofBuffer number: Int, arguments: [Int]) throws(Diagnostic) -> Range<Int> {
+  package func byteRange(ofBuffer number: Int, arguments: [Int]) throws(Diagnostic) -> Range<Int> {
     let buffer = kernel.buffers[number]
     guard case .strided(let strides) = buffer.layout else {
       throw Diagnostic(.argument, "\(kernel.name): \(buffer.name) is no launch buffer")
