@@ -32,45 +32,12 @@ struct TracedRun: Sendable {
     _ trace: Trace, _ session: Session, _ signature: CallSignature, _ leaves: ContiguousArray<Leaf>,
     state: ContiguousArray<Leaf>, results: ContiguousArray<Leaf>, form: Form, template: any Sendable
   ) throws(Diagnostic) {
-    var values: [Value] = []
-    func output(_ tensor: Tensor) throws(Diagnostic) -> ResultSource {
-      let view = try tensor.view
-      guard let path = view.path else { return .constant(tensor) }
-      switch try trace.place(of: path, view.hints) {
-      case .leaf(let leaf)?: return .leaf(leaf)
-      case .carried(let i)?: return .carried(i)
-      case .output?, nil: break
-      }
-      values += try trace.values([view])
-      return .output(values.count - 1)
-    }
-    var changed: [Int: ResultSource] = [:]
-    /// Outputs that are the new version of a leaf.
-    var versions: [Int: Int] = [:]
-    for (i, after) in state.enumerated() {
-      switch (leaves[i], after) {
-      case (.tensor, .tensor(let tensor)):
-        let source = try output(tensor)
-        if case .leaf(i) = source { continue }
-        changed[i] = source
-        if case .output(let o) = source, try trace.type(of: values[o]) == signature.type(i).map(trace.renamed) {
-          versions[o] = i
-        }
-      case (.dim(let before), .dim(let dim)):
-        if !before.isIdentical(to: dim) { changed[i] = .dim(try dim.requireValue()) }
-      case (.value(let before), .value(let value)):
-        if before != value { changed[i] = .value(value) }
-      case (.count(let before), .count(let count)) where before == count: break
-      default:
-        throw Diagnostic(
-          .compiler, "\(trace.name): member \(i) of the state became something else",
-          remedy: "members of the state keep their kinds and counts")
-      }
-    }
+    var outputs = Outputs(trace: trace)
+    let (changed, versions) = try outputs.changes(of: leaves, to: state, signature)
     var sources: [ResultSource] = []
     for leaf in results {
       switch leaf {
-      case .tensor(let tensor): sources.append(try output(tensor))
+      case .tensor(let tensor): sources.append(try outputs.source(of: tensor))
       case .dim(let dim): sources.append(.dim(try dim.requireValue()))
       case .value(let value): sources.append(.value(value))
       case .count(let count): sources.append(.count(count))
@@ -90,7 +57,7 @@ struct TracedRun: Sendable {
     guards = trace.guards
     asked = trace.asked
     numbers = trace.numbers
-    var piece = try trace.piece(values)
+    var piece = try trace.piece(outputs.values)
     session.addDonors(to: &piece, versions: versions, kept: kept)
     let mayTake = Set(changed.keys).subtracting(session.inPlace)
     let taken = piece.reuseMemory(kept: kept, mayTake: mayTake).union(piece.donors.values)
@@ -176,5 +143,53 @@ extension Dim {
   fileprivate func requireValue() throws(Diagnostic) -> Dim {
     if case .failed(let mistake)? = expression { throw mistake }
     return self
+  }
+}
+
+/// The tensors that leave a capture.
+private struct Outputs {
+  let trace: Trace
+  /// Those that the last piece computes.
+  var values: [Value] = []
+
+  mutating func source(of tensor: Tensor) throws(Diagnostic) -> ResultSource {
+    let view = try tensor.view
+    guard !view.hasMemory, let path = view.path else { return .constant(tensor) }
+    switch try trace.place(of: path, view.hints) {
+    case .leaf(let leaf)?: return .leaf(leaf)
+    case .carried(let i)?: return .carried(i)
+    case .output?, nil: break
+    }
+    values += try trace.values([view])
+    return .output(values.count - 1)
+  }
+
+  /// What became of the members of the state, and which outputs are the new version of a leaf.
+  mutating func changes(
+    of leaves: ContiguousArray<Leaf>, to state: ContiguousArray<Leaf>, _ signature: CallSignature
+  ) throws(Diagnostic) -> (changed: [Int: ResultSource], versions: [Int: Int]) {
+    var changed: [Int: ResultSource] = [:]
+    var versions: [Int: Int] = [:]
+    for (i, after) in state.enumerated() {
+      switch (leaves[i], after) {
+      case (.tensor, .tensor(let tensor)):
+        let source = try self.source(of: tensor)
+        if case .leaf(i) = source { continue }
+        changed[i] = source
+        if case .output(let o) = source, try trace.type(of: values[o]) == signature.type(i).map(trace.renamed) {
+          versions[o] = i
+        }
+      case (.dim(let before), .dim(let dim)):
+        if !before.isIdentical(to: dim) { changed[i] = .dim(try dim.requireValue()) }
+      case (.value(let before), .value(let value)):
+        if before != value { changed[i] = .value(value) }
+      case (.count(let before), .count(let count)) where before == count: break
+      default:
+        throw Diagnostic(
+          .compiler, "\(trace.name): member \(i) of the state became something else",
+          remedy: "members of the state keep their kinds and counts")
+      }
+    }
+    return (changed, versions)
   }
 }

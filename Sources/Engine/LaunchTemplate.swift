@@ -45,9 +45,8 @@ struct LaunchTemplate {
             recipe.append(.extent(operand: i, axis: axis))
             symbols[label] = made
             dims.append(made)
-            let isSmall =
-              ExtentClass(view.hints[axis], distinguishesSmall: program.smallLabels.contains(label)) == .small
-            if isSmall { bounds[recipe.count - 1] = ExtentClass.smallBound }
+            let size = ExtentClass(view.hints[axis], distinguishesSmall: program.smallLabels.contains(label))
+            if size == .small { bounds[recipe.count - 1] = ExtentClass.smallBound }
           }
         }
         let strides = Self.strides(view, dims) { axis in

@@ -17,13 +17,12 @@ struct LaunchOrder {
   private static let mostNests = 12
   private static let mostResults = 3 * LoopNest.mostRoots
 
-  init(_ partition: borrowing Partition, _ context: SchedulingContext) {
-    let nests = partition.nests
+  init(_ nests: [LoopNest], _ graph: Graph, _ context: SchedulingContext) {
     let needs = Self.dependencies(nests, context)
     let levels = Self.levels(nests, needs)
     var byLevel: [[Int]] = Array(repeating: [], count: (levels.max() ?? -1) + 1)
     for nest in nests.indices { byLevel[levels[nest]].append(nest) }
-    let small = nests.map { Self.isSmall($0, partition.graph) }
+    let small = nests.map { Self.isSmall($0, graph) }
     func fit(_ group: [Int]) -> Bool {
       group.count <= Self.mostNests && group.reduce(0) { $0 + nests[$1].roots.count } <= Self.mostResults
     }

@@ -197,16 +197,6 @@ extension Partition {
 
   // MARK: Reads
 
-  /// Fills in what each nest reads from memory, and puts the renamed temporaries' new names everywhere.
-  mutating func connect() {
-    for i in nests.indices {
-      nests[i].inputs = reads(i)
-      for r in nests[i].roots.indices { nests[i].roots[r].target.source = named(nests[i].roots[r].target.source) }
-    }
-    nests.removeAll { $0.roots.isEmpty }
-    dropRenamed()
-  }
-
   /// What nest `i` reads from memory.
   func reads(_ i: Int) -> [Value: MemoryView] { reads(nests[i].roots.map(\.value), in: i) }
 
@@ -231,33 +221,8 @@ extension Partition {
     return earlier[value]
   }
 
-  private func named(_ source: Schedule.BufferSource) -> Schedule.BufferSource {
+  func named(_ source: Schedule.BufferSource) -> Schedule.BufferSource {
     if case .temporary(let t) = source { return renamed[t] ?? source }
     return source
-  }
-
-  /// Numbers the temporaries that are left.
-  private mutating func dropRenamed() {
-    if renamed.isEmpty { return }
-    var numbers: [Int: Int] = [:]
-    var left: [TensorType] = []
-    for (t, type) in temporaries.enumerated() where renamed[t] == nil {
-      numbers[t] = left.count
-      left.append(type)
-    }
-    func moved(_ source: Schedule.BufferSource) -> Schedule.BufferSource {
-      if case .temporary(let t) = source { return .temporary(numbers[t] ?? t) }
-      return source
-    }
-    for i in nests.indices {
-      for r in nests[i].roots.indices { nests[i].roots[r].target.source = moved(nests[i].roots[r].target.source) }
-      nests[i].inputs = nests[i].inputs.mapValues { view in
-        var view = view
-        view.source = moved(view.source)
-        return view
-      }
-    }
-    temporaries = left
-    renamed = [:]
   }
 }

@@ -88,8 +88,6 @@ struct Partition {
         storeIfCheaper(value)
       }
     }
-    placeOutputs()
-    connect()
   }
 
   // MARK: Questions

@@ -190,23 +190,7 @@ extension Tensor {
     attempt(file, line, of: [query, key, value, mask]) { () throws(Diagnostic) in
       var (q, k, v) = (try query.view, try key.view, try value.view)
       let (given, keyDims, valueDims) = (q.dims, k.dims, v.dims)
-      guard q.rank >= 2, k.rank >= 2, v.rank >= 2, given[q.rank - 1] == keyDims[k.rank - 1],
-        keyDims[k.rank - 2] == valueDims[v.rank - 2]
-      else {
-        throw Diagnostic(
-          .shape, "attention: query \(q.hints), key \(k.hints) and value \(v.hints) do not meet",
-          remedy: "give [.., queries, width], [.., keys, width] and [.., keys, out]")
-      }
-      guard mask == nil || !isCausal else {
-        throw Diagnostic(
-          .argument, "attention: a mask and isCausal are given", remedy: "put the causal part into the mask")
-      }
-      let first = try start.sizeHint
-      guard isCausal || start.isKnown(0), start >= 0 else {
-        throw Diagnostic(
-          .argument, "attention: the queries start at \(first)\(isCausal ? "" : ", and isCausal is false")",
-          remedy: "start at 0 or more, and only where isCausal is true")
-      }
+      try requireAttention([q, k, v], [given, keyDims, valueDims], mask, isCausal: isCausal, start: start)
       let heads = q.rank >= 3 ? given[q.rank - 3] : 0
       let (queries, keys) = (given[q.rank - 2], keyDims[k.rank - 2])
       if groupsQueries { (q, k, v) = try grouped(q, k, v) }
@@ -249,6 +233,31 @@ extension Tensor {
       var merged = outDims
       merged.replaceSubrange((merged.count - 4)...(merged.count - 3), with: [heads])
       return try result.reshaped(dims: merged)
+    }
+  }
+
+  /// `dims` are those of the views [query, key, value]: a capture is asked once.
+  private static func requireAttention(
+    _ views: [TensorView], _ dims: [[Dim]], _ mask: Tensor?, isCausal: Bool, start: Dim
+  ) throws(Diagnostic) {
+    let (query, key, value) = (dims[0], dims[1], dims[2])
+    guard dims.allSatisfy({ $0.count >= 2 }), query[query.count - 1] == key[key.count - 1],
+      key[key.count - 2] == value[value.count - 2]
+    else {
+      let hints = views.map(\.hints)
+      throw Diagnostic(
+        .shape, "attention: query \(hints[0]), key \(hints[1]) and value \(hints[2]) do not meet",
+        remedy: "give [.., queries, width], [.., keys, width] and [.., keys, out]")
+    }
+    guard mask == nil || !isCausal else {
+      throw Diagnostic(
+        .argument, "attention: a mask and isCausal are given", remedy: "put the causal part into the mask")
+    }
+    let first = try start.sizeHint
+    guard isCausal || start.isKnown(0), start >= 0 else {
+      throw Diagnostic(
+        .argument, "attention: the queries start at \(first)\(isCausal ? "" : ", and isCausal is false")",
+        remedy: "start at 0 or more, and only where isCausal is true")
     }
   }
 

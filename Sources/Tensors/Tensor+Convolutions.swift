@@ -209,17 +209,7 @@ extension Tensor {
           .argument, "\(name): output padding \(more) with strides \(step) and dilations \(windows.dilation)",
           remedy: "it must be smaller than the stride or the dilation")
       }
-      for axis in 0..<spatial {
-        // What is left of one element where the padding is cut off; further elements add a step each.
-        let one = windows.span(axis) + more[axis] - 2 * around[axis]
-        guard one < 0 else { continue }
-        let extent = (try whole.view.dim(2 + axis) - 1) * step[axis] + Dim(one)
-        guard extent >= 0 else {
-          throw Diagnostic(
-            .shape, "\(name): a padding of \(around[axis]) leaves a negative extent of \(extent)",
-            remedy: "give less padding")
-        }
-      }
+      try whole.requireExtents(windows, step, padding: around, more, name)
       if step == windows.size, windows.dilation.allSatisfy({ $0 == 1 }), more.allSatisfy({ $0 == 0 }) {
         let result = try whole.tiled(by: weight, bias: bias, groups: groups, padding: around, name)
         return isBatched ? result : Tensor(try result.view.removing(0))
@@ -236,6 +226,22 @@ extension Tensor {
       let result = try Self.convolved(
         padded, split.permuted(order), bias: bias, windows: windows, groups: groups, out: each * groups, name)
       return isBatched ? result : Tensor(try result.view.removing(0))
+    }
+  }
+
+  /// What is left of one element where the padding is cut off; further elements add a step each.
+  private func requireExtents(
+    _ windows: SpatialWindows, _ step: [Int], padding: [Int], _ more: [Int], _ name: String
+  ) throws(Diagnostic) {
+    for axis in step.indices {
+      let one = windows.span(axis) + more[axis] - 2 * padding[axis]
+      guard one < 0 else { continue }
+      let extent = (try view.dim(2 + axis) - 1) * step[axis] + Dim(one)
+      guard extent >= 0 else {
+        throw Diagnostic(
+          .shape, "\(name): a padding of \(padding[axis]) leaves a negative extent of \(extent)",
+          remedy: "give less padding")
+      }
     }
   }
 

@@ -17,6 +17,37 @@ private struct Subscript {
     view = source
     for case .tensor(let tensor) in indices { _ = try tensor.view }
     let given = indices.filter { if case .nothing = $0 { false } else { true } }
+    let consumed = try Self.consumedAxes(given, of: source)
+    var axis = 0
+    for index in given {
+      switch index {
+      case .at(let dim): try select(dim, axis, of: source)
+      case .range(let start, let end, let step):
+        // A step beyond the extent takes one element however far it goes; where it goes must not overflow.
+        let step = Swift.min(step, Swift.max(view.dims[axis].knownValue ?? CheckedSize.mostSymbol, 1))
+        let (first, count) = try Self.bounds(start, end, step, view.hints[axis])
+        let isSymbolic = !view.hasMemory || [start, end].contains { $0.map { $0.knownValue == nil } ?? false }
+        let dims = isSymbolic ? Self.symbolicBounds(start, end, step, view.dims[axis]) : nil
+        view = view.sliced(axis, start: first, count: count, step: step, dims: dims)
+        axis += 1
+      case .insertedAxis:
+        view = view.inserting(axis)
+        axis += 1
+      case .ellipsis: axis += source.rank - consumed
+      case .tensor(let tensor) where tensor.dtype == .bool: axis += try choose(tensor, axis)
+      case .tensor(let tensor):
+        guard tensor.dtype.isInteger else {
+          throw Diagnostic(.dtype, "an index tensor is \(tensor.dtype)", remedy: "index with integers or a bool mask")
+        }
+        positions.append((axis, tensor))
+        axis += 1
+      case .nothing: break
+      }
+    }
+  }
+
+  /// How many axes of `source` the indices stand for, the ellipsis aside.
+  private static func consumedAxes(_ given: [TensorIndex], of source: TensorView) throws(Diagnostic) -> Int {
     var consumed = 0
     var ellipses = 0
     for index in given {
@@ -35,64 +66,41 @@ private struct Subscript {
         .index, "\(consumed) indices for the \(source.rank) axes of shape \(source.hints)",
         remedy: "give at most one index for each axis")
     }
-    var axis = 0
-    for index in given {
-      switch index {
-      case .at(let dim):
-        let extent = view.dims[axis]
-        // From which end it counts and that it stays inside are guards.
-        let start = Dim.asks(.less, dim, 0) ? extent + dim : dim
-        guard Dim.asks(.lessOrEqual, 0, start), Dim.asks(.less, start, extent) else {
-          let (wanted, count) = (try dim.sizeHint, view.hints[axis])
-          throw Diagnostic(
-            .index, "index \(wanted) is outside axis \(axis) of \(source.hints), whose extent is \(count)",
-            remedy: "indices are \(-count)..<\(count)")
-        }
-        view = view.sliced(axis, start: try start.sizeHint, count: 1, dims: (start, 1)).removing(axis)
-      case .range(let start, let end, let step):
-        // A step beyond the extent takes one element however far it goes; where it goes must not overflow.
-        let step = Swift.min(step, Swift.max(view.dims[axis].knownValue ?? CheckedSize.mostSymbol, 1))
-        let (first, count) = try Self.bounds(start, end, step, view.hints[axis])
-        let isSymbolic = !view.hasMemory || [start, end].contains { $0.map { $0.knownValue == nil } ?? false }
-        let dims = isSymbolic ? Self.symbolicBounds(start, end, step, view.dims[axis]) : nil
-        view = view.sliced(axis, start: first, count: count, step: step, dims: dims)
-        axis += 1
-      case .insertedAxis:
-        view = view.inserting(axis)
-        axis += 1
-      case .ellipsis: axis += source.rank - consumed
-      case .tensor(let tensor):
-        if tensor.dtype == .bool {
-          guard axis + tensor.rank <= view.rank, try tensor.view.dims == Array(view.dims[axis..<(axis + tensor.rank)])
-          else {
-            throw Diagnostic(
-              .index,
-              "a mask of shape \(tensor.shape) for axes of shape \(view.hints.dropFirst(axis).prefix(tensor.rank))",
-              remedy: "a mask has the shape of what it chooses from")
-          }
-          if tensor.rank == 0 {
-            view = view.inserting(axis)
-            let chosen = try tensor.item(as: Bool.self) ? 1 : 0
-            positions.append((axis, try Tensor.filled(.integer(0), [chosen], .i64)))
-            axis += 1
-            continue
-          }
-          let found = try tensor.positions()
-          for column in 0..<tensor.rank {
-            positions.append((axis, Tensor(try found.view.sliced(1, start: column, count: 1).removing(1))))
-            axis += 1
-          }
-        } else {
-          guard tensor.dtype.isInteger else {
-            throw Diagnostic(
-              .dtype, "an index tensor is \(tensor.dtype)", remedy: "index with integers or a bool mask")
-          }
-          positions.append((axis, tensor))
-          axis += 1
-        }
-      case .nothing: break
-      }
+    return consumed
+  }
+
+  /// One element of an axis, which goes.
+  private mutating func select(_ dim: Dim, _ axis: Int, of source: TensorView) throws(Diagnostic) {
+    let extent = view.dims[axis]
+    // From which end it counts and that it stays inside are guards.
+    let start = Dim.asks(.less, dim, 0) ? extent + dim : dim
+    guard Dim.asks(.lessOrEqual, 0, start), Dim.asks(.less, start, extent) else {
+      let (wanted, count) = (try dim.sizeHint, view.hints[axis])
+      throw Diagnostic(
+        .index, "index \(wanted) is outside axis \(axis) of \(source.hints), whose extent is \(count)",
+        remedy: "indices are \(-count)..<\(count)")
     }
+    view = view.sliced(axis, start: try start.sizeHint, count: 1, dims: (start, 1)).removing(axis)
+  }
+
+  /// The elements where a mask of the axes from `axis` on is true; gives how many axes those are now.
+  private mutating func choose(_ mask: Tensor, _ axis: Int) throws(Diagnostic) -> Int {
+    guard axis + mask.rank <= view.rank, try mask.view.dims == Array(view.dims[axis..<(axis + mask.rank)]) else {
+      throw Diagnostic(
+        .index, "a mask of shape \(mask.shape) for axes of shape \(view.hints.dropFirst(axis).prefix(mask.rank))",
+        remedy: "a mask has the shape of what it chooses from")
+    }
+    if mask.rank == 0 {
+      view = view.inserting(axis)
+      let chosen = try mask.item(as: Bool.self) ? 1 : 0
+      positions.append((axis, try Tensor.filled(.integer(0), [chosen], .i64)))
+      return 1
+    }
+    let found = try mask.positions()
+    for column in 0..<mask.rank {
+      positions.append((axis + column, Tensor(try found.view.sliced(1, start: column, count: 1).removing(1))))
+    }
+    return mask.rank
   }
 
   /// Python's rules: bounds count from the end if negative, and are kept inside.

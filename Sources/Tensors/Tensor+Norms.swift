@@ -97,6 +97,38 @@ public struct BatchNormResult: Sendable {
   /// The updated running statistics; nil where none were given.
   public var runningMean: Tensor?
   public var runningVariance: Tensor?
+
+  /// Moves the running statistics toward those of `x` [batch, channels, elements], whose `moments` are known: 1 the means,
+  /// 3 the variances.
+  fileprivate mutating func move(
+    _ runningMean: Tensor?, _ runningVariance: Tensor?, by momentum: Double, moments: [Tensor], of x: TensorView
+  ) throws(Diagnostic) {
+    let rate = PointwiseOperand.scalar(.floating(momentum))
+    let values = x.dims[0] * x.dims[2]
+    // Statistics of nothing change nothing.
+    if runningMean != nil || runningVariance != nil, Dim.asks(.less, values, 1) {
+      (self.runningMean, self.runningVariance) = (runningMean, runningVariance)
+      return
+    }
+    if let runningMean {
+      self.runningMean = try Norms.running([runningMean.operand, moments[1].operand, rate, .scalar(.floating(1))])
+    }
+    guard let runningVariance else { return }
+    // Running variances are unbiased.
+    guard Dim.asks(.less, 1, values) else {
+      throw Diagnostic(
+        .shape, "batchNorm: one value per channel, \(output.shape), has no variance for the running one",
+        remedy: "train on batches of two values or more per channel, or leave runningVariance out")
+    }
+    var variance = moments[3]
+    let count = Double(x.hints[0] * x.hints[2])
+    var unbiased = PointwiseOperand.scalar(.floating(count / (count - 1)))
+    if values.knownValue == nil {
+      variance = try Arithmetic.divide([variance.operand, .count(SymbolicCount(values, offset: -1))])
+      unbiased = .count(SymbolicCount(values))
+    }
+    self.runningVariance = try Norms.running([runningVariance.operand, variance.operand, rate, unbiased])
+  }
 }
 
 extension Tensor {
@@ -310,7 +342,6 @@ extension Tensor {
           output: try output.reshaped(dims: extents), mean: none, inverseDeviation: none, runningMean: runningMean,
           runningVariance: runningVariance)
       }
-      let count = Double(x.hints[0] * x.hints[2])
       let made = try Norms.batchMoments(
         [
           .tensor(Tensor(x)), PointwiseOperand(count: [x.dims[0], x.dims[2]], of: [x.hints[0], x.hints[2]]),
@@ -321,31 +352,7 @@ extension Tensor {
         dtype: dtype.floatingResult, statistics: 3)
       var result = BatchNormResult(
         output: try made[0].reshaped(dims: extents), mean: made[1], inverseDeviation: made[2])
-      let rate = PointwiseOperand.scalar(.floating(momentum))
-      let values = x.dims[0] * x.dims[2]
-      // Statistics of nothing change nothing.
-      if runningMean != nil || runningVariance != nil, Dim.asks(.less, values, 1) {
-        (result.runningMean, result.runningVariance) = (runningMean, runningVariance)
-        return result
-      }
-      if let runningMean {
-        result.runningMean = try Norms.running([runningMean.operand, made[1].operand, rate, .scalar(.floating(1))])
-      }
-      if let runningVariance {
-        // Running variances are unbiased.
-        guard Dim.asks(.less, 1, values) else {
-          throw Diagnostic(
-            .shape, "batchNorm: one value per channel, \(shape), has no variance for the running one",
-            remedy: "train on batches of two values or more per channel, or leave runningVariance out")
-        }
-        var variance = made[3]
-        var unbiased = PointwiseOperand.scalar(.floating(count / (count - 1)))
-        if values.knownValue == nil {
-          variance = try Arithmetic.divide([variance.operand, .count(SymbolicCount(values, offset: -1))])
-          unbiased = .count(SymbolicCount(values))
-        }
-        result.runningVariance = try Norms.running([runningVariance.operand, variance.operand, rate, unbiased])
-      }
+      try result.move(runningMean, runningVariance, by: momentum, moments: made, of: x)
       return result
     }
   }

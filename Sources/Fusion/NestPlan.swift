@@ -1,0 +1,77 @@
+// What fusion makes of a graph before anything is tiled: loop nests that read and write named memory. The stages that make
+// it, read from top to bottom, each a function from a value to the next.
+// Not kernels. Surprise: the first stage decides in the graph's order and asks what is in memory by then, so that deciding
+// and storing are one walk; what memory the outputs have comes after it.
+import Basics
+import GraphIR
+import TensorTypes
+
+struct NestPlan {
+  var nests: [LoopNest]
+  /// Row-major values that live from one nest to a later one.
+  var temporaries: [TensorType]
+  /// Why values go through memory.
+  var refusals: [Refusal]
+
+  init(_ graph: Graph, _ context: SchedulingContext, forced: Set<Value>) throws(Diagnostic) {
+    // Which values share a nest, which are stored, which are views of what is stored.
+    let decided = try Partition(graph, context, forced: forced)
+    try Self.show("decide", decided.nests, graph)
+    // Outputs in their own memory, in that of temporaries, over the parameters that donate theirs.
+    let placed = decided.withOutputs()
+    try Self.show("place outputs", placed.nests, graph)
+    // What each nest reads.
+    self = placed.connected()
+    try Self.show("connect", nests, graph)
+  }
+
+  fileprivate init(_ nests: [LoopNest], _ temporaries: [TensorType], _ refusals: [Refusal]) {
+    (self.nests, self.temporaries, self.refusals) = (nests, temporaries, refusals)
+  }
+
+  private static func show(_ stage: String, _ nests: [LoopNest], _ graph: Graph) throws(Diagnostic) {
+    try Stage.show(.fusion, kernel: "\(graph.name) after \(stage)") { nests.map { $0.text(graph) }.joined() }
+  }
+}
+
+extension Partition {
+  /// With memory for every output.
+  consuming func withOutputs() -> Partition {
+    var next = self
+    next.placeOutputs()
+    return next
+  }
+
+  /// The nests with what each of them reads, and without memory that became an output's.
+  func connected() -> NestPlan {
+    var connected: [LoopNest] = []
+    for (i, nest) in nests.enumerated() where !nest.roots.isEmpty {
+      var next = nest
+      next.inputs = reads(i)
+      for r in next.roots.indices { next.roots[r].target.source = named(next.roots[r].target.source) }
+      connected.append(next)
+    }
+    return NestPlan(connected, temporaries, refusals).without(Set(renamed.keys))
+  }
+}
+
+extension NestPlan {
+  /// With the temporaries that are left numbered anew.
+  fileprivate func without(_ gone: Set<Int>) -> NestPlan {
+    if gone.isEmpty { return self }
+    let left = temporaries.indices.filter { !gone.contains($0) }
+    let numbers = Dictionary(uniqueKeysWithValues: left.enumerated().map { ($1, $0) })
+    func moved(_ view: MemoryView) -> MemoryView {
+      var view = view
+      if case .temporary(let t) = view.source { view.source = .temporary(numbers[t] ?? t) }
+      return view
+    }
+    let renumbered = nests.map { nest in
+      var next = nest
+      for r in next.roots.indices { next.roots[r].target = moved(next.roots[r].target) }
+      next.inputs = next.inputs.mapValues(moved)
+      return next
+    }
+    return NestPlan(renumbered, left.map { temporaries[$0] }, refusals)
+  }
+}
