@@ -52,7 +52,7 @@ package struct TensorView: Sendable {
     hasMemory = false
   }
 
-  /// The elements that `traced` stands for.
+  /// The elements that `path` leads to.
   package init(reading path: ViewPath, _ dtype: DType) {
     self.init(path: path, dtype, extents: path.cell.trace.sizes(of: path))
   }

@@ -1,4 +1,4 @@
-// A tensor view while a function is captured: a cell of the trace, and the steps from it to the view.
+// How a view's elements are reached while a function is captured: a cell of the trace, and the steps from it to the view.
 // Not memory: reading it appends the steps to the trace's graph. Surprise: a repeated axis has the extent 1 here until an
 // operation knows how far it is to be repeated.
 import Basics

@@ -16,21 +16,24 @@ struct NestPlan {
   init(_ graph: Graph, _ context: SchedulingContext, forced: Set<Value>) throws(Diagnostic) {
     // Which values share a nest, which are stored, which are views of what is stored.
     let decided = try Partition(graph, context, forced: forced)
-    try Self.show("decide", decided.nests, graph)
+    try Self.show("decide", decided)
     // Outputs in their own memory, in that of temporaries, over the parameters that donate theirs.
     let placed = decided.withOutputs()
-    try Self.show("place outputs", placed.nests, graph)
+    try Self.show("place outputs", placed)
     // What each nest reads.
     self = placed.connected()
-    try Self.show("connect", nests, graph)
   }
 
   fileprivate init(_ nests: [LoopNest], _ temporaries: [TensorType], _ refusals: [Refusal]) {
     (self.nests, self.temporaries, self.refusals) = (nests, temporaries, refusals)
   }
 
-  private static func show(_ stage: String, _ nests: [LoopNest], _ graph: Graph) throws(Diagnostic) {
-    try Stage.show(.fusion, kernel: "\(graph.name) after \(stage)") { nests.map { $0.text(graph) }.joined() }
+  /// As far as it is known by then what the nests read: a nest that reads nothing would print all that it is made of.
+  private static func show(_ stage: String, _ partition: Partition) throws(Diagnostic) {
+    let graph = partition.graph
+    try Stage.show(.fusion, kernel: "\(graph.name) after \(stage)") {
+      partition.connected().nests.map { $0.text(graph) }.joined()
+    }
   }
 }
 
