@@ -1,4 +1,5 @@
-// What decides a kernel's text, as a hash: groups of nests that differ in numbers of values and addresses only are equal.
+// What decides a kernel's text, as a hash: what each nest computes as a graph of its own, its loops, its buffers. Groups of
+// nests that differ in numbers of values and addresses only are equal.
 // Not the object cache's key, which is the text itself. Surprise: it saves the writing of equal kernels; a model of thirty
 // equal layers has each kernel written once.
 import Basics
@@ -41,20 +42,9 @@ extension NestGroup {
     hash.combine(stages.map(\.count))
     for number in self.nests {
       let nest = nests[number]
-      let body = nest.discovered(graph)
-      var places: [Value: Int] = [:]
-      for (i, value) in body.enumerated() { places[value] = i }
-      hash.combine(body.count)
-      for value in body {
-        if let view = nest.inputs[value] {
-          hash.combine(byte: 2)
-          hash.combine(numbers[BufferUse(view: view, isOutput: false)] ?? -1)
-          continue
-        }
-        hash.combine(graph[value].primitive)
-        hash.combine(graph[value].operands.map { places[$0] ?? -1 })
-        hash.combine(graph.type(value))
-      }
+      let (subgraph, inputs, places) = nest.subgraph(graph)
+      hash.combine(subgraph.structuralHash)
+      for view in inputs { hash.combine(numbers[BufferUse(view: view, isOutput: false)] ?? -1) }
       nest.form.combine(into: &hash, places)
       let flags = (nest.merged.rightColumns ? 1 : 0) + (nest.merged.leftInner ? 2 : 0)
       hash.combine([nest.merged.columns, flags] + nest.merged.staged)
@@ -63,7 +53,6 @@ extension NestGroup {
         hash.combine(byte: axis.reduced ? 1 : 0)
       }
       for root in nest.roots {
-        hash.combine(places[root.value] ?? -1)
         hash.combine(root.axes)
         hash.combine(numbers[BufferUse(view: root.target, isOutput: true)] ?? -1)
       }
@@ -83,6 +72,26 @@ extension NestGroup {
 }
 
 extension LoopNest {
+  /// What the nest computes, as a graph of its own: what it reads are parameters (`inputs`, in order), what it writes outputs.
+  /// Equal for equal nests, however the graph around them is numbered.
+  fileprivate func subgraph(_ graph: Graph) -> (graph: Graph, inputs: [MemoryView], places: [Value: Int]) {
+    var own = Graph(name: "")
+    var read: [MemoryView] = []
+    var places: [Value: Int] = [:]
+    for value in discovered(graph) {
+      places[value] = own.nodes.count
+      if let view = inputs[value] {
+        own.nodes.append(GraphNode(.parameter(read.count), [], view.type))
+        own.parameters.append(Parameter(name: "", type: view.type, strides: view.strides))
+        read.append(view)
+      } else {
+        own.nodes.append(graph[value].on(graph[value].operands.map { Value(places[$0] ?? -1) }))
+      }
+    }
+    own.outputs = roots.map { Value(places[$0.value] ?? -1) }
+    return (own, read, places)
+  }
+
   /// The nest's values, operands first, in an order that does not depend on how the graph is numbered.
   fileprivate func discovered(_ graph: Graph) -> [Value] {
     var order: [Value] = []

@@ -1,5 +1,6 @@
-// The forms of a loop nest, and all that each must say: what it computes by itself, which of its axes results have, what
-// distinguishes it from its equals, how it is called, who tiles it. Not the tiling: a file NestEmitter+... for each form.
+// The forms of a loop nest, and all that each must say: what it computes by itself, which loops it has and which of them
+// results have, what distinguishes it from its equals, how it is called, who tiles it. Not the tiling: a file NestEmitter+...
+// for each form; nor what a nest costs, which its values say (`LoopNest+Cost`).
 // Surprise: no question has a default, so that a new form is a case that the compiler asks for at every line of this file.
 import Basics
 import GraphIR
@@ -27,6 +28,26 @@ extension LoopNest.Form {
     case .rows(let anchors): anchors
     case .contraction(let value), .scatter(let value): [value]
     case .attention(let pattern): [pattern.mix]
+    }
+  }
+
+  /// Whether `axes` are the loops of such a nest.
+  func fits(_ axes: [LoopNest.Axis], _ graph: Graph) -> Bool {
+    /// Loops over a value's shape, those along `reduced` being reduced.
+    func walks(_ value: Value, reduced: [Int] = []) -> Bool {
+      axes.map(\.extent) == graph.type(value).shape.dims && axes.indices.filter { axes[$0].reduced } == reduced
+    }
+    switch self {
+    case .pointwise: return !axes.contains(where: \.reduced)
+    case .rows(let anchors):
+      return anchors.allSatisfy { walks(graph[$0].operands[0], reduced: graph.reducedAxes($0).sorted()) }
+    case .contraction(let value): return walks(value)
+    case .scatter(let value): return walks(graph[value].operands[2])
+    // Those of the result, then the keys.
+    case .attention(let pattern):
+      let keys = LoopNest.Axis(extent: graph.type(pattern.scores).shape[pattern.keyAxis], reduced: true)
+      return axes.map(\.extent) == graph.type(pattern.mix).shape.dims + [keys.extent]
+        && axes.indices.filter { axes[$0].reduced } == [axes.count - 1]
     }
   }
 

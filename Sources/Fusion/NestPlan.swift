@@ -1,7 +1,7 @@
 // What fusion makes of a graph before anything is tiled: loop nests that read and write named memory. The stages that make
 // it, read from top to bottom, each a function from a value to the next.
 // Not kernels. Surprise: the first stage decides in the graph's order and asks what is in memory by then, so that deciding
-// and storing are one walk; what memory the outputs have comes after it.
+// and storing are one walk; but all that it knows of memory is that each stored value has some. Whose it is comes after it.
 import Basics
 import GraphIR
 import TensorTypes
@@ -14,14 +14,18 @@ struct NestPlan {
   var refusals: [Refusal]
 
   init(_ graph: Graph, _ context: SchedulingContext, forced: Set<Value>) throws(Diagnostic) {
-    // Which values share a nest, which are stored, which are views of what is stored.
+    // Which values share a nest, which are stored, which are views of what is stored, which ranges are written in place.
     let decided = try Partition(graph, context, forced: forced)
     try Self.show("decide", decided)
-    // Outputs in their own memory, in that of temporaries, over the parameters that donate theirs.
-    let placed = decided.withOutputs()
+    // Outputs in memory of their own: in what temporaries were, or written there.
+    let placed = decided.after { $0.placeOutputs() }
     try Self.show("place outputs", placed)
+    // Outputs over the parameters that donate their memory, each after everything that reads the old value.
+    let donated = placed.after { $0.placeDonated() }
+    try Self.show("place donated", donated)
     // What each nest reads.
-    self = placed.connected()
+    let connected = donated.connected()
+    self = Knobs.current.verifies ? try connected.verified(graph, donations: context.donations) : connected
   }
 
   fileprivate init(_ nests: [LoopNest], _ temporaries: [TensorType], _ refusals: [Refusal]) {
@@ -38,14 +42,14 @@ struct NestPlan {
 }
 
 extension Partition {
-  /// With memory for every output.
-  consuming func withOutputs() -> Partition {
+  /// What a stage makes of it.
+  fileprivate consuming func after(_ stage: (inout Partition) -> Void) -> Partition {
     var next = self
-    next.placeOutputs()
+    stage(&next)
     return next
   }
 
-  /// The nests with what each of them reads, and without memory that became an output's.
+  /// The nests with what each of them reads, and without temporaries that became an output's memory.
   func connected() -> NestPlan {
     var connected: [LoopNest] = []
     for (i, nest) in nests.enumerated() where !nest.roots.isEmpty {
@@ -54,7 +58,7 @@ extension Partition {
       for r in next.roots.indices { next.roots[r].target.source = named(next.roots[r].target.source) }
       connected.append(next)
     }
-    return NestPlan(connected, temporaries, refusals).without(Set(renamed.keys))
+    return NestPlan(connected, temporaries, refusals).without(Set(names.keys))
   }
 }
 

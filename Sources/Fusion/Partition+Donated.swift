@@ -18,12 +18,8 @@ package struct Donation: Sendable, Hashable {
 extension Partition {
   /// Outputs that overwrite parameters, each after everything that reads the old value.
   mutating func placeDonated() {
-    var open = context.donations.filter { donation in
-      guard !isWritten[donation.output] else { return false }
-      // A chain of range writes is there already.
-      let view = memory[graph.outputs[donation.output]]
-      return view != target(donation)
-    }
+    // A chain of range writes is there already.
+    var open = context.donations.filter { memory[graph.outputs[$0.output]] != target($0) }
     if open.isEmpty { return }
     var copies: [(value: Value, target: MemoryView)] = []
     var cones = open.map { parameters(readBy: [graph.outputs[$0.output]]) }
@@ -35,13 +31,12 @@ extension Partition {
       let donation = open.remove(at: next ?? 0)
       cones.remove(at: next ?? 0)
       let value = graph.outputs[donation.output]
-      isWritten[donation.output] = true
       if next != nil, overwrite(value, target(donation), donation.parameter) { continue }
       refuse(value, .readAfterWrite)
       if memory[value] == nil { materialise(value) }
       if case .parameter? = memory[value]?.source {
         // What is only a view of a parameter goes before any of them is overwritten.
-        move(value, to: temporary(graph.type(value)))
+        move(value, to: temporary(value))
       }
       copies.append((value, target(donation)))
     }
@@ -87,7 +82,7 @@ extension Partition {
     // Its own elements at other places.
     if view.source == .parameter(p) { return false }
     if writesAgain(value, target) { return true }
-    guard case .temporary(let t) = view.source, view.isRowMajor, target.isRowMajor, renamed[t] == nil,
+    guard case .temporary(let t) = view.source, view.isRowMajor, target.isRowMajor, names[t] == nil,
       view.offset.isKnown(0), temporaries[t] == graph.type(value),
       // Ranges may have been written into it since it was made.
       let first = nests.firstIndex(where: { $0.roots.contains { $0.target.source == view.source } }),
@@ -96,7 +91,7 @@ extension Partition {
       appendPointwise(value, target)
       return true
     }
-    renamed[t] = target.source
+    names[t] = target.source
     return true
   }
 
@@ -120,7 +115,7 @@ extension Partition {
     for nest in nests.indices {
       while let number = nests[nest].roots.indices.first(where: { !isInPlace(nest, root: $0) }) {
         let root = nests[nest].roots[number]
-        let kept = temporary(graph.type(root.value))
+        let kept = temporary(root.value)
         refuse(root.value, .readAfterWrite)
         nests[nest].roots[number].target = kept
         if memory[root.value] == root.target { memory[root.value] = kept }

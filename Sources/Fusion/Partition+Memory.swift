@@ -28,7 +28,7 @@ extension Partition {
       memory[value] = view
       return
     }
-    let target = target(value)
+    let target = temporary(value)
     appendPointwise(value, target)
     made[value] = nests.count - 1
     memory[value] = target
@@ -72,7 +72,7 @@ extension Partition {
   private mutating func store(_ value: Value) -> Bool {
     let home = places[value].nest
     guard let axes = resolved(places[value].axes, shape(value), home) else { return false }
-    addRoot(value, target(value), axes, to: home)
+    addRoot(value, temporary(value), axes, to: home)
     return true
   }
 
@@ -112,18 +112,10 @@ extension Partition {
 
   // MARK: Targets
 
-  mutating func temporary(_ type: TensorType) -> MemoryView {
-    temporaries.append(type)
-    return MemoryView(.temporary(temporaries.count - 1), type)
-  }
-
-  /// Memory for a value: an output's, if it is one, else a temporary's.
-  mutating func target(_ value: Value) -> MemoryView {
-    if let output = outputOf[value], !isWritten[output] {
-      isWritten[output] = true
-      return MemoryView(.output(output), graph.type(value))
-    }
-    return temporary(graph.type(value))
+  /// New memory for a value.
+  mutating func temporary(_ value: Value) -> MemoryView {
+    temporaries.append(graph.type(value))
+    return MemoryView(.temporary(temporaries.count - 1), graph.type(value))
   }
 
   mutating func appendPointwise(_ value: Value, _ target: MemoryView) {
@@ -132,67 +124,6 @@ extension Partition {
       LoopNest(
         name: graph.name, form: .pointwise, axes: dims.map { LoopNest.Axis(extent: $0, reduced: false) },
         roots: [.init(value: value, target: target, axes: Array(dims.indices))], inputs: [:]))
-  }
-
-  // MARK: Outputs
-
-  /// Strides of output `i` in memory.
-  func outputView(_ i: Int) -> MemoryView {
-    let strides = i < context.outputStrides.count ? context.outputStrides[i] : nil
-    return MemoryView(.output(i), graph.type(graph.outputs[i]), strides: strides)
-  }
-
-  mutating func findOutputs() {
-    let donated = Set(context.donations.map(\.output))
-    for (i, value) in graph.outputs.enumerated() where !donated.contains(i) && outputOf[value] == nil {
-      if outputView(i).isRowMajor { outputOf[value] = i }
-    }
-  }
-
-  mutating func placeOutputs() {
-    let donated = Set(context.donations.map(\.output))
-    for i in graph.outputs.indices where !donated.contains(i) && !isWritten[i] { placeOutput(i, outputView(i)) }
-    placeDonated()
-  }
-
-  /// Writes an output in the nest that has it, in one of its own, or by naming its temporary an output.
-  private mutating func placeOutput(_ i: Int, _ target: MemoryView) {
-    let value = graph.outputs[i]
-    isWritten[i] = true
-    if let view = memory[value] {
-      if case .temporary(let t) = view.source, view.offset.isKnown(0), view.isRowMajor, target.isRowMajor,
-        temporaries[t].dtype == view.type.dtype, temporaries[t].shape.hasAsManyElements(as: view.shape),
-        renamed[t] == nil
-      {
-        renamed[t] = target.source
-        return
-      }
-      return appendPointwise(value, target)
-    }
-    write(value, target)
-  }
-
-  /// Writes a value that is in registers, or in none, to `target`.
-  mutating func write(_ value: Value, _ target: MemoryView) {
-    let home = places[value].nest
-    if home >= 0 {
-      if nests[home].roots.count < LoopNest.mostRoots, let axes = resolved(places[value].axes, shape(value), home) {
-        return addRoot(value, target, axes, to: home)
-      }
-      leaveNest(value)
-    }
-    // Results over one shape share a pass.
-    if let last = nests.last, case .pointwise = last.form, last.roots.count < LoopNest.mostRoots,
-      last.axes.map(\.extent) == shape(value).dims, newest(value) < nests.count - 1, memory[value] == nil
-    {
-      nests[nests.count - 1].roots.append(.init(value: value, target: target, axes: Array(last.axes.indices)))
-    } else {
-      appendPointwise(value, target)
-    }
-    if memory[value] == nil {
-      made[value] = nests.count - 1
-      memory[value] = target
-    }
   }
 
   // MARK: Reads
@@ -222,7 +153,6 @@ extension Partition {
   }
 
   func named(_ source: Schedule.BufferSource) -> Schedule.BufferSource {
-    if case .temporary(let t) = source { return renamed[t] ?? source }
-    return source
+    if case .temporary(let t) = source { names[t] ?? source } else { source }
   }
 }

@@ -7,15 +7,16 @@ import Basics
 import GraphIR
 import TensorTypes
 
-/// Facts about range writes that the whole graph decides.
+/// Facts about range writes that the whole graph decides, and what was written so far.
 struct RangeWrites {
   /// The parameter that a write may overwrite: the chain from it ends in the output donated to it.
   private(set) var donor: [Value: Int] = [:]
-  /// The output that the chain behind a write ends in.
-  private(set) var output: [Value: Int] = [:]
   /// The last consumer of a value, through all values that may be computed where they are used.
   private(set) var horizon: [Int] = []
   private(set) var outputs: Set<Value> = []
+  /// The range writes into each memory, and the values that were versions of it.
+  var written: [Schedule.BufferSource: [(nest: Int, box: ElementBox)]] = [:]
+  var versions: [Schedule.BufferSource: [Value]] = [:]
 
   init(_ graph: Graph, _ context: SchedulingContext, _ users: [[Int32]]) {
     guard graph.nodes.contains(where: { if case .assign = $0.primitive { true } else { false } }) else { return }
@@ -30,12 +31,12 @@ struct RangeWrites {
         horizon[index] = max(horizon[index], reaches)
       }
     }
+    var known: Set<Value> = []
     for (i, last) in graph.outputs.enumerated() {
       var chain: [Value] = []
       var value = last
-      while case .assign = graph[value].primitive, output[value] == nil {
+      while case .assign = graph[value].primitive, known.insert(value).inserted {
         chain.append(value)
-        output[value] = i
         value = graph[value].operands[0]
       }
       guard case .parameter(let p) = graph[value].primitive,
@@ -57,7 +58,7 @@ extension Partition {
     let target: MemoryView
     if let view = memory[base], mayOverwrite(view, value, base) {
       let forms = forms(of: base, view.source)
-      let conflicts = versions[view.source, default: forms].map { overwriteConflict($0, value, box, forms) }
+      let conflicts = ranges.versions[view.source, default: forms].map { overwriteConflict($0, value, box, forms) }
       if conflicts.contains(.later) {
         (target, isFree) = (copy(base, value), false)
       } else {
@@ -69,13 +70,13 @@ extension Partition {
       (target, isFree) = (copy(base, value), false)
     }
     // Where the base was copied from nobody writes.
-    if versions[target.source] == nil {
-      versions[target.source] = memory[base]?.source == target.source ? forms(of: base, target.source) : []
+    if ranges.versions[target.source] == nil {
+      ranges.versions[target.source] = memory[base]?.source == target.source ? forms(of: base, target.source) : []
     }
-    versions[target.source]?.append(value)
+    ranges.versions[target.source]?.append(value)
     let part = target.window(starts, steps, shape(update))
     let writer = writeRange(update, part, box, isFree: isFree && newest(base) < places[update].nest)
-    written[target.source, default: []].append((writer, box))
+    ranges.written[target.source, default: []].append((writer, box))
     memory[value] = target
     made[value] = max(writer, made[base])
   }
@@ -86,8 +87,7 @@ extension Partition {
     switch view.source {
     case .parameter(let p): return ranges.donor[value] == p && view.strides == graph.parameters[p].strides
     case .temporary: return view.isRowMajor
-    // An output is a version that must last, unless the chain behind it is that output.
-    case .output(let i): return ranges.output[value] == i && graph.outputs[i] != base
+    case .output: return false
     }
   }
 
@@ -137,39 +137,15 @@ extension Partition {
   /// New memory with the base's elements.
   private mutating func copy(_ base: Value, _ value: Value) -> MemoryView {
     refuse(base, .readAfterWrite)
-    if case .output(let earlier)? = memory[base]?.source, ranges.output[value] == earlier { withdraw(earlier) }
-    let target: MemoryView
-    if let output = ranges.output[value], !isWritten[output], outputView(output).isRowMajor,
-      !context.donations.contains(where: { $0.output == output })
-    {
-      isWritten[output] = true
-      target = MemoryView(.output(output), graph.type(value))
-    } else {
-      target = temporary(graph.type(value))
-    }
+    let target = temporary(value)
     appendPointwise(base, target)
     return target
-  }
-
-  /// An earlier version has an output's memory, and must stay: it moves to memory of its own.
-  private mutating func withdraw(_ output: Int) {
-    let old = Schedule.BufferSource.output(output)
-    let new = temporary(graph.type(graph.outputs[output])).source
-    for i in nests.indices {
-      for r in nests[i].roots.indices where nests[i].roots[r].target.source == old {
-        nests[i].roots[r].target.source = new
-      }
-    }
-    for i in memory.indices where memory[i]?.source == old { memory[i]?.source = new }
-    versions[new] = versions.removeValue(forKey: old)
-    written[new] = written.removeValue(forKey: old)
-    isWritten[output] = false
   }
 
   /// Writes `update` in the nest that has it, if that is not too early, or in one of its own.
   mutating func writeRange(_ update: Value, _ part: MemoryView, _ box: ElementBox, isFree: Bool) -> Int {
     let home = nest(of: update)
-    let isLast = written[part.source, default: []].allSatisfy { $0.nest < home || $0.box.isDisjoint(from: box) }
+    let isLast = ranges.written[part.source, default: []].allSatisfy { $0.nest < home || $0.box.isDisjoint(from: box) }
     if home >= 0, isFree, isLast, let axes = resolved(places[update].axes, shape(update), home) {
       nests[home].roots.append(.init(value: update, target: part, axes: axes, box: box))
       return home
@@ -198,7 +174,7 @@ extension Partition {
 
   /// Every piece is written to its place in the whole, by the nest that has it or by one of its own.
   mutating func placePieces(_ value: Value, _ axis: Int) {
-    let target = target(value)
+    let target = temporary(value)
     var starts = [Dim](repeating: 0, count: shape(value).rank)
     let steps = [Int](repeating: 1, count: starts.count)
     var last = -1
@@ -229,7 +205,7 @@ extension Partition {
     let (operand, fill) = (node.operands[0], node.operands[1])
     refuse(value, .reorderedConsumer)
     let inner = shape(operand)
-    let target = target(value)
+    let target = temporary(value)
     let steps = [Int](repeating: 1, count: inner.rank)
     let middle = ElementBox(starts: low, counts: inner.dims, steps: steps)
     var last = writeRange(operand, target.window(low, steps, inner), middle, isFree: true)

@@ -1,6 +1,8 @@
 // Cuts a graph into loop nests: which values share a nest, which go through memory, and why. One pass in the graph's order.
-// Not tiling and not the order of launches. Surprise: only *anchors* (reductions, scans, sorts, products, scatters) are
-// placed; all other values are computed wherever they are needed, unless they are `forced` or a product's vector.
+// Not tiling, not the order of launches, and nothing about outputs: every stored value has a temporary of its own here, and
+// the stages behind name those that are outputs (`NestPlan`). Surprise: only *anchors* (reductions, scans, sorts, products,
+// scatters) are placed; all other values are computed wherever they are needed, unless they are `forced` or a product's
+// vector.
 //
 // The invariant that makes the order of creation an order of execution: nest n reads only memory that nests before n
 // wrote. A value's `Place` keeps the latest such nest, so that the question costs nothing.
@@ -42,18 +44,11 @@ struct Partition {
   let live: [Bool]
   let attentions: AttentionFinder
   let cost: FusionCost
-  /// Outputs that have their memory.
-  var isWritten: [Bool]
-  /// The output that each value is, if one can be written as soon as the value is made.
-  var outputOf: [Value: Int] = [:]
-  /// Temporaries that turned out to be outputs.
-  var renamed: [Int: Schedule.BufferSource] = [:]
+  /// Temporaries that are the memory of outputs, or of parameters that outputs overwrite.
+  var names: [Int: Schedule.BufferSource] = [:]
   /// Nests over the same rows, by domain.
   private var openRows: [RowKey: Int] = [:]
-  let ranges: RangeWrites
-  /// Range writes so far into each memory, and the values that were versions of it.
-  var written: [Schedule.BufferSource: [(nest: Int, box: ElementBox)]] = [:]
-  var versions: [Schedule.BufferSource: [Value]] = [:]
+  var ranges: RangeWrites
 
   private struct RowKey: Hashable {
     var extents: [Dim]
@@ -70,14 +65,12 @@ struct Partition {
     memory = Array(repeating: nil, count: graph.nodes.count)
     made = Array(repeating: -1, count: graph.nodes.count)
     places = Array(repeating: Place(), count: graph.nodes.count)
-    isWritten = Array(repeating: false, count: graph.outputs.count)
     live = graph.liveValues()
     users = graph.users(live)
     attentions = AttentionFinder(graph, live: context.fuses ? live : live.map { _ in false })
     refusals = attentions.refusals
     ranges = RangeWrites(graph, context, users)
     cost = FusionCost(graph, context, users)
-    findOutputs()
     for index in graph.nodes.indices where live[index] {
       let value = Value(index)
       try place(value)
@@ -148,7 +141,7 @@ struct Partition {
       let domain = shape(node.operands[2])
       open(.scatter(value), value, domain.dims.map { .init(extent: $0, reduced: false) })
       // Updates meet what is in memory: consumers read the result from there.
-      addRoot(value, target(value), Array(repeating: -1, count: domain.rank), to: nests.count - 1)
+      addRoot(value, temporary(value), Array(repeating: -1, count: domain.rank), to: nests.count - 1)
     case .assign: placeAssign(value)
     case .call: throw Diagnostic(.compiler, "a call must be inlined before fusion")
     }
@@ -394,7 +387,7 @@ struct Partition {
     }
     if let view = addressed(operand)?.reindexed(graph[value]) { return alias(value, view, operand) }
     refuse(operand, .reorderedConsumer)
-    let copy = temporary(graph.type(operand))
+    let copy = temporary(operand)
     appendPointwise(operand, copy)
     made[value] = nests.count - 1
     memory[value] = copy.reindexed(graph[value])

@@ -5,6 +5,7 @@ import Basics
 import Capture
 import Engine
 import Execution
+import Fusion
 import GraphIR
 import RandomGraphs
 import Scalars

@@ -26,7 +26,7 @@ package struct GraphBuilder: Sendable {
   }
 
   /// A node whose type is known to be right.
-  mutating func appendUnchecked(_ node: GraphNode) -> Value {
+  package mutating func appendUnchecked(_ node: GraphNode) -> Value {
     var node = node
     if node.origin < 0 { node.origin = origin }
     graph.nodes.append(node)

@@ -1,6 +1,6 @@
-// The passes that a whole captured graph goes through before Fusion, read from top to bottom.
-// Not for graphs of single eager operations, which are written in their final form. Surprise: each is a pure function, so
-// the list is all there is to know about their order.
+// What a pass is, and the passes that make a captured graph smaller, read from top to bottom. Those that prepare it for
+// kernels follow in Fusion (`FusionPasses`). Not for graphs of single eager operations, which are written in their final
+// form. Surprise: each is a pure function, so the lists are all there is to know about their order.
 import Basics
 import TensorTypes
 
@@ -23,7 +23,7 @@ package struct GraphPass: Sendable {
   }
 
   /// A pass behind which the graph is reduced if anything changed: most find nothing to do in most graphs.
-  private static func changing(
+  package static func changing(
     _ name: String, _ change: @escaping @Sendable (Graph) throws(Diagnostic) -> Graph
   ) -> GraphPass {
     GraphPass(name: name) { graph throws(Diagnostic) in
@@ -32,7 +32,8 @@ package struct GraphPass: Sendable {
     }
   }
 
-  package static let all: [GraphPass] = [
+  /// What any consumer of a graph would want.
+  package static let reducing: [GraphPass] = [
     // Calls written out: no pass behind this one sees a call.
     GraphPass(name: "inline") { graph throws(Diagnostic) in try graph.inlined() },
     // Moves that cancel, exact conversions, constants; each value once; nothing dead.
@@ -41,39 +42,10 @@ package struct GraphPass: Sendable {
     GraphPass(name: "squeeze") { graph throws(Diagnostic) in try graph.withoutUnitAxes() },
     // What squeezing made equal or superfluous.
     GraphPass(name: "reduce again") { graph throws(Diagnostic) in try graph.reduced() },
-    // Weights are exponentials over their sum, so that attention has one form.
-    .changing("softmax") { graph throws(Diagnostic) in try graph.withPlainSoftmax() },
-    // Elementwise work on few elements, not on all that they are picked from.
-    .changing("early gathers") { graph throws(Diagnostic) in try graph.withEarlyGathers() },
-    // Epilogues see the axes of their products.
-    .changing("late reshapes") { graph throws(Diagnostic) in try graph.withLateReshapes() },
-    // What a reshape makes one axis stays several where only a copy could be one.
-    .changing("split axes") { graph throws(Diagnostic) in
-      let split = try graph.withSplitAxes()
-      return split == graph ? graph : try split.reduced().withLateReshapes()
-    },
-    // Products read what their operands are made of, not a rearranged copy.
-    .changing("product axes") { graph throws(Diagnostic) in try graph.withPlainProductAxes() },
-    // Nothing decoded goes to memory just to be multiplied.
-    GraphPass(name: "decoded products") { graph throws(Diagnostic) in try graph.withProductsOfDecoded() },
-    // A write into a part of a part is one write into the whole.
-    .changing("ranges") { graph throws(Diagnostic) in try graph.withWholeRanges() },
   ]
 }
 
 extension Graph {
-  /// After all passes. Each changed graph is shown under its pass's name.
-  package func optimized() throws(Diagnostic) -> Graph {
-    let verifies = Knobs.current.verifies
-    var graph = verifies ? try verified() : self
-    for pass in GraphPass.all {
-      let next = verifies ? try pass.checked(graph) : try pass.run(graph)
-      try Stage.show(.graph, kernel: "\(name) after \(pass.name)") { next.description }
-      graph = next
-    }
-    return graph
-  }
-
   /// Simplified, each value once and nothing dead, in one walk: what `canonicalized` does in rounds, for large graphs.
   package func reduced() throws(Diagnostic) -> Graph {
     let live = withoutDeadNodes()

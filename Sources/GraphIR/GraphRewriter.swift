@@ -114,7 +114,7 @@ extension Graph {
 
 extension Graph {
   /// How many operands and outputs each value is.
-  func useCounts() -> [Int] {
+  package func useCounts() -> [Int] {
     var counts = [Int](repeating: 0, count: nodes.count)
     for node in nodes { for operand in node.operands { counts[Int(operand.id)] += 1 } }
     for output in outputs { counts[Int(output.id)] += 1 }
@@ -122,7 +122,7 @@ extension Graph {
   }
 
   /// The nodes that have each value as an operand.
-  func userLists() -> [[Int]] {
+  package func userLists() -> [[Int]] {
     var users = [[Int]](repeating: [], count: nodes.count)
     for (index, node) in nodes.enumerated() {
       for operand in node.operands where users[Int(operand.id)].last != index { users[Int(operand.id)].append(index) }

@@ -123,6 +123,28 @@ extension Tensor {
   try schedule.verified()
 }
 
+@Test func a_rule_says_what_it_costs() throws {
+  // begin FusionRule
+  let gated = try Graph(
+    text: """
+      graph gated(%0 x: f32[64], %1 w: f32[4096, 64]) {
+        %2: f32[64] = sigmoid %0
+        %3: f32[64] = multiply %0, %2
+        %4: f32[4096] = contraction batch=[] contracted=[0:1] %3, %1
+        return %4
+      }
+      """)
+  let stored = try Fuser.schedule(gated, SchedulingContext(target: .x86Version4))
+  print(stored.refusals[0])  // %3 is cheaper stored (... bytes) than computed again where it is needed (... bytes)
+  // end
+  #expect(stored.refusals.count == 1 && stored.steps.count == 1)
+  guard case .cheaperStored(let choice) = stored.refusals[0].reason else {
+    Issue.record("\(stored.refusals[0])")
+    return
+  }
+  #expect(choice.stored < choice.recomputed)
+}
+
 // MARK: BackEnd
 
 // begin BackEnd

@@ -2,11 +2,12 @@
 // Not fusion. Surprise: capture writes through views step by step, reading each part before it is written back; what is
 // read only to be written back is not read at all.
 import Basics
+import GraphIR
 import TensorTypes
 
 extension Graph {
   /// assign(b, assign(slice(b, S), u, T), S) becomes assign(b, u, S of T), also through axes of extent 1.
-  package func withWholeRanges() throws(Diagnostic) -> Graph {
+  func withWholeRanges() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { if case .assign = $0.primitive { true } else { false } }) else { return self }
     return try rewritten { node, operands, builder throws(Diagnostic) in
       guard case .assign(let starts, let steps) = node.primitive else { return .keep }

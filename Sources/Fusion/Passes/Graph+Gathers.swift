@@ -2,11 +2,12 @@
 // Not for tables in memory, which are read in place. Surprise: only work that the gather alone needs is moved, or that is
 // done on memory; and only if no more elements are picked than there are.
 import Basics
+import GraphIR
 import TensorTypes
 
 extension Graph {
   /// gather(f(a, b..), i) becomes f(gather(a, i), b'..), where b' is what is the same for all elements picked from.
-  package func withEarlyGathers() throws(Diagnostic) -> Graph {
+  func withEarlyGathers() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { if case .gather = $0.primitive { true } else { false } }) else { return self }
     var builder = GraphBuilder(declarationsOf: self)
     var places: [Value] = []

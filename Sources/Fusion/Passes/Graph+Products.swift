@@ -3,11 +3,12 @@
 // Not for operands in memory, which have all shapes. Surprise: only what is computed from parameters alone is moved; any
 // other operand has memory of its own, where a reshape is free.
 import Basics
+import GraphIR
 import TensorTypes
 
 extension Graph {
   /// product(a, reshape(decode(w))) becomes product(reshape(a), decode(w)): nothing decoded goes to memory.
-  package func withProductsOfDecoded() throws(Diagnostic) -> Graph {
+  func withProductsOfDecoded() throws(Diagnostic) -> Graph {
     let joined = joinedForProducts()
     var graph = self
     if !joined.isEmpty {

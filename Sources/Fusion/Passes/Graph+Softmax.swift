@@ -2,12 +2,13 @@
 // Not a search for softmax: each rule stands for itself. Surprise: a rule may round otherwise than what is written, by as
 // much as sums in another order do; exponentials that are there anyway are used again, never new ones made.
 import Basics
+import GraphIR
 import TensorTypes
 
 extension Graph {
   /// exp(x - m - log s) becomes exp(x - m) / s where s is the sum of exp(x - m); (e · v) / s becomes (e / s) · v where s is
   /// made of sums of the exponentials e; exp((x - max x) * c) becomes exp(x * c - max(x * c)) where x is made of products.
-  package func withPlainSoftmax() throws(Diagnostic) -> Graph {
+  func withPlainSoftmax() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { $0.primitive == .exp }) else { return self }
     let uses = useCounts()
     var index = -1

@@ -1,12 +1,13 @@
 // Axes taken apart again, whatever is done to the one that a reshape made of them. Not what it is good for: that is in
 // PassTests. Surprise: whether a pass takes them apart is its own affair; only another meaning is wrong.
 import Basics
+import GraphIR
 import RandomGraphs
 import Scalars
 import TensorTypes
 import Testing
 
-@testable import GraphIR
+@testable import Fusion
 
 /// Ways in which two or three axes become one, in front of an axis of 4.
 private enum Join: CaseIterable {

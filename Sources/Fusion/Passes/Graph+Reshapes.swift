@@ -2,12 +2,13 @@
 // Not a removal of reshapes: those that end up side by side cancel in the next reduction. Surprise: it needs no cost model,
 // since a reshape of memory is free wherever it stands, and between registers it is not.
 import Basics
+import GraphIR
 import TensorTypes
 
 extension Graph {
   /// f(reshape(a), b..) becomes reshape(f(a, b'..)) where every b is a constant, repeated, or reshaped from the same shape;
   /// a product's axes that a reshape merged are permuted one by one, before it.
-  package func withLateReshapes() throws(Diagnostic) -> Graph {
+  func withLateReshapes() throws(Diagnostic) -> Graph {
     return try rewritten { node, operands, builder throws(Diagnostic) in
       if case .permute(let order) = node.primitive {
         return try builder.permuted(operands[0], order).map { .value($0) } ?? .keep

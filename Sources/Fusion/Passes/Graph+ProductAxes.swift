@@ -3,12 +3,13 @@
 // Not for operands in memory in another order, whose strides say the same. Surprise: where the result's axes would come out
 // in another order, nothing is done.
 import Basics
+import GraphIR
 import TensorTypes
 
 extension Graph {
   /// product(permute(a), b) becomes product(a, b) on other axes, where `a` is computed; product(a, repeat(b)) over pairs of
   /// a repeated axis becomes product(a, b).
-  package func withPlainProductAxes() throws(Diagnostic) -> Graph {
+  func withPlainProductAxes() throws(Diagnostic) -> Graph {
     try rewritten { node, operands, builder throws(Diagnostic) in
       guard case .contraction(var axes) = node.primitive else { return .keep }
       var moved = operands

@@ -1,9 +1,11 @@
 // What single passes make of small graphs, before and behind. Not what the kernels gain: that is in the spelling tests.
 import Basics
+import GraphIR
+import RandomGraphs
 import TensorTypes
 import Testing
 
-@testable import GraphIR
+@testable import Fusion
 
 private func primitives(_ graph: Graph) -> [String] {
   graph.nodes.compactMap { node in
@@ -104,5 +106,42 @@ private func primitives(_ graph: Graph) -> [String] {
     let exponent = try b.append(.exp, b.append(.subtract, x, b.broadcast(b.append(.log, sum), [6, 6])))
     let graph = try b.finish([across, exponent]).reduced()
     #expect(try graph.withPlainSoftmax() == graph)
+  }
+
+  @Test(arguments: 0..<150) func passes_that_only_move_keep_every_bit(seed: Int) throws {
+    let sample = RandomGraph.make(seed: seed, size: 40, symbolic: seed % 3 == 0)
+    let graph = sample.graph
+    let expected = try? sample.reference(0).map(\.bytes)
+    for (name, pass) in [
+      ("early gathers", try graph.withEarlyGathers()), ("split axes", try graph.withSplitAxes()),
+      ("product axes", try graph.withPlainProductAxes()),
+    ] {
+      try pass.verified()
+      #expect(pass.parameters == graph.parameters && pass.arguments == graph.arguments)
+      var other = sample
+      other.graph = pass
+      #expect(try expected == nil || other.reference(0).map(\.bytes) == expected, "\(name): \(graph)\n\(pass)")
+    }
+  }
+
+  @Test func what_the_passes_make_of_a_node_keeps_its_origin() throws {
+    var b = GraphBuilder(name: "g")
+    let x = b.parameter("x", TensorType(.f32, [1, 4, 8]))
+    let w = b.parameter("w", TensorType(.f32, [8, 16]))
+    b.origin = 1
+    let rows = try b.append(.reshape([4, 8]), x)
+    let product = try b.append(.contraction(ContractionAxes(contracted: [.init(1, 0)])), rows, w)
+    b.origin = 2
+    let whole = try b.append(.reshape([1, 4, 16]), product)
+    let root = try b.append(.squareRoot, whole)
+    b.origin = 3
+    let sum = try b.append(.reduce(.sum, axes: [2]), root)
+    let graph = try b.finish([sum]).optimized()
+    let origins = Dictionary(
+      graph.nodes.map { ($0.primitive.name, $0.origin) }, uniquingKeysWith: { first, _ in first })
+    #expect(origins["contraction"] == 1)
+    #expect(origins["sqrt"] == 2)
+    #expect(origins["reduce"] == 3)
+    #expect(origins["parameter"] == -1)
   }
 }

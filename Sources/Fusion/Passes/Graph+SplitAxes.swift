@@ -8,11 +8,12 @@
 // Not the other way round: axes are never made one here. Surprise: rows and columns of products, and what is picked,
 // scanned, sorted, joined or padded along, are never taken apart: tiles are made of them.
 import Basics
+import GraphIR
 import TensorTypes
 
 extension Graph {
   /// The same computation with axes in parts wherever a reshape between computed values then moves nothing.
-  package func withSplitAxes() throws(Diagnostic) -> Graph {
+  func withSplitAxes() throws(Diagnostic) -> Graph {
     guard nodes.contains(where: { if case .reshape = $0.primitive { true } else { false } }) else { return self }
     var classes = AxisClasses(self)
     guard classes.splitsAny() else { return self }
