@@ -30,8 +30,6 @@ extension Emitter {
     case .minimum, .maximum: return extremum(a, dtype, maximum: instruction == .maximum)
     case .floor, .ceil, .truncate, .roundEven: return rounded(instruction, a[0], dtype)
     case .squareRoot: return call("llvm.sqrt", a[0])
-    case .exp, .log, .sin, .cos, .tanh, .erf, .atan, .power:
-      return transcendental(instruction, a, dtype, onZeroDivisor: onZeroDivisor)
     case .and: return and(a[0], a[1])
     case .or: return or(a[0], a[1])
     case .xor: return binary(LLVMXor, a[0], a[1])
@@ -41,6 +39,7 @@ extension Emitter {
     case .notEqual: return isFloat ? compare(LLVMRealUNE, a[0], a[1]) : compare(LLVMIntNE, a[0], a[1])
     case .less, .lessOrEqual: return ordered(instruction, a, dtype)
     case .select: return select(a[0], a[1], a[2])
+    default: return transcendental(instruction, a, dtype, onZeroDivisor: onZeroDivisor)
     }
   }
 

@@ -65,7 +65,7 @@ extension Graph {
     }
   }
 
-  /// The indices of a gather or scatter are `i < 0 ? i + extent : i`.
+  /// The indices that are its second operand are `i < 0 ? i + extent : i`.
   fileprivate func countsFromEnd(_ value: Value) -> Bool {
     func below(_ value: Value) -> Value {
       var value = value
@@ -77,15 +77,6 @@ extension Graph {
     let node = self[below(self[value].operands[1])]
     guard node.primitive == .select, self[below(node.operands[0])].primitive == .less else { return false }
     return self[below(node.operands[1])].primitive == .add
-  }
-}
-
-extension Primitive {
-  /// The axis of its first operand that indices run over.
-  fileprivate var indexedAxis: Int? {
-    if case .gather(let axis) = self { return axis }
-    if case .scatter(let axis, _) = self { return axis }
-    return nil
   }
 }
 

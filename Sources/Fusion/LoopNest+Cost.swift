@@ -47,11 +47,11 @@ extension LoopNest {
         let results = node.type.shape.elementCount.evaluated(arguments)
       else { return nil }
       cost.flops += own.flops
-      for (position, operand) in node.operands.enumerated() where inputs[operand] != nil {
-        switch node.primitive.definition.lowering {
-        case .reindex: chosen[operand, default: 0] += results
-        case .gather where position == 0: chosen[operand, default: 0] += results
-        default: whole.insert(operand)
+      for operand in node.operands where inputs[operand] != nil {
+        if node.primitive.definition.lowering.readsEverything {
+          whole.insert(operand)
+        } else {
+          chosen[operand, default: 0] += results
         }
       }
     }

@@ -47,7 +47,7 @@ extension NestEmitter {
 
   private mutating func moved(_ at: Coordinate, times step: Int, plus start: Dim) throws(Diagnostic) -> Coordinate {
     guard at.indirect == nil || step == 1 else {
-      throw Diagnostic(.compiler, "fusion: a gather through a strided slice is not tiled")
+      throw Diagnostic(.compiler, "fusion: indices through a strided slice are not tiled")
     }
     var result = at
     let scaled = builder.index(.multiply, at.start, step)

@@ -52,7 +52,7 @@ extension LoopNest {
   fileprivate func mayFault(_ graph: Graph) -> Bool {
     body(graph).contains { value in
       if inputs[value] != nil { return false }
-      return [.gather, .scatter].contains(graph[value].primitive.definition.lowering.kind) || graph.mayFault(value)
+      return graph[value].primitive.indexedAxis != nil || graph.mayFault(value)
     }
   }
 }

@@ -116,15 +116,12 @@ private struct EnclosedNode {
   }
 
   private func enclosures() throws(Diagnostic) -> [Enclosure] {
-    switch node.primitive.definition.lowering {
+    let lowering = node.primitive.definition.lowering
+    if lowering.movesOnly { return try moved() }
+    switch lowering {
     case .leaf: return reference.elements.map { Enclosure($0) }
     case .pointwise: return try pointwise()
-    case .reindex, .assign: return try moved(operands)
-    case .gather:
-      let indices = operands[1].enclosures
-      let moved = try moved([operands[0]]) { [$0[0], operands[1].reference] }
-      return zip(moved, indices).map { $1.isExact ? $0 : .unknown }
-    case .scatter(let monoid): return try scattered(monoid)
+    case .scatter(let monoid?): return scattered(monoid)
     case .reduction(let monoid): return lines().map { monoid.enclosure($0, dtype) }
     case .scan(let monoid):
       return eachLine { line, _ in line.indices.map { monoid.enclosure(Array(line[...$0]), dtype) } }
@@ -132,7 +129,7 @@ private struct EnclosedNode {
     case .argScan(let monoid): return scannedWinners(monoid)
     case .sort: return sorted()
     case .contraction: return contracted(dtype)
-    case .call: throw Diagnostic(.compiler, "a call in a graph whose calls were written out")
+    default: throw Diagnostic(.compiler, "\(node.primitive.name): nothing says what rounds in it")
     }
   }
 
@@ -143,35 +140,39 @@ private struct EnclosedNode {
     return reference.elements.indices.map { i in program.enclosure(operands.map { $0.enclosures[i] }) }
   }
 
-  /// The primitive on the numbers of the elements of `sources`, then each number's enclosure.
-  private func moved(
-    _ sources: [EnclosedTensor], _ operands: ([ReferenceTensor]) -> [ReferenceTensor] = { $0 }
-  ) throws(Diagnostic) -> [Enclosure] {
+  /// The primitive on the numbers of the elements that it moves, then each number's enclosure. Where an index may be
+  /// another one, anything may be there: at its own element, or at all if it says where to write.
+  private func moved() throws(Diagnostic) -> [Enclosure] {
+    let indices = node.primitive.indexedAxis == nil ? nil : 1
     var numbered: [ReferenceTensor] = []
     var all: [Enclosure] = []
-    for source in sources {
+    for (place, source) in operands.enumerated() {
+      if place == indices {
+        numbered.append(source.reference)
+        continue
+      }
       let numbers = source.enclosures.indices.map { ScalarValue.integer(Int64(all.count + $0)) }
       numbered.append(ReferenceTensor(.i64, source.reference.extents, numbers))
       all += source.enclosures
     }
-    let places = try node.primitive.evaluated(operands(numbered), type: .i64, extents, symbols: symbols)
-    return places.elements.map { all[Int($0.integerValue)] }
+    let places = try node.primitive.evaluated(numbered, type: .i64, extents, symbols: symbols)
+    let moved = places.elements.map { all[Int($0.integerValue)] }
+    guard let indices else { return moved }
+    let areKnown = operands[indices].enclosures.map(\.isExact)
+    if node.primitive.definition.lowering.readsThroughIndices {
+      return zip(moved, areKnown).map { $1 ? $0 : .unknown }
+    }
+    return areKnown.allSatisfy(\.self) ? moved : moved.map { _ in .unknown }
   }
 
-  private func scattered(_ monoid: Monoid?) throws(Diagnostic) -> [Enclosure] {
+  private func scattered(_ monoid: Monoid) -> [Enclosure] {
     let (base, indices, updates) = (operands[0], operands[1], operands[2])
-    guard indices.enclosures.allSatisfy(\.isExact) else { return reference.elements.map { _ in .unknown } }
-    guard let monoid else {
-      return try moved([base, updates]) { [$0[0], indices.reference, $0[1]] }
+    guard let axis = node.primitive.indexedAxis, indices.enclosures.allSatisfy(\.isExact) else {
+      return reference.elements.map { _ in .unknown }
     }
-    guard case .scatter(let axis, _) = node.primitive else { return [] }
     var lists = base.enclosures.map { [$0] }
-    let extent = base.reference.extents[axis]
-    let (_, chosen, inner) = indices.reference.line(axis)
-    for (place, index) in indices.reference.elements.enumerated() {
-      let target = (place / (chosen * inner) * extent + Int(index.integerValue)) * inner + place % inner
-      lists[target].append(updates.enclosures[place])
-    }
+    let places = indices.reference.places(axis, of: base.reference.extents[axis])
+    for (place, update) in zip(places, updates.enclosures) { lists[place].append(update) }
     // Nothing happens to elements that no index names.
     return lists.map { $0.count == 1 ? $0[0] : monoid.enclosure($0, dtype, roundsEach: true) }
   }
@@ -255,26 +256,11 @@ private struct EnclosedNode {
   private func contracted(_ dtype: DType) -> [Enclosure] {
     guard case .contraction(let axes) = node.primitive else { return [] }
     let (left, right) = (operands[0], operands[1])
-    func offsets(_ tensor: EnclosedTensor, _ axes: [Int]) -> [Int] {
-      let strides = ReferenceTensor.contiguousStrides(tensor.reference.extents)
-      return ReferenceTensor.offsets(
-        axes.map { tensor.reference.extents[$0] }, strides: axes.map { strides[$0] })
-    }
-    let batch = Array(zip(offsets(left, axes.batch.map(\.left)), offsets(right, axes.batch.map(\.right))))
-    let inner = Array(zip(offsets(left, axes.contracted.map(\.left)), offsets(right, axes.contracted.map(\.right))))
-    let rows = offsets(left, axes.leftFree(rank: left.reference.extents.count))
-    let columns = offsets(right, axes.rightFree(rank: right.reference.extents.count))
     var made: [Enclosure] = []
     made.reserveCapacity(reference.elements.count)
-    for (a, b) in batch {
-      for row in rows {
-        for column in columns {
-          let terms = inner.map { x, y in
-            Enclosure.term(left.enclosures[a + row + x], right.enclosures[b + column + y], dtype)
-          }
-          made.append(Monoid.sum.enclosure(terms, dtype))
-        }
-      }
+    axes.forEachSum(left.reference, right.reference) { first, second, terms in
+      let products = terms.map { Enclosure.term(left.enclosures[first + $0], right.enclosures[second + $1], dtype) }
+      made.append(Monoid.sum.enclosure(products, dtype))
     }
     return made
   }

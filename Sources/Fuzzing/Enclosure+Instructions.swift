@@ -85,9 +85,24 @@ extension ScalarInstruction {
     func touchesInfinity(_ i: Int) -> Bool {
       ranges[i].map { $0.lowerBound == -.infinity || $0.upperBound == .infinity } ?? false
     }
+    switch course {
+    case .monotone: return nil
+    case .risingFromZero:
+      guard let range = ranges[0], range.lowerBound < 0, range.upperBound >= 0 else { return nil }
+      let ends = [-0.0, range.upperBound].map { ScalarReference.evaluate(self, dtype, $0) }
+      return Enclosure.float(low: ends[0], high: ends[1], mayBeNaN: true).widened(freedom(dtype), dtype)
+    case .wave:
+      guard let range = ranges[0], range.lowerBound.isFinite, range.upperBound.isFinite else { return .unknown }
+      let (middle, width) = (range.lowerBound, range.upperBound - range.lowerBound)
+      let value = ScalarReference.evaluate(self, .f64, middle)
+      let rounded = Enclosure.hull([
+        .float(ScalarReference.rounded(max(-1, value - width), to: dtype)),
+        .float(ScalarReference.rounded(min(1, value + width), to: dtype)),
+      ]).widened(freedom(dtype), dtype)
+      return operands[0].mayBeNaN ? rounded.joined(.nan) : rounded
+    case .other: break
+    }
     switch self {
-    case .add, .subtract, .negate, .minimum, .maximum, .floor, .ceil, .truncate, .roundEven, .exp, .tanh, .erf, .atan:
-      return nil
     case .multiply, .multiplyAdd:
       // 0 * infinity in between, where neither is an end.
       func mayMiss(_ zero: Int, _ infinity: Int) -> Bool {
@@ -102,28 +117,12 @@ extension ScalarInstruction {
       guard spans(0), let range = ranges[0] else { return nil }
       return .float(
         low: 0, high: max(-range.lowerBound, range.upperBound), mayBeNaN: operands[0].mayBeNaN)
-    case .squareRoot, .log:
-      guard let range = ranges[0], range.lowerBound < 0, range.upperBound >= 0 else { return nil }
-      let top = ScalarReference.evaluate(self, dtype, range.upperBound)
-      return Enclosure.float(low: self == .log ? -.infinity : -0.0, high: top, mayBeNaN: true)
-        .widened(freedom(dtype), dtype)
-    case .sin, .cos:
-      // Of slope at most 1.
-      guard let range = ranges[0], range.lowerBound.isFinite, range.upperBound.isFinite else { return .unknown }
-      let (middle, width) = (range.lowerBound, range.upperBound - range.lowerBound)
-      let value = ScalarReference.evaluate(self, .f64, middle)
-      let rounded = Enclosure.hull([
-        .float(ScalarReference.rounded(max(-1, value - width), to: dtype)),
-        .float(ScalarReference.rounded(min(1, value + width), to: dtype)),
-      ]).widened(freedom(dtype), dtype)
-      return operands[0].mayBeNaN ? rounded.joined(.nan) : rounded
     case .power:
       guard let base = ranges[0], base.lowerBound > 0 else { return .unknown }
       // 1 to the power of anything is 1, also of NaN and of infinity; its neighbours give something else.
       return operands[1].mayBeNaN && base.contains(1) ? .unknown : nil
-    case .remainder: return .unknown
     case .equal, .notEqual, .less, .lessOrEqual: return compared(operands)
-    case .and, .or, .xor, .not, .shiftLeft, .shiftRight, .shiftRightLogical, .select: return nil
+    default: return .unknown
     }
   }
 

@@ -97,7 +97,7 @@ extension ProgramCase {
   }
 
   /// Without what nothing reads.
-  private func cleaned() -> ProgramCase {
+  func cleaned() -> ProgramCase {
     var made = self
     let live = liveSteps()
     made.steps = steps.indices.filter { live.contains($0) }.map { steps[$0] }

@@ -48,47 +48,28 @@ extension Graph {
     for operand in node.operands {
       guard let count = type(operand).shape.elementCount.evaluated(arguments) else { return nil }
       sources.append((count, type(operand).dtype))
-      // What a reindexing or a gather leaves out is not read.
+      // What a choice leaves out is not read.
       let most = definition.lowering.readsEverything ? count : min(count, results)
       if seen.insert(operand).inserted { bytes += most * type(operand).dtype.size }
     }
-    switch definition.lowering {
-    case .leaf: return Cost(flops: 0, bytes: 0)
-    case .pointwise:
-      let program = node.primitive.scalarProgram(operandDTypes: sources.map(\.dtype))
-      return Cost(flops: CheckedSize.work(program?.flops ?? 0, results), bytes: bytes)
-    case .reindex, .argReduction, .argScan, .sort, .gather: return Cost(flops: 0, bytes: bytes)
-    case .reduction, .scan: return Cost(flops: sources[0].dtype.isFloating ? sources[0].count : 0, bytes: bytes)
-    case .contraction:
-      guard let depth = contractedCount(node, arguments) else { return nil }
-      return Cost(flops: node.type.dtype.isFloating ? CheckedSize.work(2 * results, depth) : 0, bytes: bytes)
-    case .scatter(let monoid):
-      // The base is read and written as the result; only touched elements are computed.
-      return Cost(flops: monoid != nil && node.type.dtype.isFloating ? sources[2].count : 0, bytes: bytes)
-    case .assign: return Cost(flops: 0, bytes: 2 * sources[1].count * sources[1].dtype.size)
-    case .call:
-      guard case .graph(let reference, _) = node.primitive.payload else { return nil }
-      return calledCost(reference.graph, node, arguments).map { Cost(flops: $0.flops, bytes: bytes) }
-    }
+    return definition.cost(
+      CostQuestion(graph: self, node: node, arguments: arguments, results: results, sources: sources, bytes: bytes))
   }
+}
 
-  private func contractedCount(_ node: GraphNode, _ arguments: [Int]) -> Int? {
-    guard case .contraction(let axes) = node.primitive else { return nil }
-    let left = type(node.operands[0]).shape
-    return axes.contracted.reduce(Dim(1)) { $0 * left[$1.left] }.evaluated(arguments)
-  }
+/// What a record's cost is asked.
+struct CostQuestion {
+  let graph: Graph
+  let node: GraphNode
+  let arguments: [Int]
+  /// How many elements the result has.
+  let results: Int
+  let sources: [(count: Int, dtype: DType)]
+  /// Of the operands, each read once, and of the result.
+  let bytes: Int
 
-  private func calledCost(_ graph: Graph, _ node: GraphNode, _ arguments: [Int]) -> Cost? {
-    var bound = [Int](repeating: 0, count: graph.arguments.count)
-    for (parameter, operand) in zip(graph.parameters, node.operands) {
-      for (inner, outer) in zip(parameter.type.shape.dims, type(operand).shape.dims) {
-        guard case .symbol(let id)? = inner.expression else { continue }
-        guard let value = outer.evaluated(arguments) else { return nil }
-        bound[id] = value
-      }
-    }
-    return graph.cost(arguments: bound)
-  }
+  /// Of a pointwise node.
+  var program: ScalarProgram? { node.primitive.scalarProgram(operandDTypes: sources.map(\.dtype)) }
 }
 
 extension TensorType {

@@ -149,13 +149,6 @@ private struct Simplifier {
   }
 }
 
-extension ScalarProgram {
-  /// No instruction that machines may round differently.
-  fileprivate var isExactEverywhere: Bool {
-    nodes.allSatisfy { if case .apply(let instruction, _) = $0.operation { !instruction.isCostly } else { true } }
-  }
-}
-
 extension DType {
   /// Whether every value of this dtype is a value of `other`.
   package func converts(exactlyTo other: DType) -> Bool {

@@ -98,27 +98,9 @@ extension Primitive {
     _ operands: [ReferenceTensor], type dtype: DType, _ extents: [Int], symbols: [Int] = []
   ) throws(Diagnostic) -> ReferenceTensor {
     let (definition, payload) = entry
-    let evaluation = ReferenceEvaluation(
-      name: definition.name, operands: operands, dtype: dtype, extents: extents,
-      count: try ReferenceTensor.elementCount(extents), symbols: symbols)
-    switch definition.lowering {
-    case .leaf: return try evaluation.leaf(payload)
-    case .pointwise:
-      guard let program = scalarProgram(operandDTypes: operands.map(\.dtype)) else {
-        throw Diagnostic(.dtype, "\(definition.name): its formula is not defined on \(operands.map(\.dtype))")
-      }
-      return try evaluation.pointwise(program)
-    case .reindex: return try evaluation.reindexed(payload)
-    case .reduction(let monoid): return evaluation.reduced(monoid, payload)
-    case .argReduction(let monoid): return try evaluation.argReduced(monoid, payload)
-    case .scan(let monoid): return evaluation.scanned(monoid, payload)
-    case .argScan(let monoid): return evaluation.argScanned(monoid, payload)
-    case .sort: return evaluation.sortOrder(payload)
-    case .contraction: return evaluation.contracted(payload)
-    case .gather: return try evaluation.gathered(payload)
-    case .assign: return try evaluation.assigned(payload)
-    case .scatter(let monoid): return try evaluation.scattered(monoid, payload)
-    case .call: return try evaluation.called(payload)
-    }
+    return try definition.value(
+      ReferenceEvaluation(
+        primitive: self, definition: definition, payload: payload, operands: operands, dtype: dtype, extents: extents,
+        count: try ReferenceTensor.elementCount(extents), symbols: symbols))
   }
 }

@@ -1,5 +1,6 @@
 // The records of pointwise operations with two and three operands.
 // Integers and floats share a record; where they need different formulas, the formula is a typed one.
+import Basics
 import Scalars
 import TensorTypes
 
@@ -74,7 +75,18 @@ extension Primitive {
         constraints: [
           "the first operand is bool", "the second and the third have one dtype", "all operands have one shape",
         ],
-        lowering: .pointwise(x.select(y, z)), dtypes: .all, staysInStorage: true, type: TypeRules.select)))
+        formula: x.select(y, z), dtypes: .all, staysInStorage: true,
+        type: { question throws(Diagnostic) in
+          try question.requireOperands(3)
+          let (condition, first, second) = (question.operands[0], question.operands[1], question.operands[2])
+          try question.require(condition.dtype == .bool, 1, .dtype, "the condition is \(condition.dtype)")
+          try question.require(
+            first.dtype == second.dtype, 2, .dtype, "the choices are \(first.dtype) and \(second.dtype)")
+          try question.require(
+            condition.shape == first.shape && first.shape == second.shape, 3,
+            "the operands' shapes are \(condition.shape), \(first.shape) and \(second.shape)")
+          return first
+        })))
 
   package static let multiplyAdd = Primitive.pointwise(
     Pointwise(
@@ -86,13 +98,25 @@ extension Primitive {
 
 /// The records of what carries a number.
 enum Philox {
+  static let samples: [Primitive] = [.philox(word: 2)]
+
   /// By the word.
   static let philox = (0..<4).map { word in
     PrimitiveDefinition(
       name: "philox",
       meaning: "Word n (0..<4) of Philox4x32-10 for (counter, key), in 0..<2^32.",
       constraints: ["both operands are i64", "both operands have one shape", "the word is 0, 1, 2 or 3"],
-      lowering: .pointwise(ScalarExpr.philox(counter: .input(0), key: .input(1))[word]), dtypes: .indices,
-      type: TypeRules.philox)
+      formula: ScalarExpr.philox(counter: .input(0), key: .input(1))[word], dtypes: .indices,
+      type: { question throws(Diagnostic) in
+        guard case .number(let word) = question.payload else { throw question.unreachablePayload }
+        try question.requireOperands(2)
+        let (counter, key) = (question.operands[0], question.operands[1])
+        try question.require(
+          counter.dtype == .i64 && key.dtype == .i64, 1, .dtype, "the operands are \(counter.dtype) and \(key.dtype)")
+        try question.require(
+          counter.shape == key.shape, 2, "the operands' shapes are \(counter.shape) and \(key.shape)")
+        try question.require((0..<4).contains(word), 3, .argument, "the word is \(word)")
+        return counter
+      })
   }
 }

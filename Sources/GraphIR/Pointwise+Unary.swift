@@ -1,4 +1,5 @@
 // The records of pointwise operations with one operand. Formulas of more than a line are in Scalars.
+import Basics
 import Scalars
 import TensorTypes
 
@@ -75,13 +76,17 @@ extension Primitive {
 
 /// The records of what carries a dtype, by its raw value.
 enum Conversions {
+  static let samples: [Primitive] = [.convert(.f16), .bitcast(.i32)]
+
   static let convert = DType.allCases.map { dtype in
     PrimitiveDefinition(
       name: "convert",
       meaning: "The value in another dtype: float to integer truncates and saturates, NaN gives 0, to bool is x != 0.",
       constraints: [],
-      lowering: .pointwise(ScalarExpr.input(0).converted(to: dtype)), dtypes: .all, staysInStorage: true,
-      type: TypeRules.convert)
+      formula: .input(0).converted(to: dtype), dtypes: .all, staysInStorage: true,
+      type: { question throws(Diagnostic) in
+        TensorType(dtype, try question.onlyOperand().shape)
+      })
   }
 
   static let bitcast = DType.allCases.map { dtype in
@@ -89,7 +94,14 @@ enum Conversions {
       name: "bitcast",
       meaning: "The same bits as a dtype of equal size.",
       constraints: ["both dtypes have one size", "the target is not bool"],
-      lowering: .pointwise(ScalarExpr.input(0).bitcast(to: dtype)), dtypes: .all, staysInStorage: true,
-      type: TypeRules.bitcast)
+      formula: .input(0).bitcast(to: dtype), dtypes: .all, staysInStorage: true,
+      type: { question throws(Diagnostic) in
+        let operand = try question.onlyOperand()
+        try question.require(
+          operand.dtype.size == dtype.size, 1, .dtype,
+          "\(operand.dtype) has \(operand.dtype.size) bytes, \(dtype) has \(dtype.size)")
+        try question.require(dtype != .bool || operand.dtype == .bool, 2, .dtype, "from \(operand.dtype) to bool")
+        return TensorType(dtype, operand.shape)
+      })
   }
 }

@@ -1,23 +1,18 @@
 // A pointwise operation as its record: what it is called, computes and asks of its operands. New ones are records, not cases.
 // Not its formula's functions, which are in Scalars, nor those with a payload (`convert`), which are cases.
 // Surprise: a record lives for ever and a node refers to it uncounted, so that graphs copy as if it were a number.
+import Basics
 import Scalars
 import Synchronization
 import TensorTypes
 
 /// A function of the elements at one place. All operands have one shape and, if not said otherwise, one dtype.
 package struct Pointwise: Sendable, Hashable {
-  private final class Record: Sendable {
-    let definition: PrimitiveDefinition
-    init(_ definition: PrimitiveDefinition) { self.definition = definition }
-  }
   // Retained once, when it is made, and never released.
-  private unowned(unsafe) let record: Record
-
-  package var definition: PrimitiveDefinition { record.definition }
+  package unowned(unsafe) let definition: PrimitiveDefinition
 
   init(_ definition: PrimitiveDefinition) {
-    record = Unmanaged.passRetained(Record(definition)).takeUnretainedValue()
+    self.definition = Unmanaged.passRetained(definition).takeUnretainedValue()
   }
 
   /// - Parameters:
@@ -38,12 +33,32 @@ package struct Pointwise: Sendable, Hashable {
         constraints: operands == 1
           ? ["the operand is \(dtypes)"]
           : ["\(all) operands have one dtype", "\(all) operands have one shape", "the operands are \(dtypes)"],
-        lowering: .pointwise(formula), dtypes: dtypes, staysInStorage: staysInStorage,
-        type: TypeRules.pointwise(operands: operands)))
+        formula: formula, dtypes: dtypes, staysInStorage: staysInStorage,
+        type: { question throws(Diagnostic) in try Self.type(question, operands: operands) }))
   }
 
-  package static func == (a: Pointwise, b: Pointwise) -> Bool { a.record === b.record }
-  package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(record)) }
+  package static func == (a: Pointwise, b: Pointwise) -> Bool { a.definition === b.definition }
+  package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(definition)) }
+
+  /// Of one operand C1 asks for the dtypes of the record; of more C1 one dtype, C2 one shape, C3 the dtypes of the record.
+  private static func type(_ question: borrowing TypeQuestion, operands count: Int) throws(Diagnostic) -> TensorType {
+    try question.requireOperands(count)
+    let first = question.operands[0]
+    for other in question.operands.dropFirst() {
+      try question.require(
+        other.dtype == first.dtype, 1, .dtype, "the operands are \(first.dtype) and \(other.dtype)")
+      try question.require(
+        other.shape == first.shape, 2, "the operands' shapes are \(first.shape) and \(other.shape)")
+    }
+    try question.require(
+      question.definition.dtypes.contains(first.dtype), count == 1 ? 1 : 3, .dtype,
+      "the operand\(count == 1 ? " is" : "s are") \(first.dtype)")
+    let dtypes = question.operands.map(\.dtype)
+    guard let program = question.primitive.scalarProgram(operandDTypes: dtypes) else {
+      throw Diagnostic(.dtype, "\(question.definition.name): its formula is not defined on \(dtypes)")
+    }
+    return TensorType(program.resultDType, first.shape)
+  }
 
   // MARK: Further records
 

@@ -9,7 +9,7 @@ extension Primitive {
     var text = """
       # Primitives
 
-      Made from the records in `Sources/GraphIR` (`Primitive+Definition*.swift`): edit those, then run
+      Made from the records in `Sources/GraphIR` (`Primitive+*.swift`, `Pointwise+*.swift`): edit those, then run
       `AZULEJO_WRITE_DOCUMENTATION=1 swift test --filter primitives_page_is_current`.
 
       The closed vocabulary of graphs, \(samples.count) primitives. Primitives never broadcast and never promote:
@@ -17,10 +17,10 @@ extension Primitive {
       constraint is quoted by its number, with both values: `reshape (C2): [2, 3] has 6 elements, [7] has 7`.
 
       """
-    for room in Room.allCases {
+    for family in Lowering.Family.allCases {
       text +=
-        "\n## \(room.rawValue)\n\n| text form | lowering | elements | meaning and constraints |\n|---|---|---|---|\n"
-      for sample in samples where sample.definition.lowering.room == room { text += sample.documentationRow }
+        "\n## \(family.rawValue)\n\n| text form | lowering | elements | meaning and constraints |\n|---|---|---|---|\n"
+      for sample in samples where sample.definition.lowering.family == family { text += sample.documentationRow }
     }
     return text
   }
@@ -39,45 +39,5 @@ extension Primitive {
       definition.meaning + (constraints.isEmpty ? "" : "<br>\(constraints)"),
     ]
     return "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |\n"
-  }
-}
-
-/// The chapters of the page, by what a lowering does.
-private enum Room: String, CaseIterable {
-  case leaves = "Leaves"
-  case pointwise = "Pointwise"
-  case reindexing = "Reindexing: the same elements elsewhere"
-  case across = "Across elements"
-  case doors = "Doors"
-}
-
-extension Lowering: CustomStringConvertible {
-  /// One word, and the monoid where there is one.
-  package var description: String {
-    switch self {
-    case .leaf: "leaf"
-    case .pointwise: "pointwise"
-    case .reindex: "reindex"
-    case .reduction(let monoid): "reduction (\(monoid.rawValue))"
-    case .argReduction(let monoid): "reduction (\(monoid.rawValue))"
-    case .scan(let monoid): "scan (\(monoid.rawValue))"
-    case .argScan(let monoid): "scan (\(monoid.rawValue))"
-    case .sort: "sort"
-    case .contraction: "contraction"
-    case .gather: "gather"
-    case .scatter(let monoid): "scatter (\(monoid?.rawValue ?? "replace"))"
-    case .assign: "range write"
-    case .call: "call"
-    }
-  }
-
-  fileprivate var room: Room {
-    switch kind {
-    case .leaf: .leaves
-    case .pointwise: .pointwise
-    case .reindex: .reindexing
-    case .rows, .contraction, .gather, .scatter, .assign: .across
-    case .call: .doors
-    }
   }
 }

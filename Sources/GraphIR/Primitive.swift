@@ -1,5 +1,6 @@
 // The primitives: the closed vocabulary that capture, differentiation and fusion speak. About 85.
-// Not the users' surface (composites on Tensor), and no record: the record of each case is in PrimitiveDefinition.
+// Not the users' surface (composites on Tensor), and no record: those are in the rooms of the families, to which each case
+// leads here.
 // Surprise: primitives never broadcast and never promote; `Tensors` inserts `broadcast` and `convert` first.
 import Basics
 import Scalars
@@ -66,41 +67,100 @@ package enum Primitive: Sendable, Hashable {
   case call(GraphReference, output: Int)
 }
 
-/// The axes of a contraction, as pairs (axis of the left operand, axis of the right operand).
-package struct ContractionAxes: Sendable, Hashable {
-  package struct Pair: Sendable, Hashable {
-    package var left: Int
-    package var right: Int
-    package init(_ left: Int, _ right: Int) {
-      self.left = left
-      self.right = right
+extension Primitive {
+  /// The record of this primitive. A look-up in static tables: it allocates nothing.
+  package var definition: PrimitiveDefinition { entry.definition }
+
+  /// What the primitive carries beside its operands.
+  package var payload: Payload { entry.payload }
+
+  package var name: String { entry.definition.name }
+
+  /// The record and the payload. A new primitive that is no pointwise operation is a case, a line in both directions here,
+  /// and in the room of its family a record and a sample.
+  package var entry: (definition: PrimitiveDefinition, payload: Payload) {
+    switch self {
+    case .parameter(let index): (Leaves.parameter, .number(index))
+    case .scalar(let argument): (Leaves.scalar, .number(argument))
+    case .constant(let constant): (Leaves.constant, .constant(constant))
+    case .iota(let axis, let shape): (Leaves.iota, .iota(axis: axis, shape))
+
+    case .pointwise(let operation): (operation.definition, .none)
+    case .convert(let dtype): (Conversions.convert[Int(dtype.rawValue)], .dtype(dtype))
+    case .bitcast(let dtype): (Conversions.bitcast[Int(dtype.rawValue)], .dtype(dtype))
+    case .philox(let word): (Philox.philox[Swift.max(0, Swift.min(3, word))], .number(word))
+
+    case .broadcast(let shape): (Reindexing.broadcast, .repeated(shape))
+    case .reshape(let shape): (Reindexing.reshape, .shape(shape))
+    case .permute(let permutation): (Reindexing.permute, .permutation(permutation))
+    case .slice(let starts, let counts, let steps):
+      (Reindexing.slice, .slice(starts: starts, counts: counts, steps: steps))
+    case .pad(let low, let high): (Reindexing.pad, .pad(low: low, high: high))
+    case .concatenate(let axis): (Reindexing.concatenate, .axis(axis))
+    case .windows(let axis, let size, let step, let dilation):
+      (Reindexing.windows, .windows(axis: axis, size: size, step: step, dilation: dilation))
+
+    case .reduce(let monoid, let axes): (Rows.reduce(monoid), .reduce(monoid, axes: axes))
+    case .argReduce(let monoid, let axis): (Rows.argReduce(monoid), .argAxis(monoid, axis: axis))
+    case .scan(let monoid, let axis): (Rows.scan(monoid), .scan(monoid, axis: axis))
+    case .argScan(let monoid, let axis): (Rows.argScan(monoid), .argAxis(monoid, axis: axis))
+    case .sortOrder(let axis, let descending): (Rows.sortOrder, .sort(axis: axis, descending: descending))
+    case .contraction(let axes): (Products.contraction, .contraction(axes))
+    case .gather(let axis): (Indexed.gather, .axis(axis))
+    case .scatter(let axis, let combine): (Indexed.scatter(combine), .scatter(axis: axis, combine: combine))
+    case .assign(let starts, let steps): (Indexed.assign, .assign(starts: starts, steps: steps))
+    case .call(let graph, let output): (Calls.call, .graph(graph, output: output))
     }
   }
-  package var batch: [Pair]
-  package var contracted: [Pair]
-  package init(batch: [Pair] = [], contracted: [Pair]) {
-    self.batch = batch
-    self.contracted = contracted
-  }
-  package func leftFree(rank: Int) -> [Int] {
-    (0..<rank).filter { axis in !batch.contains { $0.left == axis } && !contracted.contains { $0.left == axis } }
-  }
-  package func rightFree(rank: Int) -> [Int] {
-    (0..<rank).filter { axis in !batch.contains { $0.right == axis } && !contracted.contains { $0.right == axis } }
+
+  /// The primitive of this name with another payload; nil for a payload of another kind.
+  package func with(_ payload: Payload) -> Primitive? {
+    switch (self, payload) {
+    case (.parameter, .number(let index)): .parameter(index)
+    case (.scalar, .number(let argument)): .scalar(argument: argument)
+    case (.constant, .constant(let constant)): .constant(constant)
+    case (.iota, .iota(let axis, let shape)): .iota(axis: axis, shape)
+    case (.pointwise, .none): self
+    case (.convert, .dtype(let dtype)): .convert(dtype)
+    case (.bitcast, .dtype(let dtype)): .bitcast(dtype)
+    case (.philox, .number(let word)): .philox(word: word)
+    case (.broadcast, .repeated(let shape)): .broadcast(shape)
+    case (.reshape, .shape(let shape)): .reshape(shape)
+    case (.permute, .permutation(let permutation)): .permute(permutation)
+    case (.slice, .slice(let starts, let counts, let steps)): .slice(starts: starts, counts: counts, steps: steps)
+    case (.pad, .pad(let low, let high)): .pad(low: low, high: high)
+    case (.concatenate, .axis(let axis)): .concatenate(axis: axis)
+    case (.windows, .windows(let axis, let size, let step, let dilation)):
+      .windows(axis: axis, size: size, step: step, dilation: dilation)
+    case (.reduce, .reduce(let monoid, let axes)): .reduce(monoid, axes: axes)
+    case (.argReduce, .argAxis(let monoid, let axis)): .argReduce(monoid, axis: axis)
+    case (.scan, .scan(let monoid, let axis)): .scan(monoid, axis: axis)
+    case (.argScan, .argAxis(let monoid, let axis)): .argScan(monoid, axis: axis)
+    case (.sortOrder, .sort(let axis, let descending)): .sortOrder(axis: axis, descending: descending)
+    case (.contraction, .contraction(let axes)): .contraction(axes)
+    case (.gather, .axis(let axis)): .gather(axis: axis)
+    case (.scatter, .scatter(let axis, let combine)): .scatter(axis: axis, combine: combine)
+    case (.assign, .assign(let starts, let steps)): .assign(starts: starts, steps: steps)
+    case (.call, .graph(let graph, let output)): .call(graph, output: output)
+    default: nil
+    }
   }
 }
 
-/// A shared immutable subgraph; equal when the graphs are equal.
-package final class GraphReference: Sendable, Hashable {
-  package let graph: Graph
-  /// Of the graph, computed once.
-  package let structuralHash: StableHash
-  package init(_ graph: Graph) {
-    self.graph = graph
-    structuralHash = graph.structuralHash
+// MARK: All of them
+
+extension Primitive {
+  /// One primitive for each name, in the order of the enum and of the records: for tests, documentation and the parser. Not
+  /// a list to dispatch on. Operands of a sample are not given; tests make them from the record.
+  package static let samples: [Primitive] =
+    Leaves.samples + unaryOperations + Conversions.samples + binaryOperations + Philox.samples + ternaryOperations
+    + Reindexing.samples + Rows.samples + Products.samples + Indexed.samples + Calls.samples
+
+  private static let samplesByName: [String: Primitive] = Dictionary(
+    samples.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+
+  /// The sample of this name.
+  static func named(_ name: String) -> Primitive? {
+    samplesByName[name] ?? Pointwise.added(name)
   }
-  package static func == (a: GraphReference, b: GraphReference) -> Bool {
-    a === b || (a.structuralHash == b.structuralHash && a.graph == b.graph)
-  }
-  package func hash(into hasher: inout Hasher) { hasher.combine(structuralHash) }
 }

@@ -1,5 +1,6 @@
-// What a primitive is, in one record: name, meaning, constraints, type rule, lowering as data.
-// Everything else (purity, fusibility, reference evaluation, flops, text, documentation, tests) is derived from it.
+// What a primitive is, in one record: name, meaning, constraints, type rule, elements, cost, lowering as data.
+// Everything else (purity, fusibility, text, documentation, tests) is derived from it. No records: those of a family are in
+// one room.
 // Surprise: the formula in `lowering` knows no dtypes; `Primitive.scalarProgram(operandDTypes:)` is what consumers
 // evaluate.
 import Basics
@@ -63,6 +64,50 @@ package enum Lowering: Sendable {
 
   /// Whether every element of every operand matters to the result.
   package var readsEverything: Bool { kind != .reindex && kind != .gather }
+
+  /// Elements of operands become the result's as they are: nothing is computed of them.
+  package var movesOnly: Bool {
+    if case .scatter(let monoid) = self { return monoid == nil }
+    return [.reindex, .gather, .assign].contains(kind)
+  }
+
+  /// Each element is read where an index says that belongs to it alone.
+  package var readsThroughIndices: Bool { kind == .gather }
+
+  /// What it does in the roughest words: the chapters of the page.
+  package enum Family: String, Sendable, CaseIterable {
+    case leaves = "Leaves"
+    case pointwise = "Pointwise"
+    case reindexing = "Reindexing: the same elements elsewhere"
+    case across = "Across elements"
+    case doors = "Doors"
+  }
+
+  package var family: Family {
+    switch kind {
+    case .leaf: .leaves
+    case .pointwise: .pointwise
+    case .reindex: .reindexing
+    case .call: .doors
+    default: .across
+    }
+  }
+}
+
+extension Lowering: CustomStringConvertible {
+  /// One word, and the monoid where there is one.
+  package var description: String {
+    switch self {
+    case .reduction(let monoid): "reduction (\(monoid.rawValue))"
+    case .argReduction(let monoid): "reduction (\(monoid.rawValue))"
+    case .scan(let monoid): "scan (\(monoid.rawValue))"
+    case .argScan(let monoid): "scan (\(monoid.rawValue))"
+    case .scatter(let monoid): "scatter (\(monoid?.rawValue ?? "replace"))"
+    case .sort: "sort"
+    case .assign: "range write"
+    default: "\(kind)"
+    }
+  }
 }
 
 /// A set of dtypes.
@@ -99,17 +144,58 @@ package struct DTypes: OptionSet, Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-package struct PrimitiveDefinition: Sendable {
-  package var name: String
+/// A record. Shared, so that asking for one copies nothing.
+package final class PrimitiveDefinition: Sendable {
+  typealias TypeRule = @Sendable (borrowing TypeQuestion) throws(Diagnostic) -> TensorType
+  typealias ValueRule = @Sendable (ReferenceEvaluation) throws(Diagnostic) -> ReferenceTensor
+  typealias CostRule = @Sendable (CostQuestion) -> Cost?
+
+  package let name: String
   /// One line, for documentation.
-  package var meaning: String
+  package let meaning: String
   /// Numbered from C1; quoted by the error they raise.
-  package var constraints: [String]
-  package var lowering: Lowering
+  package let constraints: [String]
+  package let lowering: Lowering
   /// What the elements may be (of `select`: those of the branches).
-  package var dtypes: DTypes
+  package let dtypes: DTypes
   /// Half floats are not lifted to the compute dtype: nothing is rounded, or the bits matter.
-  package var staysInStorage = false
+  package let staysInStorage: Bool
   /// The type of the result, or the constraint that is broken.
-  package var type: @Sendable (borrowing TypeQuestion) throws(Diagnostic) -> TensorType
+  let type: TypeRule
+  /// The result in reference semantics. Facts that the type rule could not decide on symbols are checked here and throw.
+  let value: ValueRule
+  /// Floating operations and bytes of the node run alone; nil where an extent has no value.
+  let cost: CostRule
+
+  init(
+    name: String, meaning: String, constraints: [String], lowering: Lowering, dtypes: DTypes,
+    staysInStorage: Bool = false, type: @escaping TypeRule, value: @escaping ValueRule,
+    cost: @escaping CostRule = { Cost(flops: 0, bytes: $0.bytes) }
+  ) {
+    (self.name, self.meaning, self.constraints) = (name, meaning, constraints)
+    (self.lowering, self.dtypes, self.staysInStorage) = (lowering, dtypes, staysInStorage)
+    (self.type, self.value, self.cost) = (type, value, cost)
+  }
+
+  /// One element from the elements at the same place: the formula is the value and the cost.
+  convenience init(
+    name: String, meaning: String, constraints: [String], formula: ScalarExpr, dtypes: DTypes,
+    staysInStorage: Bool = false, type: @escaping TypeRule
+  ) {
+    self.init(
+      name: name, meaning: meaning, constraints: constraints, lowering: .pointwise(formula), dtypes: dtypes,
+      staysInStorage: staysInStorage, type: type,
+      value: { evaluation throws(Diagnostic) in try evaluation.pointwise() },
+      cost: { Cost(flops: CheckedSize.work($0.program?.flops ?? 0, $0.results), bytes: $0.bytes) })
+  }
+
+  /// The same elements elsewhere, whatever they are.
+  convenience init(
+    reindexing name: String, meaning: String, constraints: [String], type: @escaping TypeRule,
+    value: @escaping ValueRule
+  ) {
+    self.init(
+      name: name, meaning: meaning, constraints: constraints, lowering: .reindex, dtypes: .all, staysInStorage: true,
+      type: type, value: value)
+  }
 }

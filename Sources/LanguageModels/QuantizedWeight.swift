@@ -156,12 +156,7 @@ struct QuantizedWeight: Sendable {
           builder, values throws(Diagnostic) in
           let indices = values[values.count - 1]
           var gathered: [Value] = []
-          for source in values.dropLast() {
-            var shape = builder.shape(source)
-            shape[0] = builder.shape(indices)[0]
-            let spread = try builder.restoring(indices, Array(1..<shape.rank), shape)
-            gathered.append(try builder.append(.gather(axis: 0), source, spread))
-          }
+          for source in values.dropLast() { gathered.append(try builder.slices(of: source, at: indices, axis: 0)) }
           return Array(try parts(&builder, gathered)[first..<min(first + Self.gatheredRuns, count)])
         }
       }

@@ -8,17 +8,13 @@ import TensorTypes
 
 extension RandomGraph {
   /// The primitives' samples by what they do.
-  package static let pointwise = Primitive.samples.filter {
-    if case .pointwise = $0.definition.lowering { true } else { false }
-  }
-  private static let reindexing = Primitive.samples.filter {
-    if case .reindex = $0.definition.lowering { true } else { false }
-  }
-  private static let across = Primitive.samples.filter {
-    [.rows, .contraction, .gather, .scatter, .assign].contains($0.definition.lowering.kind)
-  }
-  private static let leaves = Primitive.samples.filter {
-    if case .leaf = $0.definition.lowering { true } else { false }
+  package static let pointwise = samples(.pointwise)
+  private static let reindexing = samples(.reindexing)
+  private static let across = samples(.across)
+  private static let leaves = samples(.leaves)
+
+  private static func samples(_ family: Lowering.Family) -> [Primitive] {
+    Primitive.samples.filter { $0.definition.lowering.family == family }
   }
 
   /// Adds a node and what it needs. Throws where the rules refuse it.

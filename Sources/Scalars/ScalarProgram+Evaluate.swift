@@ -37,6 +37,11 @@ extension ScalarProgram {
     return faulted ? nil : result
   }
 
+  /// No instruction that machines may round differently.
+  package var isExactEverywhere: Bool {
+    nodes.allSatisfy { if case .apply(let instruction, _) = $0.operation { !instruction.isCostly } else { true } }
+  }
+
   /// Floating operations for one element: instructions on floats, an fma being two.
   package var flops: Int {
     nodes.reduce(0) { sum, node in

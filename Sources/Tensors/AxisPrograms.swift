@@ -89,7 +89,7 @@ enum AxisPrograms {
 
   /// result[.., k, ..] = source[.., indices[.., k, ..], ..]; negative indices count from the end. All other extents
   /// are equal.
-  static func gather(_ source: TensorView, _ indices: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
+  static func elements(of source: TensorView, at indices: TensorView, axis: Int) throws(Diagnostic) -> Tensor {
     let output = try Engine.current.allocate(source.dtype, like: indices)
     if indices.isEmpty { return Tensor(output) }
     try requireElements(source, axis, indices)

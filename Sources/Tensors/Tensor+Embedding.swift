@@ -13,9 +13,7 @@ public enum EmbeddingBagMode: Sendable, Hashable {
 private enum Embeddings {
   // Labels: 0 rows of the table, 1 columns, 2 numbers.
   static let rows = Program("embedding", axes: [[0, 1], [2]]) { builder, x throws(Diagnostic) in
-    var shape = builder.shape(x[0])
-    shape[0] = builder.shape(x[1])[0]
-    return [try builder.append(.gather(axis: 0), x[0], builder.restoring(x[1], [1], shape))]
+    [try builder.slices(of: x[0], at: x[1], axis: 0)]
   }
   /// Operands: rows [bags, places, columns], weights (0 where there is no row), whether there is one.
   static let sum = RowOperation("embedding bag sum") { x in [(x[2] .!= 0).select(x[0] * x[1], 0).sum()] }

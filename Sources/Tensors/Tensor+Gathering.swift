@@ -60,7 +60,7 @@ extension Tensor {
       if places.rank == 0 { places = places.inserting(0) }
       let place = try resolvedAxis(axis, rank: source.rank, "gather")
       try requireFit(places, source, place, "gather")
-      let result = try AxisPrograms.gather(source.cropped(to: places, except: place), places, axis: place)
+      let result = try AxisPrograms.elements(of: source.cropped(to: places, except: place), at: places, axis: place)
       return try result.reshaped(dims: try indices.view.dims)
     }
   }
@@ -89,7 +89,7 @@ extension Tensor {
       met[place] = source.dim(place)
       let wide = try source.expanded(to: met)
       met[place] = places.dim(place)
-      return try AxisPrograms.gather(wide, places.expanded(to: met), axis: place)
+      return try AxisPrograms.elements(of: wide, at: places.expanded(to: met), axis: place)
     }
   }
 
@@ -102,9 +102,9 @@ extension Tensor {
       let place = try resolvedAxis(axis, rank: source.rank, "index_select")
       let flat = try indices.reshaped(to: [-1]).view
       if source.rank == 0 {
-        return try AxisPrograms.gather(source.inserting(0), flat, axis: 0).reshaped(to: [])
+        return try AxisPrograms.elements(of: source.inserting(0), at: flat, axis: 0).reshaped(to: [])
       }
-      return try AxisPrograms.gather(source, flat.along(place, of: source), axis: place)
+      return try AxisPrograms.elements(of: source, at: flat.along(place, of: source), axis: place)
     }
   }
 
@@ -116,7 +116,7 @@ extension Tensor {
         throw Diagnostic(.shape, "gathering: a table of rank 0 has no rows", remedy: "give it rank 1 or more")
       }
       let flat = try indices.reshaped(to: [-1]).view
-      let rows = try AxisPrograms.gather(source, flat.along(0, of: source), axis: 0)
+      let rows = try AxisPrograms.elements(of: source, at: flat.along(0, of: source), axis: 0)
       return try rows.reshaped(dims: try indices.view.dims + Array(source.dims.dropFirst()))
     }
   }
@@ -124,8 +124,8 @@ extension Tensor {
   /// Elements at `indices` of the row-major order. PyTorch: `take`.
   public func taking(_ indices: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Self.attempt(file, line, of: [self, indices]) { () throws(Diagnostic) in
-      let found = try AxisPrograms.gather(
-        try reshaped(to: [-1]).view, try indices.reshaped(to: [-1]).view, axis: 0)
+      let found = try AxisPrograms.elements(
+        of: reshaped(to: [-1]).view, at: indices.reshaped(to: [-1]).view, axis: 0)
       return try found.reshaped(dims: try indices.view.dims)
     }
   }
@@ -314,7 +314,7 @@ extension Tensor {
       let shape = try Self.met(try view, try mask.view, "masked_select")
       let wide = Tensor(try mask.view.expanded(to: shape))
       let source = try Tensor(try view.expanded(to: shape)).reshaped(to: [-1]).view
-      return try AxisPrograms.gather(source, try wide.chosenNumbers().view, axis: 0)
+      return try AxisPrograms.elements(of: source, at: wide.chosenNumbers().view, axis: 0)
     }
   }
 
@@ -335,7 +335,7 @@ extension Tensor {
           remedy: "give at least as many elements as the mask chooses")
       }
       if needed == 0 { return self }
-      let taken = try AxisPrograms.gather(try flat.view, try (ranks - 1).clamped(min: 0).view, axis: 0)
+      let taken = try AxisPrograms.elements(of: flat.view, at: (ranks - 1).clamped(min: 0).view, axis: 0)
       let own = try Tensor(try view.expanded(to: shape)).reshaped(to: [-1])
       return try Tensor.select(wide, taken.converted(to: dtype), own).reshaped(dims: shape)
     }
@@ -364,7 +364,7 @@ extension Tensor {
       let counts = try Self.filled(.integer(0), [count], .i64).scattering(
         Tensor.ones(like: group), at: group, axis: 0, reduction: .sum)
       return UniqueElements(
-        values: try AxisPrograms.gather(try order.values.view, try first.view, axis: 0),
+        values: try AxisPrograms.elements(of: order.values.view, at: first.view, axis: 0),
         inverse: try inverse.reshaped(to: extents), counts: counts)
     }
   }

@@ -332,7 +332,7 @@ private struct AdvancedPlan {
 
   func read() throws(Diagnostic) -> Tensor {
     let source = try merged()
-    let found = try explaining { () throws(Diagnostic) in try AxisPrograms.gather(source, try spread(), axis: 0) }
+    let found = try explaining { () throws(Diagnostic) in try AxisPrograms.elements(of: source, at: spread(), axis: 0) }
     let result = try found.reshaped(dims: shape + rest)
     // Neighbouring indexed axes keep their place; separated ones come first.
     guard let first = indexed.first, indexed == Array(first..<(first + indexed.count)), first > 0 else { return result }

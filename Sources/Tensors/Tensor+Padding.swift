@@ -20,10 +20,7 @@ public enum PaddingMode: Sendable, Hashable {
 private enum Picking {
   // Labels: 0 outer, 1 the axis, 2 inner, 3 picked.
   static let program = Program("pick", axes: [[0, 1, 2], [3]]) { builder, values throws(Diagnostic) in
-    var shape = builder.shape(values[0])
-    shape[1] = builder.shape(values[1])[0]
-    let positions = try builder.restoring(values[1], [0, 2], shape)
-    return [try builder.append(.gather(axis: 1), values[0], positions)]
+    [try builder.slices(of: values[0], at: values[1], axis: 1)]
   }
 }
 

@@ -79,8 +79,7 @@ private enum Resampling {
         shape[1] = builder.shape(x[1])[0]
         var sum: Value?
         for tap in 0..<taps {
-          let positions = try builder.restoring(x[1 + tap], [0, 2], shape)
-          let element = try builder.convert(builder.append(.gather(axis: 1), x[0], positions), to: compute)
+          let element = try builder.convert(builder.slices(of: x[0], at: x[1 + tap], axis: 1), to: compute)
           let weight = try builder.convert(builder.restoring(x[1 + taps + tap], [0, 2], shape), to: compute)
           let product = try builder.append(.multiply, element, weight)
           sum = if let before = sum { try builder.append(.add, before, product) } else { product }

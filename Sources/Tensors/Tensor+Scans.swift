@@ -87,7 +87,7 @@ extension Tensor {
         "cum\(monoid)", source, axis: place, compute: source.dtype, result: .i64
       ) { builder, x, axis throws(Diagnostic) in try builder.append(.argScan(monoid, axis: axis), x) }
       return ValuesAndIndices(
-        values: try AxisPrograms.gather(source, try indices.view, axis: place), indices: indices)
+        values: try AxisPrograms.elements(of: source, at: indices.view, axis: place), indices: indices)
     }
   }
 
@@ -135,7 +135,7 @@ extension Tensor {
     let source = try view
     if source.rank == 0 { return ValuesAndIndices(values: self, indices: indices) }
     let place = try resolvedAxis(axis, rank: source.rank, "gather")
-    let values = try AxisPrograms.gather(source, try indices.view, axis: place)
+    let values = try AxisPrograms.elements(of: source, at: indices.view, axis: place)
     if keepDims { return ValuesAndIndices(values: values, indices: indices) }
     return ValuesAndIndices(
       values: Tensor(try values.view.removing(place)), indices: Tensor(try indices.view.removing(place)))
@@ -249,7 +249,7 @@ extension Tensor {
         ignoringNaN
         ? try Arithmetic.subtract([end, nans.operand]).floorDivided(by: 2).clamped(min: 0)
         : try Scanning.choice([(nans > 0).operand, end, PointwiseOperand(extent: (extent - 1) / 2, half)])
-      let place2 = try AxisPrograms.gather(try order.view, try middle.view, axis: place)
+      let place2 = try AxisPrograms.elements(of: order.view, at: middle.view, axis: place)
       return try taking(place2, axis, keepDims)
     }
   }

@@ -46,7 +46,7 @@ extension Tensor {
       let low = rank.floor()
       let high = rank.ceil()
       func read(_ position: Tensor) throws(Diagnostic) -> Tensor {
-        try AxisPrograms.gather(try order.view, try position.converted(to: .i64).view, axis: place)
+        try AxisPrograms.elements(of: order.view, at: position.converted(to: .i64).view, axis: place)
       }
       var result: Tensor
       switch rule {

@@ -1,5 +1,5 @@
-// How many switches list a whole enum of the IRs: each is a place that a new operation must edit. What most code wants to
-// know stands beside the enum, as its kind.
+// How many switches list a whole enum of the IRs, and how many files name an operation: each is a place that a new operation
+// must edit. What most code wants to know stands beside the enum, as its kind.
 import Foundation
 import House
 import Testing
@@ -11,6 +11,13 @@ import Testing
     #expect(try house.cases(of: name).count > 10)
     let places = try house.switches(over: name)
     #expect((1...8).contains(places.count), "\(name) is listed at \(places)")
+  }
+
+  /// One pointwise operation and one that moves elements. A new place that must know an operation by name is one more that a
+  /// new operation must edit.
+  @Test(arguments: [("erf", 5), ("gather", 12)]) func few_files_name_an_operation(_ name: String, _ most: Int) throws {
+    let files = try House(root).files(naming: name)
+    #expect((3...most).contains(files.count), "\(name) is named in \(files)")
   }
 
   /// What is counted, on a text that says it.
@@ -46,6 +53,8 @@ import Testing
     #expect(text.switches.filter { $0.lists(cases) }.map(\.place) == ["A.swift:7"])
     #expect(text.functions.map(\.lines) == [6, 6])
     #expect(text.names("gather"))
+    #expect(!text.names("gather", leavingOut: "gather(\"erf: no word\")"))
+    #expect(text.names("gather", leavingOut: "gather()"))
     #expect(!text.names("gathe"))
     #expect(!text.names("no name"))
   }

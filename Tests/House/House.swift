@@ -38,9 +38,13 @@ package struct House: Sendable {
     return sources.flatMap { source in source.switches.filter { $0.lists(cases) }.map(\.place) }
   }
 
-  /// Files whose code has the operation's name as a word.
+  /// Files whose code has the operation's name as a word. Where tensors are made of formulas, `.apply(.erf)` in one of another
+  /// operation does not count: it uses the operation as a user would, and says nothing of what it is.
   package func files(naming operation: String) -> [String] {
-    sources.filter { $0.names(operation) }.map(\.file)
+    let formulas = Set((modules["Tensors"] ?? []).map(\.file))
+    return sources.filter {
+      $0.names(operation, leavingOut: formulas.contains($0.file) ? ".apply(.\(operation))" : nil)
+    }.map(\.file)
   }
 
   package var longestFunction: SourceText.Function? {

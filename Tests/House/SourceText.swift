@@ -96,10 +96,11 @@ package struct SourceText: Sendable {
     return found
   }
 
-  /// Whether code, remarks left out, has `word` as a whole word.
-  package func names(_ word: String) -> Bool {
+  /// Whether code, remarks and `use` left out, has `word` as a whole word.
+  package func names(_ word: String, leavingOut use: String? = nil) -> Bool {
     text.split(separator: "\n").contains { line in
-      let code = line.drop { $0 == " " }
+      var code = line.drop { $0 == " " }
+      if let use { code = code.replacing(use, with: "") }
       return !code.hasPrefix("//") && code.contains(word) && code.wholeWords.contains(Substring(word))
     }
   }
