@@ -62,50 +62,22 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
-    if list {
-      for workload in Workload.all {
-        if json {
-          Console.print(
-            "\(JSON.object([.init("name", .string(workload.name)), .init("note", .string(workload.note))]))")
-        } else {
-          Console.print("\(Self.padded(workload.name, 18))\(workload.note)")
-        }
-      }
-      return
-    }
+    if list { return printList() }
     let recorded = try checks.map { path throws(Diagnostic) in try Workload.recordedChecks(path: path) }
     var known = try limits.map { path throws(Diagnostic) in
       update && !FileManager.default.fileExists(atPath: path) ? KernelLimits() : try KernelLimits(path: path)
     }
-    var complaints: [String] = []
-    var differing: [String] = []
-    var failed: [String] = []
+    var complaints = Complaints()
     let benchmark = Benchmark(ceilings: once ? nil : try Ceilings())
     for workload in try chosen {
       let modes = mode.isEmpty ? [.eager] : mode
       let outcomes = try benchmark.run(workload, modes: modes, budget: once ? nil : budget)
       for outcome in outcomes {
-        if let failure = outcome.failure {
-          failed.append("\(workload.name) \(outcome.mode.rawValue)")
-          Console.note("\(workload.name) \(outcome.mode.rawValue): \(failure)")
-          if json { Console.print("\(outcome.json)") }
-          continue
-        }
-        var line = Self.line(outcome)
-        if let check = recorded?[workload.name] {
-          let agrees = outcome.agrees(with: check)
-          line += agrees ? ", as recorded" : ", NOT as recorded"
-          if !agrees { differing.append("\(workload.name) \(outcome.mode.rawValue)") }
-        }
-        show(line)
-        if update {
+        complaints.note(outcome, against: recorded?[workload.name], known, isRecording: update)
+        report(outcome, recorded?[workload.name], known)
+        if update, outcome.failure == nil {
           known?.limits[workload.name] = .init(kernels: outcome.kernels, bytes: outcome.bytes)
-        } else if let complaint = known?.complaint(about: outcome) {
-          complaints.append(complaint)
-        } else if known?.isBetter(outcome) == true {
-          Console.note("\(workload.name) is better than recorded: --update says so in the file")
         }
-        if json { Console.print("\(outcome.json)") }
       }
       if outcomes.count > 1, !once, outcomes.allSatisfy({ $0.failure == nil }) {
         let verdict = Verdict(outcomes[1].samples, against: outcomes[0].samples)
@@ -113,20 +85,30 @@ struct BenchCommand: ParsableCommand {
       }
     }
     if update, let limits, let known { try AtomicFile.write(known.text, to: limits) }
-    guard complaints.isEmpty else {
-      throw Diagnostic(
-        .compiler, complaints.joined(separator: "; "),
-        remedy: "if that is meant, run the same command with --update and commit the file")
+    try complaints.requireNone()
+  }
+
+  private func printList() {
+    for workload in Workload.all {
+      if json {
+        Console.print("\(JSON.object([.init("name", .string(workload.name)), .init("note", .string(workload.note))]))")
+      } else {
+        Console.print("\(Self.padded(workload.name, 18))\(workload.note)")
+      }
     }
-    guard failed.isEmpty else {
-      throw Diagnostic(
-        .compiler, "could not be run: \(failed.joined(separator: ", "))", remedy: "see the messages above")
+  }
+
+  private func report(_ outcome: Benchmark.Outcome, _ recorded: [Fingerprint]?, _ known: KernelLimits?) {
+    if let failure = outcome.failure {
+      Console.note("\(outcome.workload.name) \(outcome.mode.rawValue): \(failure)")
+    } else {
+      let agrees = recorded.map { outcome.agrees(with: $0) ? ", as recorded" : ", NOT as recorded" }
+      show(Self.line(outcome) + (agrees ?? ""))
+      if !update, known?.isBetter(outcome) == true {
+        Console.note("\(outcome.workload.name) is better than recorded: --update says so in the file")
+      }
     }
-    guard differing.isEmpty else {
-      throw Diagnostic(
-        .numerics, "the outputs of \(differing.joined(separator: ", ")) are not those recorded",
-        remedy: "compare `check` of --json with the file")
-    }
+    if json { Console.print("\(outcome.json)") }
   }
 
   private func show(_ line: String) {
@@ -150,6 +132,39 @@ struct BenchCommand: ParsableCommand {
 
   private static func padded(_ text: String, _ width: Int) -> String {
     text + String(repeating: " ", count: max(width - text.count, 1))
+  }
+}
+
+/// Why the command fails in the end, when every workload has run.
+private struct Complaints {
+  private var worse: [String] = []
+  private var differing: [String] = []
+  private var failed: [String] = []
+
+  mutating func note(
+    _ outcome: Benchmark.Outcome, against recorded: [Fingerprint]?, _ known: KernelLimits?, isRecording: Bool
+  ) {
+    let name = "\(outcome.workload.name) \(outcome.mode.rawValue)"
+    if outcome.failure != nil { return failed.append(name) }
+    if let recorded, !outcome.agrees(with: recorded) { differing.append(name) }
+    if !isRecording, let complaint = known?.complaint(about: outcome) { worse.append(complaint) }
+  }
+
+  func requireNone() throws(Diagnostic) {
+    guard worse.isEmpty else {
+      throw Diagnostic(
+        .compiler, worse.joined(separator: "; "),
+        remedy: "if that is meant, run the same command with --update and commit the file")
+    }
+    guard failed.isEmpty else {
+      throw Diagnostic(
+        .compiler, "could not be run: \(failed.joined(separator: ", "))", remedy: "see the messages above")
+    }
+    guard differing.isEmpty else {
+      throw Diagnostic(
+        .numerics, "the outputs of \(differing.joined(separator: ", ")) are not those recorded",
+        remedy: "compare `check` of --json with the file")
+    }
   }
 }
 

@@ -112,30 +112,17 @@ extension Compiled {
       } catch {
         guard !wanted.isEmpty, let mistake = error as? Diagnostic else { throw error }
         // The mistake may be ours, with symbols only: with numbers it is the caller's.
-        let names = signature.symbols.compactMap { source -> SizeAsNumber? in
-          guard case .extent(let leaf, let axis) = source else { return nil }
-          return SizeAsNumber(
-            axis: axis, leaf: leaf, name: source.text(names), reason: "with symbols: \(mistake.message)")
+        for case .extent(let leaf, let axis) in signature.symbols {
+          let source = CallSignature.SymbolSource.extent(leaf: leaf, axis: axis)
+          numbers.append(source.asNumber(names, "with symbols: \(mistake.message)"))
         }
-        numbers += names
         wanted = []
         continue
       }
       // Left out where another process of this build had the same capture and compared.
       let key = run.verdictKey(options, signature, pinned: pinned)
       let isKnown = key.flatMap { CaptureVerdict(stored: $0) } == .same
-      var confirmed: [[DimGuard]] = []
-      let found: (symbols: [Int], reason: String)? = try withoutActuallyEscaping(trace) { trace in
-        if isKnown { return nil }
-        let comparison = SizeComparison(signature, sizes, run, pinned) { [run] sizes in
-          try trace(signature, sizes, run.breaks, sizes == values)
-        }
-        defer { confirmed = comparison.confirmed }
-        let culprits = try comparison.sizesAsNumbers()
-        // Not the sizes: the function itself does different things.
-        if culprits != nil || !comparison.hasOthers { try comparison.requireSame(options.place) }
-        return culprits
-      }
+      let (found, confirmed) = isKnown ? (nil, []) : try compared(signature, (sizes, values), run, pinned, trace)
       guard let culprits = found else {
         if let key, !isKnown { CaptureVerdict.same.store(key) }
         return SizedCapture(
@@ -143,18 +130,31 @@ extension Compiled {
           symbols: signature.symbols.map { $0.text(names) }, pinned: pinned.flatMap(\.a.symbols))
       }
       for symbol in culprits.symbols {
-        let source = signature.symbols[symbol]
-        switch source {
-        case .extent(let leaf, let axis):
-          wanted.remove(DynamicExtent(leaf: leaf, axis: axis))
-          numbers.append(.init(axis: axis, leaf: leaf, name: source.text(names), reason: culprits.reason))
-        case .dim(let leaf):
-          pinned.append(DimGuard(read: .symbol(symbol), as: values[symbol]))
-          numbers.append(.init(axis: nil, leaf: leaf, name: source.text(names), reason: culprits.reason))
+        numbers.append(signature.symbols[symbol].asNumber(names, culprits.reason))
+        switch signature.symbols[symbol] {
+        case .extent(let leaf, let axis): wanted.remove(DynamicExtent(leaf: leaf, axis: axis))
+        case .dim: pinned.append(DimGuard(read: .symbol(symbol), as: values[symbol]))
         }
       }
       // Symbols are counted anew.
       pinned = renumbered(pinned, from: signature, to: try CallSignature(leaves, dynamic: wanted))
+    }
+  }
+
+  /// The symbols that must be numbers, found by captures at other sizes than `sizes`; and what captures that gave the same
+  /// have asked. Only a capture at the call's own `values` may run code.
+  private func compared(
+    _ signature: CallSignature, _ at: (sizes: [Int], values: [Int]), _ run: TracedRun, _ pinned: [DimGuard],
+    _ trace: TraceAt
+  ) throws -> (culprits: (symbols: [Int], reason: String)?, confirmed: [[DimGuard]]) {
+    try withoutActuallyEscaping(trace) { trace in
+      let comparison = SizeComparison(signature, at.sizes, run, pinned) { sizes in
+        try trace(signature, sizes, run.breaks, sizes == at.values)
+      }
+      let culprits = try comparison.sizesAsNumbers()
+      // Not the sizes: the function itself does different things.
+      if culprits != nil || !comparison.hasOthers { try comparison.requireSame(options.place) }
+      return (culprits, comparison.confirmed)
     }
   }
 
@@ -299,6 +299,13 @@ private final class SizeComparison {
 }
 
 extension CallSignature.SymbolSource {
+  fileprivate func asNumber(_ names: [String], _ reason: String) -> SizeAsNumber {
+    switch self {
+    case .extent(let leaf, let axis): SizeAsNumber(axis: axis, leaf: leaf, name: text(names), reason: reason)
+    case .dim(let leaf): SizeAsNumber(axis: nil, leaf: leaf, name: text(names), reason: reason)
+    }
+  }
+
   func text(_ names: [String]) -> String {
     switch self {
     case .extent(let leaf, let axis): "axis \(axis) of '\(names[leaf])'"

@@ -6,6 +6,9 @@ import Tensors
 extension ConformanceTable {
   mutating func addIndexing() {
     addScans()
+    addExtremes()
+    addOrder()
+    addSearches()
     addGathering()
     addSubscripts()
   }
@@ -29,6 +32,9 @@ extension ConformanceTable {
     tensor("logcumsumexp") { a throws(Diagnostic) in try a.tensor(0).logCumulativeSumExp(a.required(1, "dim")) }
     pair("cummax") { a throws(Diagnostic) in try a.tensor(0).cumulativeMax(a.required(1, "dim")) }
     pair("cummin") { a throws(Diagnostic) in try a.tensor(0).cumulativeMin(a.required(1, "dim")) }
+  }
+
+  private mutating func addExtremes() {
     tensor("argmax") { a throws(Diagnostic) in try a.tensor(0).argmax(a.int(1, "dim"), keepDims: a.bool(2, "keepdim")) }
     tensor("argmin") { a throws(Diagnostic) in try a.tensor(0).argmin(a.int(1, "dim"), keepDims: a.bool(2, "keepdim")) }
     unary("max.reduction_no_dim") { $0.max() }
@@ -39,6 +45,9 @@ extension ConformanceTable {
     pair("min.reduction_with_dim") { a throws(Diagnostic) in
       try a.tensor(0).minWithIndices(a.required(1, "dim"), keepDims: a.bool(2, "keepdim"))
     }
+  }
+
+  private mutating func addOrder() {
     for (name, ignoring) in [("median", false), ("nanmedian", true)] {
       add(name) { a throws(Diagnostic) in
         guard let axis = try a.int(1, "dim") else {
@@ -61,6 +70,9 @@ extension ConformanceTable {
     pair("topk") { a throws(Diagnostic) in
       try a.tensor(0).top(a.required(1, "k"), a.int(2, "dim", else: -1), largest: a.bool(3, "largest", else: true))
     }
+  }
+
+  private mutating func addSearches() {
     tensor("searchsorted") { a throws(Diagnostic) in
       let (given, values) = (try a.tensor(0), try a.tensor(1))
       return Tensor.attempt(#fileID, #line, of: [given, values]) {

@@ -5,7 +5,12 @@ import Tensors
 
 extension ConformanceTable {
   mutating func addNorms() {
-    let f = "nn.functional."
+    addNormsOfSamples("nn.functional.")
+    addBatchNorms("nn.functional.")
+    addLengths("nn.functional.")
+  }
+
+  private mutating func addNormsOfSamples(_ f: String) {
     tensor(f + "layer_norm") { a throws(Diagnostic) in
       try a.tensor(0).layerNorm(
         a.dims(1, "normalized_shape"), weight: a.optionalTensor(2, "weight"), bias: a.optionalTensor(3, "bias"),
@@ -36,6 +41,14 @@ extension ConformanceTable {
         runningMean: a.optionalTensor(1, "running_mean"), runningVariance: a.optionalTensor(2, "running_var"),
         usesInputStatistics: a.bool(5, "use_input_stats", else: true), eps: a.double(7, "eps", else: 1e-5))
     }
+    tensor(f + "local_response_norm") { a throws(Diagnostic) in
+      try a.tensor(0).localResponseNorm(
+        a.required(1, "size"), alpha: a.double(2, "alpha", else: 1e-4), beta: a.double(3, "beta", else: 0.75),
+        k: a.double(4, "k", else: 1))
+    }
+  }
+
+  private mutating func addBatchNorms(_ f: String) {
     tensor(f + "batch_norm") { a throws(Diagnostic) in
       try a.tensor(0).batchNorm(
         runningMean: a.optionalTensor(1, "running_mean"), runningVariance: a.optionalTensor(2, "running_var"),
@@ -57,11 +70,10 @@ extension ConformanceTable {
       // The last is memory that other implementations keep for their gradient.
       return [made.output, made.mean, made.inverseDeviation, .zeros([0], dtype: .u8)]
     }
-    tensor(f + "local_response_norm") { a throws(Diagnostic) in
-      try a.tensor(0).localResponseNorm(
-        a.required(1, "size"), alpha: a.double(2, "alpha", else: 1e-4), beta: a.double(3, "beta", else: 0.75),
-        k: a.double(4, "k", else: 1))
-    }
+  }
+
+  /// Rows divided by their length, and how far two are apart.
+  private mutating func addLengths(_ f: String) {
     tensor(f + "normalize") { a throws(Diagnostic) in
       try a.tensor(0).normalized(
         p: a.double(1, "p", else: 2), axis: a.int(2, "dim", else: 1), eps: a.double(3, "eps", else: 1e-12))

@@ -6,6 +6,9 @@ import Tensors
 extension ConformanceTable {
   mutating func addPointwise() {
     addArithmetic()
+    addPowers()
+    addBounds()
+    addBits()
     addElementary()
     addComparisons()
     addConversions()
@@ -44,6 +47,22 @@ extension ConformanceTable {
     binary("remainder", number: { $0 % $1 }) { $0 % $1 }
     binary("__rmod__") { $1 % $0 }
     binary("fmod", number: { $0.truncatedRemainder($1) }) { $0.truncatedRemainder($1) }
+    unary("neg", "negative") { -$0 }
+    unary("positive") { $0 }
+    unary("abs") { $0.abs() }
+    unary("sign", "sgn") { $0.sign() }
+    either("copysign") { $0.copySign($1) }
+    either("nextafter") { $0.nextAfter($1) }
+    tensor("addcmul") { a throws(Diagnostic) in
+      try a.tensor(0).addingProduct(a.tensor(1), a.tensor(2), value: a.number(-1, "value") ?? .integer(1))
+    }
+    tensor("addcdiv") { a throws(Diagnostic) in
+      try a.tensor(0).addingQuotient(a.tensor(1), a.tensor(2), value: a.number(-1, "value") ?? .integer(1))
+    }
+    tensor("lerp") { a throws(Diagnostic) in try a.tensor(0).lerp(a.tensor(1, "end"), a.tensor(2, "weight")) }
+  }
+
+  private mutating func addPowers() {
     tensor("pow") { a throws(Diagnostic) in
       if let number = a.number(1, "exponent") { return try a.tensor(0).power(number) }
       return try a.tensor(0).power(a.tensor(1, "exponent"))
@@ -54,18 +73,10 @@ extension ConformanceTable {
       if let number = a.number(1, "exponent") { return x.power(number) }
       return x.power(try a.tensor(1, "exponent").converted(to: .f64))
     }
-    unary("neg", "negative") { -$0 }
-    unary("positive") { $0 }
-    unary("abs") { $0.abs() }
-    unary("sign", "sgn") { $0.sign() }
     unary("square") { $0.square() }
-    tensor("addcmul") { a throws(Diagnostic) in
-      try a.tensor(0).addingProduct(a.tensor(1), a.tensor(2), value: a.number(-1, "value") ?? .integer(1))
-    }
-    tensor("addcdiv") { a throws(Diagnostic) in
-      try a.tensor(0).addingQuotient(a.tensor(1), a.tensor(2), value: a.number(-1, "value") ?? .integer(1))
-    }
-    tensor("lerp") { a throws(Diagnostic) in try a.tensor(0).lerp(a.tensor(1, "end"), a.tensor(2, "weight")) }
+  }
+
+  private mutating func addBounds() {
     tensor("clamp", "clip") { a throws(Diagnostic) in
       let x = try a.tensor(0)
       switch (a.tensorOrNumber(1, "min"), a.tensorOrNumber(2, "max")) {
@@ -87,12 +98,13 @@ extension ConformanceTable {
     either("minimum", "min.binary") { $0.minimum($1) }
     either("fmax") { $0.numberMaximum($1) }
     either("fmin") { $0.numberMinimum($1) }
-    either("copysign") { $0.copySign($1) }
-    either("nextafter") { $0.nextAfter($1) }
     tensor("heaviside") { a throws(Diagnostic) in
       guard let values = a.tensorOrNumber(1, "values") else { return try a.tensor(0).heaviside(a.tensor(1, "values")) }
       return try a.tensor(0).heaviside(values)
     }
+  }
+
+  private mutating func addBits() {
     binary("bitwise_and", "__rand__") { $0 & $1 }
     binary("bitwise_or", "__ror__") { $0 | $1 }
     binary("bitwise_xor", "__rxor__") { $0 ^ $1 }

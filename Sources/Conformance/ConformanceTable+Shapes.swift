@@ -5,12 +5,15 @@ import Tensors
 
 extension ConformanceTable {
   mutating func addShapes() {
-    addViews()
+    addReshaping()
+    addAxes()
+    addParts()
+    addDiagonals()
     addJoining()
     addRearranging()
   }
 
-  private mutating func addViews() {
+  private mutating func addReshaping() {
     tensor("reshape", "view", "view_copy") { a throws(Diagnostic) in
       try a.tensor(0).reshaped(a.variadicDims(from: 1))
     }
@@ -35,6 +38,16 @@ extension ConformanceTable {
     tensor("sum_to_size") { a throws(Diagnostic) in
       try a.tensor(0).summed(to: a.variadicDims(from: 1))
     }
+    tensor("flatten") { a throws(Diagnostic) in
+      try a.tensor(0).flattened(a.int(1, "start_dim", else: 0), a.int(2, "end_dim", else: -1))
+    }
+    unary("ravel") { $0.flattened() }
+    tensor("unflatten") { a throws(Diagnostic) in
+      try a.tensor(0).unflattened(a.required(1, "dim"), a.ints(2, "sizes") ?? [])
+    }
+  }
+
+  private mutating func addAxes() {
     tensor("permute", "permute_copy") { a throws(Diagnostic) in try a.tensor(0).permuted(a.variadicInts(from: 1)) }
     tensor("transpose", "transpose_copy", "swapaxes", "swapdims") { a throws(Diagnostic) in
       try a.tensor(0).transposed(a.required(1, "dim0"), a.required(2, "dim1"))
@@ -49,16 +62,12 @@ extension ConformanceTable {
       try a.tensor(0).squeezed(a.ints(1, "dim"))
     }
     tensor("unsqueeze", "unsqueeze_copy") { a throws(Diagnostic) in try a.tensor(0).unsqueezed(a.required(1, "dim")) }
-    tensor("flatten") { a throws(Diagnostic) in
-      try a.tensor(0).flattened(a.int(1, "start_dim", else: 0), a.int(2, "end_dim", else: -1))
-    }
-    unary("ravel") { $0.flattened() }
-    tensor("unflatten") { a throws(Diagnostic) in
-      try a.tensor(0).unflattened(a.required(1, "dim"), a.ints(2, "sizes") ?? [])
-    }
     each("atleast_1d") { $0.atLeast1D() }
     each("atleast_2d") { $0.atLeast2D() }
     each("atleast_3d") { $0.atLeast3D() }
+  }
+
+  private mutating func addParts() {
     tensor("narrow", "narrow_copy") { a throws(Diagnostic) in
       try a.tensor(0).narrowed(a.required(1, "dim"), start: a.dim(2, "start"), count: a.dim(3, "length"))
     }
@@ -72,6 +81,9 @@ extension ConformanceTable {
     tensor("unfold", "unfold_copy") { a throws(Diagnostic) in
       try a.tensor(0).windows(a.required(1, "dimension"), size: a.required(2, "size"), step: a.required(3, "step"))
     }
+  }
+
+  private mutating func addDiagonals() {
     tensor("diagonal", "diagonal_copy") { a throws(Diagnostic) in
       try a.tensor(0).diagonal(
         offset: a.int(1, "offset", else: 0), a.int(2, "dim1", else: 0), a.int(3, "dim2", else: 1))

@@ -5,6 +5,12 @@ import Tensors
 
 extension ConformanceTable {
   mutating func addStatistics() {
+    addQuantiles()
+    addSamples()
+    addRelatives()
+  }
+
+  private mutating func addQuantiles() {
     for (name, ignoring) in [("quantile", false), ("nanquantile", true)] {
       tensor(name) { a throws(Diagnostic) in
         let rule: QuantileRule =
@@ -28,6 +34,9 @@ extension ConformanceTable {
         return .stacked(all)
       }
     }
+  }
+
+  private mutating func addSamples() {
     tensor("cov") { a throws(Diagnostic) in
       try a.tensor(0).covariance(
         correction: a.double(-1, "correction", else: 1), frequencies: a.optionalTensor(-1, "fweights"),
@@ -47,11 +56,6 @@ extension ConformanceTable {
         at: a.optionalTensor(1, "x"), step: a.double(-1, "dx", else: 1), a.int(-1, "dim", else: -1))
     }
     tensor("cdist") { a throws(Diagnostic) in try a.tensor(0).rowDistances(a.tensor(1), p: a.double(2, "p", else: 2)) }
-    tensor("block_diag") { a throws(Diagnostic) in
-      var blocks: [Tensor] = []
-      for place in a.places.indices { blocks.append(try a.tensor(place)) }
-      return .blockDiagonal(blocks)
-    }
     add("unique") { a throws(Diagnostic) in
       let found = try a.tensor(0).unique()
       var results: [ConformanceValue] = [.tensor(found.values)]
@@ -59,8 +63,17 @@ extension ConformanceTable {
       if a.bool(-1, "return_counts") { results.append(.tensor(found.counts)) }
       return results.count == 1 ? results[0] : .list(results)
     }
+  }
+
+  /// Of operators in the other rooms.
+  private mutating func addRelatives() {
     unary("H") { $0.transposed() }
     unary("real", "conj", "conj_physical", "resolve_conj", "resolve_neg") { $0 }
+    tensor("block_diag") { a throws(Diagnostic) in
+      var blocks: [Tensor] = []
+      for place in a.places.indices { blocks.append(try a.tensor(place)) }
+      return .blockDiagonal(blocks)
+    }
     tensor("linalg.diagonal") { a throws(Diagnostic) in
       try a.tensor(0).diagonal(
         offset: a.int(-1, "offset", else: 0), a.int(-1, "dim1", else: -2), a.int(-1, "dim2", else: -1))

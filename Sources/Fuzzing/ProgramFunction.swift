@@ -194,18 +194,18 @@ extension ProgramFunction.Values {
     tensors[target] = result
   }
 
-  private func tensor(_ name: String) throws(Diagnostic) -> Tensor {
+  fileprivate func tensor(_ name: String) throws(Diagnostic) -> Tensor {
     guard let tensor = tensors[name] else { throw Diagnostic(.argument, "there is no value \(name)") }
     return tensor
   }
 
-  private func number(_ text: String) throws(Diagnostic) -> Int {
+  fileprivate func number(_ text: String) throws(Diagnostic) -> Int {
     guard let number = Int(text) else { throw Diagnostic(.argument, "\(text) is no number") }
     return number
   }
 
   /// "n0", "v3.-1" (an extent), "4", each with "+1", "-1" or "*2" behind.
-  private func size(_ text: String) throws(Diagnostic) -> Dim {
+  fileprivate func size(_ text: String) throws(Diagnostic) -> Dim {
     for (suffix, change) in [("+1", { $0 + 1 }), ("-1", { $0 - 1 }), ("*2", { $0 * 2 })] as [(String, (Dim) -> Dim)]
     where text.hasSuffix(suffix) && !text.dropLast(2).isEmpty && text.dropLast(2).last != "." {
       return change(try size(String(text.dropLast(2))))
@@ -219,82 +219,16 @@ extension ProgramFunction.Values {
 
   /// What a step gives; a failed tensor or an error where it does not fit.
   func result(of step: ProgramCase.Step) throws(Diagnostic) -> Tensor {
-    let text = step.arguments
-    func x(_ i: Int) throws(Diagnostic) -> Tensor { try tensor(text[i]) }
-    func n(_ i: Int) throws(Diagnostic) -> Int { try number(text[i]) }
-    func d(_ i: Int) throws(Diagnostic) -> Dim { try size(text[i]) }
-    /// Whole numbers as positions that most axes have.
-    func positions(_ i: Int) throws(Diagnostic) -> Tensor {
-      (try x(i).converted(to: .i64) % 2).flattened()
-    }
-    func named(_ name: String, _ arguments: [ConformanceValue], _ names: [String: ConformanceValue] = [:])
-      throws(Diagnostic) -> Tensor
-    {
-      try ConformanceTable.shared.tensors(name, ConformanceArguments(places: arguments, names: names))[0]
-    }
-    guard text.count >= 1 else { throw Diagnostic(.argument, "\(step.operation) has no operand") }
-    switch step.operation {
-    case "part": return try x(0)[0..<d(1)]
-    case "rest": return try x(0)[d(1)..<x(0).shape[0]]
-    case "at": return try x(0)[d(1)]
-    case "between": return try x(0)[d(1)..<d(2)]
-    case "windows_of": return try x(0).windows(0, size: 2, step: 1)[0..<d(1)]
-    case "expanded_to": return try x(0).expanded([d(1)] + x(0).shape.dims)
-    case "reshaped_to": return try x(0).reshaped([d(1), -1])
-    case "matched": return try x(0).shape == x(1).shape ? x(0) + x(1) : x(0) * 100
-    case "put":
-      var written = try x(0)
-      written[0] = try x(1)
-      return written
-    case "put_range":
-      var written = try x(0)
-      written[0..<(try d(2))] = try x(1)
-      return written
-    case "add_at": return try x(0).adding(x(1), at: [.tensor(Tensor([0, 0]))])
-    case "narrow_to": return try x(0).narrowed(n(1), start: 0, count: n(2))
-    case "slice_step": return try x(0)[indices: [.slice(n(2), nil, by: n(3) + 1)]]
-    case "index_one": return try named("index_select", [.tensor(x(0)), .integer(n(1)), .tensor(Tensor([n(2)]))])
-    case "index_wrapped": return try named("index_select", [.tensor(x(0)), .integer(n(2)), .tensor(positions(1))])
-    case "gather_wrapped": return try x(0)[positions(1)]
-    case "take_along_wrapped":
-      return try named("take_along_dim", [.tensor(x(0)), .tensor(x(1).converted(to: .i64) % 2), .integer(n(2))])
-    case "select_first": return try named("select", [.tensor(x(0)), .integer(n(1)), .integer(0)])
-    case "unflatten_": return try x(0).reshaped([Dim(n(2)), -1])
-    case "reshape_front": return try x(0).reshaped([Dim(n(1)), -1])
-    case "reshape_back": return try x(0).reshaped([-1, Dim(n(1))])
-    case "expand_front": return try x(0).expanded([Dim(n(1))] + x(0).shape.dims)
-    case "pad_last": return try named("constant_pad_nd", [.tensor(x(0)), .list([.integer(n(1)), .integer(1)])])
-    case "pad_first":
-      return try named(
-        "constant_pad_nd", [.tensor(x(0)), .list([.integer(0), .integer(0), .integer(n(1)), .integer(0)])])
-    case "diagonal_axes": return try named("diagonal", [.tensor(x(0)), .integer(0), .integer(n(1)), .integer(n(2))])
-    case "layer_norm_last": return try x(0).layerNorm([x(0).shape[-1]])
-    case "norm_like": return try x(0).distance(to: x(1))
-    case "sort_values": return try named("sort", [.tensor(x(0))] + (text.count > 1 ? [.integer(n(1))] : []))
-    case "median_values": return try named("median", [.tensor(x(0)), .integer(n(1))])
-    case "cummax_values": return try named("cummax", [.tensor(x(0)), .integer(n(1))])
-    case "softmax", "log_softmax", "softmin":
-      return try named("nn.functional." + step.operation, [.tensor(x(0)), .integer(n(1))])
-    case "relu", "gelu", "silu", "softplus", "leaky_relu":
-      return try named("nn.functional." + step.operation, arguments(text))
-    case "where": return try named("where", [.tensor(x(0).converted(to: .bool)), .tensor(x(1)), .tensor(x(2))])
-    case "masked_fill":
-      return try named("masked_fill", [.tensor(x(0)), .tensor(x(1).converted(to: .bool)), .integer(n(2))])
-    case "sum", "amax", "amin", "mean", "logsumexp", "var", "std":
-      var names: [String: ConformanceValue] = [:]
-      if text.count > 1 { names["dim"] = .integer(try n(1)) }
-      if text.count > 2 { names["keepdim"] = .bool(text[2] == "true") }
-      return try named(step.operation, [.tensor(x(0))], names)
-    case "cat", "stack": return try named(step.operation, [.list([.tensor(x(0)), .tensor(x(1))]), .integer(n(2))])
-    case "to_int": return try x(0).converted(to: .i32)
-    case "to_half": return try x(0).converted(to: .f16)
-    case "to_double": return try x(0).converted(to: .f64)
-    case "to_bool": return try x(0).converted(to: .bool)
-    case let name: return try named(name, arguments(text))
-    }
+    guard step.arguments.count >= 1 else { throw Diagnostic(.argument, "\(step.operation) has no operand") }
+    let operands = StepOperands(values: self, text: step.arguments)
+    if let part = try operands.part(step.operation) { return part }
+    if let written = try operands.written(step.operation) { return written }
+    if let moved = try operands.atPositions(step.operation) { return moved }
+    if let converted = try operands.converted(step.operation) { return converted }
+    return try operands.recorded(step.operation)
   }
 
-  private func arguments(_ text: [String]) throws(Diagnostic) -> [ConformanceValue] {
+  fileprivate func arguments(_ text: [String]) throws(Diagnostic) -> [ConformanceValue] {
     var values: [ConformanceValue] = []
     for word in text {
       if let tensor = tensors[word] {
@@ -310,5 +244,113 @@ extension ProgramFunction.Values {
       }
     }
     return values
+  }
+}
+
+/// The operands of a step as operations take them: tensors, plain numbers, sizes. An operation that is not among those of
+/// a function is nil.
+private struct StepOperands {
+  let values: ProgramFunction.Values
+  let text: [String]
+
+  func x(_ i: Int) throws(Diagnostic) -> Tensor { try values.tensor(text[i]) }
+  func n(_ i: Int) throws(Diagnostic) -> Int { try values.number(text[i]) }
+  func d(_ i: Int) throws(Diagnostic) -> Dim { try values.size(text[i]) }
+  /// Whole numbers as positions that most axes have.
+  func wrapped(_ i: Int) throws(Diagnostic) -> Tensor { try x(i).converted(to: .i64) % 2 }
+
+  /// As recorded cases call it.
+  func named(_ name: String, _ arguments: [ConformanceValue], _ names: [String: ConformanceValue] = [:])
+    throws(Diagnostic) -> Tensor
+  {
+    try ConformanceTable.shared.tensors(name, ConformanceArguments(places: arguments, names: names))[0]
+  }
+
+  /// Parts and shapes by sizes of the function, and by numbers.
+  func part(_ operation: String) throws(Diagnostic) -> Tensor? {
+    switch operation {
+    case "part": try x(0)[0..<d(1)]
+    case "rest": try x(0)[d(1)..<x(0).shape[0]]
+    case "at": try x(0)[d(1)]
+    case "between": try x(0)[d(1)..<d(2)]
+    case "windows_of": try x(0).windows(0, size: 2, step: 1)[0..<d(1)]
+    case "expanded_to": try x(0).expanded([d(1)] + x(0).shape.dims)
+    case "reshaped_to": try x(0).reshaped([d(1), -1])
+    case "matched": try x(0).shape == x(1).shape ? x(0) + x(1) : x(0) * 100
+    case "narrow_to": try x(0).narrowed(n(1), start: 0, count: n(2))
+    case "slice_step": try x(0)[indices: [.slice(n(2), nil, by: n(3) + 1)]]
+    case "unflatten_": try x(0).reshaped([Dim(n(2)), -1])
+    case "reshape_front": try x(0).reshaped([Dim(n(1)), -1])
+    case "reshape_back": try x(0).reshaped([-1, Dim(n(1))])
+    case "expand_front": try x(0).expanded([Dim(n(1))] + x(0).shape.dims)
+    default: nil
+    }
+  }
+
+  func written(_ operation: String) throws(Diagnostic) -> Tensor? {
+    switch operation {
+    case "put":
+      var written = try x(0)
+      written[0] = try x(1)
+      return written
+    case "put_range":
+      var written = try x(0)
+      written[0..<(try d(2))] = try x(1)
+      return written
+    case "add_at": return try x(0).adding(x(1), at: [.tensor(Tensor([0, 0]))])
+    default: return nil
+    }
+  }
+
+  func atPositions(_ operation: String) throws(Diagnostic) -> Tensor? {
+    switch operation {
+    case "index_one": try named("index_select", [.tensor(x(0)), .integer(n(1)), .tensor(Tensor([n(2)]))])
+    case "index_wrapped":
+      try named("index_select", [.tensor(x(0)), .integer(n(2)), .tensor(wrapped(1).flattened())])
+    case "gather_wrapped": try x(0)[wrapped(1).flattened()]
+    case "take_along_wrapped": try named("take_along_dim", [.tensor(x(0)), .tensor(wrapped(1)), .integer(n(2))])
+    case "select_first": try named("select", [.tensor(x(0)), .integer(n(1)), .integer(0)])
+    case "diagonal_axes": try named("diagonal", [.tensor(x(0)), .integer(0), .integer(n(1)), .integer(n(2))])
+    default: nil
+    }
+  }
+
+  func converted(_ operation: String) throws(Diagnostic) -> Tensor? {
+    switch operation {
+    case "to_int": try x(0).converted(to: .i32)
+    case "to_half": try x(0).converted(to: .f16)
+    case "to_double": try x(0).converted(to: .f64)
+    case "to_bool": try x(0).converted(to: .bool)
+    default: nil
+    }
+  }
+
+  /// Operations of recorded cases, by their names or by names that say more.
+  func recorded(_ operation: String) throws(Diagnostic) -> Tensor {
+    switch operation {
+    case "pad_last": return try named("constant_pad_nd", [.tensor(x(0)), .list([.integer(n(1)), .integer(1)])])
+    case "pad_first":
+      return try named(
+        "constant_pad_nd", [.tensor(x(0)), .list([.integer(0), .integer(0), .integer(n(1)), .integer(0)])])
+    case "layer_norm_last": return try x(0).layerNorm([x(0).shape[-1]])
+    case "norm_like": return try x(0).distance(to: x(1))
+    case "sort_values": return try named("sort", [.tensor(x(0))] + (text.count > 1 ? [.integer(n(1))] : []))
+    case "median_values": return try named("median", [.tensor(x(0)), .integer(n(1))])
+    case "cummax_values": return try named("cummax", [.tensor(x(0)), .integer(n(1))])
+    case "softmax", "log_softmax", "softmin":
+      return try named("nn.functional." + operation, [.tensor(x(0)), .integer(n(1))])
+    case "relu", "gelu", "silu", "softplus", "leaky_relu":
+      return try named("nn.functional." + operation, values.arguments(text))
+    case "where": return try named("where", [.tensor(x(0).converted(to: .bool)), .tensor(x(1)), .tensor(x(2))])
+    case "masked_fill":
+      return try named("masked_fill", [.tensor(x(0)), .tensor(x(1).converted(to: .bool)), .integer(n(2))])
+    case "sum", "amax", "amin", "mean", "logsumexp", "var", "std":
+      var names: [String: ConformanceValue] = [:]
+      if text.count > 1 { names["dim"] = .integer(try n(1)) }
+      if text.count > 2 { names["keepdim"] = .bool(text[2] == "true") }
+      return try named(operation, [.tensor(x(0))], names)
+    case "cat", "stack": return try named(operation, [.list([.tensor(x(0)), .tensor(x(1))]), .integer(n(2))])
+    case let name: return try named(name, values.arguments(text))
+    }
   }
 }

@@ -11,30 +11,13 @@ extension Tokenizer {
   public init(_ file: GGUFFile) throws(Diagnostic) {
     let keys = ModelSettings(file, prefix: "tokenizer.ggml.")
     func key(_ suffix: String) -> String { "tokenizer.ggml.\(suffix)" }
-    func flag(_ suffix: String) throws(Diagnostic) -> Bool? {
-      keys.has(key(suffix)) ? try keys.flag(key(suffix)) : nil
-    }
-    func id(_ suffix: String) throws(Diagnostic) -> Int32? {
-      let name = key("\(suffix)_token_id")
-      return keys.has(name) ? Int32(try keys.integer(name, in: 0...Int(Int32.max))) : nil
-    }
     let family = try keys.text(key("model"))
     guard ["gpt2", "llama", "t5"].contains(family) else {
       throw keys.mistake(
         "the tokenizer family \(Setting.quoted(family)) is not supported",
         remedy: "supported are gpt2 (byte pairs), llama (SentencePiece's BPE) and t5 (its unigram model)")
     }
-    var settings = VocabularySettings()
-    settings.beginning = try id("bos")
-    settings.end = try id("eos")
-    settings.unknown = try id("unknown")
-    for name in ["eot", "eom", "fim_pad", "fim_rep", "fim_sep"] {
-      if let end = try id(name) { settings.otherEnds.append(end) }
-    }
-    settings.addsBeginning = try flag("add_bos_token")
-    settings.addsEnd = try flag("add_eos_token")
-    settings.addsSpace = try flag("add_space_prefix")
-    settings.removesSpaces = try flag("remove_extra_whitespaces")
+    var settings = try keys.vocabulary
     var kinds: [Int32] = []
     if keys.value(key("token_type")) != nil {
       kinds = try file.array(key("token_type")).integers().map { Int32(truncatingIfNeeded: $0) }
@@ -78,5 +61,33 @@ extension Tokenizer {
       "fim_mid_token_id", "token_type_count", "add_sep_token",
     ]
     return names.contains(String(key.dropFirst("tokenizer.ggml.".count)))
+  }
+}
+
+extension ModelSettings {
+  /// What the metadata say beside the tokens, all but the map of characters.
+  fileprivate var vocabulary: Tokenizer.VocabularySettings {
+    get throws(Diagnostic) {
+      func flag(_ suffix: String) throws(Diagnostic) -> Bool? {
+        let name = "tokenizer.ggml.\(suffix)"
+        return has(name) ? try self.flag(name) : nil
+      }
+      func id(_ suffix: String) throws(Diagnostic) -> Int32? {
+        let name = "tokenizer.ggml.\(suffix)_token_id"
+        return has(name) ? Int32(try integer(name, in: 0...Int(Int32.max))) : nil
+      }
+      var settings = Tokenizer.VocabularySettings()
+      settings.beginning = try id("bos")
+      settings.end = try id("eos")
+      settings.unknown = try id("unknown")
+      for name in ["eot", "eom", "fim_pad", "fim_rep", "fim_sep"] {
+        if let end = try id(name) { settings.otherEnds.append(end) }
+      }
+      settings.addsBeginning = try flag("add_bos_token")
+      settings.addsEnd = try flag("add_eos_token")
+      settings.addsSpace = try flag("add_space_prefix")
+      settings.removesSpaces = try flag("remove_extra_whitespaces")
+      return settings
+    }
   }
 }

@@ -86,60 +86,72 @@ package struct AttentionSample: Sendable {
     let product = try b.append(
       .contraction(ContractionAxes(batch: [.init(0, 0)], contracted: [.init(3, 2)])), q, k)
     let scores = try b.convert(product, to: .f32)
-    var x = try b.append(.multiply, scores, b.filled(ScalarConstant(.f32, 0.37), shape))
-    let hiddenScore = try b.filled(ScalarConstant(.f32, -.infinity), shape)
-    switch mask {
-    case .none: break
-    case .causal:
-      let row = try b.append(.add, b.append(.iota(axis: 2, shape)), b.broadcast(first, shape))
-      let seen = try b.append(.lessOrEqual, b.append(.iota(axis: 3, shape)), row)
-      x = try b.append(.select, seen, x, hiddenScore)
-    case .boolean:
-      let given = b.parameter("mask", TensorType(.bool, [t, s]))
-      x = try b.append(.select, b.broadcast(given, shape), x, hiddenScore)
-    case .added:
-      let given = b.parameter("mask", TensorType(.f32, [n, 1, t, s]))
-      x = try b.append(.add, x, b.broadcast(given, shape))
-    case .slopes:
-      let far = try b.append(.subtract, b.append(.iota(axis: 3, shape)), b.append(.iota(axis: 2, shape)))
-      let slope = b.parameter("slope", TensorType(.f32, [n, 1, 1, 1]))
-      x = try b.append(
-        .multiplyAdd, b.append(.convert(.f32), far), b.broadcast(slope, shape), x)
-    }
-    var shifted = x
-    if softmax != .unshifted {
-      let top = try b.append(.reduce(.maximum, axes: [3]), x)
-      let kept: Shape = [n, g, t]
-      let zero = try b.filled(ScalarConstant(.f32, 0), kept)
-      var shift = top
-      if softmax == .hiddenRowsAreZero {
-        let isHidden = try b.append(.equal, top, b.filled(ScalarConstant(.f32, -.infinity), kept))
-        shift = try b.append(.select, isHidden, zero, top)
-      } else if softmax == .shiftedWhereFinite {
-        shift = try b.append(.select, b.append(.isFinite, top), top, zero)
-      }
-      shifted = try b.append(.subtract, x, b.restoring(shift, [3], shape))
-    }
-    let exponentials = try b.append(.exp, shifted)
-    var sum = try b.append(.reduce(.sum, axes: [3]), exponentials)
-    let weights: Value
-    switch softmax {
-    case .plain, .shiftedWhereFinite, .unshifted:
-      weights = try b.append(.divide, exponentials, b.restoring(sum, [3], shape))
-    case .reciprocal:
-      let inverse = try b.append(.reciprocal, sum)
-      weights = try b.append(.multiply, exponentials, b.restoring(inverse, [3], shape))
-    case .hiddenRowsAreZero:
-      let kept: Shape = [n, g, t]
-      let isEmpty = try b.append(.equal, sum, b.filled(ScalarConstant(.f32, 0), kept))
-      sum = try b.append(.select, isEmpty, b.filled(ScalarConstant(.f32, 1), kept), sum)
-      weights = try b.append(.divide, exponentials, b.restoring(sum, [3], shape))
-    }
+    let scaled = try b.append(.multiply, scores, b.filled(ScalarConstant(.f32, 0.37), shape))
+    let x = try masked(scaled, &b, from: first)
+    let weights = try divided(b.append(.exp, shifted(x, &b)), &b)
     let mixed = try b.append(
       .contraction(ContractionAxes(batch: [.init(0, 0)], contracted: [.init(3, 1)])),
       b.convert(weights, to: dtype), v)
     // As models continue: queries first.
     return b.finish([try b.append(.permute([2, 0, 1, 3]), mixed)])
+  }
+
+  /// - Parameter first: the first query's number.
+  private func masked(_ x: Value, _ b: inout GraphBuilder, from first: Value) throws -> Value {
+    let shape = b.shape(x)
+    let hiddenScore = try b.filled(ScalarConstant(.f32, -.infinity), shape)
+    switch mask {
+    case .none: return x
+    case .causal:
+      let row = try b.append(.add, b.append(.iota(axis: 2, shape)), b.broadcast(first, shape))
+      let seen = try b.append(.lessOrEqual, b.append(.iota(axis: 3, shape)), row)
+      return try b.append(.select, seen, x, hiddenScore)
+    case .boolean:
+      let given = b.parameter("mask", TensorType(.bool, [shape[2], shape[3]]))
+      return try b.append(.select, b.broadcast(given, shape), x, hiddenScore)
+    case .added:
+      let given = b.parameter("mask", TensorType(.f32, [shape[0], 1, shape[2], shape[3]]))
+      return try b.append(.add, x, b.broadcast(given, shape))
+    case .slopes:
+      let far = try b.append(.subtract, b.append(.iota(axis: 3, shape)), b.append(.iota(axis: 2, shape)))
+      let slope = b.parameter("slope", TensorType(.f32, [shape[0], 1, 1, 1]))
+      return try b.append(
+        .multiplyAdd, b.append(.convert(.f32), far), b.broadcast(slope, shape), x)
+    }
+  }
+
+  /// What the exponential is taken of.
+  private func shifted(_ x: Value, _ b: inout GraphBuilder) throws -> Value {
+    if softmax == .unshifted { return x }
+    let top = try b.append(.reduce(.maximum, axes: [3]), x)
+    let kept = b.shape(top)
+    let zero = try b.filled(ScalarConstant(.f32, 0), kept)
+    var shift = top
+    if softmax == .hiddenRowsAreZero {
+      let isHidden = try b.append(.equal, top, b.filled(ScalarConstant(.f32, -.infinity), kept))
+      shift = try b.append(.select, isHidden, zero, top)
+    } else if softmax == .shiftedWhereFinite {
+      shift = try b.append(.select, b.append(.isFinite, top), top, zero)
+    }
+    return try b.append(.subtract, x, b.restoring(shift, [3], b.shape(x)))
+  }
+
+  /// Each row of exponentials, divided by its sum.
+  private func divided(_ exponentials: Value, _ b: inout GraphBuilder) throws -> Value {
+    let shape = b.shape(exponentials)
+    let sum = try b.append(.reduce(.sum, axes: [3]), exponentials)
+    switch softmax {
+    case .plain, .shiftedWhereFinite, .unshifted:
+      return try b.append(.divide, exponentials, b.restoring(sum, [3], shape))
+    case .reciprocal:
+      let inverse = try b.append(.reciprocal, sum)
+      return try b.append(.multiply, exponentials, b.restoring(inverse, [3], shape))
+    case .hiddenRowsAreZero:
+      let kept = b.shape(sum)
+      let isEmpty = try b.append(.equal, sum, b.filled(ScalarConstant(.f32, 0), kept))
+      let divisor = try b.append(.select, isEmpty, b.filled(ScalarConstant(.f32, 1), kept), sum)
+      return try b.append(.divide, exponentials, b.restoring(divisor, [3], shape))
+    }
   }
 
   /// The launch arguments of the graph.

@@ -140,38 +140,10 @@ struct SplitMatcher {
         }
       }
       if goesOn, known == nil {
-        switch code[place] {
-        case .accept: known = position
-        case .one(let set):
-          if position < scalars.endIndex, set.contains(scalars[position]) {
-            (place, position) = (place + 1, position + 1)
-          } else {
-            goesOn = false
-          }
-        case .fork(let first, let second):
-          choices.append(Choice(place: second, position: position, entered: way.entered.count))
-          place = first
-        case .jump(let target): place = target
-        case .look(let inner, let isNegative):
-          goesOn = (run(inner, from: position) != nil) != isNegative
-          place += 1
-        case .atomic(let inner):
-          if let end = run(inner, from: position) {
-            (place, position) = (place + 1, end)
-          } else {
-            goesOn = false
-          }
-        case .atStart(let isLine):
-          // No line begins behind the text's last line end.
-          goesOn =
-            position == scalars.startIndex || isLine && position < scalars.endIndex && scalars[position - 1] == 0x0A
-          place += 1
-        case .atEnd(let isLine):
-          goesOn = position == scalars.endIndex || isLine && scalars[position] == 0x0A
-          place += 1
-        case .atBoundary(let isNegative):
-          goesOn = isBoundary(position) != isNegative
-          place += 1
+        if case .accept = code[place] {
+          known = position
+        } else {
+          goesOn = advance(over: code[place], &place, &position, &choices, way.entered.count)
         }
       }
       if let end = known {
@@ -186,6 +158,43 @@ struct SplitMatcher {
       way.goBack(to: last.entered)
       (place, position) = (last.place, last.position)
     }
+  }
+
+  /// Whether an instruction lets the match go on, and where.
+  @inline(__always)
+  private mutating func advance(
+    over instruction: SplitPattern.Instruction, _ place: inout Int, _ position: inout Int, _ choices: inout [Choice],
+    _ entered: Int
+  ) -> Bool {
+    switch instruction {
+    // Where a match ends it does not go on.
+    case .accept: return false
+    case .one(let set):
+      guard position < scalars.endIndex, set.contains(scalars[position]) else { return false }
+      position += 1
+    case .fork(let first, let second):
+      choices.append(Choice(place: second, position: position, entered: entered))
+      place = first
+      return true
+    case .jump(let target):
+      place = target
+      return true
+    case .look(let inner, let isNegative):
+      if (run(inner, from: position) != nil) == isNegative { return false }
+    case .atomic(let inner):
+      guard let end = run(inner, from: position) else { return false }
+      position = end
+    case .atStart(let isLine):
+      // No line begins behind the text's last line end.
+      guard position == scalars.startIndex || isLine && position < scalars.endIndex && scalars[position - 1] == 0x0A
+      else { return false }
+    case .atEnd(let isLine):
+      guard position == scalars.endIndex || isLine && scalars[position] == 0x0A else { return false }
+    case .atBoundary(let isNegative):
+      if isBoundary(position) == isNegative { return false }
+    }
+    place += 1
+    return true
   }
 
   private func isBoundary(_ position: Int) -> Bool {
