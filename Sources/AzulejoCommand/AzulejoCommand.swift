@@ -3,7 +3,6 @@
 // a mistake in the arguments, 1 anything else.
 import ArgumentParser
 import Basics
-import LanguageModels
 
 #if canImport(Glibc)
   import Glibc

@@ -1,7 +1,6 @@
 // `compile`: what users call. Not the capture itself. Surprise: every overload makes the same object; they differ in how
 // a Swift function's shape (one result or a tuple, with or without state) is taken apart and put together.
 import Basics
-import TensorTypes
 
 /// Which extents of the arguments may vary within one plan.
 public enum DynamicShapes: Sendable, Hashable {

@@ -3,7 +3,6 @@
 // by capturing once more with other sizes; it says which sizes are worth being symbols, and widens what was only read.
 import Basics
 import Engine
-import GraphIR
 import Tensors
 import TensorTypes
 

@@ -3,7 +3,6 @@
 // just made, so that state is written in place from the beginning.
 import Basics
 import Engine
-import GraphIR
 import Synchronization
 import Tensors
 import TensorTypes
@@ -202,7 +201,6 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
       node.add(bits, try run.path(from: passed.count))
     }
     plan.noteWritten(run.writtenLeaves)
-    history.notePath(options, run.breaks.map(\.site))
     return try finish(
       try run.last, run.ending, run.carried, values.map { Int64($0) } + run.numbers, frame, &state)
   }
@@ -246,8 +244,7 @@ public final class Compiled<State: Tree, Input, Output>: Sendable {
     let plan = Plan(sized, names: naming.names, try run.path(from: 0))
     plan.noteWritten(run.writtenLeaves)
     keep(plan)
-    history.notePlan(
-      options, reasons, run.breaks.map(\.site), ContinuousClock.now - started, wasStored: run.wasStored)
+    history.notePlan(reasons, run.breaks.map(\.site), ContinuousClock.now - started, wasStored: run.wasStored)
     return (plan, run.breaks)
   }
 

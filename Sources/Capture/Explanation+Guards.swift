@@ -4,7 +4,6 @@
 import Basics
 import Engine
 import Execution
-import GraphIR
 import Tensors
 import TensorTypes
 

@@ -3,7 +3,6 @@
 import Basics
 import Engine
 import GraphIR
-import TensorTypes
 
 extension Explanation {
   /// A loop or a branch that is part of a plan.

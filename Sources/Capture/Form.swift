@@ -1,8 +1,6 @@
 // What a plan depends on beside the leaves of its arguments: dynamic types of members, cases of enums, and stored members
 // that `visit` leaves out. Not the leaves. Surprise: it is a list of plain words that is compared as a whole; what the words
 // mean is only written down (`Notes`) while a function is captured.
-import Basics
-import TensorTypes
 import Tensors
 
 /// The structure and the plain content of trees, in the order of a visit.
@@ -92,8 +90,6 @@ struct Form: Sendable {
     defer { notes?.path.removeLast() }
     return body(&self)
   }
-
-  mutating func reserve(_ count: Int) { words.reserveCapacity(count) }
 
   /// What a call asks.
   func fits(_ other: Form) -> Bool { words == other.words && values == other.values }

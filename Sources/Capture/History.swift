@@ -1,6 +1,5 @@
 // What a compiled function went through: captures, their reasons, breaks. The facts behind `explain()`.
 // Not a log: it is a value that grows by a line per capture. Surprise: replays leave no trace here.
-import Basics
 import Synchronization
 
 /// The life of one compiled function.
@@ -13,15 +12,10 @@ final class CompileHistory: Sendable {
     var wasStored: Bool
   }
   private let entries = Mutex<[Capture]>([])
-  private let paths = Mutex<Int>(0)
 
   var captures: [Capture] { entries.withLock { $0 } }
-  /// Runs of the function for values that no path had.
-  var explorations: Int { paths.withLock { $0 } }
 
-  func notePlan(
-    _ options: CompileOptions, _ reasons: [String], _ breaks: [BreakSite], _ time: Duration, wasStored: Bool
-  ) {
+  func notePlan(_ reasons: [String], _ breaks: [BreakSite], _ time: Duration, wasStored: Bool) {
     let seconds = time / .seconds(1)
     entries.withLock { $0.append(Capture(reasons: reasons, breaks: breaks, seconds: seconds, wasStored: wasStored)) }
   }
@@ -48,6 +42,4 @@ final class CompileHistory: Sendable {
       evicted.segments += segments
     }
   }
-
-  func notePath(_ options: CompileOptions, _ breaks: [BreakSite]) { paths.withLock { $0 += 1 } }
 }

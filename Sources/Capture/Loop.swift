@@ -3,9 +3,7 @@
 // turns; and nobody else holds what the loop gives, even after no trip at all.
 import Basics
 import Engine
-import GraphIR
 import Synchronization
-import Tensors
 import TensorTypes
 
 /// A closure, compiled.

@@ -1,7 +1,6 @@
 // What a call will take from the allocator, worked out before it runs: results, temporaries, scratch, kept ranges.
 // Not what it took (Allocator counts that). Surprise: what values decide has two predictions, the least and the most.
 import Basics
-import Engine
 import Execution
 
 extension Plan {

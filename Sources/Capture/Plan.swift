@@ -2,8 +2,6 @@
 // Not the function. Surprise: a replay walks the tree and runs the function only at a value it has not seen.
 import Basics
 import Engine
-import Execution
-import GraphIR
 import Synchronization
 import Tensors
 import TensorTypes

@@ -5,7 +5,6 @@ import Basics
 import Engine
 import GraphIR
 import Synchronization
-import Tensors
 import TensorTypes
 
 /// How a function is captured.

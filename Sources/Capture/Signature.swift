@@ -3,7 +3,6 @@
 // in it, so one plan serves every model of a structure.
 import Basics
 import Engine
-import GraphIR
 import Tensors
 import TensorTypes
 

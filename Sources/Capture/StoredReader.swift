@@ -1,7 +1,6 @@
 // Reads the plain content of any stored value into a `Form`: numbers, cases, closures by address, what is inside collections,
 // existentials and objects. Not visited members: those are leaves. Surprise: a reader is made once for each type; only
 // what differs from value to value (an existential's type, an enum's payload, an object's members) is looked at on each call.
-import Basics
 import Synchronization
 import TensorTypes
 import Tensors

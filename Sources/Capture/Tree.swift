@@ -2,7 +2,6 @@
 // optionals and the user's structs. Not a reflection system. Surprise: one method, `visit`, serves reading, replacing and
 // naming; a struct lists its members in it once.
 import Basics
-import Engine
 import Tensors
 import TensorTypes
 

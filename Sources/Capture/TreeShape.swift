@@ -1,7 +1,6 @@
 // Which stored members of a tree's type no `visit` shows, and finding that out. Not how they are read (`StoredReader`).
 // Surprise: whether a member is shown is told by its address while an instance is visited once, at each capture; a call only
 // looks the type up.
-import Basics
 import Synchronization
 import TensorTypes
 import Tensors
@@ -47,13 +46,11 @@ final class TreeShape: Sendable {
 final class ShapeTable: Sendable {
   private let keys: [UInt]
   private let shapes: [TreeShape?]
-  private let count: Int
 
   private static let latest = Mutex(ShapeTable([:]))
   static var current: ShapeTable { latest.withLock { $0 } }
 
   private init(_ all: [UInt: TreeShape]) {
-    count = all.count
     var size = 16
     while size < 3 * all.count { size *= 2 }
     var keys = [UInt](repeating: 0, count: size)

@@ -1,6 +1,5 @@
 // Convolutions and windows.
 import Basics
-import TensorTypes
 import Tensors
 
 extension ConformanceArguments {

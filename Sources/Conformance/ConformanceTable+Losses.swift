@@ -1,6 +1,5 @@
 // Losses. PyTorch's deprecated arguments size_average and reduce are not read.
 import Basics
-import TensorTypes
 import Tensors
 
 extension ConformanceArguments {

@@ -1,6 +1,5 @@
 // Pooling.
 import Basics
-import TensorTypes
 import Tensors
 
 extension ConformanceArguments {

@@ -1,6 +1,5 @@
 // Matrix products and their relatives, and layers that are products.
 import Basics
-import TensorTypes
 import Tensors
 
 extension ConformanceArguments {

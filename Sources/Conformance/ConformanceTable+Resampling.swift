@@ -1,6 +1,5 @@
 // Padding, resampling, shuffling, attention and embeddings.
 import Basics
-import TensorTypes
 import Tensors
 
 extension ConformanceTable {

@@ -1,6 +1,5 @@
 // Statistics of samples, and small relatives of operators in the other rooms.
 import Basics
-import TensorTypes
 import Tensors
 
 extension ConformanceTable {

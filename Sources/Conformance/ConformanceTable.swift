@@ -1,7 +1,6 @@
 // PyTorch's operator names and how each is said with our tensors. Not a list of what exists: rooms add their own.
 // Surprise: a name with a variant ("norm.inf") falls back to the operator's own entry ("norm").
 import Basics
-import TensorTypes
 import Tensors
 
 struct ConformanceOperation: Sendable {

@@ -1,6 +1,5 @@
 // Recorded arguments as what a compiled function takes: tensors are its inputs, all else belongs to the plan.
 // Not a parser. Surprise: numbers are plain values, so a case is compiled for its own.
-import Basics
 import Capture
 import TensorTypes
 import Tensors

@@ -4,7 +4,6 @@
 import Basics
 import Capture
 import RandomGraphs
-import TensorTypes
 import Tensors
 
 struct FailedCase {

@@ -1,7 +1,6 @@
 // Recorded arguments made hostile: numbers beyond all limits, lists of other lengths, tensors of other ranks and dtypes.
 // Not random calls: each starts from a call that is right, so that the hostile part is what an operation looks at.
 // Surprise: arguments which the recording leaves out are found by asking what the operation asked for.
-import Basics
 import RandomGraphs
 import Synchronization
 import TensorTypes

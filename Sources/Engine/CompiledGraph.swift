@@ -142,9 +142,6 @@ package final class CompiledGraph: Sendable {
     return extents
   }
 
-  /// Bytes of the arena that a call with these arguments takes.
-  package func arenaBytes(_ arguments: [Int64]) throws(Diagnostic) -> Int { try binding(arguments).arenaBytes }
-
   /// The extents of each output for these arguments.
   package func outputExtents(_ arguments: [Int64]) throws(Diagnostic) -> [[Int]] { try binding(arguments).outputs }
 
@@ -282,7 +279,7 @@ package final class CompiledGraph: Sendable {
       guard let account, LaunchLog.isOn else { continue }
       let schedule = account.schedule
       var launched = LaunchRecord(
-        schedule.steps[number].nests, of: schedule.graph, program: name, image: launch.executable.image,
+        schedule.steps[number].nests, of: schedule.graph, image: launch.executable.image,
         arguments: arguments, sources: schedule.steps[number].buffers, buffers: launch.buffers,
         refusals: schedule.refusals, seconds: Double(monotonicNanoseconds() - started) * 1e-9)
       launched.origins = try origins(ofStep: number)

@@ -5,11 +5,9 @@ import Basics
 import Fusion
 import GraphIR
 import Execution
-import Scalars
 import Synchronization
 import Targets
 import TensorTypes
-import TileIR
 
 package final class Engine: Sendable {
   package let backend: Backend

@@ -4,7 +4,6 @@
 // file's mapping: a capture that sampled them would wait for a page of each.
 import Basics
 import Execution
-import GraphIR
 import Synchronization
 import TensorTypes
 

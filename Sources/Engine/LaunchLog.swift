@@ -18,18 +18,10 @@ package struct RefusedFusion: Sendable, Hashable {
   package var operation: String
   package var reason: String
   package var bytes: Int
-
-  package init(operation: String, reason: String, bytes: Int) {
-    self.operation = operation
-    self.reason = reason
-    self.bytes = bytes
-  }
 }
 
 /// One kernel that ran.
 package struct LaunchRecord: Sendable {
-  /// The program or plan it belongs to.
-  package var program: String
   package var kernel: String
   /// The name of its tile text: see `Kernel.stageName`. Empty if unknown.
   package var tile = ""
@@ -46,8 +38,7 @@ package struct LaunchRecord: Sendable {
   package var reads: [UInt]
   package var writes: [UInt]
 
-  package init(program: String, kernel: String, cost: KernelCost = .init(), reads: [UInt] = [], writes: [UInt] = []) {
-    self.program = program
+  package init(kernel: String, cost: KernelCost = .init(), reads: [UInt] = [], writes: [UInt] = []) {
     self.kernel = kernel
     self.cost = cost
     self.reads = reads
@@ -59,10 +50,9 @@ package struct LaunchRecord: Sendable {
 
   /// The record of a kernel's nests that ran for `arguments` on `buffers`, whose sources are `sources`.
   init(
-    _ nests: [LoopNest], of graph: Graph, program: String, image: ExecutableImage, arguments: [Int64],
+    _ nests: [LoopNest], of graph: Graph, image: ExecutableImage, arguments: [Int64],
     sources: [Schedule.BufferSource], buffers: [BufferReference], refusals: [Refusal], seconds: Double
   ) {
-    self.program = program
     kernel = image.name
     tile = image.tile ?? ""
     self.seconds = seconds

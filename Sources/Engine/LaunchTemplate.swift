@@ -15,7 +15,6 @@ struct LaunchTemplate {
     case extent(operand: Int, axis: Int)
     case stride(operand: Int, axis: Int)
     case scalar(operand: Int)
-    case resultExtent(Int, axis: Int)
     case resultStride(Int, axis: Int)
   }
 

@@ -1,7 +1,6 @@
 // A compiled graph as plain data: kernels by their keys, buffers, sizes, lifetimes. What the plan cache keeps.
 // Not executable: CompiledGraph is, and is made from this whether the record comes from Fusion or from the disk.
 // Surprise: there is no graph in it; whoever wants to see one makes it again from what was captured.
-import Basics
 import Fusion
 import GraphIR
 import TensorTypes

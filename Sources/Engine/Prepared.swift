@@ -2,8 +2,6 @@
 // Not an executor: `CompiledGraph` is, of eager programs and of captured functions alike. Surprise: it is not tied to
 // extents; they are arguments, as strides are.
 import Basics
-import Execution
-import TensorTypes
 
 final class Prepared: Sendable {
   private let recipe: [LaunchTemplate.ArgumentSource]
@@ -32,7 +30,6 @@ extension LaunchTemplate.ArgumentSource {
       if case .tensor(let view) = operands[i] { Int64(view.strides[axis]) } else { 0 }
     case .scalar(let i):
       if case .scalar(let scalar) = operands[i] { scalar.bits } else { 0 }
-    case .resultExtent(let i, let axis): Int64(results[i].hints[axis])
     case .resultStride(let i, let axis): Int64(results[i].strides[axis])
     }
   }

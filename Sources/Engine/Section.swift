@@ -3,7 +3,6 @@
 // whatever later sections read is a result of the piece before; a loop's results are memory that nobody else holds.
 import Basics
 import GraphIR
-import Synchronization
 import TensorTypes
 
 extension Trace {

@@ -181,10 +181,4 @@ package enum Destination: Sendable {
     case .existing(let view): view.dtype
     }
   }
-  package var extents: [Int] {
-    switch self {
-    case .fresh(_, let extents): extents
-    case .existing(let view): view.hints
-    }
-  }
 }

@@ -559,9 +559,6 @@ package final class Trace: Sendable {
     }
   }
 
-  /// How many values are carried at this point.
-  package var carriedCount: Int { state.withLock { $0.carried } }
-
   /// Starts the next segment: living cells become parameters that hold what `source` says. `carried`: how many values
   /// are carried by now.
   package func restart(_ cells: [(cell: Int, source: Source, type: TensorType)], carried: Int) {

@@ -3,7 +3,6 @@
 // operation knows how far it is to be repeated.
 import Basics
 import GraphIR
-import Scalars
 import TensorTypes
 
 /// What stands in for a storage in a trace: the value it holds changes when it is written.

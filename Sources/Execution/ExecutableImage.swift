@@ -7,7 +7,6 @@
 // runs instances begin ..< end of the phase's grid, axis 0 fastest. `int64_t arena(const int64_t *arguments)` tells how
 // many bytes of instance memory a thread needs. A fault writes four words, {kind, instance, index, extent}, only while
 // `fault[0]` is 0; kind 1 is an index, 2 a division by zero.
-import Basics
 import TensorTypes
 
 /// A kernel ready to be loaded by a driver.

@@ -37,13 +37,4 @@ package final class ScratchPool: Sendable {
     }
     if !isKept { Allocator.free(block.memory) }
   }
-
-  /// Gives what is kept back to the allocator.
-  package func trim() {
-    let blocks = kept.withLock { kept in
-      defer { kept = [] }
-      return kept
-    }
-    for block in blocks { Allocator.free(block.memory) }
-  }
 }

@@ -19,11 +19,6 @@ package struct SpinLock: ~Copyable {
     wait()
   }
 
-  /// False if someone else has it.
-  @inline(__always) package func tryLock() -> Bool {
-    !taken.load(ordering: .relaxed) && !taken.exchange(true, ordering: .acquiring)
-  }
-
   @inline(__always) package func unlock() { taken.store(false, ordering: .releasing) }
 
   @inline(never) private func wait() {

@@ -45,8 +45,6 @@ package final class Storage: @unchecked Sendable {
   /// Bytes asked for, padding not included.
   package let byteCount: Int
   package let device: Device
-  /// False for memory that must be copied before it is written, such as a mapped file.
-  package let isWritable: Bool
 
   /// Uninitialised memory of the host.
   /// - Throws: `Diagnostic(.memory)` if there is not so much.
@@ -56,26 +54,23 @@ package final class Storage: @unchecked Sendable {
     self.buffer = buffer
     self.byteCount = byteCount
     self.device = device
-    isWritable = true
   }
 
   /// Bytes that `owner` keeps in place, such as a mapped file.
   /// - Parameter bytes: 64 bytes behind them must be readable; their alignment is the caller's affair.
   package convenience init(
-    borrowing bytes: UnsafeRawBufferPointer, owner: AnyObject & Sendable, isWritable: Bool = false,
-    device: Device = .cpu
+    borrowing bytes: UnsafeRawBufferPointer, owner: AnyObject & Sendable, device: Device = .cpu
   ) {
-    self.init(bytes, keptBy: owner, isWritable: isWritable, device: device)
+    self.init(bytes, keptBy: owner, device: device)
   }
 
-  private init(_ bytes: UnsafeRawBufferPointer, keptBy owner: AnyObject, isWritable: Bool, device: Device) {
+  private init(_ bytes: UnsafeRawBufferPointer, keptBy owner: AnyObject, device: Device) {
     // An empty range may have no address; nothing is read there.
     let start = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: SizeClass.alignment).unsafelyUnwrapped
     address = UnsafeMutableRawPointer(mutating: start)
     buffer = RawBuffer(borrowing: address, owner: owner)
     byteCount = bytes.count
     self.device = device
-    self.isWritable = isWritable
   }
 
   /// Who keeps the bytes in place: the storage itself, or the one it borrows them from.
@@ -83,7 +78,7 @@ package final class Storage: @unchecked Sendable {
 
   /// A storage with bytes of one whose `keeper` is at hand, to be read.
   package static func kept(by keeper: AnyObject, _ bytes: UnsafeRawBufferPointer, device: Device) -> Storage {
-    keeper as? Storage ?? Storage(bytes, keptBy: keeper, isWritable: false, device: device)
+    keeper as? Storage ?? Storage(bytes, keptBy: keeper, device: device)
   }
 
   package var isBorrowed: Bool { buffer.isBorrowed }

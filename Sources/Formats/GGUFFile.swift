@@ -3,7 +3,6 @@
 // first, so a matrix of `n` outputs and `k` inputs has shape [n, k] as in PyTorch.
 
 import Basics
-import TensorTypes
 
 /// A GGUF model file, mapped. A model that was split is joined: opening any `...-00001-of-0000N.gguf` opens all parts.
 ///

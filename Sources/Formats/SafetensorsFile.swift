@@ -3,7 +3,6 @@
 // not align tensors, so an entry may be readable but not usable in place (`StoredTensor.isAligned`).
 
 import Basics
-import TensorTypes
 
 /// A safetensors file, mapped.
 ///

@@ -3,7 +3,6 @@
 import Basics
 import Engine
 import Execution
-import Scalars
 import Tensors
 import TensorTypes
 

@@ -16,11 +16,9 @@ struct ZipArchive: Sendable {
     let crc: UInt32
   }
 
-  let file: MappedFile
   let entries: [Entry]
 
   init(file: MappedFile) throws(Diagnostic) {
-    self.file = file
     entries = try ZipDirectory(file).entries()
   }
 }

@@ -4,7 +4,6 @@
 import Basics
 import Capture
 import Engine
-import Execution
 import Fusion
 import GraphIR
 import RandomGraphs

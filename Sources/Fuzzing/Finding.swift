@@ -1,6 +1,4 @@
 // What a fuzzed case came to. Not an error: a finding is the fuzzer's result.
-import Basics
-import Scalars
 
 /// The ways in which a case is run, beside the reference.
 package enum Way: String, CaseIterable, Sendable {

@@ -4,7 +4,6 @@
 import Basics
 import GraphIR
 import RandomGraphs
-import Scalars
 import TensorTypes
 
 extension GraphCase {

@@ -5,7 +5,6 @@ import Engine
 import Execution
 import GraphIR
 import RandomGraphs
-import Scalars
 import TensorTypes
 
 struct GuardedMemory {

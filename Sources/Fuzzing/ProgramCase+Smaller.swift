@@ -1,6 +1,5 @@
 // Smaller programs: each function here makes one change that may keep a failure. Not a search: `Reducer` decides.
 // Surprise: a step that is taken away leaves its first operand in its place, so that later steps still have theirs.
-import RandomGraphs
 import TensorTypes
 
 extension ProgramCase {

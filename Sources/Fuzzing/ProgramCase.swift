@@ -2,7 +2,6 @@
 // Not a graph: operations broadcast, promote and take whatever ranks a call has. Surprise: a step that the first call cannot
 // take is left out, so that any list of steps is a program; and elements are drawn from a value's name.
 import Basics
-import GraphIR
 import RandomGraphs
 import TensorTypes
 

@@ -4,7 +4,6 @@
 import Basics
 import Capture
 import Conformance
-import GraphIR
 import TensorTypes
 import Tensors
 

@@ -3,8 +3,6 @@
 // Surprise: what rounding decides is not compared: every value knows whether it is whole, rounded or anything.
 import Basics
 import Capture
-import GraphIR
-import RandomGraphs
 import TensorTypes
 import Tensors
 
@@ -268,9 +266,4 @@ struct ProgramRun {
     guard let results = try? wider(input, &state), results.indices.contains(result) else { return nil }
     return try? numbers(results[result])
   }
-}
-
-extension ProgramCase {
-  /// For tests: operations that the first call takes.
-  var operationsTaken: Set<String> { ProgramRun(program: self).operationsTaken }
 }

@@ -108,9 +108,6 @@ package struct Term {
     attempting { builder throws(Diagnostic) in try builder.convert(value, to: dtype) }
   }
 
-  /// Integers and bool as f32, half floats in the dtype they compute in.
-  package var floating: Term { converted(to: dtype.floatingResult.computeDType) }
-
   // MARK: Arithmetic
 
   package static func + (a: Term, b: Term) -> Term { apply(.add, [a, b]) }
@@ -159,7 +156,6 @@ package struct Term {
   package static func .== (a: Term, b: Term) -> Term { apply(.equal, [a, b]) }
   package static func .!= (a: Term, b: Term) -> Term { apply(.notEqual, [a, b]) }
   package static func .< (a: Term, b: Double) -> Term { a .< a.constant(b) }
-  package static func .<= (a: Term, b: Double) -> Term { a .<= a.constant(b) }
   package static func .> (a: Term, b: Double) -> Term { a .> a.constant(b) }
   package static func .>= (a: Term, b: Double) -> Term { a .>= a.constant(b) }
   package static func .== (a: Term, b: Double) -> Term { a .== a.constant(b) }

@@ -2,7 +2,6 @@
 // Not an optimisation: Fusion has no notion of a call. Surprise: a called graph's symbols are its own; each is replaced by
 // the extent that the operand of the call has there.
 import Basics
-import Scalars
 import TensorTypes
 
 extension GraphBuilder {

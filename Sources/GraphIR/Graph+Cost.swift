@@ -1,7 +1,6 @@
 // What a graph costs whatever the kernels: floating operations, and the bytes that must move at least.
 // Not a time. Surprise: a node's bytes are those of the node run alone; a graph's are those of one perfect kernel, that
 // reads each parameter once and writes each output once.
-import Basics
 import Scalars
 import TensorTypes
 
@@ -9,10 +8,6 @@ import TensorTypes
 package struct Cost: Sendable, Hashable {
   package var flops: Int
   package var bytes: Int
-  package init(flops: Int, bytes: Int) {
-    self.flops = flops
-    self.bytes = bytes
-  }
 }
 
 extension Graph {

@@ -6,16 +6,6 @@ import Scalars
 import TensorTypes
 
 extension Graph {
-  /// The graph after each local rule was tried once on each node, operands first.
-  package func simplified() throws(Diagnostic) -> Graph {
-    try rewritten { node, operands, builder throws(Diagnostic) in
-      let simplifier = Simplifier(node: node, operands: operands)
-      return try simplifier.replacement(&builder).map { .value($0) } ?? .keep
-    }
-  }
-}
-
-extension Graph {
   /// What one local rule makes of a node on its new operands; nil: no rule holds.
   func simplification(
     of node: GraphNode, _ operands: [Value], _ builder: inout GraphBuilder

@@ -1,6 +1,5 @@
 // Symbols replaced by other extents, in all types and payloads. Not a simplification: nodes that became trivial stay.
 // Surprise: a called graph has symbols of its own, which are left alone.
-import Scalars
 import TensorTypes
 
 extension GraphBuilder {

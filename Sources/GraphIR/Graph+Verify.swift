@@ -2,7 +2,6 @@
 // Not a check of what a launch brings (extents, indices). Surprise: the builder cannot make an ill-typed node, but
 // passes and texts can; so a pass is tested with `verified()` behind it.
 import Basics
-import Scalars
 import TensorTypes
 
 extension Graph {

@@ -2,7 +2,6 @@
 // Not executable by itself: Fusion turns it into kernels, GraphInterpreter evaluates it as the reference.
 // Surprise: value semantics, so a pass is a function Graph -> Graph; a node's operands always come before it.
 import Basics
-import Scalars
 import TensorTypes
 
 /// A value of a graph: the number of the node that makes it.

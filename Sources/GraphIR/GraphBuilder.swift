@@ -48,14 +48,6 @@ package struct GraphBuilder: Sendable {
   package func shape(_ value: Value) -> Shape { graph.type(value).shape }
   package func dtype(_ value: Value) -> DType { graph.type(value).dtype }
 
-  /// Whether `value` is a single number: a launch argument or a constant.
-  package func isNumber(_ value: Value) -> Bool {
-    switch graph[value].primitive {
-    case .scalar, .constant: true
-    default: false
-    }
-  }
-
   package func primitive(_ value: Value) -> Primitive { graph[value].primitive }
 
   /// A 64-bit launch argument as a symbolic extent.

@@ -223,7 +223,7 @@ struct GraphParser {
       }
       return Dim.symbol(id)
     }
-    return Dim(try integer("an extent", sign: true))
+    return Dim(try integer("an extent"))
   }
 
   private mutating func constant() throws(Diagnostic) -> ScalarConstant {
@@ -309,7 +309,7 @@ struct GraphParser {
     throw failure("a closing quote", at: start)
   }
 
-  private mutating func integer(_ wanted: String = "an integer", sign: Bool = true) throws(Diagnostic) -> Int {
+  private mutating func integer(_ wanted: String = "an integer") throws(Diagnostic) -> Int {
     skipSpace()
     let start = position
     if position < bytes.count, bytes[position] == UInt8(ascii: "-") { position += 1 }

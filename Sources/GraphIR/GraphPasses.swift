@@ -46,7 +46,7 @@ package struct GraphPass: Sendable {
 }
 
 extension Graph {
-  /// Simplified, each value once and nothing dead, in one walk: what `canonicalized` does in rounds, for large graphs.
+  /// Simplified, each value once and nothing dead, in one walk.
   package func reduced() throws(Diagnostic) -> Graph {
     let live = withoutDeadNodes()
     var builder = GraphBuilder(declarationsOf: live)

@@ -2,7 +2,6 @@
 // Not fusion. Surprise: a pass never reorders what it keeps and never iterates over a dictionary, so the same graph
 // always gives the same graph.
 import Basics
-import Scalars
 import TensorTypes
 
 extension GraphBuilder {
@@ -76,37 +75,6 @@ extension Graph {
     return nodes.indices.compactMap { index in
       if live[index], case .parameter(let number) = nodes[index].primitive { number } else { nil }
     }.sorted()
-  }
-
-  /// With each value computed once: a node equal to an earlier one is replaced by it.
-  package func withoutCommonSubexpressions() -> Graph {
-    var builder = GraphBuilder(declarationsOf: self)
-    var places: [Value] = []
-    var seen: [GraphNode: Value] = [:]
-    for node in nodes {
-      builder.origin = node.origin
-      let made = node.on(node.operands.map { places[Int($0.id)] })
-      if let known = seen[made] {
-        places.append(known)
-      } else {
-        let value = builder.appendUnchecked(made)
-        seen[made] = value
-        places.append(value)
-      }
-    }
-    return builder.finish(outputs.map { places[Int($0.id)] })
-  }
-
-  /// Canonical: simplified, each value once, nothing dead. Applying it again changes nothing.
-  package func canonicalized() throws(Diagnostic) -> Graph {
-    var graph = self
-    // Simplification of a shared value can make two values equal, and the other way round; each round removes a node.
-    for _ in 0...nodes.count {
-      let next = try graph.simplified().withoutCommonSubexpressions().withoutDeadNodes()
-      if next == graph { break }
-      graph = next
-    }
-    return graph
   }
 }
 

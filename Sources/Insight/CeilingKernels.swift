@@ -1,7 +1,6 @@
 // Kernels that do nothing but move bytes or multiply, written in the tile IR and compiled like all others.
 // Not a benchmark of the compiler: streams are long, sums are many, so that memory or the multipliers are the limit.
 // Surprise: products of bf16 and int8 are LLVM IR by hand, since the tile IR has no operation for their instructions yet.
-import Basics
 import CodegenLLVM
 import Scalars
 import Targets

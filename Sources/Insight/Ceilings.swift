@@ -7,7 +7,6 @@ import Engine
 import Execution
 import Synchronization
 import Targets
-import TensorTypes
 import TileIR
 
 /// Measuring kernels with their memory.

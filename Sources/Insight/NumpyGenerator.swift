@@ -79,13 +79,6 @@ package struct NumpyGenerator: Sendable {
   // MARK: Arrays
 
   /// `standard_normal(count, dtype=float32) * float32(scale)`.
-  package mutating func normal(_ count: Int, scale: Double = 1) -> [Float] {
-    [Float](unsafeUninitializedCapacity: count) { buffer, made in
-      fillNormal(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), scale: scale)
-      made = count
-    }
-  }
-
   mutating func fillNormal(_ buffer: UnsafeMutableBufferPointer<Float>, scale: Double) {
     let scale = Float(scale)
     Ziggurat.standard.withRows { table in
@@ -94,13 +87,6 @@ package struct NumpyGenerator: Sendable {
   }
 
   /// `random(count, dtype=float32) * float32(high - low) + float32(low)`, each step rounded.
-  package mutating func uniform(_ count: Int, _ low: Double = 0, _ high: Double = 1) -> [Float] {
-    [Float](unsafeUninitializedCapacity: count) { buffer, made in
-      fillUniform(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), low, high)
-      made = count
-    }
-  }
-
   mutating func fillUniform(_ buffer: UnsafeMutableBufferPointer<Float>, _ low: Double, _ high: Double) {
     let (span, low) = (Float(high - low), Float(low))
     for i in buffer.indices {

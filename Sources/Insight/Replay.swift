@@ -5,7 +5,6 @@
 import Basics
 import Engine
 import Foundation
-import Targets
 
 /// Launches of programs by the programs' names.
 package struct Replay: Sendable, Hashable {

@@ -1,6 +1,5 @@
 // A report as one self-contained page: styles and pictures inside, nothing fetched, no script.
 // Surprise: it is read by people and by tests; every table has an id and every verdict a class.
-import Basics
 import Targets
 
 extension Report {

@@ -1,4 +1,5 @@
-// A report as JSON and back. Surprise: verdicts and shares are written for readers of the file and ignored on reading.
+// A report as JSON, for other programs: nothing here reads it. Surprise: what follows from the rest, as verdicts and
+// shares, is written too.
 import Basics
 import Targets
 
@@ -30,35 +31,6 @@ extension Report {
       "planned_peak": optional(plannedPeak), "measured_peak": optional(measuredPeak), "card": card?.json ?? .null,
     ]
   }
-
-  /// - Throws: a Diagnostic that names the first member that is missing.
-  package init(json: JSON) throws(Diagnostic) {
-    let card = json["card"].flatMap { MachineCard(json: $0) }
-    self.init(
-      try json.text("title"), mode: try json.text("mode"),
-      segments: try json.list("segments") { segment throws(Diagnostic) in
-        Segment(
-          try segment.text("name"),
-          kernels: try segment.list("kernels") { kernel throws(Diagnostic) in try Kernel(json: kernel) })
-      },
-      guards: try json.list("guards") { entry throws(Diagnostic) in
-        Guard(try entry.text("condition"), cause: try entry.text("cause"), seconds: entry["seconds"]?.double)
-      },
-      breaks: try json.list("breaks") { entry throws(Diagnostic) in
-        Break(
-          try entry.text("id"), reason: try entry.text("reason"), place: try entry.text("place"),
-          suggestion: try entry.text("suggestion"), values: (entry["values"]?.array ?? []).compactMap(\.string))
-      },
-      recompiles: try json.list("recompiles") { entry throws(Diagnostic) in
-        Recompile(try entry.text("reason"), place: try entry.text("place"), seconds: entry["seconds"]?.double ?? 0)
-      }, notes: (json["notes"]?.array ?? []).compactMap(\.string), card: card)
-    eagerKernels = json["eager_kernels"]?.int
-    eagerBytes = json["eager_bytes"]?.int
-    seconds = json["seconds"]?.double
-    compileSeconds = json["compile_seconds"]?.double
-    plannedPeak = json["planned_peak"]?.int
-    measuredPeak = json["measured_peak"]?.int
-  }
 }
 
 extension Report.Kernel {
@@ -74,37 +46,5 @@ extension Report.Kernel {
       "share": card?.share(self).map { .number($0) } ?? .null,
       "bound": card.map { .string($0.bound(self).rawValue) } ?? .null,
     ]
-  }
-
-  fileprivate init(json: JSON) throws(Diagnostic) {
-    self.init(
-      try json.text("name"), operations: (json["operations"]?.array ?? []).compactMap(\.string),
-      refusals: try json.list("refusals") { entry throws(Diagnostic) in
-        Report.Refusal(try entry.text("what"), reason: try entry.text("reason"), bytes: try entry.count("bytes"))
-      }, flops: try json.count("flops"), read: try json.count("read"), written: try json.count("written"),
-      eagerBytes: json["eager_bytes"]?.int, seconds: json["seconds"]?.double,
-      peak: json["peak"]?.string.flatMap { Workload.Peak(rawValue: $0) } ?? .f32,
-      sources: (json["sources"]?.array ?? []).compactMap(\.int), place: json["place"]?.string)
-  }
-}
-
-extension JSON {
-  private func missing(_ key: String, _ kind: String) -> Diagnostic {
-    Diagnostic(
-      .format, "a report needs \(kind) '\(key)'", remedy: "give what a report's json is, of this version of Azulejo")
-  }
-  fileprivate func text(_ key: String) throws(Diagnostic) -> String {
-    guard let text = self[key]?.string else { throw missing(key, "the text") }
-    return text
-  }
-  fileprivate func count(_ key: String) throws(Diagnostic) -> Int {
-    guard let count = self[key]?.int, count >= 0 else { throw missing(key, "the count") }
-    return count
-  }
-  fileprivate func list<T>(_ key: String, _ make: (JSON) throws(Diagnostic) -> T) throws(Diagnostic) -> [T] {
-    guard let elements = self[key]?.array else { throw missing(key, "the list") }
-    var made: [T] = []
-    for element in elements { made.append(try make(element)) }
-    return made
   }
 }

@@ -1,7 +1,6 @@
 // What became of a program: its kernels and what each costs, what was put together and what was not and why, the guards,
 // breaks and recompiles. Plain data; whoever runs the program fills it in.
 // Not a trace. Surprise: verdicts are not stored; they follow from a kernel's bytes, flops and time and the machine card.
-import Basics
 import Targets
 
 /// An account of a program on this machine.

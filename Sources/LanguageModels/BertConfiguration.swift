@@ -2,9 +2,7 @@
 // Not the weights. Surprise: settings of training and of heads are let pass by a list, because transformers writes dozens
 // of them; whatever is on neither list is an error.
 import Basics
-import Formats
 import Tensors
-import TensorTypes
 
 /// What `config.json` of a BERT model says.
 public struct BertConfiguration: Sendable {

@@ -167,15 +167,11 @@ public struct BertEncoder: Sendable {
           remedy: "use a shorter prompt")
       }
     }
-    return try embedding(of: Tensor(ids.map { Int64($0) }), prompt: skipped)
+    return try modules(states(Tensor(ids.map { Int64($0) })), prompt: skipped)
   }
 
   /// The embedding of token ids (i64, rank 1), special ones included: what `compile` captures. Prompts are the caller's.
-  public func callAsFunction(_ ids: Tensor) throws(Diagnostic) -> Tensor { try embedding(of: ids, prompt: 0) }
-
-  private func embedding(of ids: Tensor, prompt: Int) throws(Diagnostic) -> Tensor {
-    try modules(states(ids), prompt: prompt)
-  }
+  public func callAsFunction(_ ids: Tensor) throws(Diagnostic) -> Tensor { try modules(states(ids), prompt: 0) }
 
   /// The last layer's states [tokens, width].
   func states(_ ids: Tensor) throws(Diagnostic) -> Tensor {

@@ -48,7 +48,7 @@ struct BlockDecoder {
 
   /// The products of a block's elements with `x` (one value per run), summed over the runs: f32[lead.., blocks, length].
   /// A scale that all runs share is multiplied once, after the sum.
-  func product(
+  func productsWithBlock(
     _ builder: inout GraphBuilder, bytes: Value, scale: Value, minimum: Value?, _ x: [Value]
   ) throws(Diagnostic) -> Value {
     let isShared = runs.runs.allSatisfy { $0.scale == nil && $0.minimum == nil }

@@ -23,7 +23,7 @@ enum LinearWeight: Sendable {
     switch self {
     case .dense(let weight): x.linear(weight: weight)
     case .quantized(let weight):
-      Tensor.attempt(#fileID, #line, of: [x]) { () throws(Diagnostic) in try weight.product(x) }
+      Tensor.attempt(#fileID, #line, of: [x]) { () throws(Diagnostic) in try weight.applied(to: x) }
     }
   }
 
@@ -53,7 +53,7 @@ enum LinearWeight: Sendable {
     switch self {
     case .dense(let table): table.embedding(indices, dtype: .f32)
     case .quantized(let weight):
-      Tensor.attempt(#fileID, #line, of: [indices]) { () throws(Diagnostic) in try weight.gathering(indices) }
+      Tensor.attempt(#fileID, #line, of: [indices]) { () throws(Diagnostic) in try weight.decodedRows(indices) }
     }
   }
 }

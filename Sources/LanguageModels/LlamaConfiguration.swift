@@ -74,7 +74,7 @@ public struct LlamaConfiguration: Sendable {
     rotaryLayout = layout
     rotaryBase = try settings.number(key("rope.freq_base"), in: 1...1e30, standard: 10000)
     scaling = try Self.scaling(settings, name, context: context, base: rotaryBase)
-    inner = try Self.inner(settings, key("feed_forward_length"), layers: layers)
+    inner = try Self.innerWidths(settings, key("feed_forward_length"), layers: layers)
     vocabulary =
       settings.has(key("vocab_size")) ? try settings.integer(key("vocab_size"), in: Setting.length) : nil
     // Everything the model computes from these numbers: a layer's matrices, and a cache of the whole context.
@@ -101,7 +101,7 @@ public struct LlamaConfiguration: Sendable {
     }
   }
 
-  private static func inner(
+  private static func innerWidths(
     _ settings: ModelSettings, _ key: String, layers: Int
   ) throws(Diagnostic) -> [Int]? {
     guard let value = settings.value(key) else { return nil }

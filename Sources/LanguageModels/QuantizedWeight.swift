@@ -51,7 +51,7 @@ struct QuantizedWeight: Sendable {
   }
 
   /// x [tokens, columns] times the transposed weight: [tokens, rows].
-  func product(_ x: Tensor) throws(Diagnostic) -> Tensor {
+  func applied(to x: Tensor) throws(Diagnostic) -> Tensor {
     let view = try x.contiguous().view
     guard view.rank == 2, view.dim(1) == columns, view.dtype == .f32 else {
       throw Diagnostic(
@@ -73,7 +73,7 @@ struct QuantizedWeight: Sendable {
   }
 
   /// Rows `indices` (i64 [n]) decoded: [n, columns].
-  func gathering(_ indices: Tensor) throws(Diagnostic) -> Tensor {
+  func decodedRows(_ indices: Tensor) throws(Diagnostic) -> Tensor {
     let view = try indices.view
     let count = Shape(view.dims).elementCount
     let extents = [view.hints.reduce(1, *), blocks, programs.count, programs.length]
@@ -87,9 +87,6 @@ struct QuantizedWeight: Sendable {
     }
     return try Tensor(result).reshaped(dims: [count, Dim(columns)])
   }
-
-  /// All rows decoded.
-  func decoded() throws(Diagnostic) -> Tensor { try gathering(Tensor((0..<rows).map { Int64($0) })) }
 
   /// The programs of a format, made once.
   private struct Programs: Sendable {
@@ -133,7 +130,7 @@ struct QuantizedWeight: Sendable {
           let flat = try builder.append(.reshape([shape[1], Dim(length)]), piece)
           pieces.append(try builder.broadcast(flat, shape))
         }
-        let products = try decoder.product(
+        let products = try decoder.productsWithBlock(
           &builder, bytes: values[0], scale: values[1], minimum: linear.minimum == nil ? nil : values[2], pieces)
         return [try builder.append(.reduce(.sum, axes: [1, 2]), products)]
       }

@@ -1,7 +1,6 @@
 // How fast each pair of a head's elements turns from position to position, and what the turned pair is scaled by.
 // Not the rotation itself. Surprise: all ways to stretch a model's context (linear, YaRN, Llama 3's factors) only choose
 // these numbers, so the model runs the same kernels with any of them.
-import Basics
 
 #if canImport(Glibc)
   import Glibc

@@ -2,7 +2,6 @@
 // Not the tokenizer. Surprise: without modules.json, Sentence Transformers looks at none of its files; so that is an error
 // where they ask for something.
 import Basics
-import Formats
 import Tokenizers
 
 struct SentenceText: Sendable {
@@ -20,7 +19,7 @@ struct SentenceText: Sendable {
   init(_ directory: ModelDirectory, _ root: ModelDirectory, _ tokenizer: Tokenizer) throws(Diagnostic) {
     try readEncoder(directory.optionalSettings("sentence_bert_config.json"))
     let configuration = try directory.optionalSettings("tokenizer_config.json")
-    try readTokenizer(configuration, tokenizer)
+    readLength(configuration)
     let names = TokenizerConfiguration(tokenizer)
     try names.check(configuration)
     try names.checkTokens(directory.optionalSettings("special_tokens_map.json"))
@@ -73,7 +72,7 @@ struct SentenceText: Sendable {
     try settings.refuseUnread("a sentence encoder") { $0 == "unpad_inputs" }
   }
 
-  private mutating func readTokenizer(_ settings: ModelSettings, _ tokenizer: Tokenizer) throws(Diagnostic) {
+  private mutating func readLength(_ settings: ModelSettings) {
     if longest == nil, let most = settings.value("model_max_length")?.asNumber {
       // Models without a limit say 1e30.
       if most < Double(Int32.max) { longest = max(3, Int(most)) }

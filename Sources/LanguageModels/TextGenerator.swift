@@ -6,7 +6,6 @@ import Capture
 import Engine
 import Formats
 import Tensors
-import TensorTypes
 import Tokenizers
 
 /// A language model with its tokenizer.

@@ -2,7 +2,6 @@
 // repeat. Not a tokenizer. Surprise: where the files differ, libraries do different things (transformers makes BERT's
 // tokenizer from tokenizer_config.json and the vocabulary alone, with defaults of its own), so that is an error.
 import Basics
-import Formats
 import Tokenizers
 
 struct TokenizerConfiguration {

@@ -28,26 +28,6 @@ package struct AttentionSample: Sendable {
   /// Keys that nobody sees, by the boolean mask.
   package var hidden: Int?
 
-  package init(
-    heads: Int = 2, shared: Int = 1, queries: Int = 5, keys: Int = 7, width: Int = 8, outWidth: Int = 8,
-    dtype: DType = .f32, mask: Mask = .none, softmax: Softmax = .plain, start: Int = 0, isCached: Bool = false,
-    isSymbolic: Bool = true, hidden: Int? = nil
-  ) {
-    self.heads = heads
-    self.shared = shared
-    self.queries = queries
-    self.keys = keys
-    self.width = width
-    self.outWidth = outWidth
-    self.dtype = dtype
-    self.mask = mask
-    self.softmax = softmax
-    self.start = start
-    self.isCached = isCached
-    self.isSymbolic = isSymbolic
-    self.hidden = hidden
-  }
-
   /// Any mask, any sizes.
   static func random(_ random: inout SeededGenerator) -> AttentionSample {
     let isCached = random.once(in: 2)

@@ -2,7 +2,6 @@
 // Surprise: the line may be missing; then the graph is called once, without arguments.
 import Basics
 import GraphIR
-import TensorTypes
 
 extension GraphCase: CustomStringConvertible {
   /// "case seed=7 values=mixed calls=[5,3][0,7] donated=[1:0]", then the graph.

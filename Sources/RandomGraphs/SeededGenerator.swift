@@ -1,7 +1,6 @@
 // Reproducible random numbers (SplitMix64): small, and the same everywhere.
 // Not for cryptography, nor for tensors, which have Philox. Surprise: it can be made from a text, so that what has a name
 // has numbers of its own, whatever was drawn before it.
-import Basics
 
 package struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64

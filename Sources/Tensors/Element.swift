@@ -28,42 +28,18 @@ extension Bool: Element {
     }
   }
 }
-extension UInt8: Element {
-  public static var dtype: DType { .u8 }
-  public init(element value: ScalarValue) { self = UInt8(truncatingIfNeeded: value.integerValue) }
+extension Element where Self: FixedWidthInteger {
+  public init(element value: ScalarValue) { self = Self(truncatingIfNeeded: value.integerValue) }
 }
-extension UInt16: Element {
-  public static var dtype: DType { .u16 }
-  public init(element value: ScalarValue) { self = UInt16(truncatingIfNeeded: value.integerValue) }
-}
-extension UInt32: Element {
-  public static var dtype: DType { .u32 }
-  public init(element value: ScalarValue) { self = UInt32(truncatingIfNeeded: value.integerValue) }
-}
-extension UInt64: Element {
-  public static var dtype: DType { .u64 }
-  public init(element value: ScalarValue) { self = UInt64(bitPattern: value.integerValue) }
-}
-extension Int8: Element {
-  public static var dtype: DType { .i8 }
-  public init(element value: ScalarValue) { self = Int8(truncatingIfNeeded: value.integerValue) }
-}
-extension Int16: Element {
-  public static var dtype: DType { .i16 }
-  public init(element value: ScalarValue) { self = Int16(truncatingIfNeeded: value.integerValue) }
-}
-extension Int32: Element {
-  public static var dtype: DType { .i32 }
-  public init(element value: ScalarValue) { self = Int32(truncatingIfNeeded: value.integerValue) }
-}
-extension Int64: Element {
-  public static var dtype: DType { .i64 }
-  public init(element value: ScalarValue) { self = value.integerValue }
-}
-extension Int: Element {
-  public static var dtype: DType { .i64 }
-  public init(element value: ScalarValue) { self = Int(value.integerValue) }
-}
+extension UInt8: Element { public static var dtype: DType { .u8 } }
+extension UInt16: Element { public static var dtype: DType { .u16 } }
+extension UInt32: Element { public static var dtype: DType { .u32 } }
+extension UInt64: Element { public static var dtype: DType { .u64 } }
+extension Int8: Element { public static var dtype: DType { .i8 } }
+extension Int16: Element { public static var dtype: DType { .i16 } }
+extension Int32: Element { public static var dtype: DType { .i32 } }
+extension Int64: Element { public static var dtype: DType { .i64 } }
+extension Int: Element { public static var dtype: DType { .i64 } }
 
 /// A tensor or a Swift number: what most second arguments may be.
 public protocol TensorOrScalar: Sendable {

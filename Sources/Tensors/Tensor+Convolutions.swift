@@ -3,7 +3,6 @@
 // Surprise: a transposed convolution is one of the operand spread with zeros, by the weights read backwards.
 import Basics
 import Engine
-import GraphIR
 import TensorTypes
 
 /// One number for all spatial axes, or one for each: `2` or `[2, 1]`.
@@ -96,20 +95,27 @@ extension Tensor {
       to: [source.hints[0], out] + counts, dims: [dims[0], dims[1] * dims[2]] + dims[3...])
   }
 
+  /// This tensor with a batch axis, and whether it had one.
+  private func batched(
+    _ spatial: Int, _ weight: TensorView, _ leading: String, _ name: String
+  ) throws(Diagnostic) -> (whole: Tensor, isBatched: Bool) {
+    let x = try view
+    guard weight.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
+      throw Diagnostic(
+        .shape, "\(name): a tensor \(x.hints) and a weight \(weight.hints)",
+        remedy: "give [batch, channels, \(spatial) spatial axes] and [\(leading), \(spatial) extents]")
+    }
+    return x.rank == spatial + 2 ? (self, true) : (Tensor(x.inserting(0)), false)
+  }
+
   private func convolution(
     _ spatial: Int, _ weight: Tensor, _ bias: Tensor?, _ stride: PerAxis, _ padding: ConvolutionPadding,
     _ dilation: PerAxis, _ groups: Int, _ file: StaticString, _ line: UInt
   ) -> Tensor {
     Self.attempt(file, line, of: [self, weight, bias]) { () throws(Diagnostic) in
       let name = "conv\(spatial)d"
-      let (x, w) = (try view, try weight.view)
-      guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
-        throw Diagnostic(
-          .shape, "\(name): a tensor \(x.hints) and a weight \(w.hints)",
-          remedy: "give [batch, channels, \(spatial) spatial axes] and [out, channels / groups, \(spatial) extents]")
-      }
-      let isBatched = x.rank == spatial + 2
-      let whole = isBatched ? self : Tensor(x.inserting(0))
+      let w = try weight.view
+      let (whole, isBatched) = try batched(spatial, w, "out, channels / groups", name)
       let channels = try whole.view.dim(1)
       let out = w.extent(0)
       guard groups > 0, groups <= CheckedSize.mostWindow, channels == w.dim(1) * groups, out % groups == 0 else {
@@ -184,14 +190,8 @@ extension Tensor {
   ) -> Tensor {
     Self.attempt(file, line, of: [self, weight, bias]) { () throws(Diagnostic) in
       let name = "convTranspose\(spatial)d"
-      let (x, w) = (try view, try weight.view)
-      guard w.rank == spatial + 2, x.rank == spatial + 2 || x.rank == spatial + 1 else {
-        throw Diagnostic(
-          .shape, "\(name): a tensor \(x.hints) and a weight \(w.hints)",
-          remedy: "give [batch, channels, \(spatial) spatial axes] and [channels, out / groups, \(spatial) extents]")
-      }
-      let isBatched = x.rank == spatial + 2
-      let whole = isBatched ? self : Tensor(x.inserting(0))
+      let w = try weight.view
+      let (whole, isBatched) = try batched(spatial, w, "channels, out / groups", name)
       let channels = try whole.view.dim(1)
       guard groups > 0, channels == w.dim(0), channels % groups == 0 else {
         throw Diagnostic(

@@ -1,6 +1,5 @@
 // Elementary functions, one element at a time: exponentials, roots, trigonometry, special functions.
 // Not operators, rounding or masks, which have files of their own. Surprise: integers give f32, as in PyTorch.
-import Engine
 import GraphIR
 
 private enum Elementary {

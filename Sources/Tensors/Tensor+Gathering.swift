@@ -4,7 +4,6 @@
 // host, so inside `compile` they end a segment.
 import Basics
 import Engine
-import GraphIR
 import Scalars
 import TensorTypes
 

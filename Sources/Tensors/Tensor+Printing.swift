@@ -2,7 +2,6 @@
 // Not logging. Surprise: inside `compile` nothing is printed while the function is captured, but each time its plan runs.
 import Basics
 import Engine
-import TensorTypes
 
 #if canImport(Glibc)
   import Glibc

@@ -212,13 +212,11 @@ extension Tensor {
 
   // MARK: Products with an addend
 
-  private func adding(
-    _ a: TensorView, _ b: TensorView, _ name: String, _ beta: some Scalar, _ alpha: some Scalar
-  ) throws(Diagnostic) -> Tensor {
-    // beta 0 means that this tensor is not read, so that its NaNs do not count.
-    var addend = ProductAddend(tensor: self, alpha: alpha.number, beta: beta.number)
-    if beta.number.double == 0 { addend.tensor = try Self.filled(.integer(0), [], dtype) }
-    return try Self.matrixProduct(a, b, name, addend: addend)
+  /// `beta` 0 means that this tensor is not read, so that its NaNs do not count.
+  private func addend(_ beta: some Scalar, _ alpha: some Scalar) throws(Diagnostic) -> ProductAddend {
+    _ = try view
+    let read = beta.number.double == 0 ? try Self.filled(.integer(0), [], dtype) : self
+    return ProductAddend(tensor: read, alpha: alpha.number, beta: beta.number)
   }
 
   /// `beta` · self + `alpha` · a · b, for matrices, in one launch. PyTorch: `addmm`.
@@ -227,11 +225,10 @@ extension Tensor {
     line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line, of: [self, a, b]) { () throws(Diagnostic) in
-      _ = try view
-      let (x, y) = (try a.view, try b.view)
+      let (addend, x, y) = (try addend(beta, alpha), try a.view, try b.view)
       try Self.rank(x, 2, "addmm")
       try Self.rank(y, 2, "addmm")
-      return try adding(x, y, "addmm", beta, alpha)
+      return try Self.matrixProduct(x, y, "addmm", addend: addend)
     }
   }
 
@@ -241,11 +238,10 @@ extension Tensor {
     line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line, of: [self, a, vector]) { () throws(Diagnostic) in
-      _ = try view
-      let (x, y) = (try a.view, try vector.view)
+      let (addend, x, y) = (try addend(beta, alpha), try a.view, try vector.view)
       try Self.rank(x, 2, "addmv")
       try Self.rank(y, 1, "addmv")
-      return try adding(x, y, "addmv", beta, alpha)
+      return try Self.matrixProduct(x, y, "addmv", addend: addend)
     }
   }
 
@@ -255,10 +251,9 @@ extension Tensor {
     line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line, of: [self, a, b]) { () throws(Diagnostic) in
-      _ = try view
-      let (x, y) = (try a.view, try b.view)
+      let (addend, x, y) = (try addend(beta, alpha), try a.view, try b.view)
       try Self.stacks(x, y, "baddbmm")
-      return try adding(x, y, "baddbmm", beta, alpha)
+      return try Self.matrixProduct(x, y, "baddbmm", addend: addend)
     }
   }
 
@@ -268,12 +263,9 @@ extension Tensor {
     line: UInt = #line
   ) -> Tensor {
     Self.attempt(file, line, of: [self, a, b]) { () throws(Diagnostic) in
-      _ = try view
-      let (x, y) = (try a.view, try b.view)
+      let (addend, x, y) = (try addend(beta, alpha), try a.view, try b.view)
       try Self.stacks(x, y, "addbmm")
       // Labels: 0 inner, 1 rows, 2 columns, 3 stack.
-      var addend = ProductAddend(tensor: self, alpha: alpha.number, beta: beta.number)
-      if beta.number.double == 0 { addend.tensor = try Self.filled(.integer(0), [], dtype) }
       return try Product.contract(
         Factor(view: x, labels: [3, 1, 0]), Factor(view: y, labels: [3, 0, 2]), out: [1, 2], "addbmm", addend: addend)
     }

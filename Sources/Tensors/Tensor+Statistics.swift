@@ -3,7 +3,6 @@
 import Basics
 import Engine
 import GraphIR
-import Scalars
 import TensorTypes
 
 /// What a quantile between two elements is.

@@ -2,7 +2,6 @@
 // Not a format to read back. Surprise: printing copies at most the corners that are shown.
 import Basics
 import Engine
-import Scalars
 import TensorTypes
 
 extension Tensor: CustomStringConvertible {

@@ -1,7 +1,6 @@
 // Which symbolic extents a reshape has: found with the help of the sizes at hand, kept where it holds for all sizes.
 // Not a guess: what holds at hand only is a guard. Surprise: the graph refuses a reshape whose counts are not proved equal.
 import Basics
-import Engine
 import TensorTypes
 
 extension Dim {

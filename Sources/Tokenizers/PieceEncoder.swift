@@ -2,8 +2,6 @@
 // characters. Not the cutting into words. Surprise: what has no piece is written as its bytes where the vocabulary has a
 // token for each of them ("<0x41>"), else it is one unknown token for a whole run.
 
-import Basics
-
 /// Covers a text with pieces of the vocabulary.
 struct PieceEncoder: Sendable {
   enum Method: Sendable {

@@ -1,8 +1,6 @@
 // The way of a text from the caller to the model's words: normalized, cut, marked with SentencePiece's signs for spaces.
 // Not the model. Surprise: byte-level models skip all of it that changes the text, so their way copies nothing.
 
-import Basics
-
 /// The steps before a model, as the file lists them.
 struct TextCutter: Sendable {
   enum Step: Sendable {

@@ -3,8 +3,6 @@
 // Not what byte-level and SentencePiece's models do by themselves, which knows no steps and works id by id: `followsModel`
 // says where the two are the same. Surprise: without a decoder the tokens are put together with spaces.
 
-import Basics
-
 /// The decoder of a tokenizer.json.
 struct TokenDecoder: Sendable, Hashable {
   enum Step: Sendable, Hashable {

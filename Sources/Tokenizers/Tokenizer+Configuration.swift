@@ -2,8 +2,6 @@
 // Not a reader of that file: it is told what the tokenizer does, and compares. Surprise: the class that BERT's files name
 // throws tokenizer.json's steps away and takes its own, with these settings.
 
-import Basics
-
 extension Tokenizer {
   /// The settings of BERT's texts, as what the steps do together.
   package var textSettings: [(key: String, value: Bool)] {

@@ -2,8 +2,6 @@
 // Not a model, and it reads no files: GGUF values or the bytes of a tokenizer.json are handed in.
 // Surprise: special tokens written inside a text are plain text unless the caller asks for them.
 
-import Basics
-
 /// A vocabulary with its rules: cuts text into token ids and puts ids together again.
 ///
 /// The families are byte-level byte pairs (GPT-2, Llama 3, Qwen 2, SmolLM, DeepSeek, Falcon), SentencePiece's two models

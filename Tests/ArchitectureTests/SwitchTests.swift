@@ -32,6 +32,12 @@ import Testing
     }
   }
 
+  /// Models are written on the public library: a second `embedding` of theirs would be one that users cannot see.
+  @Test func models_say_nothing_that_the_library_says() throws {
+    let duplicates = try House(root).duplicatesOfPublic
+    #expect(duplicates.isEmpty, "\(duplicates)")
+  }
+
   /// What is counted, on a text that says it.
   @Test func switches_functions_and_names_are_counted_in_texts() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "house-\(UInt64.random(in: 0 ... .max))")

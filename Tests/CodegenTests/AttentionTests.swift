@@ -3,7 +3,7 @@
 import Basics
 import Fusion
 import GraphIR
-import RandomGraphs
+@testable import RandomGraphs
 import Targets
 import TensorTypes
 import Testing

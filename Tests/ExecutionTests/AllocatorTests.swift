@@ -49,7 +49,7 @@ private func demand(_ condition: Bool, _ message: String) {
     // Fills each with its number, padding included, then looks whether a neighbour wrote there.
     for (number, storage) in storages.enumerated() {
       #expect(UInt(bitPattern: storage.address) % 64 == 0)
-      #expect(storage.byteCount == size && storage.isWritable && !storage.isBorrowed)
+      #expect(storage.byteCount == size && !storage.isBorrowed)
       memset(storage.address, Int32(number), size + 64)
     }
     for (number, storage) in storages.enumerated() {
@@ -184,7 +184,7 @@ private func demand(_ condition: Bool, _ message: String) {
       }
       #expect(watched != nil)
       #expect(
-        storage?.isWritable == false && storage?.isBorrowed == true
+        storage?.isBorrowed == true
           && storage.map { UnsafeRawPointer($0.address) } == bytes.baseAddress)
       storage = nil
     }

@@ -2,7 +2,7 @@
 // Not speed. Surprise: the reference evaluates the graph as it is written, scores and all.
 import Basics
 import GraphIR
-import RandomGraphs
+@testable import RandomGraphs
 import Scalars
 import Targets
 import TensorTypes

@@ -43,7 +43,7 @@ import Testing
       let call = forms.split(separator: " ").map { "\($0):plain" }.joined(separator: " ")
       let step = "v0 = \(rule.operation) \(arguments.joined(separator: " "))"
       let text = "program seed=1\n\(step)\nreturn v0\ncall \(call)"
-      return try ProgramCase(text: text).operationsTaken.contains(rule.operation)
+      return try ProgramRun(program: ProgramCase(text: text)).operationsTaken.contains(rule.operation)
     }
     #expect(isTaken, "nothing takes \(rule.operation) \(arguments)")
   }

@@ -5,6 +5,20 @@ import Testing
 
 private func checksum<T>(_ values: [T]) -> UInt32 { values.withUnsafeBytes { NumpyGenerator.checksum($0) } }
 
+extension NumpyGenerator {
+  mutating func normal(_ count: Int, scale: Double = 1) -> [Float] {
+    var values = [Float](repeating: 0, count: count)
+    values.withUnsafeMutableBufferPointer { fillNormal($0, scale: scale) }
+    return values
+  }
+
+  mutating func uniform(_ count: Int, _ low: Double = 0, _ high: Double = 1) -> [Float] {
+    var values = [Float](repeating: 0, count: count)
+    values.withUnsafeMutableBufferPointer { fillUniform($0, low, high) }
+    return values
+  }
+}
+
 @Suite struct NumpyGeneratorTests {
   @Test func a_name_is_seeded_by_its_checksum() {
     #expect(NumpyGenerator.checksum("x".utf8) == 2_363_233_923)

@@ -1,7 +1,6 @@
 // A recommendation model (DLRM): dense features and 26 embeddings, all pairs multiplied, two perceptrons.
 // Surprise: the tables take 1.9 GB and a step reads 14 MB of them.
 import Tensors
-import TensorTypes
 
 struct DLRM {
   static let (batch, width) = (2048, 64)

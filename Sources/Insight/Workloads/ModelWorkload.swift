@@ -3,7 +3,6 @@
 // step's function sees plain tensors and nothing is captured.
 import Basics
 import Tensors
-import TensorTypes
 
 /// Gives a model its parameters, in the order it asks for them.
 typealias ParameterSource = (NamedArray) throws -> Tensor

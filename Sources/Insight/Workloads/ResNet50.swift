@@ -1,6 +1,5 @@
 // ResNet-50 v1.5 (random weights): images to 1000 logits, batch norm from running statistics.
 import Tensors
-import TensorTypes
 
 struct ResNet50 {
   /// A convolution and its batch norm.
