@@ -11,7 +11,8 @@
 /// which runs instances begin..<end of that phase's grid, counted linearly with axis 0 fastest. `buffers` are the launch's
 /// buffers, then the kernel's scratch, each pointer already at its first element. `arena` is memory of one thread,
 /// 64-byte aligned, of `<name>_arena(arguments)` bytes (`int64_t (const int64_t *)`). `fault` is four words
-/// {kind, instance, index, extent}, all zero before a launch; the first fault of a thread is written there.
+/// {kind, instance, index, extent}, all zero before a launch; the first fault of a thread is written there. Kinds are those of
+/// `TileInterpreter.Fault`.
 package struct CompiledKernel: Sendable, Hashable {
   package var object: [UInt8]
   /// One symbol per phase.
@@ -22,13 +23,6 @@ package struct CompiledKernel: Sendable, Hashable {
     self.object = object
     self.phases = phases
     self.arenaSymbol = arenaSymbol
-  }
-
-  /// The first word of a fault.
-  package enum Fault: Int, Sendable {
-    /// The words that follow: instance, index, extent of the axis.
-    case indexOutOfRange = 1
-    case divisionByZero = 2
   }
 }
 

@@ -1,4 +1,4 @@
-// The way of a kernel through LLVM: lower, verify, optimise, emit. Each stage can be asked for as text.
+// The way of a kernel through LLVM: made, verified, optimised, emitted as an object. Each stage can be asked for as text.
 // Not a cache: every call compiles. Surprise: a context and a target machine live for one compile of one thread; LLVM itself
 // is loaded by the first compile of a process, and `exit` waits for compiles that are under way.
 import Basics
@@ -14,7 +14,7 @@ import TileIR
 #endif
 
 package enum LLVMCompiler {
-  /// The passes after lowering. `default<O3>` takes twice as long and gains nothing here. Addresses become pointers that move
+  /// The passes over what `PhaseEmitter` makes. `default<O3>` takes twice as long and gains nothing here. Addresses become pointers that move
   /// along where that is worth a third of the time for code: in products, whose loops wait for arithmetic.
   static func passes(_ kernel: Kernel) -> String {
     let isProduct = kernel.nodes.contains { if case .dot = $0.operation { true } else { false } }
@@ -25,7 +25,7 @@ package enum LLVMCompiler {
   /// Changes whenever the code made from a kernel may: part of every cache key. A test knows the sources it stands for.
   package static let version = "llvm19 lowering 27"
 
-  /// - Parameter code: LLVM IR that defines the kernel's functions, instead of what the lowering makes.
+  /// - Parameter code: LLVM IR that defines the kernel's functions, instead of what is made of it.
   package static func compile(
     _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions(), code: String? = nil
   ) throws(Diagnostic) -> CompiledKernel {
@@ -66,7 +66,7 @@ package enum LLVMCompiler {
       instanceMemory: session.instanceMemory)
   }
 
-  /// LLVM IR, as lowered or after the passes.
+  /// LLVM IR, as it is made or after the passes.
   package static func llvmIR(
     _ kernel: Kernel, for target: TargetDescription, options: CodegenOptions = CodegenOptions(), optimised: Bool = true
   ) throws(Diagnostic) -> String {
@@ -212,7 +212,7 @@ private final class CompileSession {
         LLVMDisposeMessage(text)
       }, Unmanaged.passUnretained(failures).toOpaque())
     try makeMachine(target)
-    try lower(target, options)
+    try fill(target, options)
   }
 
   deinit {
@@ -256,15 +256,16 @@ private final class CompileSession {
     LLVMDisposeTargetData(layout)
   }
 
-  private func lower(_ target: TargetDescription, _ options: CodegenOptions) throws(Diagnostic) {
+  /// The module's functions: one a phase, and the arena's size.
+  private func fill(_ target: TargetDescription, _ options: CodegenOptions) throws(Diagnostic) {
     let first = addFunction(phaseSymbols.first ?? arenaSymbol, target)
     let emitter = Emitter(context: context, module: module, target: target, function: first)
     var peaks: [Dim] = []
     for (number, phase) in kernel.phases.enumerated() {
       let function = number == 0 ? first : addFunction(phaseSymbols[number], target)
-      let lowering = Lowering(kernel, emitter, options, phase: number, into: function)
-      lowering.emit(phase, parameters: function)
-      peaks += lowering.memory.peaks
+      let made = PhaseEmitter(kernel, emitter, options, phase: number, into: function)
+      made.emit(phase, parameters: function)
+      peaks += made.memory.peaks
     }
     if !target.architecture.isDevice {
       emitter.emitArenaSize(kernel, peaks, into: kernel.phases.isEmpty ? first : addFunction(arenaSymbol, target))
@@ -276,7 +277,7 @@ private final class CompileSession {
     if LLVMVerifyModule(module, LLVMReturnStatusAction, &message) != 0 {
       let text = message.map { String(cString: $0) } ?? ""
       LLVMDisposeMessage(message)
-      throw failure("the lowering made invalid LLVM IR: \(text.prefix(2000))")
+      throw failure("it became invalid LLVM IR: \(text.prefix(2000))")
     }
     LLVMDisposeMessage(message)
   }

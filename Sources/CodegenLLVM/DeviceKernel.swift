@@ -1,6 +1,6 @@
 // What a compile for a device gives, and how its entry points are called: for correctness of the tile IR, not speed.
-// Not loaded or run: there is no driver of ours. Surprise: one program instance is one invocation, so a "block" program
-// runs on a single lane of the device; a real back end spreads a tile over a whole group (Documentation/Decisions).
+// Not loaded or run: there is no driver of ours. Surprise: one program instance is one invocation, so a tile is worked off
+// by a single lane of the device; a real back end spreads a tile over a whole group (Documentation/Decisions).
 import CLLVM
 import TensorTypes
 import TileIR

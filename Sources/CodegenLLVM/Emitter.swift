@@ -1,5 +1,5 @@
 // Typed instructions: LLVM's builder in the vocabulary of elements (dtype, lanes), with loops and branches as closures.
-// Not the lowering: nothing here knows tiles. Surprise: in registers bool is i1, f16 and bf16 are their 16 bits (i16);
+// Nothing here knows tiles (PhaseEmitter does). Surprise: in registers bool is i1, f16 and bf16 are their 16 bits (i16);
 // lanes 1 is a scalar, not a vector of one.
 import CLLVM
 import Scalars

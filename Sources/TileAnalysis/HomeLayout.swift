@@ -16,7 +16,7 @@ extension PhaseFacts {
   /// nil: some extent has no bound in launch arguments.
   /// - Parameter slack: rows and columns beyond the extent, up to whole register boxes, exist and hold anything.
   package func homeLayout(_ shape: [Extent], _ dtype: DType, slack: Bool) -> HomeLayout? {
-    let inner = shape.indices.last { shape[$0] != .constant(1) } ?? max(shape.count - 1, 0)
+    let inner = innerAxis(shape)
     var bounds: [Dim] = []
     for extent in shape {
       guard let bound = index.upper(extent) else { return nil }
@@ -37,6 +37,11 @@ extension PhaseFacts {
       total = total * extent
     }
     return HomeLayout(strides: strides, inner: inner, bytes: (total * dtype.size).ceilDivided(by: 64) * 64)
+  }
+
+  /// The axis along which neighbours are neighbours, in memory of an instance.
+  func innerAxis(_ shape: [Extent]) -> Int {
+    shape.indices.last { shape[$0] != .constant(1) } ?? max(shape.count - 1, 0)
   }
 
   private func paddedRow(_ extent: Dim, _ dtype: DType, rows: ArraySlice<Dim>) -> Dim {

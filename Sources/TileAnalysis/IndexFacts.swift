@@ -55,30 +55,21 @@ package struct IndexFacts {
   }
 
   package func dependsOnArgumentsOnly(_ value: TileValue) -> Bool {
-    switch kernel[value].indexForm {
-    case .constant, .argument: return true
-    case .binary(_, let a, let b): return dependsOnArgumentsOnly(a) && dependsOnArgumentsOnly(b)
-    case .programID, .counter, nil: return false
+    kernel.isMade(value) { leaf in
+      switch leaf {
+      case .constant, .argument: true
+      case .programID, .counter, .binary, nil: false
+      }
     }
   }
 
   /// Whether no program ID is in it. (A loop's counter may be.)
   package func isSameInAllInstances(_ value: TileValue) -> Bool {
-    switch kernel[value].indexForm {
-    case .programID: return false
-    case .binary(_, let a, let b): return isSameInAllInstances(a) && isSameInAllInstances(b)
-    case .constant, .argument, .counter, nil: return true
-    }
+    kernel.isMade(value) { if case .programID = $0 { false } else { true } }
   }
 
   /// Whether a loop's counter is in it.
-  package func dependsOnLoop(_ value: TileValue) -> Bool {
-    switch kernel[value].indexForm {
-    case .counter: return true
-    case .binary(_, let a, let b): return dependsOnLoop(a) || dependsOnLoop(b)
-    case .constant, .argument, .programID, nil: return false
-    }
-  }
+  package func dependsOnLoop(_ value: TileValue) -> Bool { !kernel.isMade(value) { $0 != .counter } }
 
   /// A number that the value is never below.
   package func lower(_ value: TileValue) -> Int? {

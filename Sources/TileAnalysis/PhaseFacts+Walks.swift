@@ -185,6 +185,4 @@ extension PhaseFacts {
     }
     return total
   }
-
-  package func lastAxis(_ shape: [Extent]) -> Int { shape.indices.last { shape[$0] != .constant(1) } ?? 0 }
 }

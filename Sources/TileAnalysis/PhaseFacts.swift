@@ -1,23 +1,10 @@
 // What a back end asks about a phase before and while it makes code: users, demands, residences, index values; and, in the
-// files beside this one, how tiles may be walked. Not code, and of no back end.
-// Surprise: some answers depend on how far the code is: a value that is held somewhere is no longer computed where it is
-// needed. The back end says what it holds.
+// files beside this one, what is done in which order and how tiles may be walked. Not code, and of no back end.
+// Surprise: some answers depend on how far the work is (`reached`): a value that is held somewhere is no longer computed
+// where it is needed.
 import Targets
 import TensorTypes
 import TileIR
-
-/// A value that is kept somewhere at the place that the code has reached.
-package struct Held {
-  /// In memory: the axis along which neighbours are neighbours.
-  package var inner: Int?
-  /// It has a place, to which the first walk that needs it still writes it.
-  package var isPending: Bool
-
-  package init(inner: Int?, isPending: Bool) {
-    self.inner = inner
-    self.isPending = isPending
-  }
-}
 
 package struct PhaseFacts {
   package let kernel: Kernel
@@ -27,8 +14,11 @@ package struct PhaseFacts {
   package let residences: Residences
   package let demands: Demands
   package let target: TargetDescription
-  /// Of the values that are kept somewhere, how.
-  package var held: (TileValue) -> Held? = { _ in nil }
+  package private(set) var agenda: [AgendaItem] = []
+  /// Of the values that are kept somewhere, from when on.
+  var holdings: [TileValue: Holding] = [:]
+  /// What is asked about: the item that code is made for.
+  package var reached = Moment.item(0)
 
   package init(_ kernel: Kernel, phase: Int, target: TargetDescription) {
     self.kernel = kernel
@@ -38,21 +28,20 @@ package struct PhaseFacts {
     uses = Uses(kernel, body)
     residences = Residences(kernel, body, uses)
     demands = Demands(kernel, body, index)
+    agenda = items(body)
+    reached = .item(0)
   }
 
   /// Elements per vector.
   package var lanes: Int { target.lanes }
   /// Tails are masked where masking exists at all; dtypes that it lacks are read lane by lane in that one vector.
   package var canMask: Bool { !target.maskedElementSizes.isEmpty }
-
-  /// Read from where it is, not computed.
-  package func isHeld(_ value: TileValue) -> Bool { held(value).map { !$0.isPending } ?? false }
 }
 
 extension PhaseFacts: CustomStringConvertible {
-  /// One line for each tile: where it is kept, how often it is used, and what is wanted of it.
+  /// One line for each tile: where it is kept, how often it is used, and what is wanted of it; then one for each item.
   package var description: String {
-    lines(body, indent: "").joined(separator: "\n")
+    (lines(body, indent: "") + agenda.map(\.description)).joined(separator: "\n")
   }
 
   private func lines(_ region: Region, indent: String) -> [String] {

@@ -54,7 +54,7 @@ extension Kernel {
     {
       return f == g && areSame(a1, b1, &steps) && areSame(a2, b2, &steps)
     }
-    return self[a].operation.isIndexLeaf && self[a].operation == self[b].operation
+    return self[a].operation.kind == .index && self[a].operation == self[b].operation
   }
 
   func areSame(_ a: [Extent], _ b: [Extent]) -> Bool {
@@ -201,11 +201,14 @@ private struct KernelVerifier {
   }
   func requireIndex(_ value: TileValue, _ what: @autoclosure () -> String) throws(Diagnostic) {
     try requireDefined(value, what())
-    try require(kernel[value].operation.isIndexValue(kernel[value]), 2, "\(what()) is \(named(value)), no index value")
+    try require(kernel[value].indexForm != nil, 2, "\(what()) is \(named(value)), no index value")
   }
   func requireTile(_ value: TileValue, _ what: @autoclosure () -> String) throws(Diagnostic) {
     try requireDefined(value, what())
     try require(kernel[value].dtype != nil, 2, "\(what()) is \(named(value)), no tile")
+  }
+  func requireOperand(_ tile: TileValue, of value: TileValue) throws(Diagnostic) {
+    try requireTile(tile, "an operand of \(named(value))")
   }
   func requireType(_ value: TileValue, _ dtype: DType?, _ shape: [Extent]) throws(Diagnostic) {
     let node = kernel[value]
@@ -235,74 +238,44 @@ private struct KernelVerifier {
     try require(
       node.operation.canBeTile || (node.dtype == nil && node.shape.isEmpty), 3,
       "\(named(value)) is no tile but has a tile's type")
-    func operand() -> String { "an operand of \(named(value))" }
     switch node.operation {
     case .programID(let axis):
       try require(axis >= 0 && axis < grid, 16, "program id \(axis) in a grid of \(grid) axes")
     case .argument, .index:
       try require(false, 1, "\(named(value)) is global and cannot be listed")
     case .indexBinary(_, let a, let b):
-      try requireIndex(a, operand())
-      try requireIndex(b, operand())
+      for index in [a, b] { try requireIndex(index, "an operand of \(named(value))") }
     case .splat(let constant):
       try requireType(value, constant.dtype, node.shape)
     case .splatArgument(let number):
       try require(kernel.arguments.indices.contains(number), 16, "launch argument \(number) does not exist")
       try requireType(value, node.dtype, node.shape)
     case .coordinates(let start, let axis, _):
-      try requireIndex(start, operand())
+      try requireIndex(start, "an operand of \(named(value))")
       if let axis { try requireAxis(axis, node.shape.count, value) }
       try requireType(value, .i64, node.shape)
-    case .load(let access, let fill):
-      try check(access, node.shape, value, isStore: false)
-      let dtype = access.reinterpreted ?? kernel.buffers[access.buffer].dtype
-      try requireType(value, dtype, node.shape)
-      try require(fill.dtype == dtype, 8, "\(named(value)): fill \(fill) of a tile of \(dtype)")
+    case .load(let access, let fill): try checkLoad(access, fill, value)
     case .store(let access, let stored, let mode):
-      try requireTile(stored, operand())
+      try requireOperand(stored, of: value)
       try checkStore(access, stored, mode, value)
     case .map(let instruction, let operands):
-      for tile in operands { try requireTile(tile, operand()) }
+      for tile in operands { try requireOperand(tile, of: value) }
       let dtype = instruction.resultDType(operands.compactMap { kernel[$0].dtype })
       for tile in operands { try requireSame(kernel[tile].shape, node.shape, value) }
       try requireType(value, dtype, node.shape)
     case .convert(let tile):
-      try requireTile(tile, operand())
+      try requireOperand(tile, of: value)
       try requireType(value, node.dtype, kernel[tile].shape)
-    case .bitcast(let tile):
-      try requireTile(tile, operand())
-      try requireType(value, node.dtype, kernel[tile].shape)
-      try require(
-        kernel[tile].dtype?.size == node.dtype?.size, 3,
-        "\(named(value)) from \(text(kernel[tile].dtype)) to \(text(node.dtype)), which differ in size")
-    case .broadcast(let tile):
-      try requireTile(tile, operand())
-      let shape = kernel[tile].shape
-      let isWider = zip(shape, node.shape).allSatisfy { kernel.areSame($0, .constant(1)) || kernel.areSame($0, $1) }
-      try require(
-        shape.count == node.shape.count && isWider, 4,
-        "\(named(value)) from \(text(shape)) to \(text(node.shape)): an extent is neither 1 nor the result's")
-      try requireType(value, kernel[tile].dtype, node.shape)
-    case .transpose(let tile, let permutation):
-      try requireTile(tile, operand())
-      let shape = kernel[tile].shape
-      try require(
-        permutation.sorted() == Array(shape.indices), 5, "\(named(value)): \(permutation) is no order of its axes")
-      try requireType(value, kernel[tile].dtype, permutation.map { shape[$0] })
+    case .bitcast(let tile): try checkBitcast(value, tile)
+    case .broadcast(let tile): try checkBroadcast(value, tile)
+    case .transpose(let tile, let permutation): try checkTranspose(value, tile, permutation)
     case .reduce(let monoid, let axes, let tile):
-      try requireReduction(value, tile, axes, operand())
-      try requireType(value, combined(monoid, tile), reducing(tile, axes))
-    case .argReduce(_, let axis, let tile):
-      try requireReduction(value, tile, [axis], operand())
-      try requireType(value, .i64, reducing(tile, [axis]))
-    case .scan(let monoid, let axis, let tile):
-      try requireReduction(value, tile, [axis], operand())
-      try requireType(value, combined(monoid, tile), kernel[tile].shape)
-    case .argScan(_, let axis, let tile), .sortOrder(let axis, _, let tile):
-      try requireReduction(value, tile, [axis], operand())
-      try requireType(value, .i64, kernel[tile].shape)
+      try checkAcross(value, tile, axes, combines: monoid, keepsExtents: false)
+    case .argReduce(_, let axis, let tile): try checkAcross(value, tile, [axis], keepsExtents: false)
+    case .scan(let monoid, let axis, let tile): try checkAcross(value, tile, [axis], combines: monoid)
+    case .argScan(_, let axis, let tile), .sortOrder(let axis, _, let tile): try checkAcross(value, tile, [axis])
     case .dot(let accumulator, let a, let b):
-      for tile in [accumulator, a, b] { try requireTile(tile, operand()) }
+      for tile in [accumulator, a, b] { try requireOperand(tile, of: value) }
       try checkDot(value, accumulator, a, b)
     case .loop(let count, let initial, let region):
       try requireIndex(count, "the count of \(named(value))")
@@ -321,23 +294,62 @@ private struct KernelVerifier {
     try require(kernel.areSame(a, b), 4, "\(named(value)): shapes \(text(a)) and \(text(b)) differ")
   }
 
-  func requireReduction(_ value: TileValue, _ tile: TileValue, _ axes: [Int], _ what: @autoclosure () -> String)
-    throws(Diagnostic)
-  {
-    try requireTile(tile, what())
-    for axis in axes { try requireAxis(axis, kernel[tile].shape.count, value) }
+  /// - Parameters:
+  ///   - monoid: nil: the result is positions.
+  ///   - keepsExtents: else those of `axes` are 1 in the result.
+  func checkAcross(
+    _ value: TileValue, _ tile: TileValue, _ axes: [Int], combines monoid: Monoid? = nil, keepsExtents: Bool = true
+  ) throws(Diagnostic) {
+    try requireOperand(tile, of: value)
+    var shape = kernel[tile].shape
+    for axis in axes { try requireAxis(axis, shape.count, value) }
     try require(Set(axes).count == axes.count, 5, "\(named(value)): an axis occurs twice in \(axes)")
+    if !keepsExtents { for axis in axes { shape[axis] = .constant(1) } }
+    try requireType(value, monoid.map { combined($0, tile) } ?? .i64, shape)
+  }
+
+  func checkBitcast(_ value: TileValue, _ tile: TileValue) throws(Diagnostic) {
+    try requireOperand(tile, of: value)
+    let (from, to) = (kernel[tile].dtype, kernel[value].dtype)
+    try requireType(value, to, kernel[tile].shape)
+    try require(
+      from?.size == to?.size, 3, "\(named(value)) from \(text(from)) to \(text(to)), which differ in size")
+  }
+
+  func checkBroadcast(_ value: TileValue, _ tile: TileValue) throws(Diagnostic) {
+    try requireOperand(tile, of: value)
+    let (from, to) = (kernel[tile].shape, kernel[value].shape)
+    try require(
+      areRepeatable(from, to), 4,
+      "\(named(value)) from \(text(from)) to \(text(to)): an extent is neither 1 nor the result's")
+    try requireType(value, kernel[tile].dtype, to)
+  }
+
+  func checkTranspose(_ value: TileValue, _ tile: TileValue, _ permutation: [Int]) throws(Diagnostic) {
+    try requireOperand(tile, of: value)
+    let shape = kernel[tile].shape
+    try require(
+      permutation.sorted() == Array(shape.indices), 5, "\(named(value)): \(permutation) is no order of its axes")
+    try requireType(value, kernel[tile].dtype, permutation.map { shape[$0] })
+  }
+
+  /// Whether each extent is 1 or the other's.
+  func areRepeatable(_ from: [Extent], _ to: [Extent]) -> Bool {
+    from.count == to.count
+      && zip(from, to).allSatisfy { kernel.areSame($0, .constant(1)) || kernel.areSame($0, $1) }
+  }
+
+  func checkLoad(_ access: Access, _ fill: ScalarConstant, _ value: TileValue) throws(Diagnostic) {
+    let shape = kernel[value].shape
+    try check(access, shape, value, isStore: false)
+    let dtype = access.reinterpreted ?? kernel.buffers[access.buffer].dtype
+    try requireType(value, dtype, shape)
+    try require(fill.dtype == dtype, 8, "\(named(value)): fill \(fill) of a tile of \(dtype)")
   }
 
   func combined(_ monoid: Monoid, _ tile: TileValue) -> DType? {
     guard let dtype = kernel[tile].dtype else { return nil }
     return monoid.isDefined(on: dtype) ? dtype : monoid.instruction?.resultDType([dtype, dtype])
-  }
-
-  func reducing(_ tile: TileValue, _ axes: [Int]) -> [Extent] {
-    var shape = kernel[tile].shape
-    for axis in axes { shape[axis] = .constant(1) }
-    return shape
   }
 
   func check(_ access: Access, _ tile: [Extent], _ value: TileValue, isStore: Bool) throws(Diagnostic) {
@@ -355,9 +367,8 @@ private struct KernelVerifier {
       try requireTile(indirect, "the index of \(what())")
       let node = kernel[indirect]
       try require(node.dtype == .i64, 7, "\(what()): an index of \(text(node.dtype)), not i64")
-      let fits = zip(node.shape, tile).allSatisfy { kernel.areSame($0, .constant(1)) || kernel.areSame($0, $1) }
       try require(
-        node.shape.count == tile.count && fits, 7,
+        areRepeatable(node.shape, tile), 7,
         "\(what()): an index of shape \(text(node.shape)) for a tile of \(text(tile))")
       try require(!map.guarded, 7, "\(what()): a guard on an indirect coordinate")
     }
@@ -440,17 +451,5 @@ extension TileOperation {
   var canBeTile: Bool {
     if case .loop = self { return false }
     return kind != .index && kind != .store
-  }
-
-  /// Whether a node of this operation is an index value rather than a tile or no value.
-  func isIndexValue(_ node: TileNode) -> Bool {
-    if case .regionArgument = self { return node.dtype == nil }
-    return kind == .index
-  }
-
-  /// Index values that are equal wherever they are written alike.
-  var isIndexLeaf: Bool {
-    if case .indexBinary = self { return false }
-    return kind == .index
   }
 }

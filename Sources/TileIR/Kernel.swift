@@ -1,4 +1,4 @@
-// TileIR: block programs as values, for people's kernels and the compiler's alike. One arena of nodes; a value is an Int32.
+// TileIR: kernels as values, for people's kernels and the compiler's alike. One arena of nodes; a value is an Int32.
 // Nothing here knows a machine: no layouts on tiles, no vector widths, no threads.
 // Surprise: an extent may be an index value ("the whole row"), and nothing broadcasts implicitly.
 //
@@ -72,7 +72,7 @@ package enum StoreMode: Sendable, Hashable {
   case accumulate(Monoid)
 }
 
-/// A block of operations in execution order, with arguments (loop counter, carried tiles) and yields.
+/// Operations in execution order, with arguments (loop counter, carried tiles) and yields.
 package struct Region: Sendable, Hashable {
   package var arguments: [TileValue]
   package var operations: [TileValue]
@@ -154,7 +154,7 @@ package enum BufferLayout: Sendable, Hashable {
   /// Kernel scratch in column panels: the last axis c is split, element (.., r, c) at `(.., c / width, r, c mod width)`,
   /// each panel row padded by `pad`. Columns behind the extent are padding: stores may write them up to the end of the last
   /// panel, loads may name them without a guard and give unspecified elements. Only the last panel's exist in memory: a
-  /// lowering does not evaluate columns that no store keeps.
+  /// code generator need not evaluate columns that no store keeps.
   case panels(width: Int, pad: Int)
 }
 
@@ -181,7 +181,7 @@ package struct Phase: Sendable, Hashable {
   }
 }
 
-/// A whole block program. Launch buffers (inputs and outputs) are numbered before scratch.
+/// Phases, their buffers and arguments. Launch buffers (inputs and outputs) are numbered before scratch.
 package struct Kernel: Sendable, Hashable {
   package var name: String
   package internal(set) var nodes: [TileNode] = []

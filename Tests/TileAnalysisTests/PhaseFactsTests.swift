@@ -50,14 +50,93 @@ private struct Sample {
   #expect(sample.facts.description.contains("%\(sample.exponential.id) inPassing, 2 users, wanted [guard 1, all]"))
 }
 
-@Test func what_is_held_costs_nothing() {
+@Test func what_is_held_costs_nothing() throws {
   let sample = Sample()
   var facts = sample.facts
-  #expect(facts.vectorAxis([sample.exponential], sample.kernel[sample.exponential].shape) == 1)
-  #expect(facts.cost([sample.exponential]) == 17)
-  facts.held = { $0 == sample.exponential ? Held(inner: 0, isPending: false) : nil }
+  for item in facts.agenda.dropLast() {
+    facts.reached = .item(item.number)
+    #expect(facts.cost([sample.exponential]) == 17)
+  }
+  facts.reached = .item(try #require(facts.agenda.last).number)
   #expect(facts.cost([sample.exponential]) == 0)
-  #expect(facts.vectorAxis([sample.exponential], sample.kernel[sample.exponential].shape) == 0)
+  #expect(facts.vectorAxis([sample.exponential], sample.kernel[sample.exponential].shape) == 1)
+}
+
+/// Without numbers, and without index values.
+private func agenda(_ kernel: Kernel) -> [String] {
+  let facts = PhaseFacts(kernel, phase: 0, target: .x86Version3)
+  let lines = facts.agenda.flatMap { $0.description.split(separator: "\n") }
+  #expect(facts.description.hasSuffix(lines.joined(separator: "\n")))
+  return lines.map { String($0.drop { $0 == " " }.drop { $0 != " " }.dropFirst()) }.filter { !$0.hasPrefix("index") }
+}
+
+@Test func a_reserved_value_is_written_by_the_reduction_that_passes_over_it() {
+  let sample = Sample()
+  let (exponential, sum) = (sample.exponential.id, sample.sum.id)
+  #expect(
+    sample.facts.agenda.suffix(3).map { $0.description.drop { $0 != " " } } == [
+      " reserve %\(exponential)", " across %\(sum), writing %\(exponential)", " store %\(sample.quotient.id)",
+    ])
+}
+
+/// A kernel of one phase and one instance on a buffer of 8 x 8 floats.
+private func kernel(_ body: (inout KernelBuilder, _ buffer: Int, _ axes: [AxisMap]) -> Void) -> Kernel {
+  var b = KernelBuilder(name: "square")
+  let (rows, eight, one, zero) = (b.argument("rows"), b.index(8), b.index(1), b.index(0))
+  let y = b.buffer("y", .f32, [rows, eight], strides: [eight, one], role: .output)
+  _ = b.openPhase([one])
+  body(&b, y, [AxisMap(zero, tileAxis: 0, guarded: true), AxisMap(zero, tileAxis: 1)])
+  b.closePhase([one])
+  return b.finish()
+}
+
+private let square = [Extent.constant(8), .constant(8)]
+
+@Test func a_reserved_value_of_which_more_is_wanted_is_written_before_the_reduction() {
+  var expected: [String] = []
+  let made = kernel { b, y, axes in
+    let exponential = b.map(.exp, [b.load(Access(y, axes), square)])
+    let sum = b.reduce(.sum, [1], exponential)
+    b.store(Access(y, axes), b.broadcast(sum, square))
+    let all = axes.map { AxisMap($0.start, tileAxis: $0.tileAxis) }
+    b.store(Access(y, all), exponential)
+    expected = ["reserve %\(exponential.id)", "write %\(exponential.id)", "across %\(sum.id)"]
+  }
+  #expect(agenda(made).filter { !$0.hasPrefix("keep") && !$0.hasPrefix("store") } == expected)
+}
+
+@Test func a_store_that_reads_elsewhere_what_it_writes_keeps_it_first() {
+  var turned = TileValue(0)
+  let made = kernel { b, y, axes in
+    turned = b.transpose(b.load(Access(y, axes), square), [1, 0])
+    b.store(Access(y, axes), turned)
+  }
+  #expect(agenda(made) == ["keep %\(turned.id)", "store %\(turned.id)"])
+}
+
+@Test func only_a_cycle_of_carried_tiles_needs_a_copy() {
+  for isSwap in [false, true] {
+    var carried: [TileValue] = []
+    var next = TileValue(0)
+    let made = kernel { b, y, axes in
+      let start = b.load(Access(y, axes), square)
+      let results = b.loop(b.index(3), [start, start]) { b, _, tiles in
+        carried = tiles
+        next = b.map(.exp, [tiles[1]])
+        return isSwap ? [tiles[1], tiles[0]] : [tiles[1], next]
+      }
+      b.store(Access(y, axes), results[0])
+    }
+    let (first, second) = ("%\(carried[0].id)", "%\(carried[1].id)")
+    let found = agenda(made).filter {
+      $0.contains("carry") || $0.contains("keep \(first)") || $0.contains("keep \(second)")
+    }
+    #expect(
+      found
+        == (isSwap
+          ? ["keep \(second)", "carry \(first) into \(second)", "carry \(second) into \(first)"]
+          : ["carry \(second) into \(first)", "carry %\(next.id) into \(second)"]))
+  }
 }
 
 @Test func sizes_are_the_same_as_numbers_and_as_dims() throws {

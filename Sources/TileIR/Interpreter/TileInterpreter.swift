@@ -86,12 +86,12 @@ package struct TileInterpreter: Sendable {
   }
 
   package let kernel: Kernel
-  let program: TileProgram
+  let interpreted: InterpretedKernel
 
   /// - Throws: the constraint that the kernel breaks.
   package init(_ kernel: Kernel) throws(Diagnostic) {
     self.kernel = try kernel.verified()
-    program = TileProgram(kernel)
+    interpreted = InterpretedKernel(kernel)
   }
 
   /// Runs all phases. Accesses outside the given memory are never made, whatever the kernel says.
@@ -164,14 +164,9 @@ package struct TileInterpreter: Sendable {
     machine.arguments = arguments
     // Operands have smaller numbers, so one pass in order is enough.
     var isKnown = Array(repeating: false, count: kernel.nodes.count)
-    for id in kernel.nodes.indices where program.isUsedGlobal[id] {
-      var value: Int?
-      if case .index(let constant) = kernel.nodes[id].operation { value = constant }
-      if case .argument(let i) = kernel.nodes[id].operation { value = arguments[i] }
-      if case .indexBinary(let operation, let a, let b) = kernel.nodes[id].operation {
-        if isKnown[Int(a.id)] && isKnown[Int(b.id)] {
-          value = operation.apply(machine.index[Int(a.id)], machine.index[Int(b.id)])
-        }
+    for id in kernel.nodes.indices where interpreted.isUsedGlobal[id] {
+      let value = machine.value(kernel.nodes[id].indexForm) { operand in
+        isKnown[Int(operand.id)] ? machine.index[Int(operand.id)] : nil
       }
       isKnown[id] = value != nil
       machine.index[id] = value ?? 0
@@ -195,7 +190,7 @@ package struct TileInterpreter: Sendable {
     }
     if !phase.isBeside { machine.endStage() }
     machine.beginPhase(number)
-    let steps = program.phases[number]
+    let steps = interpreted.phases[number]
     for instance in 0..<count {
       var rest = instance
       for (axis, extent) in grid.enumerated() {

@@ -1,4 +1,4 @@
-// The state of one run: index values, tiles, what was found. Not the semantics, which are in `TileProgram`.
+// The state of one run: index values, tiles, what was found. Not the semantics, which are in `InterpretedKernel`.
 // Surprise: a node's tile lives in one slot that is overwritten by every instance and trip; slots only grow.
 import Basics
 import Scalars
@@ -77,6 +77,8 @@ final class TileMachine {
     tiles.deallocate()
     index.deallocate()
   }
+
+  // MARK: Phases
 
   func beginPhase(_ number: Int) { phase = number }
 
@@ -161,4 +163,9 @@ final class TileMachine {
       kind: kind, phase: phase, instance: instance, operation: operation, statement: "", buffer: buffer,
       coordinates: coordinates(), detail: detail(), count: 1)
   }
+}
+
+extension TileMachine: IntegerArithmetic {
+  func argument(_ i: Int) -> Int? { arguments[i] }
+  func programID(axis: Int) -> Int? { programID[axis] }
 }

@@ -14,6 +14,19 @@ struct AccessWalk: Sendable {
   /// What a load gives for padding columns of a panel.
   var padding: UInt64 = 0
 
+  /// Where the coordinates of an element are.
+  private enum Reach {
+    case inside
+    /// A guard excludes it.
+    case masked
+    case padding
+    /// On this axis.
+    case outside(Int)
+  }
+
+  /// Elements of an indirect tile, and how far apart they are along the axes of the access.
+  private typealias Indices = (words: Words, strides: [Int])
+
   /// Calls `body` with (element of the tile, address) for each element that may be touched.
   @inline(__always)
   func forEach(
@@ -23,67 +36,26 @@ struct AccessWalk: Sendable {
     let rank = machine.tiles[tile].rank
     let extents = machine.tiles[tile].extents
     let buffer = memory.buffers[access.buffer]
-    let last = rank - 1
-    let inner = rank == 0 ? 1 : extents[last]
-    let outer = machine.tiles[tile].count / inner
-    let axes = access.axes
+    let inner = rank == 0 ? 1 : extents[rank - 1]
     var position = Array(repeating: 0, count: rank)
-    var coordinates = Array(repeating: 0, count: axes.count)
-    var indirect: [(words: Words, strides: [Int])?] = []
-    for map in axes {
-      guard let value = map.indirect else {
-        indirect.append(nil)
-        continue
-      }
-      let id = Int(value.id)
-      let strides = machine.strides(id)
-      indirect.append(
-        (machine.tiles[id].words, (0..<rank).map { machine.tiles[id].extents[$0] == 1 ? 0 : strides[$0] }))
-    }
-    let starts = axes.map { machine.index[Int($0.start.id)] }
+    var coordinates = Array(repeating: 0, count: access.axes.count)
+    let indirect = access.axes.map { $0.indirect.map { indices(machine, Int($0.id), rank) } }
+    let starts = access.axes.map { machine.index[Int($0.start.id)] }
     var masked = 0
     var element = 0
-    for _ in 0..<outer {
+    for _ in 0..<(machine.tiles[tile].count / inner) {
       for j in 0..<inner {
-        if rank > 0 { position[last] = j }
-        var isMasked = false
-        var isPadding = false
-        var outside = -1
-        for a in axes.indices {
-          var c = starts[a]
-          if let axis = axes[a].tileAxis { c = c &+ axes[a].scale &* position[axis] }
-          if let index = indirect[a] {
-            var at = 0
-            for d in 0..<rank { at += index.strides[d] * position[d] }
-            c = c &+ Int(Int64(bitPattern: index.words[at]))
-          }
-          coordinates[a] = c
-          if c >= 0 && c < buffer.extents[a] { continue }
-          if axes[a].guarded {
-            isMasked = true
-            break
-          }
-          // An axis that stands still has its one element however often it is repeated, also never.
-          if axes[a].indirect == nil, c == 0, use == .load, buffer.panelWidth == 0, buffer.strides[a] == 0 { continue }
-          if axes[a].indirect == nil, c >= 0, buffer.panelWidth > 0, a == axes.count - 1 {
-            // A column behind the extent: stores may fill the last panel, loads give anything.
-            if use == .load { isPadding = true }
-            if use == .load || c < buffer.lastPanelEnd { continue }
-          }
-          outside = a
-        }
-        if isMasked {
-          masked += 1
-        } else if outside >= 0 {
-          refuse(machine, buffer, coordinates, outside)
-        } else if isPadding {
-          machine.tiles[tile].words[element] = padding
-        } else if let address = address(machine, memory, buffer, coordinates) {
-          body(element, address)
+        if rank > 0 { position[rank - 1] = j }
+        switch locate(position, starts, indirect, buffer, &coordinates) {
+        case .masked: masked += 1
+        case .outside(let axis): refuse(machine, buffer, coordinates, axis)
+        case .padding: machine.tiles[tile].words[element] = padding
+        case .inside:
+          if let address = address(machine, memory, buffer, coordinates) { body(element, address) }
         }
         element += 1
       }
-      var axis = last - 1
+      var axis = rank - 2
       while axis >= 0 {
         position[axis] += 1
         if position[axis] < extents[axis] { break }
@@ -93,6 +65,41 @@ struct AccessWalk: Sendable {
     }
     machine.outcome.statistics.accessedLanes += machine.tiles[tile].count
     machine.outcome.statistics.maskedLanes += masked
+  }
+
+  /// Extents of 1 are repeated.
+  private func indices(_ machine: TileMachine, _ id: Int, _ rank: Int) -> Indices {
+    let strides = machine.strides(id)
+    return (machine.tiles[id].words, (0..<rank).map { machine.tiles[id].extents[$0] == 1 ? 0 : strides[$0] })
+  }
+
+  /// The coordinates of one element, and where they are.
+  @inline(__always)
+  private func locate(
+    _ position: [Int], _ starts: [Int], _ indirect: [Indices?], _ buffer: BoundBuffer, _ coordinates: inout [Int]
+  ) -> Reach {
+    var reach = Reach.inside
+    for (a, map) in access.axes.enumerated() {
+      var c = starts[a]
+      if let axis = map.tileAxis { c = c &+ map.scale &* position[axis] }
+      if let index = indirect[a] {
+        var at = 0
+        for d in position.indices { at += index.strides[d] * position[d] }
+        c = c &+ Int(Int64(bitPattern: index.words[at]))
+      }
+      coordinates[a] = c
+      if c >= 0 && c < buffer.extents[a] { continue }
+      if map.guarded { return .masked }
+      // An axis that stands still has its one element however often it is repeated, also never.
+      if map.indirect == nil, c == 0, use == .load, buffer.panelWidth == 0, buffer.strides[a] == 0 { continue }
+      if map.indirect == nil, c >= 0, buffer.panelWidth > 0, a == access.axes.count - 1 {
+        // A column behind the extent: stores may fill the last panel, loads give anything.
+        if use == .load, case .inside = reach { reach = .padding }
+        if use == .load || c < buffer.lastPanelEnd { continue }
+      }
+      reach = .outside(a)
+    }
+    return reach
   }
 
   private func refuse(_ machine: TileMachine, _ buffer: BoundBuffer, _ coordinates: [Int], _ axis: Int) {
@@ -148,8 +155,8 @@ struct AccessWalk: Sendable {
   }
 }
 
-extension TileProgram {
-  static func loadStep(_ value: TileValue, _ node: TileNode, _ access: Access, _ fill: ScalarConstant) -> Step {
+extension InterpretedKernel {
+  static func loadStep(_ value: TileValue, _ node: TileNode, _ access: Access, _ fill: ScalarConstant) -> MachineStep {
     let id = Int(value.id)
     let dtype = fill.dtype
     let shape = node.shape
@@ -169,7 +176,7 @@ extension TileProgram {
 
   static func storeStep(
     _ value: TileValue, _ access: Access, _ stored: TileValue, _ mode: StoreMode, _ dtype: DType
-  ) -> Step {
+  ) -> MachineStep {
     let tile = Int(stored.id)
     if case .accumulate(let monoid) = mode {
       let walk = AccessWalk(operation: value, access: access, elementSize: dtype.size, use: .accumulate)

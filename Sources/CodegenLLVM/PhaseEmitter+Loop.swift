@@ -1,22 +1,25 @@
 // Counted loops: carried tiles live in instance memory, and every yield is evaluated into its tile in place.
-// Not loops over a tile (+Walk). Surprise: the order of the yields is chosen so that a carried tile is overwritten after
-// everything that reads it; only a cycle (a swap) needs a copy.
+// Not loops over a tile (+Walk). Surprise: sums of many trips go to a total every 64 of them, so that errors do not grow
+// with their number.
 import CLLVM
 import Scalars
 import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
-  func loop(_ value: TileValue, _ count: TileValue, _ initial: [TileValue], _ body: Region) {
+extension PhaseEmitter {
+  func loop(_ value: TileValue, _ items: [AgendaItem]) {
+    guard case .loop(let count, let initial, let body) = kernel[value].operation else { return }
     let carried = Array(body.arguments.dropFirst())
-    var places: [Home] = []
-    for (argument, start) in zip(carried, initial) {
+    let places = zip(carried, initial).map { argument, start in
       let home = allocate(argument)
       assign(start, to: home, carried: argument)
-      places.append(home)
+      return home
     }
-    for (argument, home) in zip(carried, places) { homes[argument] = home }
+    for (argument, home) in zip(carried, places) {
+      homes[argument] = home
+      carriedHomes[argument] = home
+    }
     let trips = index(count)
     let top = memory.top
     let stretch = facts.isSumOfDots(body, carried) ? Self.stretch : .max
@@ -24,8 +27,7 @@ extension Lowering {
     let totals = isShort ? [] : carried.map { allocate($0) }
     func trip(_ counter: IR) {
       indices.scope.remember(counter, for: body.arguments[0])
-      lower(body)
-      yield(body.yields, carried, places)
+      emit(items)
     }
     if totals.isEmpty {
       e.loop(from: e.index(0), to: trips) { counter, _ in
@@ -81,7 +83,7 @@ extension Lowering {
   }
 
   /// Computes `value` into a carried tile's home.
-  private func assign(_ value: TileValue, to home: Home, carried: TileValue) {
+  func assign(_ value: TileValue, to home: Home, carried: TileValue) {
     if case .dot(let accumulator, let a, let b) = kernel[value].operation, homes[value] == nil {
       dot(value, accumulator, a, b, into: home, demandedAs: carried)
     } else if kernel.isScalar(value) {
@@ -91,25 +93,4 @@ extension Lowering {
       fill(value, into: home, walkedFor: carried)
     }
   }
-
-  private func yield(_ values: [TileValue], _ carried: [TileValue], _ places: [Home]) {
-    var waiting = carried.indices.filter { values[$0] != carried[$0] }
-    var reads = values.map { facts.carriedBelow($0, Set(carried)) }
-    for i in waiting where facts.readsAcross(values[i], carried[i]) {
-      materialise(values[i])
-      reads[i] = []
-    }
-    while !waiting.isEmpty {
-      let free = waiting.first { i in !waiting.contains { $0 != i && reads[$0].contains(carried[i]) } }
-      if let free {
-        assign(values[free], to: places[free], carried: carried[free])
-        waiting.removeAll { $0 == free }
-      } else {
-        materialise(values[waiting[0]])
-        reads[waiting[0]] = []
-        // A carried tile read directly was copied; its later reads come from the copy.
-      }
-    }
-  }
-
 }

@@ -38,7 +38,7 @@ struct InstanceMemory {
 }
 
 /// One walk of a root over its tile.
-struct Pass {
+struct WalkState {
   var number = 0
   /// Its stores are aligned to whole vectors and bypass the caches.
   var isStreaming = false
@@ -46,7 +46,7 @@ struct Pass {
   var stage: Int?
 }
 
-final class Lowering {
+final class PhaseEmitter {
   struct MemoKey: Hashable {
     var value: TileValue
     var box: Box
@@ -55,7 +55,7 @@ final class Lowering {
   let kernel: Kernel
   let e: Emitter
   let options: CodegenOptions
-  private(set) var facts: PhaseFacts
+  var facts: PhaseFacts
   var frame: Frame
   let indices: IndexEmitter
   var memory = InstanceMemory()
@@ -64,11 +64,11 @@ final class Lowering {
   var homes: [TileValue: Home] = [:]
   /// Values that their first root writes to their home in passing.
   var pending: Set<TileValue> = []
-  /// Stores already emitted with an earlier one of their group.
-  var stored: Set<TileValue> = []
-  var pass = Pass()
-  /// Which passes load a value.
-  var passes: [TileValue: Set<Int>] = [:]
+  /// Where carried tiles are; a copy made for a yield is their home meanwhile.
+  var carriedHomes: [TileValue: Home] = [:]
+  var walking = WalkState()
+  /// Which walks load a value.
+  var loadingWalks: [TileValue: Set<Int>] = [:]
 
   /// Enters `function`, which `emit` then fills with phase `number`.
   init(_ kernel: Kernel, _ emitter: Emitter, _ options: CodegenOptions, phase number: Int, into function: LLVMValueRef)
@@ -84,9 +84,6 @@ final class Lowering {
     indices = IndexEmitter(emitter, kernel, facts.index, arguments: frame.arguments, prologue: frame.prologue)
     emitter.enterScope = { [unowned self] in open() }
     emitter.leaveScope = { [unowned self] in close() }
-    facts.held = { [unowned self] value in
-      homes[value].map { Held(inner: $0.inner, isPending: pending.contains(value)) }
-    }
   }
 
   /// Elements per vector.
@@ -136,7 +133,7 @@ final class Lowering {
     }
     if options.streamingStores, options.prefetch, let stages = facts.stages() {
       e.branch(canPipeline(stages, from: first, to: end)) {
-        lowerPipelined(stages, grid, from: first, to: end)
+        emitPipelined(stages, grid, from: first, to: end)
       } else: {
         oneByOne()
       }
@@ -148,7 +145,7 @@ final class Lowering {
   func emitInstance(_ grid: [IR], _ number: IR) {
     frame.instance = number
     bindProgramIDs(programCoordinates(grid, number))
-    lower(facts.body)
+    emit(facts.agenda)
   }
 
   func programCoordinates(_ grid: [IR], _ number: IR) -> [IR] {
@@ -175,35 +172,39 @@ final class Lowering {
     }
   }
 
-  // MARK: Regions
+  // MARK: Work
 
-  func lower(_ region: Region) {
-    for value in region.operations {
-      switch kernel[value].operation {
-      case .programID, .regionArgument, .result, .splat, .splatArgument, .coordinates: continue
-      case .argument, .index, .indexBinary: _ = index(value)
-      case .load, .map, .convert, .bitcast, .broadcast, .transpose: place(value)
-      case .store: storeGroup(startingAt: value, in: region)
-      case .reduce(let monoid, let axes, let operand): reduce(value, monoid, axes, operand)
-      case .argReduce(let monoid, let axis, let operand): argReduce(value, monoid, axis, operand)
-      case .scan(let monoid, let axis, let operand): scan(value, monoid, axis, operand)
-      case .argScan(let monoid, let axis, let operand): argScan(value, monoid, axis, operand)
-      case .sortOrder(let axis, let descending, let operand): sortOrder(value, axis, descending, operand)
-      case .dot: placeDot(value)
-      case .loop(let count, let initial, let body): loop(value, count, initial, body)
+  func emit(_ items: [AgendaItem]) {
+    for item in items {
+      facts.reached = .item(item.number)
+      switch item.work {
+      case .index(let value): _ = index(value)
+      case .keep(let value, inRegister: true):
+        homes[value] = .scalar(eval(value, .single(kernel[value].shape.count))[0])
+      case .keep(let value, inRegister: false): keep(value)
+      case .write(let value): write(value)
+      case .reserve(let value):
+        homes[value] = allocate(value)
+        pending.insert(value)
+      case .across(let value, let writing):
+        across(value)
+        pending.subtract(writing)
+      case .stores(let group): stores(group)
+      case .loop(let value, let items): loop(value, items)
+      case .carry(let yield, let argument):
+        if let home = carriedHomes[argument] { assign(yield, to: home, carried: argument) }
       }
     }
   }
 
-  /// Decides where a value without loops of its own is kept.
-  private func place(_ value: TileValue) {
-    switch facts.residences[value] {
-    case .virtual: return
-    case .scalar: homes[value] = .scalar(eval(value, .single(kernel[value].shape.count))[0])
-    case .memory: materialise(value)
-    case .inPassing:
-      homes[value] = allocate(value)
-      pending.insert(value)
+  private func across(_ value: TileValue) {
+    switch kernel[value].operation {
+    case .reduce(let monoid, let axes, let operand): reduce(value, monoid, axes, operand)
+    case .argReduce(let monoid, let axis, let operand): argReduce(value, monoid, axis, operand)
+    case .scan(let monoid, let axis, let operand): scan(value, monoid, axis, operand)
+    case .argScan(let monoid, let axis, let operand): argScan(value, monoid, axis, operand)
+    case .sortOrder(let axis, let descending, let operand): sortOrder(value, axis, descending, operand)
+    default: e.fail("an operation that is not across elements")
     }
   }
 }

@@ -8,20 +8,19 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension PhaseEmitter {
   func reduce(_ value: TileValue, _ monoid: Monoid, _ axes: [Int], _ operand: TileValue) {
     let shape = kernel[operand].shape
     let walked = axes.filter { shape[$0] != .constant(1) }
     let demanded = facts.demands[value]
     let guards = shape.indices.map { axes.contains($0) ? 0 : demanded[$0] }
-    let passing = pendingBelow(operand, walkedBy: guards)
     let isScalar = kernel.isScalar(value)
     let home: Home? = isScalar ? nil : allocate(value)
     let dtype = kernel[operand].dtype ?? .f32
     let lanesAxis = facts.vectorAxis([operand], shape)
     var walk = Walk(shape: shape, guards: guards, vectorAxis: lanesAxis)
     walk.hasScalarTail = lanesAxis.map { facts.gathers([operand], along: $0) } ?? false
-    let reduction = Reduction(lowering: self, operand: operand, monoid: monoid, dtype: dtype)
+    let reduction = Reduction(phase: self, operand: operand, monoid: monoid, dtype: dtype)
 
     if let lanesAxis, !walked.contains(lanesAxis) {
       reduceColumns(walk, walked, reduction) { box, results in
@@ -40,31 +39,6 @@ extension Lowering {
       }
     }
     if let home { homes[value] = home }
-    pending.subtract(passing)
-  }
-
-  /// Pending values that this walk will compute completely; others are computed now.
-  private func pendingBelow(_ operand: TileValue, walkedBy guards: [Int]) -> Set<TileValue> {
-    var found: Set<TileValue> = []
-    var seen: Set<TileValue> = []
-    func visit(_ value: TileValue) {
-      guard seen.insert(value).inserted else { return }
-      guard homes[value] == nil || pending.contains(value) else { return }
-      if pending.contains(value) { found.insert(value) }
-      guard [.elementwise, .movement].contains(kernel[value].operation.kind) else { return }
-      for operand in kernel[value].operation.operands { visit(operand) }
-    }
-    visit(operand)
-    for value in found where facts.demands[value] != guards {
-      pending.remove(value)
-      found.remove(value)
-      if let home = homes[value] {
-        homes[value] = nil
-        fill(value, into: home)
-        homes[value] = home
-      }
-    }
-    return found
   }
 
   /// One kept row: all reduced axes, the lanes along the innermost.
@@ -183,7 +157,7 @@ extension Lowering {
   }
 }
 
-extension Lowering {
+extension PhaseEmitter {
   /// nil: an extent is not known.
   private func points(_ extents: [Extent]) -> Int? {
     var count = 1
@@ -225,7 +199,7 @@ struct Reduction {
     case product(TileValue, TileValue)
   }
 
-  let lowering: Lowering
+  let phase: PhaseEmitter
   let operand: TileValue
   let monoid: Monoid
   let dtype: DType
@@ -233,31 +207,31 @@ struct Reduction {
   /// Half floats are combined wide.
   var wide: DType { dtype.isFloating || monoid.accumulates ? monoid.partialDType(dtype) : dtype }
 
-  init(lowering: Lowering, operand: TileValue, monoid: Monoid, dtype: DType) {
-    self.lowering = lowering
+  init(phase: PhaseEmitter, operand: TileValue, monoid: Monoid, dtype: DType) {
+    self.phase = phase
     self.operand = operand
     self.monoid = monoid
     self.dtype = dtype
-    let mayFuse = monoid == .sum && dtype.isFloating && dtype.size >= 4 && lowering.e.target.hasFusedMultiplyAdd
+    let mayFuse = monoid == .sum && dtype.isFloating && dtype.size >= 4 && phase.e.target.hasFusedMultiplyAdd
     var budget = Self.mostSums
-    let terms = mayFuse ? Self.terms(operand, lowering, &budget) : [.plain(operand)]
+    let terms = mayFuse ? Self.terms(operand, phase, &budget) : [.plain(operand)]
     self.terms = budget > 0 ? terms : [.plain(operand)]
   }
 
   /// More additions are not taken apart: sums of sums of one value have terms without number.
   private static let mostSums = 64
 
-  private static func terms(_ value: TileValue, _ lowering: Lowering, _ budget: inout Int) -> [Term] {
-    guard budget > 0, lowering.homes[value] == nil,
-      case .map(let instruction, let operands) = lowering.kernel[value].operation
+  private static func terms(_ value: TileValue, _ phase: PhaseEmitter, _ budget: inout Int) -> [Term] {
+    guard budget > 0, phase.homes[value] == nil,
+      case .map(let instruction, let operands) = phase.kernel[value].operation
     else {
       return [.plain(value)]
     }
     budget -= 1
     switch instruction {
-    case .add: return operands.flatMap { terms($0, lowering, &budget) }
+    case .add: return operands.flatMap { terms($0, phase, &budget) }
     case .multiply: return [.product(operands[0], operands[1])]
-    case .multiplyAdd: return [.product(operands[0], operands[1])] + terms(operands[2], lowering, &budget)
+    case .multiplyAdd: return [.product(operands[0], operands[1])] + terms(operands[2], phase, &budget)
     default: return [.plain(value)]
     }
   }
@@ -268,25 +242,25 @@ struct Reduction {
 
   /// Accumulators, and what is carried beside them.
   func start(_ count: Int, _ lanes: Int) -> [IR] {
-    [IR](repeating: identity(lanes), count: count) + (keepsNaNApart ? [lowering.e.real(0, wide, lanes)] : [])
+    [IR](repeating: identity(lanes), count: count) + (keepsNaNApart ? [phase.e.real(0, wide, lanes)] : [])
   }
 
-  func identity(_ lanes: Int) -> IR { lowering.e.constant(monoid.identity(wide), lanes) }
-  func values(_ box: Box) -> [IR] { lowering.eval(operand, box).map { lowering.e.convert($0, dtype, wide) } }
-  func combined(_ a: IR, _ b: IR) -> IR { lowering.combined(monoid, a, b, wide) }
+  func identity(_ lanes: Int) -> IR { phase.e.constant(monoid.identity(wide), lanes) }
+  func values(_ box: Box) -> [IR] { phase.eval(operand, box).map { phase.e.convert($0, dtype, wide) } }
+  func combined(_ a: IR, _ b: IR) -> IR { phase.combined(monoid, a, b, wide) }
 
   /// For every point of the box and every term, what turns an accumulator into the next.
   private func steps(_ box: Box) -> [[(IR) -> IR]] {
-    let e = lowering.e
+    let e = phase.e
     let registers = terms.map { term -> [(IR) -> IR] in
       switch term {
       case .plain(let value):
-        return lowering.eval(value, box).map { register in
+        return phase.eval(value, box).map { register in
           let wideRegister = e.convert(register, dtype, wide)
           return { combined($0, wideRegister) }
         }
       case .product(let a, let b):
-        return zip(lowering.eval(a, box), lowering.eval(b, box)).map { a, b in { e.fused([a, b, $0], dtype) } }
+        return zip(phase.eval(a, box), phase.eval(b, box)).map { a, b in { e.fused([a, b, $0], dtype) } }
       }
     }
     return (0..<box.pointCount).map { point in registers.map { $0[point] } }
@@ -301,7 +275,7 @@ struct Reduction {
   func accumulated(_ sums: [IR], _ box: Box) -> [IR] {
     if keepsNaNApart { return extrema(sums, box) }
     var sums = sums
-    let e = lowering.e
+    let e = phase.e
     for (i, step) in steps(box).joined().enumerated() {
       let old = sums[i % sums.count]
       if box.vectorAxis == nil {
@@ -316,10 +290,10 @@ struct Reduction {
   /// The comparison is false for NaN, which leaves the accumulator; then it goes, for two registers at a time, to the
   /// last of `carried`.
   private func extrema(_ carried: [IR], _ box: Box) -> [IR] {
-    let e = lowering.e
+    let e = phase.e
     let values = self.values(box).map { value in
       if box.vectorAxis != nil { return box.mask.map { e.select($0, value, identity(e.lanes(value))) } ?? value }
-      return e.insert(identity(lowering.lanes), value, 0)
+      return e.insert(identity(phase.lanes), value, 0)
     }
     var sums = Array(carried.dropLast())
     var unordered = carried[sums.count]
@@ -348,16 +322,16 @@ struct Reduction {
 
   /// One of all lanes: halves of the vector.
   private func folded(_ vector: IR, _ dtype: DType) -> IR {
-    let e = lowering.e
+    let e = phase.e
     var total = vector
     var width = e.lanes(total)
     while width > 1 {
       let half = width / 2
       if half == 1 {
-        total = lowering.combined(monoid, e.extract(total, 0), e.extract(total, 1), dtype)
+        total = phase.combined(monoid, e.extract(total, 0), e.extract(total, 1), dtype)
       } else {
         let low = e.shuffle(total, total, Array(0..<half))
-        total = lowering.combined(monoid, low, e.shuffle(total, total, Array(half..<width)), dtype)
+        total = phase.combined(monoid, low, e.shuffle(total, total, Array(half..<width)), dtype)
       }
       width = half
     }
@@ -369,7 +343,7 @@ struct Reduction {
   /// A row's accumulators are folded before they are poured: most rows are one stretch, and folding f64 costs them twice.
   func stretch(_ length: Int, _ start: [IR], totals: Totals) -> Stretch? {
     guard monoid.accumulates, !monoid.keepsErrorsOfParts, wide.isFloating else { return nil }
-    let e = lowering.e
+    let e = phase.e
     let isRow = totals == .row
     let count = isRow ? 1 : start.count
     let lanes = isRow ? 1 : e.lanes(start[0])
@@ -378,7 +352,7 @@ struct Reduction {
     return Stretch(length: length, start: start, totals: nothing + lost) { sums, totals in
       let poured = (isRow ? [folded(together(sums), wide)] : sums).map { e.convert($0, wide, .f64) }
       guard keepsLosses else {
-        return zip(totals, poured).map { lowering.combined(monoid, $0, $1, .f64) }
+        return zip(totals, poured).map { phase.combined(monoid, $0, $1, .f64) }
       }
       let added = zip(totals, poured).map { e.exactSum($0, $1) }
       return added.map(\.sum) + zip(totals[count...], added).map { e.binary(LLVMFAdd, $0, $1.error) }
@@ -392,17 +366,17 @@ struct Reduction {
   func ended(_ totals: [IR]) -> [IR] {
     guard keepsLosses else { return totals }
     let count = totals.count / 2
-    return zip(totals[..<count], totals[count...]).map { lowering.e.corrected($0, error: $1) }
+    return zip(totals[..<count], totals[count...]).map { phase.e.corrected($0, error: $1) }
   }
 
   /// The only element.
-  func alone(_ box: Box) -> IR { lowering.e.convert(values(box)[0], wide, dtype) }
+  func alone(_ box: Box) -> IR { phase.e.convert(values(box)[0], wide, dtype) }
 
   enum Totals { case row, columns }
 
   /// The whole reduction.
   func finished(_ carried: [IR], areTotals: Bool) -> IR {
-    let e = lowering.e
+    let e = phase.e
     if areTotals { return e.convert(ended(carried)[0], .f64, dtype) }
     var sums = carried
     if keepsNaNApart {

@@ -5,7 +5,7 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension PhaseEmitter {
   /// Bytes up to which a home of constant extents is a stack slot.
   private static let slotLimit = 1024
 
@@ -97,8 +97,16 @@ extension Lowering {
   // MARK: Filling
 
   /// Computes all of a value now, into a home of its own.
-  func materialise(_ value: TileValue) {
+  func keep(_ value: TileValue) {
     let home = allocate(value)
+    fill(value, into: home)
+    homes[value] = home
+  }
+
+  /// Computes all of a value now, into the home that is reserved for it.
+  func write(_ value: TileValue) {
+    guard let home = homes.removeValue(forKey: value) else { return }
+    pending.remove(value)
     fill(value, into: home)
     homes[value] = home
   }

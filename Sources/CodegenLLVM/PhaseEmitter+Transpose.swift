@@ -6,11 +6,11 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension PhaseEmitter {
 
   /// Evaluates `value` block by block and hands the registers of each block to `put`.
   func turned(_ walk: Walk, _ value: TileValue, _ turn: PhaseFacts.Turn, _ put: (Box, [IR]) -> Void) {
-    pass.number += 1
+    walking.number += 1
     let outer = walk.shape.indices.filter {
       $0 != turn.written && $0 != turn.read && walk.shape[$0] != .constant(1)
     }

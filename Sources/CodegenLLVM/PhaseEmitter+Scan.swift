@@ -8,7 +8,7 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension PhaseEmitter {
   func scan(_ value: TileValue, _ monoid: Monoid, _ axis: Int, _ operand: TileValue) {
     let dtype = kernel[value].dtype ?? .i64
     let wide = !monoid.accumulates ? dtype : dtype.isFloating ? .f64 : dtype.computeDType

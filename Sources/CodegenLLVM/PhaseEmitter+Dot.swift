@@ -7,14 +7,7 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
-
-  /// A product whose only use is to be a loop's next carried tile is computed into that tile when the loop yields.
-  func placeDot(_ value: TileValue) {
-    if facts.uses.isYieldedOnly(value) { return }
-    materialise(value)
-  }
-
+extension PhaseEmitter {
   /// What an operand is read from in the inner loop.
   private struct Operand {
     var value: TileValue

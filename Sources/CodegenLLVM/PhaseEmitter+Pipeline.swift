@@ -8,11 +8,11 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension PhaseEmitter {
   /// Rows below which filling the pipeline costs too much.
   private static let fewestRows = 12
 
-  /// Many rows of whole groups of vectors, written past the caches to aligned places; the rows under way fit the second
+  /// Many rows of whole groups of vectors, written past the caches to aligned underWay; the rows under way fit the second
   /// cache.
   func canPipeline(_ stages: Stages, from first: IR, to end: IR) -> IR {
     var isFitting = isLarge(writing: stages.stores)
@@ -39,7 +39,8 @@ extension Lowering {
   // MARK: The loops
 
   /// One row on its way, at one stage.
-  private struct Place {
+  private struct RowUnderWay {
+    var moment: PhaseFacts.Moment
     var number: IR
     var isValid: IR
     var coordinates: [IR]
@@ -47,7 +48,7 @@ extension Lowering {
     var scalars: [TileValue: IR]
   }
 
-  func lowerPipelined(_ stages: Stages, _ grid: [IR], from first: IR, to end: IR) {
+  func emitPipelined(_ stages: Stages, _ grid: [IR], from first: IR, to end: IR) {
     let top = memory.top
     var rooms: [TileValue: Home] = [:]
     for value in stages.passing.keys.sorted(by: { $0.id < $1.id }) { rooms[value] = allocate(value) }
@@ -57,29 +58,29 @@ extension Lowering {
     let start = known.flatMap { $0.map { e.constant(ScalarConstant(kernel[$0].dtype ?? .f32, 0), 1) } }
     _ = e.loop(from: first, to: e.indexAdd(end, e.index(stages.last)), start) { trip, carried in
       var position = 0
-      var places: [Place] = []
+      var underWay: [RowUnderWay] = []
       for stage in 0..<stages.count {
         let number = e.indexSubtract(trip, e.index(stage))
         let inside = e.indexMinimum(e.indexMaximum(number, first), e.indexSubtract(end, e.index(1)))
-        var place = Place(
-          number: inside, isValid: e.compare(LLVMIntEQ, number, inside), coordinates: programCoordinates(grid, inside),
-          scalars: [:])
+        var row = RowUnderWay(
+          moment: .stage(stage, stages), number: inside, isValid: e.compare(LLVMIntEQ, number, inside),
+          coordinates: programCoordinates(grid, inside), scalars: [:])
         for value in known[stage] {
-          place.scalars[value] = carried[position]
+          row.scalars[value] = carried[position]
           position += 1
         }
-        within(place) {
+        within(row) {
           for value in facts.body.operations where facts.residences[value] == .scalar {
             guard let level = stages.level[value], level <= stage else { continue }
             let made = eval(value, .single(kernel[value].shape.count))[0]
             homes[value] = .scalar(made)
-            place.scalars[value] = made
+            row.scalars[value] = made
           }
         }
-        places.append(place)
+        underWay.append(row)
       }
-      let results = walkRows(stages, places, rooms, aside)
-      let final = places[stages.last]
+      let results = walkRows(stages, underWay, rooms, aside)
+      let final = underWay[stages.last]
       e.when(final.isValid) {
         within(final) {
           for root in stages.scalarStores {
@@ -92,7 +93,7 @@ extension Lowering {
       return known.enumerated().flatMap { stage, values in
         // Fresh from the stage before, or brought along by the row that was there.
         values.map { value in
-          let made = stages.reductions[stage - 1].contains(value) ? results[value] : places[stage - 1].scalars[value]
+          let made = stages.reductions[stage - 1].contains(value) ? results[value] : underWay[stage - 1].scalars[value]
           return made ?? start[0]
         }
       }
@@ -100,20 +101,22 @@ extension Lowering {
     memory.top = top
     homes = [:]
     pending = []
-    passes = [:]
+    loadingWalks = [:]
   }
 
   /// Evaluates for one row: its program IDs, its scalars.
-  private func within(_ place: Place, _ body: () -> Void) {
+  private func within(_ row: RowUnderWay, _ body: () -> Void) {
     open()
-    let outer = frame.instance
-    frame.instance = place.number
-    bindProgramIDs(place.coordinates)
-    for (value, scalar) in place.scalars { homes[value] = .scalar(scalar) }
+    let outer = (instance: frame.instance, moment: facts.reached)
+    frame.instance = row.number
+    facts.reached = row.moment
+    bindProgramIDs(row.coordinates)
+    for (value, scalar) in row.scalars { homes[value] = .scalar(scalar) }
     body()
     homes = [:]
     pending = []
-    frame.instance = outer
+    frame.instance = outer.instance
+    facts.reached = outer.moment
     close()
   }
 
@@ -134,7 +137,7 @@ extension Lowering {
         for value in stages.reductions[stage] {
           guard case .reduce(let monoid, _, let operand) = kernel[value].operation else { continue }
           let reduction = Reduction(
-            lowering: self, operand: operand, monoid: monoid, dtype: kernel[operand].dtype ?? .f32)
+            phase: self, operand: operand, monoid: monoid, dtype: kernel[operand].dtype ?? .f32)
           let split = split(reduction)
           let start = reduction.start(split.sums, lanes)
           rows.append(
@@ -149,10 +152,10 @@ extension Lowering {
 
   /// All rows under way, one stage each; gives the reductions that are finished.
   private func walkRows(
-    _ stages: Stages, _ places: [Place], _ rooms: [TileValue: Home], _ aside: IR
+    _ stages: Stages, _ underWay: [RowUnderWay], _ rooms: [TileValue: Home], _ aside: IR
   ) -> [TileValue: IR] {
     func within(_ stage: Int, _ body: () -> Void) {
-      self.within(places[stage]) {
+      self.within(underWay[stage]) {
         for (value, room) in rooms {
           homes[value] = room
           if stages.passing[value] == stage { pending.insert(value) }
@@ -175,16 +178,16 @@ extension Lowering {
         }
         // Later stages first: what they read from instance memory is overwritten by the row behind.
         for stage in (0..<stages.count).reversed() {
-          pass = Pass(number: pass.number + 1, stage: stage)
+          walking = WalkState(number: walking.number + 1, stage: stage)
           within(stage) {
-            if stage == stages.last { storeRows(stages, places[stage].isValid, aside, box(0, Stages.width)) }
+            if stage == stages.last { storeRows(stages, underWay[stage].isValid, aside, box(0, Stages.width)) }
             for (i, row) in rows.enumerated() where row.stage == stage {
               for from in stride(from: 0, to: Stages.width, by: row.vectors) {
                 next[i] = row.reduction.accumulated(next[i], box(from, row.vectors))
               }
             }
           }
-          pass.stage = nil
+          walking.stage = nil
         }
         return next.flatMap { $0 }
       }
@@ -228,12 +231,12 @@ extension Lowering {
       guard case .store(let access, let content, let mode) = kernel[root].operation else { continue }
       contents.append((access, content, eval(content, box), mode))
     }
-    pass.isStreaming = true
+    walking.isStreaming = true
     for content in contents {
       store(
         content.access, kernel[content.value].shape, content.registers, content.mode, box,
         unless: Diversion(isValid: isValid, aside: aside))
     }
-    pass.isStreaming = false
+    walking.isStreaming = false
   }
 }

@@ -35,7 +35,7 @@ private struct SortEntry {
   func store(_ entry: IR, _ base: IR, _ i: IR, _ e: Emitter) { e.plainStore(entry, address(base, i, e), 8) }
 }
 
-extension Lowering {
+extension PhaseEmitter {
   func sortOrder(_ value: TileValue, _ axis: Int, _ descending: Bool, _ operand: TileValue) {
     let shape = kernel[operand].shape
     let entry = SortEntry(e.orderKeyDType(kernel[operand].dtype ?? .i64), e)

@@ -7,28 +7,14 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
-  func storeGroup(startingAt store: TileValue, in region: Region) {
-    if stored.contains(store) { return }
-    let group = facts.storeGroup(startingAt: store, in: region)
-    stored.formUnion(group.map(\.store))
-    emit(group)
-  }
-
-  private func emit(_ group: [StoreTarget]) {
+extension PhaseEmitter {
+  func stores(_ group: [StoreTarget]) {
     guard let first = group.first else { return }
-    for target in group where facts.reads(target.value, target) { materialise(target.value) }
     let values = group.map(\.value)
-    let isOrdered = !facts.isWalkable(first)
     var walk = Walk(
       shape: first.shape, guards: facts.demands.guards(ofStore: first.store),
-      vectorAxis: isOrdered ? nil : facts.vectorAxis(values, first.shape, to: group.map(\.access)))
-    // Accumulation into one place goes in row-major order: the lanes must not run along an outer axis.
-    if case .accumulate = first.mode, let axis = walk.vectorAxis, axis != facts.lastAxis(first.shape),
-      !facts.isWalkable(first)
-    {
-      walk.vectorAxis = nil
-    }
+      vectorAxis: facts.isWalkable(first)
+        ? facts.vectorAxis(values, first.shape, to: group.map(\.access)) : nil)
     if let axis = walk.vectorAxis {
       walk.hasScalarTail = facts.gathers(values, along: axis, storing: group.map(\.access))
     }

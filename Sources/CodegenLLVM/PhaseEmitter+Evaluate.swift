@@ -6,7 +6,7 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension PhaseEmitter {
   /// One register per point of the box, row-major.
   func eval(_ value: TileValue, _ box: Box) -> [IR] {
     let key = MemoKey(value: value, box: box)

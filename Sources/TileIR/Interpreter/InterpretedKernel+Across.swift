@@ -68,8 +68,8 @@ extension TileMachine {
   }
 }
 
-extension TileProgram {
-  static func broadcast(_ id: Int, _ shape: [Extent], _ source: Int) -> Step {
+extension InterpretedKernel {
+  static func broadcast(_ id: Int, _ shape: [Extent], _ source: Int) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let extents = machine.extents(id)
@@ -84,7 +84,7 @@ extension TileProgram {
     }
   }
 
-  static func transpose(_ id: Int, _ shape: [Extent], _ source: Int, _ permutation: [Int]) -> Step {
+  static func transpose(_ id: Int, _ shape: [Extent], _ source: Int, _ permutation: [Int]) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let strides = machine.strides(source)
@@ -99,7 +99,7 @@ extension TileProgram {
 
   static func reduce(
     _ id: Int, _ shape: [Extent], _ monoid: Monoid, _ dtype: DType, _ axes: [Int], _ source: Int
-  ) -> Step {
+  ) -> MachineStep {
     let identity = word(monoid.identity(dtype).value)
     let wide = monoid.keepsErrorsOfParts ? monoid.partialDType(dtype) : dtype
     return { machine throws(Diagnostic) in
@@ -126,7 +126,7 @@ extension TileProgram {
 
   static func scan(
     _ id: Int, _ shape: [Extent], _ monoid: Monoid, _ dtype: DType, _ axis: Int, _ source: Int
-  ) -> Step {
+  ) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
@@ -184,7 +184,7 @@ extension TileProgram {
 
   static func argReduce(
     _ id: Int, _ shape: [Extent], _ monoid: ArgMonoid, _ dtype: DType, _ axis: Int, _ source: Int
-  ) -> Step {
+  ) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
@@ -200,7 +200,7 @@ extension TileProgram {
 
   static func argScan(
     _ id: Int, _ shape: [Extent], _ monoid: ArgMonoid, _ dtype: DType, _ axis: Int, _ source: Int
-  ) -> Step {
+  ) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
@@ -220,7 +220,7 @@ extension TileProgram {
 
   static func sortOrder(
     _ id: Int, _ shape: [Extent], _ dtype: DType, _ axis: Int, _ descending: Bool, _ source: Int
-  ) -> Step {
+  ) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let (words, lineCount, length) = machine.lines(source, [axis])
@@ -244,7 +244,7 @@ extension TileProgram {
 
   static func dot(
     _ id: Int, _ shape: [Extent], _ dtype: DType, accumulator: Int, a: Int, _ aType: DType, b: Int, _ bType: DType
-  ) -> Step {
+  ) -> MachineStep {
     let rank = shape.count
     return { machine throws(Diagnostic) in
       try machine.prepare(id, shape)

@@ -40,7 +40,7 @@ struct Stretch {
   }
 }
 
-extension Lowering {
+extension PhaseEmitter {
   // MARK: Choices
 
   // MARK: Ranges
@@ -75,7 +75,7 @@ extension Lowering {
     _ walk: Walk, cost: Int, hoisting values: [TileValue] = [], in stretch: Stretch? = nil, _ carried: [IR] = [],
     _ body: (Box, [IR]) -> [IR]
   ) -> [IR] {
-    pass.number += 1
+    walking.number += 1
     let axes = walk.shape.indices.filter {
       $0 != walk.vectorAxis && walk.fixed[$0] == nil && walk.shape[$0] != .constant(1)
     }
@@ -241,9 +241,9 @@ extension Lowering {
       }
       e.when(isFirst) {
         e.branch(streams) {
-          pass.isStreaming = true
+          walking.isStreaming = true
           main()
-          pass.isStreaming = false
+          walking.isStreaming = false
         } else: {
           main()
         }
@@ -258,7 +258,7 @@ extension Lowering {
     _ body: (Box) -> Void
   ) {
     guard let axis = walk.vectorAxis else { return }
-    pass.number += 1
+    walking.number += 1
     let axes = walk.shape.indices.filter { $0 != axis && walk.fixed[$0] == nil && walk.shape[$0] != .constant(1) }
     _ = rows(walk, axes[...], startBox(walk), []) { row, _ in
       for value in values { hoist(value, row, along: axis) }

@@ -48,7 +48,7 @@ struct Diversion {
   var aside: IR
 }
 
-extension Lowering {
+extension PhaseEmitter {
   // MARK: Addresses
 
   /// Strides of a buffer's axes in elements; panels: of all but the last.
@@ -203,10 +203,10 @@ extension Lowering {
   /// Where results are too large for the caches, operands of their size are too: asks for them a little ahead. Not for
   /// what an earlier pass has read, nor for what every instance reads.
   private func prefetchStream(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
-    guard options.prefetch, pass.isStreaming, pass.stage == nil, box.mask == nil, let axis = box.vectorAxis,
+    guard options.prefetch, walking.isStreaming, walking.stage == nil, box.mask == nil, let axis = box.vectorAxis,
       map.panel == nil,
       map.indirect.isEmpty, e.constantIndex(map.steps[axis]) == map.dtype.size,
-      facts.unusedAxes(access, kernel[value].shape).isEmpty, passes[value, default: []] == [pass.number],
+      facts.unusedAxes(access, kernel[value].shape).isEmpty, loadingWalks[value, default: []] == [walking.number],
       access.axes.contains(where: { !facts.index.isSameInAllInstances($0.start) })
     else { return }
     for point in box.points { prefetch(e.offset(pointer(map, point, box), bytes: e.index(Self.streamDistance))) }
@@ -216,8 +216,8 @@ extension Lowering {
   /// instance begins.
   private func prefetchNextInstance(_ value: TileValue, _ access: Access, _ map: PointerMap, _ box: Box) {
     let isInTime =
-      pass.stage.map { $0 == 0 }
-      ?? (passes[value, default: []].count == 2 && passes[value, default: []].contains(pass.number))
+      walking.stage.map { $0 == 0 }
+      ?? (loadingWalks[value, default: []].count == 2 && loadingWalks[value, default: []].contains(walking.number))
     guard options.prefetch, isInTime, box.mask == nil, let axis = box.vectorAxis,
       e.constantIndex(map.steps[axis]) == map.dtype.size,
       map.panel == nil, map.indirect.isEmpty, facts.isLong(kernel[value].shape[axis])
@@ -294,7 +294,7 @@ extension Lowering {
     if inner != box { return expanded(eval(value, inner), inner, to: box) }
     let map = pointerMap(access, shape, box)
     if box.vectorAxis != nil {
-      passes[value, default: []].insert(pass.number)
+      loadingWalks[value, default: []].insert(walking.number)
       prefetchNextInstance(value, access, map, box)
       prefetchStream(value, access, map, box)
     }
@@ -379,7 +379,7 @@ extension Lowering {
     let isOutside = e.and(active, e.not(isInside))
     e.when(e.any(isOutside)) {
       for lane in 0..<lanes {
-        reportFault(e.extract(isOutside, lane), kind: 1, e.extract(position, lane), indirect.affine.extent)
+        reportFault(e.extract(isOutside, lane), kind: .index, e.extract(position, lane), indirect.affine.extent)
       }
     }
     let isRead = e.and(active, isInside)
@@ -418,7 +418,7 @@ extension Lowering {
       let position = e.add(start, chosen)
       let isInside = e.compare(LLVMIntULT, position, indirect.affine.extent)
       let isOutside = e.and(predicate, e.not(isInside))
-      reportFault(isOutside, kind: 1, position, indirect.affine.extent)
+      reportFault(isOutside, kind: .index, position, indirect.affine.extent)
       predicate = e.and(predicate, isInside)
       address = e.offset(address, bytes: e.binary(LLVMMul, chosen, indirect.stride))
     }
@@ -471,7 +471,7 @@ extension Lowering {
         e.maskedStore(value, map.dtype, address, mask)
       } else {
         let made = e.store(value, map.dtype, address)
-        if mode == .streaming, pass.isStreaming { markNonTemporal(made, map.dtype) }
+        if mode == .streaming, walking.isStreaming { markNonTemporal(made, map.dtype) }
       }
     }
     if let whole = predicate.whole { e.when(whole, write) } else { write() }
@@ -557,11 +557,11 @@ extension Lowering {
   // MARK: Faults
 
   /// Writes {kind, instance, index, extent} if the word is still empty.
-  func reportFault(_ condition: IR, kind: Int, _ index: IR, _ extent: IR) {
+  func reportFault(_ condition: IR, kind: TileInterpreter.Fault.Kind, _ index: IR, _ extent: IR) {
     e.when(condition) {
       let isFirst = e.compare(LLVMIntEQ, e.loadIndex(frame.fault, 0), e.index(0))
       e.when(isFirst) {
-        for (position, word) in [e.index(kind), frame.instance, index, extent].enumerated() {
+        for (position, word) in [e.index(kind.rawValue), frame.instance, index, extent].enumerated() {
           e.plainStore(word, e.offset(frame.fault, bytes: e.index(position * 8)), 8)
         }
       }
@@ -570,6 +570,6 @@ extension Lowering {
 
   func divisionByZero(_ lanesByZero: IR, _ box: Box) {
     let counted = box.mask.map { e.and(lanesByZero, $0) } ?? lanesByZero
-    reportFault(e.any(counted), kind: 2, e.index(0), e.index(0))
+    reportFault(e.any(counted), kind: .division, e.index(0), e.index(0))
   }
 }

@@ -1,14 +1,14 @@
 // A kernel as steps: one closure per operation, made once, run for every instance. What an operation means is here and in
-// `TileProgram+Access` and `TileProgram+Across`; what an instruction does to an element is `ScalarReference`'s.
+// `InterpretedKernel+Access` and `InterpretedKernel+Across`; what an instruction does to an element is `ScalarReference`'s.
 // Surprise: a loop's carried tiles are copied at each trip; nothing is done in place.
 import Basics
 import Scalars
 import TensorTypes
 
-struct TileProgram: Sendable {
-  typealias Step = @Sendable (TileMachine) throws(Diagnostic) -> Void
+typealias MachineStep = @Sendable (TileMachine) throws(Diagnostic) -> Void
 
-  private(set) var phases: [[Step]] = []
+struct InterpretedKernel: Sendable {
+  private(set) var phases: [[MachineStep]] = []
   /// Nodes in no region: constants, arguments and arithmetic on them.
   private(set) var isGlobal: [Bool]
   private(set) var isUsedGlobal: [Bool]
@@ -17,7 +17,7 @@ struct TileProgram: Sendable {
   /// - Parameter kernel: a verified one.
   init(_ kernel: Kernel) {
     self.kernel = kernel
-    isGlobal = kernel.nodes.map(\.operation.isIndexLeafOrArithmetic)
+    isGlobal = kernel.nodes.map { $0.operation.kind == .index }
     isUsedGlobal = Array(repeating: false, count: kernel.nodes.count)
     for phase in kernel.phases { unmark(phase.body) }
     for buffer in kernel.buffers {
@@ -44,8 +44,8 @@ struct TileProgram: Sendable {
     for operand in kernel[value].operation.operands { use(operand) }
   }
 
-  private mutating func steps(_ region: Region) -> [Step] {
-    var steps: [Step] = []
+  private mutating func steps(_ region: Region) -> [MachineStep] {
+    var steps: [MachineStep] = []
     for (position, value) in region.operations.enumerated() {
       let node = kernel[value]
       for operand in node.operation.operands { use(operand) }
@@ -65,14 +65,13 @@ struct TileProgram: Sendable {
 
   // MARK: Operations
 
-  private func step(_ value: TileValue, _ node: TileNode) -> Step? {
+  private func step(_ value: TileValue, _ node: TileNode) -> MachineStep? {
     let id = Int(value.id)
     let shape = node.shape
     let dtype = node.dtype ?? .i64
     switch node.operation {
     case .argument, .index, .loop, .result, .regionArgument: return nil
-    case .programID(let axis): return { machine in machine.index[id] = machine.programID[axis] }
-    case .indexBinary(let operation, let a, let b): return Self.arithmetic(value, operation, Int(a.id), Int(b.id))
+    case .programID, .indexBinary: return Self.indexStep(value, node)
     case .splat(let constant): return Self.fill(id, shape, word(constant.value))
     case .splatArgument(let i):
       return { machine throws(Diagnostic) in
@@ -113,27 +112,26 @@ struct TileProgram: Sendable {
     }
   }
 
-  private static func arithmetic(_ value: TileValue, _ operation: DimOperation, _ a: Int, _ b: Int) -> Step {
-    let id = Int(value.id)
+  private static func indexStep(_ value: TileValue, _ node: TileNode) -> MachineStep {
+    let form = node.indexForm
     return { machine in
-      let (x, y) = (machine.index[a], machine.index[b])
-      if let result = operation.apply(x, y) {
-        machine.index[id] = result
-      } else {
-        machine.index[id] = 0
-        machine.find(.indexOverflow, value, detail: "\(x) \(operation.rawValue) \(y)")
-      }
+      let result = machine.value(form) { machine.index[Int($0.id)] }
+      machine.index[Int(value.id)] = result ?? 0
+      guard result == nil else { return }
+      let operands = node.operation.operands.map { "\(machine.index[Int($0.id)])" }
+      machine.find(.indexOverflow, value, detail: operands.joined(separator: " \(node.operation.spelling) "))
     }
   }
 
-  private static func fill(_ id: Int, _ shape: [Extent], _ element: UInt64) -> Step {
+  private static func fill(_ id: Int, _ shape: [Extent], _ element: UInt64) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       machine.tiles[id].words.update(repeating: element, count: machine.tiles[id].count)
     }
   }
 
-  private static func coordinates(_ id: Int, _ shape: [Extent], _ start: Int, _ axis: Int?, _ scale: Int) -> Step {
+  private static func coordinates(_ id: Int, _ shape: [Extent], _ start: Int, _ axis: Int?, _ scale: Int) -> MachineStep
+  {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       let output = machine.tiles[id].words
@@ -153,7 +151,7 @@ struct TileProgram: Sendable {
 
   private static func map(
     _ id: Int, _ shape: [Extent], _ instruction: ScalarInstruction, _ dtype: DType, _ operands: [Int]
-  ) -> Step {
+  ) -> MachineStep {
     // Absent operands read the first one; the instruction ignores them.
     let (a, b, c) = (operands[0], operands[operands.count > 1 ? 1 : 0], operands[operands.count > 2 ? 2 : 0])
     return { machine throws(Diagnostic) in
@@ -181,7 +179,7 @@ struct TileProgram: Sendable {
     }
   }
 
-  private static func convert(_ id: Int, _ shape: [Extent], _ source: Int, _ from: DType, _ to: DType) -> Step {
+  private static func convert(_ id: Int, _ shape: [Extent], _ source: Int, _ from: DType, _ to: DType) -> MachineStep {
     { machine throws(Diagnostic) in
       try machine.prepare(id, shape)
       converted(machine.tiles[source].words, machine.tiles[id].words, machine.tiles[id].count, from, to)
@@ -194,7 +192,7 @@ struct TileProgram: Sendable {
 
   // MARK: Loops
 
-  private mutating func loop(_ count: Int, _ initial: [TileValue], _ region: Region, results: [Int]) -> Step {
+  private mutating func loop(_ count: Int, _ initial: [TileValue], _ region: Region, results: [Int]) -> MachineStep {
     let body = steps(region)
     for value in region.yields { use(value) }
     let counter = Int(region.arguments[0].id)
@@ -233,14 +231,6 @@ struct TileProgram: Sendable {
         machine.copy(carried[i], to: results[i])
       }
     }
-  }
-}
-
-extension TileOperation {
-  /// What may be global if no region lists it.
-  fileprivate var isIndexLeafOrArithmetic: Bool {
-    if case .indexBinary = self { return true }
-    return isIndexLeaf
   }
 }
 

@@ -1,5 +1,5 @@
 // A phase as a device's entry point: parameters, the invocation's number, and the one instance it runs.
-// Not another lowering: regions, stores, reductions and products are emitted by the same code as for processors.
+// Not another emitter: stores, reductions and products are emitted by the same code as for processors.
 // Surprise: every pointer is made generic, since instance memory, stack and buffers meet in the same loads; LLVM finds
 // most of the address spaces again.
 import CLLVM
@@ -25,7 +25,7 @@ extension Frame {
   }
 }
 
-extension Lowering {
+extension PhaseEmitter {
   /// The one instance of this invocation. Groups are whole: the last one may have invocations without an instance.
   func emitInvocation(_ grid: [IR]) {
     let count = grid.reduce(e.index(1)) { e.indexMultiply($0, $1) }

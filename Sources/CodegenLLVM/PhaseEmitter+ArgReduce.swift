@@ -8,7 +8,7 @@ import TensorTypes
 import TileAnalysis
 import TileIR
 
-extension Lowering {
+extension PhaseEmitter {
   /// Keys and positions of the best so far.
   private struct Leader {
     var key: IR
