@@ -54,26 +54,31 @@ extension PhaseEmitter {
       while 2 * vectors * (rowsPerBox + 1) < e.target.vectorRegisters, 2 * vectors * lanes <= width { vectors *= 2 }
     }
     columns(columnEnd, vectors, startBox(walk), n, isPadded: right.isPadded) { column in
-      var state = e.index(0)
-      var steps = [rowsPerBox]
-      if !left.isPadded, rowsPerBox > 1 {
-        // The last rows are a smaller box, or one by one where their number is not known.
-        let tail = e.constantIndex(rowEnd).map { $0 % rowsPerBox } ?? 1
-        if tail > 0 { steps.append(tail) }
-      }
-      for step in steps {
-        let end = left.isPadded || step != rowsPerBox ? rowEnd : multiple(rowEnd, step)
-        e.loop(from: state, to: end, step: step) { row, _ in
-          var box = column
-          box.start[m] = coordinate(row, multiple: step)
-          box.count[m] = step
-          body(box)
-          return []
-        }
-        state = end
-      }
+      rows(rowEnd, rowsPerBox, column, m, isPadded: left.isPadded, body)
     }
     memory.top = top
+  }
+
+  /// Boxes of `most` rows. The last rows are a smaller one, or one by one where their number is not known, unless memory is
+  /// padded.
+  private func rows(_ end: IR, _ most: Int, _ column: Box, _ axis: Int, isPadded: Bool, _ body: (Box) -> Void) {
+    var steps = [most]
+    if !isPadded, most > 1 {
+      let tail = e.constantIndex(end).map { $0 % most } ?? 1
+      if tail > 0 { steps.append(tail) }
+    }
+    var from = e.index(0)
+    for step in steps {
+      let to = isPadded || step != most ? end : multiple(end, step)
+      e.loop(from: from, to: to, step: step) { row, _ in
+        var box = column
+        box.start[axis] = coordinate(row, multiple: step)
+        box.count[axis] = step
+        body(box)
+        return []
+      }
+      from = to
+    }
   }
 
   private func multiple(_ value: IR, _ step: Int) -> IR {
@@ -171,7 +176,7 @@ extension PhaseEmitter {
   private func prefetchRowsAhead(_ value: TileValue, _ box: Box, _ axis: Int) {
     var source = value
     while case .convert(let narrow) = kernel[source].operation { source = narrow }
-    guard homes[source] == nil, case .load(let access, _) = kernel[source].operation,
+    guard facts.held(source) == nil, case .load(let access, _) = kernel[source].operation,
       access.axes.allSatisfy({ $0.indirect == nil })
     else { return }
     var later = box
@@ -209,5 +214,4 @@ extension PhaseEmitter {
     fill(value, into: home, as: dtype)
     return Operand(value: value, home: home, dtype: dtype, isPadded: true)
   }
-
 }

@@ -12,11 +12,13 @@ extension PhaseEmitter {
     let key = MemoKey(value: value, box: box)
     if let known = memo[key] { return known }
     let result: [IR]
-    if let home = homes[value], !pending.contains(value) {
+    let home = homes[value]
+    let isPending = home != nil && facts.held(value)?.isPending == true
+    if let home, !isPending {
       result = read(home, kernel[value].dtype ?? .i64, box)
     } else {
       result = compute(value, box)
-      if pending.contains(value), let home = homes[value] { write(home, kernel[value].dtype ?? .i64, result, box) }
+      if let home { write(home, kernel[value].dtype ?? .i64, result, box) }
     }
     memo.remember(result, for: key)
     return result
@@ -70,7 +72,7 @@ extension PhaseEmitter {
   private func comparedCoordinates(_ instruction: ScalarInstruction, _ operands: [TileValue], _ box: Box) -> [IR]? {
     guard instruction == .less || instruction == .lessOrEqual, let axis = box.vectorAxis,
       let start = coordinateStart(operands[0], axis), case .broadcast(let bound) = kernel[operands[1]].operation,
-      homes[operands[1]] == nil, kernel[bound].dtype == .i64
+      facts.held(operands[1]) == nil, kernel[bound].dtype == .i64
     else { return nil }
     let axes = facts.collapsedAxes(kernel[bound].shape, kernel[operands[1]].shape)
     guard axes.contains(axis) else { return nil }
@@ -85,7 +87,7 @@ extension PhaseEmitter {
 
   /// Where the coordinate on `axis` starts, if that is what `value` is.
   private func coordinateStart(_ value: TileValue, _ axis: Int) -> TileValue? {
-    guard homes[value] == nil else { return nil }
+    guard facts.held(value) == nil else { return nil }
     if case .coordinates(let start, let walked, let scale) = kernel[value].operation {
       return walked == axis && scale == 1 ? start : nil
     }
@@ -99,7 +101,7 @@ extension PhaseEmitter {
   /// converting a scalar.
   private func repeatedHalf(_ operand: TileValue, _ box: Box, _ inner: Box) -> [IR]? {
     guard case .convert(let half) = kernel[operand].operation, box.vectorAxis != nil, inner.vectorAxis == nil,
-      homes[operand] == nil, homes[half] == nil, case .load = kernel[half].operation,
+      facts.held(operand) == nil, facts.held(half) == nil, case .load = kernel[half].operation,
       let dtype = kernel[half].dtype, dtype == .f16 && e.target.hasHalfConversion || dtype == .bf16,
       let wide = kernel[operand].dtype, memo[MemoKey(value: operand, box: inner)] == nil
     else { return nil }
@@ -166,9 +168,7 @@ extension PhaseEmitter {
 
   /// Each value once for a box: there may be more ways to a value than values.
   private func hoist(_ value: TileValue, _ box: Box, along axis: Int, _ seen: inout Set<Hoisted>) {
-    guard homes[value] == nil || pending.contains(value), seen.insert(Hoisted(value: value, box: box)).inserted else {
-      return
-    }
+    guard !facts.isHeld(value), seen.insert(Hoisted(value: value, box: box)).inserted else { return }
     switch kernel[value].operation {
     case let operation where operation.kind == .elementwise:
       for operand in operation.operands { hoist(operand, box, along: axis, &seen) }
@@ -185,5 +185,4 @@ extension PhaseEmitter {
     default: return
     }
   }
-
 }

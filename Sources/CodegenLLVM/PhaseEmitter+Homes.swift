@@ -106,14 +106,13 @@ extension PhaseEmitter {
   /// Computes all of a value now, into the home that is reserved for it.
   func write(_ value: TileValue) {
     guard let home = homes.removeValue(forKey: value) else { return }
-    pending.remove(value)
     fill(value, into: home)
     homes[value] = home
   }
 
   /// Evaluates what is demanded of `value` and writes it to `home`, converted to `dtype`.
   func fill(_ value: TileValue, into home: Home, as dtype: DType? = nil, walkedFor demanded: TileValue? = nil) {
-    if case .dot(let accumulator, let a, let b) = kernel[value].operation, homes[value] == nil {
+    if case .dot(let accumulator, let a, let b) = kernel[value].operation, facts.held(value) == nil {
       dot(value, accumulator, a, b, into: home, demandedAs: demanded)
       return
     }

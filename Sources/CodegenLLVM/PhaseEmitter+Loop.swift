@@ -84,7 +84,7 @@ extension PhaseEmitter {
 
   /// Computes `value` into a carried tile's home.
   func assign(_ value: TileValue, to home: Home, carried: TileValue) {
-    if case .dot(let accumulator, let a, let b) = kernel[value].operation, homes[value] == nil {
+    if case .dot(let accumulator, let a, let b) = kernel[value].operation, facts.held(value) == nil {
       dot(value, accumulator, a, b, into: home, demandedAs: carried)
     } else if kernel.isScalar(value) {
       let box = Box.single(kernel[value].shape.count)

@@ -69,14 +69,7 @@ extension PhaseEmitter {
           row.scalars[value] = carried[position]
           position += 1
         }
-        within(row) {
-          for value in facts.body.operations where facts.residences[value] == .scalar {
-            guard let level = stages.level[value], level <= stage else { continue }
-            let made = eval(value, .single(kernel[value].shape.count))[0]
-            homes[value] = .scalar(made)
-            row.scalars[value] = made
-          }
-        }
+        evaluateScalars(&row, stages, stage)
         underWay.append(row)
       }
       let results = walkRows(stages, underWay, rooms, aside)
@@ -100,8 +93,21 @@ extension PhaseEmitter {
     }
     memory.top = top
     homes = [:]
-    pending = []
     loadingWalks = [:]
+  }
+
+  /// What follows from the reductions of earlier stages, once per row.
+  private func evaluateScalars(_ row: inout RowUnderWay, _ stages: Stages, _ stage: Int) {
+    var made: [TileValue: IR] = [:]
+    within(row) {
+      for value in facts.body.operations where facts.residences[value] == .scalar {
+        guard let level = stages.level[value], level <= stage else { continue }
+        let scalar = eval(value, .single(kernel[value].shape.count))[0]
+        homes[value] = .scalar(scalar)
+        made[value] = scalar
+      }
+    }
+    row.scalars.merge(made) { $1 }
   }
 
   /// Evaluates for one row: its program IDs, its scalars.
@@ -114,7 +120,6 @@ extension PhaseEmitter {
     for (value, scalar) in row.scalars { homes[value] = .scalar(scalar) }
     body()
     homes = [:]
-    pending = []
     frame.instance = outer.instance
     facts.reached = outer.moment
     close()
@@ -156,10 +161,7 @@ extension PhaseEmitter {
   ) -> [TileValue: IR] {
     func within(_ stage: Int, _ body: () -> Void) {
       self.within(underWay[stage]) {
-        for (value, room) in rooms {
-          homes[value] = room
-          if stages.passing[value] == stage { pending.insert(value) }
-        }
+        homes.merge(rooms) { $1 }
         body()
       }
     }

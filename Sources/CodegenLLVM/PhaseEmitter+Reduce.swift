@@ -174,7 +174,7 @@ extension PhaseEmitter {
     var seen: Set<TileValue> = []
     var stack = [value]
     while let value = stack.popLast() {
-      guard homes[value] == nil, seen.insert(value).inserted else { continue }
+      guard facts.held(value) == nil, seen.insert(value).inserted else { continue }
       switch kernel[value].operation {
       case .load(let access, _):
         guard access.axes.contains(where: { $0.tileAxis == axis }), access.axes.allSatisfy({ $0.indirect == nil })
@@ -222,7 +222,7 @@ struct Reduction {
   private static let mostSums = 64
 
   private static func terms(_ value: TileValue, _ phase: PhaseEmitter, _ budget: inout Int) -> [Term] {
-    guard budget > 0, phase.homes[value] == nil,
+    guard budget > 0, phase.facts.held(value) == nil,
       case .map(let instruction, let operands) = phase.kernel[value].operation
     else {
       return [.plain(value)]

@@ -7,7 +7,6 @@ import TileAnalysis
 import TileIR
 
 extension PhaseEmitter {
-
   /// Evaluates `value` block by block and hands the registers of each block to `put`.
   func turned(_ walk: Walk, _ value: TileValue, _ turn: PhaseFacts.Turn, _ put: (Box, [IR]) -> Void) {
     walking.number += 1

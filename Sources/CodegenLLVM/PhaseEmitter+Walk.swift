@@ -41,8 +41,6 @@ struct Stretch {
 }
 
 extension PhaseEmitter {
-  // MARK: Choices
-
   // MARK: Ranges
 
   /// How many coordinates of an axis are walked.

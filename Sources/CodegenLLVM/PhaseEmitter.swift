@@ -61,9 +61,8 @@ final class PhaseEmitter {
   var memory = InstanceMemory()
   /// What has been computed at the present place.
   var memo = Scoped<MemoKey, [IR]>()
+  /// Where values are that are kept, or will be; from when on, the facts say.
   var homes: [TileValue: Home] = [:]
-  /// Values that their first root writes to their home in passing.
-  var pending: Set<TileValue> = []
   /// Where carried tiles are; a copy made for a yield is their home meanwhile.
   var carriedHomes: [TileValue: Home] = [:]
   var walking = WalkState()
@@ -183,12 +182,8 @@ final class PhaseEmitter {
         homes[value] = .scalar(eval(value, .single(kernel[value].shape.count))[0])
       case .keep(let value, inRegister: false): keep(value)
       case .write(let value): write(value)
-      case .reserve(let value):
-        homes[value] = allocate(value)
-        pending.insert(value)
-      case .across(let value, let writing):
-        across(value)
-        pending.subtract(writing)
+      case .reserve(let value): homes[value] = allocate(value)
+      case .across(let value, _): across(value)
       case .stores(let group): stores(group)
       case .loop(let value, let items): loop(value, items)
       case .carry(let yield, let argument):

@@ -69,7 +69,7 @@ package struct IndexFacts {
   }
 
   /// Whether a loop's counter is in it.
-  package func dependsOnLoop(_ value: TileValue) -> Bool { !kernel.isMade(value) { $0 != .counter } }
+  func dependsOnLoop(_ value: TileValue) -> Bool { !kernel.isMade(value) { $0 != .counter } }
 
   /// A number that the value is never below.
   package func lower(_ value: TileValue) -> Int? {

@@ -15,7 +15,7 @@ extension PhaseFacts {
   }
 
   /// Carried tiles that evaluating `value` would read.
-  package func carriedBelow(_ value: TileValue, _ carried: Set<TileValue>) -> Set<TileValue> {
+  func carriedBelow(_ value: TileValue, _ carried: Set<TileValue>) -> Set<TileValue> {
     var found: Set<TileValue> = []
     var seen: Set<TileValue> = []
     var stack = [value]
@@ -35,12 +35,12 @@ extension PhaseFacts {
   }
 
   /// Whether `value` reads the tile that it replaces elsewhere than at its own place.
-  package func readsAcross(_ value: TileValue, _ own: TileValue) -> Bool {
+  func readsAcross(_ value: TileValue, _ own: TileValue) -> Bool {
     var seen: Set<TileValue> = []
     return readsAcross(value, own, &seen)
   }
 
-  package func readsAcross(_ value: TileValue, _ own: TileValue, _ seen: inout Set<TileValue>) -> Bool {
+  private func readsAcross(_ value: TileValue, _ own: TileValue, _ seen: inout Set<TileValue>) -> Bool {
     if value == own || held(value) != nil || !seen.insert(value).inserted { return false }
     let operands = kernel[value].operation.operands
     switch kernel[value].operation.kind {

@@ -88,10 +88,7 @@ extension PhaseFacts {
     if once { return true }
     guard kernel[value].dtype == dtype, let access = plainLoad(value), let last = access.axes.last else { return false }
     guard last.tileAxis == column, last.scale == 1 else { return false }
-    switch kernel.buffers[access.buffer].layout {
-    case .strided(let strides): return strides.last.flatMap { index.constant($0) } == 1
-    case .rowMajor, .panels: return true
-    }
+    return stride(access, access.axes.count - 1) == 1
   }
 
   private func plainLoad(_ value: TileValue) -> Access? {

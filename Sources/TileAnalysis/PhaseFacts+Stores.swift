@@ -30,7 +30,7 @@ extension PhaseFacts {
     return reads(target.value, target) || group.contains { reads(target.value, $0) || reads($0.value, target) }
   }
 
-  package func reads(_ value: TileValue, _ writer: StoreTarget) -> Bool {
+  func reads(_ value: TileValue, _ writer: StoreTarget) -> Bool {
     var seen: Set<TileValue> = []
     return reads(value, writer, &seen)
   }
@@ -65,7 +65,7 @@ extension PhaseFacts {
 
   /// The stores behind `store` that one walk can do together with it, and it; index values between them may be computed
   /// later.
-  package func storeGroup(startingAt store: TileValue, in region: Region) -> [StoreTarget] {
+  func storeGroup(startingAt store: TileValue, in region: Region) -> [StoreTarget] {
     var group: [StoreTarget] = []
     for candidate in region.operations.drop(while: { $0 != store }) {
       switch kernel[candidate].operation {

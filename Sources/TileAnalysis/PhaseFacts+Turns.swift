@@ -44,18 +44,8 @@ extension PhaseFacts {
     guard unusedAxes(access, shape).isEmpty, access.reinterpreted == nil,
       access.axes.allSatisfy({ $0.indirect == nil && !$0.guarded && $0.scale == 1 })
     else { return nil }
-    let buffer = kernel.buffers[access.buffer]
-    var found: Int?
-    for (i, map) in access.axes.enumerated() {
-      guard let tileAxis = map.tileAxis else { continue }
-      var stride: Int?
-      switch buffer.layout {
-      case .strided(let strides): stride = index.constant(strides[i])
-      case .rowMajor: stride = i == access.axes.count - 1 ? 1 : nil
-      case .panels: return nil
-      }
-      if stride == 1 { found = found == nil ? tileAxis : -1 }
-    }
-    return found.flatMap { $0 >= 0 ? $0 : nil }
+    if case .panels = kernel.buffers[access.buffer].layout { return nil }
+    let found = access.axes.indices.filter { stride(access, $0) == 1 }.compactMap { access.axes[$0].tileAxis }
+    return found.count == 1 ? found[0] : nil
   }
 }

@@ -22,20 +22,21 @@ extension PhaseFacts {
     return values.reduce(0) { $0 + cost($1) }
   }
 
+  /// Elements from one coordinate to the next of a buffer's axis; nil: not a constant number.
+  func stride(_ access: Access, _ axis: Int) -> Int? {
+    switch kernel.buffers[access.buffer].layout {
+    case .strided(let strides): index.constant(strides[axis])
+    case .rowMajor, .panels: axis == access.axes.count - 1 ? 1 : nil
+    }
+  }
+
   /// Elements from one coordinate to the next of a walked axis; nil: not a constant number. `axes`: what is walked along
   /// the axes of the tile.
   private func steps(of access: Access, _ axes: [Int?]) -> [Int: Int?] {
-    let buffer = kernel.buffers[access.buffer]
     var steps: [Int: Int?] = [:]
     for (i, axis) in access.axes.enumerated() {
       guard let tileAxis = axis.tileAxis, let walked = axes[tileAxis] else { continue }
-      let isLast = i == access.axes.count - 1
-      var stride: Int?
-      switch buffer.layout {
-      case .strided(let strides): stride = index.constant(strides[i])
-      case .rowMajor, .panels: stride = isLast ? 1 : nil
-      }
-      let step: Int? = stride.map { $0 * axis.scale }
+      let step = stride(access, i).map { $0 * axis.scale }
       if let known = steps[walked] {
         steps[walked] = known.flatMap { a in step.map { a + $0 } }
       } else {
@@ -106,13 +107,9 @@ extension PhaseFacts {
       for (i, map) in access.axes.enumerated() {
         if let tile = map.indirect, kernel[tile].shape[axis] != .constant(1) { return true }
         guard map.tileAxis == axis, let known = step else { continue }
-        switch kernel.buffers[access.buffer].layout {
-        case .strided(let strides):
-          // What is too large to be counted is far from being one element.
-          step = index.constant(strides[i]).flatMap { CheckedSize.product($0, map.scale) }
-            .flatMap { CheckedSize.sum([known, $0]) }
-        case .rowMajor, .panels: step = i == access.axes.count - 1 ? CheckedSize.sum([known, map.scale]) : nil
-        }
+        // What is too large to be counted is far from being one element.
+        step = stride(access, i).flatMap { CheckedSize.product($0, map.scale) }
+          .flatMap { CheckedSize.sum([known, $0]) }
       }
       let size = kernel.buffers[access.buffer].dtype.size
       let bytes = step.flatMap { CheckedSize.product($0, size) }
@@ -151,24 +148,21 @@ extension PhaseFacts {
 
   /// The tile axis along which a plain store is contiguous.
   package func writtenAxis(_ target: StoreTarget) -> Int? {
-    guard target.mode == .plain || target.mode == .streaming, let last = target.access.axes.last,
-      let axis = last.tileAxis, last.scale == 1, target.access.axes.allSatisfy({ $0.indirect == nil }),
-      target.access.axes.dropLast().allSatisfy({ $0.tileAxis != axis })
-    else { return nil }
-    switch kernel.buffers[target.access.buffer].layout {
-    case .strided(let strides): return strides.last.flatMap { index.constant($0) } == 1 ? axis : nil
-    case .rowMajor, .panels: return axis
-    }
+    target.mode == .plain || target.mode == .streaming ? contiguousAxis(target.access) : nil
   }
 
+  /// Neighbours on the last axis of the buffer are neighbours on this one.
+  private func contiguousAxis(_ access: Access) -> Int? {
+    guard let last = access.axes.last, let axis = last.tileAxis, last.scale == 1,
+      access.axes.allSatisfy({ $0.indirect == nil }), access.axes.dropLast().allSatisfy({ $0.tileAxis != axis })
+    else { return nil }
+    return stride(access, access.axes.count - 1) == 1 ? axis : nil
+  }
+
+  /// In a launch's buffer.
   package func isContiguous(_ access: Access, _ axis: Int) -> Bool {
-    guard access.axes.allSatisfy({ $0.indirect == nil }), let last = access.axes.last,
-      last.tileAxis == axis, last.scale == 1, access.axes.dropLast().allSatisfy({ $0.tileAxis != axis })
-    else { return false }
-    if case .strided(let strides) = kernel.buffers[access.buffer].layout {
-      return strides.last.flatMap { index.constant($0) } == 1
-    }
-    return false
+    guard case .strided = kernel.buffers[access.buffer].layout else { return false }
+    return contiguousAxis(access) == axis
   }
 
   /// Bytes of the buffers that are written.

@@ -5,7 +5,7 @@ import TileIR
 package struct Uses {
   package private(set) var users: [TileValue: [TileValue]] = [:]
   /// The yield that a carried tile becomes.
-  package private(set) var yieldedBy: [TileValue: TileValue] = [:]
+  private(set) var yieldedBy: [TileValue: TileValue] = [:]
   /// Results of a loop.
   package private(set) var results: [TileValue: [TileValue]] = [:]
   private(set) var position: [TileValue: Int] = [:]
@@ -52,7 +52,7 @@ package struct Uses {
   package func isProductRelated(_ value: TileValue) -> Bool { productValues.contains(value) }
 
   /// Used by nothing but the yield of the loop around it, which does not read what it replaces through an operand.
-  package func isYieldedOnly(_ value: TileValue) -> Bool {
+  func isYieldedOnly(_ value: TileValue) -> Bool {
     guard let only = users[value], only.count == 1, yieldedBy[only[0]] == value else { return false }
     return regionOf[only[0]] == regionOf[value]
   }
@@ -72,7 +72,7 @@ extension Kernel {
   package func isScalar(_ value: TileValue) -> Bool { self[value].shape.allSatisfy { $0 == .constant(1) } }
 
   /// One element for each row of the last two axes.
-  package func isRowValue(_ value: TileValue) -> Bool { self[value].shape.last == .constant(1) }
+  func isRowValue(_ value: TileValue) -> Bool { self[value].shape.last == .constant(1) }
 
   /// Computed where needed, unless something asks for a home.
   package func isPointwise(_ value: TileValue) -> Bool { self[value].operation.kind.isPointwise }

@@ -8,7 +8,6 @@ package struct KernelBuilder: ~Copyable {
   package private(set) var kernel: Kernel
   private var open: [[TileValue]] = [[]]
   private var constants: [Int: TileValue] = [:]
-  private var argumentValues: [TileValue] = []
 
   package init(name: String) { kernel = Kernel(name: name) }
 
