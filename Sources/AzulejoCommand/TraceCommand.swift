@@ -13,7 +13,7 @@ struct TraceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trace", abstract: "Show a small program at every stage on its way to machine code.",
     discussion: """
-      Programs: \(TraceProgram.allCases.map(\.rawValue).joined(separator: ", ")).
+      Programs: \(TraceExample.allCases.map(\.rawValue).joined(separator: ", ")).
 
       Examples:
         azulejo trace softmax
@@ -37,8 +37,8 @@ struct TraceCommand: ParsableCommand {
     }
   }
 
-  @Argument(help: "The program: \(TraceProgram.allCases.map(\.rawValue).joined(separator: ", ")).")
-  var program: TraceProgram?
+  @Argument(help: "The program: \(TraceExample.allCases.map(\.rawValue).joined(separator: ", ")).")
+  var program: TraceExample?
   @Option(
     help: ArgumentHelp(
       "Only this stage (may be repeated): \(StageName.allCases.map(\.rawValue).joined(separator: ", ")).",

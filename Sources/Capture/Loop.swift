@@ -9,7 +9,7 @@ import TensorTypes
 /// A closure, compiled.
 struct Routine: Sendable {
   let segment: Segment
-  let results: [Trace.Place]
+  let results: [Trace.Location]
   let taken: [Int]
   let captured: [Trace.Source]
   let guards: [DimGuard]

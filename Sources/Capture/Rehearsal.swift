@@ -27,7 +27,7 @@ private final class Meter {
 }
 
 /// Memory that is not there.
-private final class Block {
+private final class Reservation {
   private let meter: Meter
   private let bytes: Int
 
@@ -46,7 +46,7 @@ struct Phantom {
   /// In a leaf's memory. What is written of those is the caller's state, which is restored if the call fails.
   let isLeaf: Bool
   /// nil: the memory is there before the call.
-  private let block: Block?
+  private let block: Reservation?
 
   init(_ type: DType, _ extents: [Int], isLeaf: Bool = false) {
     (self.type, self.extents, self.isLeaf, block) = (type, extents, isLeaf, nil)
@@ -54,7 +54,7 @@ struct Phantom {
 
   fileprivate init(_ type: DType, _ extents: [Int], _ meter: Meter) throws(Diagnostic) {
     (self.type, self.extents, isLeaf) = (type, extents, false)
-    block = Block(try Allocator.bytes(for: try Engine.byteCount(type, extents)), meter)
+    block = Reservation(try Allocator.bytes(for: try Engine.byteCount(type, extents)), meter)
   }
 }
 
@@ -202,7 +202,7 @@ struct Rehearsal: Workplace {
         if let leaf = leaves[i] { copies.append(try copy(leaf)) }
       }
     }
-    let working = Block(try graph.workingBytes(arguments), meter)
+    let working = Reservation(try graph.workingBytes(arguments), meter)
     withExtendedLifetime((copies, working)) {}
     return segment.withoutPrinted(outputs)
   }

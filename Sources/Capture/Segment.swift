@@ -35,10 +35,10 @@ final class Segment: Sendable {
   let hasChoices: Bool
   let prints: [Trace.Print]
   private let resultCount: Int
-  private let places: [Place]
+  private let places: [Found]
 
   /// A source as a call finds it.
-  private enum Place {
+  private enum Found {
     case leaf(Int)
     /// Its address; `sources` keeps it alive.
     case constant(UInt)
@@ -48,7 +48,7 @@ final class Segment: Sendable {
   struct Donation: Sendable {
     var output: Int
     /// A leaf of the state, or a carried value that nobody reads any more.
-    var donor: Trace.Place
+    var donor: Trace.Location
     /// All that is written; empty: everything.
     var ranges: [RangeWrite]
     /// A kernel that may fault runs when some of it is written already, or in the same launch.

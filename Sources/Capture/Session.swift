@@ -164,11 +164,11 @@ final class Session: Sendable {
 
   /// At the end: new versions of leaves go where the version they extend is, or where the old one was. `kept`: what must
   /// last.
-  func addDonors(to piece: inout Trace.Piece, versions: [Int: Int], kept: Set<Trace.Place>) {
+  func addDonors(to piece: inout Trace.Piece, versions: [Int: Int], kept: Set<Trace.Location>) {
     let residents = state.withLock { $0.residents }
     var used = kept
     for (output, leaf) in versions.sorted(by: { $0.key < $1.key }) {
-      var donor = residents[leaf].map { Trace.Place.carried($0) } ?? .leaf(leaf)
+      var donor = residents[leaf].map { Trace.Location.carried($0) } ?? .leaf(leaf)
       if let chain = RangeWrite.chain(piece.graph.outputs[output], piece.graph),
         case .carried(let i) = piece.sources[chain.parameter]
       {

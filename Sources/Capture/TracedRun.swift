@@ -44,7 +44,7 @@ struct TracedRun: Sendable {
       }
     }
     // What the caller gets back as it was must not be written over.
-    var kept: Set<Trace.Place> = []
+    var kept: Set<Trace.Location> = []
     for source in sources + changed.values {
       switch source {
       case .leaf(let i): kept.insert(.leaf(i))

@@ -8,15 +8,15 @@ import Tensors
 
 /// Which arguments an operation looked at.
 final class AskedArguments: Sendable {
-  struct Place: Hashable { var place: Int, name: String }
-  private let places = Mutex<Set<Place>>([])
+  struct Position: Hashable { var place: Int, name: String }
+  private let places = Mutex<Set<Position>>([])
 
   func note(_ place: Int, _ name: String) {
-    places.withLock { _ = $0.insert(Place(place: place, name: name)) }
+    places.withLock { _ = $0.insert(Position(place: place, name: name)) }
   }
 
   /// In an order that does not depend on the process.
-  var all: [Place] { places.withLock { $0.sorted { ($0.place, $0.name) < ($1.place, $1.name) } } }
+  var all: [Position] { places.withLock { $0.sorted { ($0.place, $0.name) < ($1.place, $1.name) } } }
 }
 
 struct HostileArguments {
@@ -36,7 +36,7 @@ struct HostileArguments {
   ]
 
   /// One to three arguments replaced.
-  mutating func mutated(_ arguments: ConformanceArguments, asked: [AskedArguments.Place]) -> ConformanceArguments {
+  mutating func mutated(_ arguments: ConformanceArguments, asked: [AskedArguments.Position]) -> ConformanceArguments {
     var result = arguments
     let given = places(of: arguments)
     // What is asked for and not given: by name where it has one.
@@ -63,7 +63,7 @@ struct HostileArguments {
     return result
   }
 
-  private func places(of arguments: ConformanceArguments) -> [AskedArguments.Place] {
+  private func places(of arguments: ConformanceArguments) -> [AskedArguments.Position] {
     arguments.places.indices.map { .init(place: $0, name: "") }
       + arguments.names.keys.sorted().map { .init(place: -1, name: $0) }
   }
@@ -143,11 +143,11 @@ struct HostileArguments {
 }
 
 extension ConformanceArguments {
-  fileprivate func place(_ place: AskedArguments.Place) -> ConformanceValue? {
+  fileprivate func place(_ place: AskedArguments.Position) -> ConformanceValue? {
     place.name.isEmpty ? (places.indices.contains(place.place) ? places[place.place] : nil) : names[place.name]
   }
 
-  fileprivate mutating func set(_ place: AskedArguments.Place, _ value: ConformanceValue) {
+  fileprivate mutating func set(_ place: AskedArguments.Position, _ value: ConformanceValue) {
     if place.name.isEmpty { places[place.place] = value } else { names[place.name] = value }
   }
 }

@@ -18,7 +18,7 @@ package final class CPUExecutable: Executable {
   private struct Phase: Sendable {
     var function: Function
     /// Extents of the grid.
-    var grid: [DimProgram]
+    var grid: [CompiledDim]
     /// Instances, when they do not depend on arguments.
     var constantCount: Int?
     /// The phase behind those that run at the same time as this one, of which it is the first.
@@ -33,7 +33,7 @@ package final class CPUExecutable: Executable {
   package let image: ExecutableImage
   private let phases: [Phase]
   private let arena: ArenaFunction?
-  private let scratch: [DimProgram]
+  private let scratch: [CompiledDim]
   private let pool: ThreadPool
   /// Keeps the code in place.
   private let owner: (any AnyObject & Sendable)?
@@ -51,8 +51,8 @@ package final class CPUExecutable: Executable {
     }
     var phases: [Phase] = []
     for (number, phase) in image.phases.enumerated() {
-      var grid: [DimProgram] = []
-      for extent in phase.grid { grid.append(try DimProgram(extent, argumentCount: image.argumentCount)) }
+      var grid: [CompiledDim] = []
+      for extent in phase.grid { grid.append(try CompiledDim(extent, argumentCount: image.argumentCount)) }
       let constants = grid.compactMap(\.constant)
       phases.append(
         Phase(
@@ -62,8 +62,8 @@ package final class CPUExecutable: Executable {
     }
     self.image = image
     self.phases = phases
-    var scratch: [DimProgram] = []
-    for bytes in image.scratch { scratch.append(try DimProgram(bytes, argumentCount: image.argumentCount)) }
+    var scratch: [CompiledDim] = []
+    for bytes in image.scratch { scratch.append(try CompiledDim(bytes, argumentCount: image.argumentCount)) }
     self.scratch = scratch
     arena = try image.arenaSymbol.map { symbol throws(Diagnostic) in
       unsafeBitCast(try function(symbol), to: ArenaFunction.self)
@@ -265,7 +265,7 @@ extension CPUExecutable {
   }
 
   private func end(
-    of program: DimProgram, from start: Int, _ arguments: UnsafePointer<Int64>
+    of program: CompiledDim, from start: Int, _ arguments: UnsafePointer<Int64>
   ) throws(Diagnostic) -> Int {
     guard let bytes = program.value(arguments), bytes >= 0, bytes <= 1 << 45, start <= 1 << 45 else {
       throw Diagnostic(.memory, "\(image.name): scratch for \(describe(arguments)) is no size of memory")

@@ -16,12 +16,12 @@ package final class CompiledGraph: Sendable {
     /// Where its buffers are in `slots`.
     let buffers: Range<Int>
     /// Bytes moved, or flops / 8 if that is more.
-    let work: DimProgram
+    let work: CompiledDim
   }
   /// A launch buffer: a base address (parameters, then outputs, then temporaries) and bytes behind it.
   struct Slot: Sendable {
     let base: Int
-    let offset: DimProgram
+    let offset: CompiledDim
   }
   /// What the sizes decide.
   final class Binding: Sendable {
@@ -57,7 +57,7 @@ package final class CompiledGraph: Sendable {
   package let plan: MemoryPlan
   let steps: [Step]
   private let slots: [Slot]
-  private let outputDims: [[DimProgram]]
+  private let outputDims: [[CompiledDim]]
   private let driver: any Driver
   /// Donated outputs of which something is written before the last kernel that may fault is done.
   package var outputsBeforeFaults: Set<Int> { record.outputsBeforeFaults }
@@ -88,7 +88,7 @@ package final class CompiledGraph: Sendable {
     var slots: [Slot] = []
     slots.reserveCapacity(record.slots.count)
     for slot in record.slots {
-      slots.append(Slot(base: slot.base, offset: try DimProgram(slot.offset, argumentCount: count)))
+      slots.append(Slot(base: slot.base, offset: try CompiledDim(slot.offset, argumentCount: count)))
     }
     self.slots = slots
     var steps: [Step] = []
@@ -99,13 +99,13 @@ package final class CompiledGraph: Sendable {
         throw Diagnostic(.cache, "\(record.name): the kernel \(executable.image.name) takes other buffers")
       }
       steps.append(
-        Step(executable: executable, buffers: step.buffers, work: try DimProgram(step.work, argumentCount: count)))
+        Step(executable: executable, buffers: step.buffers, work: try CompiledDim(step.work, argumentCount: count)))
     }
     self.steps = steps
-    var outputDims: [[DimProgram]] = []
+    var outputDims: [[CompiledDim]] = []
     for output in record.outputs {
-      var dims: [DimProgram] = []
-      for dim in output.shape.dims { dims.append(try DimProgram(dim, argumentCount: count)) }
+      var dims: [CompiledDim] = []
+      for dim in output.shape.dims { dims.append(try CompiledDim(dim, argumentCount: count)) }
       outputDims.append(dims)
     }
     self.outputDims = outputDims

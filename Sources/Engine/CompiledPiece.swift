@@ -12,7 +12,7 @@ package struct CompiledPiece: Sendable {
   /// Where the graph's parameters come from.
   package let sources: [Trace.Source]
   /// Outputs that are written into the memory of one of the sources, and those.
-  package let donors: [Int: Trace.Place]
+  package let donors: [Int: Trace.Location]
   /// Names the plan on disk; nil where none is kept.
   package let key: String?
   /// False: it was made here.
@@ -43,10 +43,10 @@ private struct FoldedPiece {
   }
 
   /// Output -> parameter of `rest`.
-  func donations(_ donors: [Int: Trace.Place]) -> [Int: Int] {
+  func donations(_ donors: [Int: Trace.Location]) -> [Int: Int] {
     var parameters: [Int: Int] = [:]
     for (output, donor) in donors {
-      parameters[output] = restSources.firstIndex { Trace.Place(piece.sources[$0]) == donor }
+      parameters[output] = restSources.firstIndex { Trace.Location(piece.sources[$0]) == donor }
     }
     return parameters
   }
@@ -210,8 +210,8 @@ extension Engine {
 
 extension Trace.Piece {
   /// Output -> where the memory is that it may be written into.
-  fileprivate var places: [Int: Trace.Place] {
-    var places = donors.mapValues { Trace.Place.leaf($0) }
+  fileprivate var places: [Int: Trace.Location] {
+    var places = donors.mapValues { Trace.Location.leaf($0) }
     for (output, value) in carriedDonors { places[output] = .carried(value) }
     return places
   }

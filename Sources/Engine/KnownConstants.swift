@@ -14,7 +14,7 @@ package final class KnownConstants: Sendable {
     let strides: [Int]
   }
   fileprivate struct State {
-    var blocks: [Layout: [Block]] = [:]
+    var blocks: [Layout: [KeptConstants]] = [:]
     var count = 0
   }
   private let state = Mutex(State())
@@ -30,7 +30,7 @@ package final class KnownConstants: Sendable {
 
 /// Constants of one layout whose memory one object keeps. Weakly: of a file that is one reference for all weights, whose
 /// own storages stay quick to count. Samples are of the first elements, once somebody asked.
-private final class Block {
+private final class KeptConstants {
   weak var keeper: AnyObject?
   var constants: [(bytes: UnsafeMutableRawBufferPointer, offset: Int, sample: StableHash?)] = []
 
@@ -63,7 +63,7 @@ extension KnownConstants.State {
         if block.constants[i].sample == sample, known.hasSameElements(as: view) { return known }
       }
     }
-    let block = own ?? Block(keeper)
+    let block = own ?? KeptConstants(keeper)
     block.constants.append((view.storage.bytes, view.offset, sample))
     if own == nil {
       blocks[layout, default: []].append(block)

@@ -40,7 +40,7 @@ package struct PlanRecord: Sendable, Hashable {
 
   /// The temporaries with the steps that they live for.
   var memoryPlan: MemoryPlan {
-    var blocks = temporaries.map { MemoryPlan.Block(bytes: $0, first: .max, last: -1) }
+    var blocks = temporaries.map { MemoryPlan.Lifetime(bytes: $0, first: .max, last: -1) }
     let fixed = parameterCount + outputs.count
     for (number, step) in steps.enumerated() {
       for slot in slots[step.buffers] where slot.base >= fixed {

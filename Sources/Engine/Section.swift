@@ -45,7 +45,7 @@ extension Trace {
   }
 
   /// Where a tensor is that needs no computation any more.
-  package enum Place: Sendable, Hashable {
+  package enum Location: Sendable, Hashable {
     /// Output `i` of the last piece.
     case output(Int)
     case leaf(Int)
@@ -64,7 +64,7 @@ extension Trace {
   package struct Routine: Sendable {
     package var piece: Piece
     /// Its tensor results.
-    package var results: [Place]
+    package var results: [Location]
     /// Leaves whose memory it writes over.
     package var taken: Set<Int>
     /// What it reads of the code around it.
@@ -144,7 +144,7 @@ extension Trace {
 extension Trace.Piece {
   /// Lets loops write over what nobody reads later. `kept`: places that must last. `mayTake`: leaves whose memory is there
   /// to be written over. Gives the leaves that are.
-  package mutating func reuseMemory(kept: Set<Trace.Place>, mayTake: Set<Int>) -> Set<Int> {
+  package mutating func reuseMemory(kept: Set<Trace.Location>, mayTake: Set<Int>) -> Set<Int> {
     guard !before.isEmpty else { return [] }
     var later = kept.union(reads)
     var taken: Set<Int> = []
@@ -155,7 +155,7 @@ extension Trace.Piece {
       }
       let reads = before[i].reads
       for (slot, start) in loop.initial.enumerated() {
-        guard case .source(let source) = start, let place = Trace.Place(source), !later.contains(place),
+        guard case .source(let source) = start, let place = Trace.Location(source), !later.contains(place),
           reads.count(where: { $0 == place }) == 1
         else { continue }
         switch place {
@@ -175,14 +175,14 @@ extension Trace.Piece {
 
 extension Trace.Piece {
   /// Where the parameters come from that the graph needs. What is only alive beside it is declared too.
-  fileprivate var reads: [Trace.Place] {
-    graph.liveParameters.compactMap { Trace.Place(sources[$0]) }
+  fileprivate var reads: [Trace.Location] {
+    graph.liveParameters.compactMap { Trace.Location(sources[$0]) }
   }
 }
 
 extension Trace.Section {
   /// What it reads of the code around it, as often as it does.
-  var reads: [Trace.Place] {
+  var reads: [Trace.Location] {
     let sources: [Trace.Source]
     switch self {
     case .piece(let piece): return piece.reads
@@ -191,7 +191,7 @@ extension Trace.Section {
       sources = first + loop.routines.flatMap(\.captured)
     case .branch(let branch): sources = [branch.predicate] + branch.routines.flatMap(\.captured)
     }
-    return sources.compactMap { Trace.Place($0) }
+    return sources.compactMap { Trace.Location($0) }
   }
 }
 

@@ -70,7 +70,7 @@ package struct TensorView: Sendable {
   }
 
   /// Equal for the same elements of the same memory, as long as somebody holds the storage.
-  struct Place: Hashable, Sendable {
+  struct Identity: Hashable, Sendable {
     private let storage: ObjectIdentifier
     private let offset: Int
     private let dtype: DType

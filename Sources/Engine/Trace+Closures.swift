@@ -114,7 +114,7 @@ extension Trace {
     _ results: [TensorView], mayTake: Set<Int> = []
   ) throws(Diagnostic) -> (code: Routine, captured: [Value], types: [TensorType]) {
     var values: [Value] = []
-    var places: [Place] = []
+    var places: [Location] = []
     var types: [TensorType] = []
     for view in results {
       let value = try self.values([view])[0]

@@ -23,7 +23,7 @@ extension Trace {
       let value = try state.builder.append(.constant(number), [])
       return try ViewStep.reshape(view.hints.map { Dim($0) }).apply(value, &state.builder)
     }
-    let place = TensorView.Place(view)
+    let place = TensorView.Identity(view)
     if let known = state.constants[place] { return known }
     view = constants.first(view)
     state.sources.append(.constant(view))
@@ -101,7 +101,7 @@ extension Trace.State {
         self.sources.append(sources[p])
         let name = "c\(self.sources.count - 1)"
         places[value] = builder.parameter(name, node.type, strides: before.parameters[p].strides)
-        constants[TensorView.Place(view)] = places[value]
+        constants[TensorView.Identity(view)] = places[value]
       } else {
         builder.origin = node.origin
         builder.append(1) { _ in node.on(node.operands.compactMap { places[$0] }) }

@@ -70,7 +70,7 @@ package final class Trace: Sendable {
     var builder: GraphBuilder
     var sources: [Source] = []
     /// The parameter of each constant, which `sources` hold: a model has hundreds.
-    var constants: [TensorView.Place: Value] = [:]
+    var constants: [TensorView.Identity: Value] = [:]
     /// What `constants` knows by its place must keep that place.
     var held: [Storage] = []
     /// Elements that were asked for of what constants alone decide.
@@ -521,13 +521,13 @@ package final class Trace: Sendable {
   }
 
   /// Where a view is as a whole already: an argument, or a value of an earlier section. nil: something was done to it.
-  package func place(of view: ViewPath, _ extents: [Int]) throws(Diagnostic) -> Place? {
+  package func place(of view: ViewPath, _ extents: [Int]) throws(Diagnostic) -> Location? {
     guard view.steps.isEmpty, view.cell.trace.sizes(of: view) == extents else { return nil }
     return try locked { state throws(Diagnostic) in
       // Not in one expression: an empty tensor's value is appended here.
       let value = try whole(view.cell, &state)
       guard case .parameter(let i) = state.builder.primitive(value) else { return nil }
-      return Place(state.sources[i])
+      return Location(state.sources[i])
     }
   }
 

@@ -11,23 +11,23 @@ package final class ScratchPool: Sendable {
   private static let keptBlocks = 4
 
   /// A block in use, and its usable bytes.
-  package struct Block: @unchecked Sendable {  // Sendable: an address; whoever took the block is its only user.
+  package struct Lease: @unchecked Sendable {  // Sendable: an address; whoever took the block is its only user.
     package var address: UnsafeMutableRawPointer { memory.address }
     fileprivate var memory: Allocator.Block
     fileprivate var byteCount: Int
   }
 
-  private let kept = Mutex<[Block]>([])
+  private let kept = Mutex<[Lease]>([])
 
-  package func take(_ byteCount: Int) throws(Diagnostic) -> Block {
+  package func take(_ byteCount: Int) throws(Diagnostic) -> Lease {
     if !Allocator.isMeasuring, let block = kept.withLock({ $0.popLast() }) {
       if block.byteCount >= byteCount { return block }
       Allocator.free(block.memory)
     }
-    return Block(memory: try Allocator.allocate(byteCount), byteCount: byteCount)
+    return Lease(memory: try Allocator.allocate(byteCount), byteCount: byteCount)
   }
 
-  package func give(_ block: Block) {
+  package func give(_ block: Lease) {
     let isKept = kept.withLock { kept in
       guard !Allocator.isMeasuring, block.byteCount <= Self.largestKept, kept.count < Self.keptBlocks else {
         return false

@@ -237,7 +237,7 @@ struct AttentionFinder {
     _ pattern: inout AttentionPattern, _ scoreAxes: ContractionAxes, _ mixAxes: ContractionAxes
   ) throws(Mismatch) {
     let key = pattern.keyAxis
-    let plan = ContractionPlan(graph, pattern.scores, scoreAxes)
+    let plan = ProductLoops(graph, pattern.scores, scoreAxes)
     if plan.columns.contains(where: { $0.out == key }) {
       pattern.queriesAreLeft = true
     } else if plan.rows.contains(where: { $0.out == key }) {
@@ -246,7 +246,7 @@ struct AttentionFinder {
       throw Mismatch("softmax runs over an axis that is not the keys' own")
     }
     guard plan.inner.count == 1 else { throw Mismatch("its scores are sums over \(plan.inner.count) axes") }
-    let mix = ContractionPlan(graph, pattern.mix, mixAxes)
+    let mix = ProductLoops(graph, pattern.mix, mixAxes)
     let weights = pattern.weightsAreLeft ? mix.rows : mix.columns
     let values = pattern.weightsAreLeft ? mix.columns : mix.rows
     guard values.count == 1 else { throw Mismatch("its values have \(values.count) axes of their own") }

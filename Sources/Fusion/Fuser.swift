@@ -30,7 +30,7 @@ package enum Fuser {
   }
 
   private static func fused(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
-    let plan = try NestPlan(graph, context, forced: context.fuses ? [] : graph.computedValues())
+    let plan = try LoopNests(graph, context, forced: context.fuses ? [] : graph.computedValues())
     var schedule = Schedule(graph: graph)
     schedule.temporaries = plan.temporaries
     schedule.refusals = plan.refusals

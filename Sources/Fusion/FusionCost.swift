@@ -158,7 +158,7 @@ extension FusionCost {
   /// Whether a product walks the columns `run` as one although memory has gaps between them: each result is then written
   /// and copied, against register boxes that the last of the columns alone leaves half empty.
   static func paysToStage(
-    _ plan: ContractionPlan, _ run: [ContractionPlan.Axis], results: Int, _ type: TensorType,
+    _ plan: ProductLoops, _ run: [ProductLoops.Axis], results: Int, _ type: TensorType,
     _ target: TargetDescription
   ) -> Bool {
     guard let columns = run.last?.extent.knownValue, let all = run.map(\.extent).reduce(1, *).knownValue,

@@ -6,9 +6,9 @@ import Basics
 import GraphIR
 import TensorTypes
 
-extension NestPlan {
+extension LoopNests {
   /// The plan itself, or the first rule that it breaks. `donations`: what launches put in the memory of parameters.
-  func verified(_ graph: Graph, donations: [Donation]) throws(Diagnostic) -> NestPlan {
+  func verified(_ graph: Graph, donations: [Donation]) throws(Diagnostic) -> LoopNests {
     var written = Set(graph.parameters.indices.map { Schedule.BufferSource.parameter($0) })
     written.formUnion(donations.map { .output($0.output) })
     for (number, nest) in nests.enumerated() {

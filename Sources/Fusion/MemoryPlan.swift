@@ -4,7 +4,7 @@ import GraphIR
 import TensorTypes
 
 package struct MemoryPlan: Sendable {
-  package struct Block: Sendable, Hashable {
+  package struct Lifetime: Sendable, Hashable {
     package var bytes: Dim
     /// The first step that writes it and the last that reads it.
     package var first: Int
@@ -16,14 +16,14 @@ package struct MemoryPlan: Sendable {
     }
   }
   /// One for each temporary of the schedule.
-  package private(set) var blocks: [Block] = []
+  package private(set) var blocks: [Lifetime] = []
 
   /// Offsets are multiples of a cache line, with a line between neighbours: vectors may run over an end.
   package static let alignment = 64
 
   package init(_ schedule: Schedule) {
     for type in schedule.temporaries {
-      blocks.append(Block(bytes: type.shape.elementCount * type.dtype.size, first: .max, last: -1))
+      blocks.append(Lifetime(bytes: type.shape.elementCount * type.dtype.size, first: .max, last: -1))
     }
     for (number, step) in schedule.steps.enumerated() {
       for source in step.buffers {
@@ -34,7 +34,7 @@ package struct MemoryPlan: Sendable {
     }
   }
 
-  package init(blocks: [Block]) { self.blocks = blocks }
+  package init(blocks: [Lifetime]) { self.blocks = blocks }
 
   /// Bytes from the start of the arena for each temporary, and the arena's size: what a launch takes.
   /// nil: an extent has no value, or a size is too large.

@@ -22,7 +22,7 @@ extension LoopNest {
   /// The same nest, with as many axes of its product walked as one as memory allows.
   func withMergedAxes(_ graph: Graph, _ target: TargetDescription) -> LoopNest {
     guard case .contraction(let value) = form, case .contraction(let axes) = graph[value].primitive else { return self }
-    let plan = ContractionPlan(graph, value, axes)
+    let plan = ProductLoops(graph, value, axes)
     guard !isVectorProduct(value, plan, graph, target) else { return self }
     var nest = self
     for count in stride(from: plan.columns.count, to: 1, by: -1) {
@@ -33,7 +33,7 @@ extension LoopNest {
   }
 
   private mutating func mergeColumns(
-    _ plan: ContractionPlan, _ count: Int, of product: Value, _ graph: Graph, _ target: TargetDescription
+    _ plan: ProductLoops, _ count: Int, of product: Value, _ graph: Graph, _ target: TargetDescription
   ) -> Bool {
     let run = Array(plan.columns.suffix(count))
     let domain = run.compactMap(\.out)
@@ -76,7 +76,7 @@ extension LoopNest {
     views.filter { inputs[$0.key] != $0.value }.map(\.key)
   }
 
-  private mutating func mergeInner(_ plan: ContractionPlan, of product: Value, _ graph: Graph) {
+  private mutating func mergeInner(_ plan: ProductLoops, of product: Value, _ graph: Graph) {
     let run = plan.inner
     let left = graph[product].operands[0]
     // Packing walks all axes.

@@ -208,7 +208,7 @@ extension NestEmitter {
 
   /// Queries or keys where the scores are `at`; sums run along `axis` of the tile.
   private mutating func operand(
-    _ value: Value, _ tiling: AttentionTiling, _ at: [Coordinate], _ position: (ContractionPlan.Axis) -> Int?,
+    _ value: Value, _ tiling: AttentionTiling, _ at: [Coordinate], _ position: (ProductLoops.Axis) -> Int?,
     inner axis: Int
   ) throws(Diagnostic) -> TileValue {
     let zero = builder.index(0)
@@ -310,20 +310,20 @@ extension NestEmitter {
 /// The axes of an attention, and its operands by the part they play.
 struct AttentionTiling {
   let pattern: AttentionPattern
-  let scorePlan: ContractionPlan
-  let mixPlan: ContractionPlan
+  let scorePlan: ProductLoops
+  let mixPlan: ProductLoops
   /// Of the scores.
   let shape: Shape
   let queries: Value
   let keys: Value
   let values: Value
   /// The axis that scores are sums over, and the values' own.
-  let inner: ContractionPlan.Axis
-  let out: ContractionPlan.Axis
+  let inner: ProductLoops.Axis
+  let out: ProductLoops.Axis
   /// The keys' axis in the scores' plan.
-  let scoreKey: ContractionPlan.Axis
+  let scoreKey: ProductLoops.Axis
   /// Axes of the keys that are no keys: key heads.
-  let keyOuter: [ContractionPlan.Axis]
+  let keyOuter: [ProductLoops.Axis]
   /// Axes of the scores that are neither rows nor keys, innermost first.
   let outer: [Int]
   let scoreDType: DType
@@ -336,8 +336,8 @@ struct AttentionTiling {
       case .contraction(let mixAxes) = graph[pattern.mix].primitive
     else { throw Diagnostic(.compiler, "fusion: an attention without products") }
     self.pattern = pattern
-    scorePlan = ContractionPlan(graph, pattern.scores, scoreAxes)
-    mixPlan = ContractionPlan(graph, pattern.mix, mixAxes)
+    scorePlan = ProductLoops(graph, pattern.scores, scoreAxes)
+    mixPlan = ProductLoops(graph, pattern.mix, mixAxes)
     let shape = graph.type(pattern.scores).shape
     self.shape = shape
     let (scores, mix) = (graph[pattern.scores].operands, graph[pattern.mix].operands)
@@ -367,20 +367,20 @@ struct AttentionTiling {
   var rowExtent: Dim { pattern.rowAxis.map { shape[$0] } ?? 1 }
   var isNarrow: Bool { rowExtent.knownValue.map { $0 <= fewRows } ?? false }
 
-  func queryPosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.queriesAreLeft ? axis.left : axis.right }
-  func keyPosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.queriesAreLeft ? axis.right : axis.left }
-  func weightPosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.weightsAreLeft ? axis.left : axis.right }
-  func valuePosition(_ axis: ContractionPlan.Axis) -> Int? { pattern.weightsAreLeft ? axis.right : axis.left }
+  func queryPosition(_ axis: ProductLoops.Axis) -> Int? { pattern.queriesAreLeft ? axis.left : axis.right }
+  func keyPosition(_ axis: ProductLoops.Axis) -> Int? { pattern.queriesAreLeft ? axis.right : axis.left }
+  func weightPosition(_ axis: ProductLoops.Axis) -> Int? { pattern.weightsAreLeft ? axis.left : axis.right }
+  func valuePosition(_ axis: ProductLoops.Axis) -> Int? { pattern.weightsAreLeft ? axis.right : axis.left }
 
   /// Where the axes of the scores' product are, given where the scores are.
-  func scorePlaces(_ at: [Coordinate], _ zero: TileValue) -> Places {
+  func scorePlaces(_ at: [Coordinate], _ zero: TileValue) -> AxisCoordinates {
     let kept = scorePlan.batch + scorePlan.rows + scorePlan.columns
-    return Places(zero: zero, kept, kept.map { $0.out.map { at[$0] } ?? Coordinate(start: zero) })
+    return AxisCoordinates(zero: zero, kept, kept.map { $0.out.map { at[$0] } ?? Coordinate(start: zero) })
   }
 
   /// Where the axes of the weights' product are that the weights have.
-  func mixPlaces(_ at: [Coordinate], _ zero: TileValue) -> Places {
-    var places = Places(zero: zero)
+  func mixPlaces(_ at: [Coordinate], _ zero: TileValue) -> AxisCoordinates {
+    var places = AxisCoordinates(zero: zero)
     for axis in mixPlan.batch + mixPlan.rows + mixPlan.columns + mixPlan.inner {
       if let from = weightPosition(axis) { places[axis] = at[from] }
     }

@@ -14,7 +14,7 @@ import TensorTypes
 import TileIR
 
 /// The axes of a product: positions in the left operand, the right operand and the result.
-struct ContractionPlan {
+struct ProductLoops {
   struct Axis {
     var extent: Dim
     var left: Int?
@@ -68,25 +68,25 @@ struct ContractionPlan {
 }
 
 /// Where the axes of a product are, by their labels: the coordinates of every operand follow from it.
-struct Places {
+struct AxisCoordinates {
   /// Where an axis is that has no place.
   let zero: TileValue
-  private var places: [ContractionPlan.Axis.Label: (axis: ContractionPlan.Axis, coordinate: Coordinate)] = [:]
+  private var places: [ProductLoops.Axis.Label: (axis: ProductLoops.Axis, coordinate: Coordinate)] = [:]
 
   init(zero: TileValue) { self.zero = zero }
 
-  init(zero: TileValue, _ axes: [ContractionPlan.Axis], _ coordinates: [Coordinate]) {
+  init(zero: TileValue, _ axes: [ProductLoops.Axis], _ coordinates: [Coordinate]) {
     self.zero = zero
     for (axis, coordinate) in zip(axes, coordinates) { self[axis] = coordinate }
   }
 
-  subscript(axis: ContractionPlan.Axis) -> Coordinate {
+  subscript(axis: ProductLoops.Axis) -> Coordinate {
     get { places[axis.label]?.coordinate ?? Coordinate(start: zero) }
     set { places[axis.label] = (axis, newValue) }
   }
 
   /// Coordinates of a value with `rank` axes, of which `position` says the number that an axis of the product has.
-  func coordinates(rank: Int, _ position: (ContractionPlan.Axis) -> Int?) -> [Coordinate] {
+  func coordinates(rank: Int, _ position: (ProductLoops.Axis) -> Int?) -> [Coordinate] {
     var coordinates = [Coordinate](repeating: Coordinate(start: zero), count: rank)
     for place in places.values { if let slot = position(place.axis) { coordinates[slot] = place.coordinate } }
     return coordinates
@@ -96,7 +96,7 @@ struct Places {
 extension LoopNest {
   /// Whether a product is rows of a reduction, walked axis by axis; else it is packed and its axes may be merged.
   func isVectorProduct(
-    _ value: Value, _ plan: ContractionPlan, _ graph: Graph, _ target: TargetDescription
+    _ value: Value, _ plan: ProductLoops, _ graph: Graph, _ target: TargetDescription
   ) -> Bool {
     // Without an axis to sum over (an outer product) there is nothing to pack.
     !graph.type(value).dtype.isFloating || plan.inner.isEmpty || plan.isVector(plan.rows)
@@ -106,7 +106,7 @@ extension LoopNest {
   /// One side has so few rows that they fit one register box: packing the other, to read it once, would move it three
   /// times. It must be memory that runs along the axis that is summed over.
   fileprivate func narrowSideIsLeft(
-    _ value: Value, _ plan: ContractionPlan, _ graph: Graph, _ target: TargetDescription
+    _ value: Value, _ plan: ProductLoops, _ graph: Graph, _ target: TargetDescription
   ) -> Bool? {
     guard let isLeft = plan.narrowSideIsLeft(atMost: target.registerBox.rows),
       !plan.isVector(isLeft ? plan.rows : plan.columns)
@@ -119,7 +119,7 @@ extension LoopNest {
 
   /// The left operand is f32 or f64 in memory, contiguous along the last axis that is summed over: it needs no packing if that
   /// is the only one, or all are walked as one.
-  func hasRows(_ left: Value, _ plan: ContractionPlan, _ compute: DType) -> Bool {
+  func hasRows(_ left: Value, _ plan: ProductLoops, _ compute: DType) -> Bool {
     guard let view = inputs[left], view.type.dtype == compute, let last = plan.inner.last?.left else { return false }
     return view.strides[last].isKnown(1)
   }
@@ -163,7 +163,7 @@ extension NestEmitter {
     guard case .contraction(let axes) = node.primitive else {
       throw Diagnostic(.compiler, "fusion: \(node.primitive.definition.name) is no contraction")
     }
-    let plan = ContractionPlan(graph, value, axes)
+    let plan = ProductLoops(graph, value, axes)
     if nest.isVectorProduct(value, plan, graph, context.target) {
       try tileVectorProduct(value, plan)
     } else {
@@ -174,7 +174,7 @@ extension NestEmitter {
   // MARK: Vector products
 
   /// Multiply and sum, over the axes of the larger operand in the order of its memory.
-  private mutating func tileVectorProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
+  private mutating func tileVectorProduct(_ value: Value, _ plan: ProductLoops) throws(Diagnostic) {
     let node = graph[value]
     let compute = node.type.dtype.computeDType
     let narrow = nest.narrowSideIsLeft(value, plan, graph, context.target)
@@ -184,7 +184,7 @@ extension NestEmitter {
     let innerIsLast = plan.inner.contains { (largeIsRight ? $0.right : $0.left) == unit } || plan.inner.isEmpty
     // Kept axes first, or last where the large operand is contiguous along one of them.
     // A few rows are whole in every tile.
-    let few: [ContractionPlan.Axis] = narrow == nil ? [] : largeIsRight ? plan.rows : plan.columns
+    let few: [ProductLoops.Axis] = narrow == nil ? [] : largeIsRight ? plan.rows : plan.columns
     var kept = plan.batch
     if narrow == nil { kept += plan.rows }
     kept += largeIsRight || narrow == nil ? plan.columns : plan.rows
@@ -194,12 +194,12 @@ extension NestEmitter {
       order.append(order.remove(at: position))
     }
     let whole = Set(few.map(\.out))
-    let blocks = order.enumerated().map { position, axis -> Block in
-      if axis.out == nil || whole.contains(axis.out) { return Block(extent: axis.extent, size: nil) }
-      return Block(extent: axis.extent, size: position == order.count - 1 ? vectorColumns : 1)
+    let blocks = order.enumerated().map { position, axis -> Blocking in
+      if axis.out == nil || whole.contains(axis.out) { return Blocking(extent: axis.extent, size: nil) }
+      return Blocking(extent: axis.extent, size: position == order.count - 1 ? vectorColumns : 1)
     }
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
-      let places = Places(zero: emitter.builder.index(0), order, coordinates)
+      let places = AxisCoordinates(zero: emitter.builder.index(0), order, coordinates)
       let (left, right) = (node.operands[0], node.operands[1])
       let a = try emitter.emit(left, places.coordinates(rank: emitter.graph.type(left).shape.rank) { $0.left })
       let b = try emitter.emit(right, places.coordinates(rank: emitter.graph.type(right).shape.rank) { $0.right })
@@ -238,7 +238,7 @@ extension NestEmitter {
   }
 
   /// Of all rows at once, if they are few: of a slice of B, a strip of a register box's columns stays in the nearest cache.
-  private func tiles(_ plan: ContractionPlan, _ compute: DType) -> ProductTiles {
+  private func tiles(_ plan: ProductLoops, _ compute: DType) -> ProductTiles {
     var sizes = tiles(compute)
     guard let rows = plan.rows.map(\.extent).reduce(1, *).knownValue, rows > 0,
       rows <= context.target.registerBox.rows * 10,
@@ -257,26 +257,26 @@ extension NestEmitter {
     var value: Value
     /// Scratch that it is packed into.
     var packed: Int?
-    var outer: [ContractionPlan.Axis]
+    var outer: [ProductLoops.Axis]
     /// The axis of the block, beside the one that is summed over.
-    var line: ContractionPlan.Axis
-    var position: (ContractionPlan.Axis) -> Int?
+    var line: ProductLoops.Axis
+    var position: (ProductLoops.Axis) -> Int?
   }
 
   private struct MatrixProduct {
-    var plan: ContractionPlan
+    var plan: ProductLoops
     var compute: DType
     var sizes: ProductTiles
     var left: MatrixOperand
     var right: MatrixOperand
     /// Columns that are walked as one.
-    var run: [ContractionPlan.Axis]
-    var outer: [ContractionPlan.Axis]
-    var kept: [ContractionPlan.Axis] { outer + [left.line, right.line] }
+    var run: [ProductLoops.Axis]
+    var outer: [ProductLoops.Axis]
+    var kept: [ProductLoops.Axis] { outer + [left.line, right.line] }
   }
 
   /// The operands of a product, packed where they must be.
-  private mutating func packed(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) -> MatrixProduct {
+  private mutating func packed(_ value: Value, _ plan: ProductLoops) throws(Diagnostic) -> MatrixProduct {
     let node = graph[value]
     let compute = node.type.dtype.computeDType
     let (outerRows, outerColumns) = (plan.rows.dropLast(), plan.columns.dropLast(nest.merged.columns))
@@ -304,7 +304,7 @@ extension NestEmitter {
     return product
   }
 
-  private mutating func tileMatrixProduct(_ value: Value, _ plan: ContractionPlan) throws(Diagnostic) {
+  private mutating func tileMatrixProduct(_ value: Value, _ plan: ProductLoops) throws(Diagnostic) {
     let depth = index(plan.innerExtent)
     let product = try packed(value, plan)
     let (m, n, sizes) = (product.left.line, product.right.line, product.sizes)
@@ -317,7 +317,7 @@ extension NestEmitter {
     let ids = builder.openPhase(grid)
     forget()
     tile = [.constant(sizes.rows), .constant(sizes.columns)]
-    var places = Places(zero: builder.index(0), product.outer, ids.dropFirst(2).map { Coordinate(start: $0) })
+    var places = AxisCoordinates(zero: builder.index(0), product.outer, ids.dropFirst(2).map { Coordinate(start: $0) })
     places[m] = Coordinate(
       start: builder.index(.multiply, ids[1], sizes.rows), tileAxis: 0, guarded: !sizes.hasAllRows(m.extent))
     places[n] = Coordinate(start: builder.index(.multiply, ids[0], sizes.columns), tileAxis: 1, guarded: true)
@@ -336,7 +336,7 @@ extension NestEmitter {
 
   /// The sums of a block, over slices of what is summed.
   private mutating func blockSum(
-    _ product: MatrixProduct, _ places: Places, _ depth: TileValue, _ slices: TileValue
+    _ product: MatrixProduct, _ places: AxisCoordinates, _ depth: TileValue, _ slices: TileValue
   ) throws(Diagnostic) -> TileValue {
     let start = builder.splat(ScalarConstant(product.compute, 0), tile)
     let (counter, carried) = builder.openLoop([start])
@@ -351,7 +351,8 @@ extension NestEmitter {
 
   /// A slice of an operand from `first` on, which runs along `axis` of the tile.
   private mutating func slice(
-    _ operand: MatrixOperand, _ product: MatrixProduct, _ places: Places, from first: TileValue, _ shape: [Extent],
+    _ operand: MatrixOperand, _ product: MatrixProduct, _ places: AxisCoordinates, from first: TileValue,
+    _ shape: [Extent],
     along axis: Int
   ) throws(Diagnostic) -> TileValue {
     if let packed = operand.packed {
@@ -378,7 +379,7 @@ extension NestEmitter {
   }
 
   /// Scratch for every staged root, by its number: [axes..].
-  private mutating func stagingScratch(_ axes: [ContractionPlan.Axis]) -> [Int: Int] {
+  private mutating func stagingScratch(_ axes: [ProductLoops.Axis]) -> [Int: Int] {
     var scratch: [Int: Int] = [:]
     for root in nest.merged.staged {
       let shape = axes.map { index($0.extent) }
@@ -407,12 +408,12 @@ extension NestEmitter {
 
   /// A phase that copies a staged root, [lines.., run as one], to its place.
   private mutating func unstage(
-    _ root: LoopNest.Root, from scratch: Int, _ lines: [ContractionPlan.Axis], _ run: [ContractionPlan.Axis]
+    _ root: LoopNest.Root, from scratch: Int, _ lines: [ProductLoops.Axis], _ run: [ProductLoops.Axis]
   ) throws(Diagnostic) {
     let plan = blocks(graph.type(root.value).shape.dims, rows: 1, columns: 4096)
     try phase(plan) { emitter, coordinates throws(Diagnostic) in
       let zero = emitter.builder.index(0)
-      func at(_ axis: ContractionPlan.Axis) -> Coordinate {
+      func at(_ axis: ProductLoops.Axis) -> Coordinate {
         root.axes.firstIndex { $0 == axis.out }.map { coordinates[$0] } ?? Coordinate(start: zero)
       }
       let flat = emitter.flat(run) { at($0).start }
@@ -425,8 +426,7 @@ extension NestEmitter {
   }
 
   /// The position in axes that are walked as one: ((a * B) + b) * C + ...
-  private mutating func flat(_ axes: [ContractionPlan.Axis], _ start: (ContractionPlan.Axis) -> TileValue) -> TileValue
-  {
+  private mutating func flat(_ axes: [ProductLoops.Axis], _ start: (ProductLoops.Axis) -> TileValue) -> TileValue {
     var flat = builder.index(0)
     for axis in axes {
       let extent = index(axis.extent)
@@ -439,9 +439,9 @@ extension NestEmitter {
   /// A phase that writes `value` to scratch [outer.., line, k] or [outer.., k, line]; all inner axes are made one, and
   /// all of `lines`.
   mutating func pack(
-    _ name: String, _ value: Value, outer: [ContractionPlan.Axis], lines run: [ContractionPlan.Axis],
-    _ plan: ContractionPlan, _ compute: DType, layout: BufferLayout, lineFirst: Bool,
-    _ position: (ContractionPlan.Axis) -> Int?
+    _ name: String, _ value: Value, outer: [ProductLoops.Axis], lines run: [ProductLoops.Axis],
+    _ plan: ProductLoops, _ compute: DType, layout: BufferLayout, lineFirst: Bool,
+    _ position: (ProductLoops.Axis) -> Int?
   ) throws(Diagnostic) -> Int {
     let depth = index(plan.innerExtent)
     let line = run[run.count - 1]
@@ -462,12 +462,12 @@ extension NestEmitter {
     var (lines, depths) = (512, 64)
     if case .panels(let width, _) = layout, inner.count == 1 { (lines, depths) = (width, 512) }
     let blocks = ordered.enumerated().map { i, axis in
-      Block(extent: axis.extent, size: i == last ? lines : i == last - 1 ? depths : 1)
+      Blocking(extent: axis.extent, size: i == last ? lines : i == last - 1 ? depths : 1)
     }
     let rank = graph.type(value).shape.rank
     try phase(blocks) { emitter, coordinates throws(Diagnostic) in
       for piece in 0..<(joined?.pieces.count ?? 1) {
-        var places = Places(zero: emitter.builder.index(0), ordered, coordinates)
+        var places = AxisCoordinates(zero: emitter.builder.index(0), ordered, coordinates)
         let loaded = try emitter.emit(joined?.pieces[piece] ?? value, places.coordinates(rank: rank, position))
         let wide = emitter.builder.convert(loaded, to: compute)
         let whole = emitter.repeating(wide, emitter.naturalShape(coordinates))

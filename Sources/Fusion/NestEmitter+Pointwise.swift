@@ -41,22 +41,22 @@ extension NestEmitter {
   }
 
   /// How one axis of the domain is walked by a grid of tiles.
-  struct Block {
+  struct Blocking {
     var extent: Dim
     /// Elements per tile; nil: the whole axis in every tile.
     var size: Int?
   }
 
-  func blocks(_ extents: [Dim], rows: Int, columns: Int) -> [Block] {
+  func blocks(_ extents: [Dim], rows: Int, columns: Int) -> [Blocking] {
     extents.enumerated().map { axis, extent in
       let fromEnd = extents.count - 1 - axis
-      return Block(extent: extent, size: fromEnd == 0 ? columns : fromEnd == 1 ? rows : 1)
+      return Blocking(extent: extent, size: fromEnd == 0 ? columns : fromEnd == 1 ? rows : 1)
     }
   }
 
   /// One phase over a grid of blocks; the innermost axis runs fastest. `body` gets the coordinates of the domain's axes.
   mutating func phase(
-    _ plan: [Block], _ body: (inout NestEmitter, [Coordinate]) throws(Diagnostic) -> Void
+    _ plan: [Blocking], _ body: (inout NestEmitter, [Coordinate]) throws(Diagnostic) -> Void
   ) throws(Diagnostic) {
     var grid: [TileValue] = []
     var walked: [Int] = []

@@ -17,7 +17,7 @@ extension NestEmitter {
     if isFullReduction(anchors) { return try tileFullReduction(anchors) }
     let last = nest.axes.count - 1
     let plan = nest.axes.enumerated().map { axis, loop in
-      Block(extent: loop.extent, size: loop.reduced ? nil : axis == last ? keptColumns : 1)
+      Blocking(extent: loop.extent, size: loop.reduced ? nil : axis == last ? keptColumns : 1)
     }
     try phase(plan) { emitter, coordinates throws(Diagnostic) in
       for anchor in anchors {
@@ -81,7 +81,7 @@ extension NestEmitter {
       let dtype = monoid.partialDType(graph.type(anchor).dtype)
       partials.append(builder.scratch("partial\(i)", dtype, [chunks], .rowMajor(pad: 0)))
     }
-    try phase([Block(extent: extent, size: chunk)]) { emitter, coordinates throws(Diagnostic) in
+    try phase([Blocking(extent: extent, size: chunk)]) { emitter, coordinates throws(Diagnostic) in
       let id = emitter.builder.index(.floorDivide, coordinates[0].start, chunk)
       for (i, anchor) in anchors.enumerated() {
         guard case .reduce(let monoid, _) = emitter.graph[anchor].primitive else { continue }

@@ -19,7 +19,7 @@ extension NestEmitter {
     }
     let last = nest.axes.count - 1
     let plan = nest.axes.enumerated().map { position, loop in
-      Block(extent: loop.extent, size: position == axis ? nil : position == last ? 256 : 1)
+      Blocking(extent: loop.extent, size: position == axis ? nil : position == last ? 256 : 1)
     }
     try phase(plan) { emitter, coordinates throws(Diagnostic) in
       let indices = try emitter.emit(node.operands[1], coordinates)

@@ -1,6 +1,6 @@
 // Cuts a graph into loop nests: which values share a nest, which go through memory, and why. One pass in the graph's order.
 // Not tiling, not the order of launches, and nothing about outputs: every stored value has a temporary of its own here, and
-// the stages behind name those that are outputs (`NestPlan`). Surprise: only *anchors* (reductions, scans, sorts, products,
+// the stages behind name those that are outputs (`LoopNests`). Surprise: only *anchors* (reductions, scans, sorts, products,
 // scatters) are placed; all other values are computed wherever they are needed, unless they are `forced` or a product's
 // vector.
 //
@@ -150,7 +150,7 @@ struct Partition {
   /// Every row of a product with a vector, or with a few rows, would compute them again: asks what that costs.
   private mutating func keepVector(_ node: GraphNode) {
     guard case .contraction(let axes) = node.primitive else { return }
-    let plan = ContractionPlan(axes, left: shape(node.operands[0]), right: shape(node.operands[1]))
+    let plan = ProductLoops(axes, left: shape(node.operands[0]), right: shape(node.operands[1]))
     guard let isLeft = plan.narrowSideIsLeft(atMost: context.target.registerBox.rows) else { return }
     let vector = node.operands[isLeft ? 0 : 1]
     guard memory[vector] == nil, !places[vector].isInterior, addressed(vector) == nil else { return }

@@ -5,7 +5,7 @@ import RandomGraphs
 
 package enum FuzzCase: Sendable, Hashable, CustomStringConvertible {
   case graph(GraphCase)
-  case program(ProgramCase)
+  case program(FunctionCase)
 
   package var description: String {
     switch self {
@@ -17,7 +17,7 @@ package enum FuzzCase: Sendable, Hashable, CustomStringConvertible {
   /// The case that `description` prints as `text`.
   package init(text: String) throws(Diagnostic) {
     if text.drop(while: \.isWhitespace).hasPrefix("program ") {
-      self = .program(try ProgramCase(text: text))
+      self = .program(try FunctionCase(text: text))
     } else {
       self = .graph(try GraphCase(text: text))
     }
@@ -40,7 +40,7 @@ package enum FuzzCase: Sendable, Hashable, CustomStringConvertible {
   package func outcome(_ ways: [Way] = Way.allCases) throws(Diagnostic) -> Outcome {
     switch self {
     case .graph(let sample): try CaseRun(sample).outcome(ways)
-    case .program(let sample): ProgramRun(program: sample).outcome(ways)
+    case .program(let sample): FunctionRun(program: sample).outcome(ways)
     }
   }
 

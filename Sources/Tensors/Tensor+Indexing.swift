@@ -154,7 +154,7 @@ extension Tensor {
   func indexed(_ indices: [TensorIndex]) throws(Diagnostic) -> Tensor {
     let part = try Subscript(try view, indices)
     if part.positions.isEmpty { return Tensor(part.view) }
-    let plan = try AdvancedPlan(part.view, part.positions)
+    let plan = try AdvancedIndexing(part.view, part.positions)
     return try plan.read()
   }
 
@@ -173,7 +173,7 @@ extension Tensor {
       try Self.copy(try result.view, into: target)
       return
     }
-    let plan = try AdvancedPlan(part.view, part.positions)
+    let plan = try AdvancedIndexing(part.view, part.positions)
     let updated = try plan.updated(value, accumulate: accumulate)
     try makeUnique()
     let target = try Subscript(try view, indices).view.permuted(plan.order)
@@ -270,7 +270,7 @@ extension TensorView {
 }
 
 /// Positions on several axes, read or written as one gather or scatter on the merged axis.
-private struct AdvancedPlan {
+private struct AdvancedIndexing {
   let view: TensorView
   /// Axes in the order: indexed ones, then the others.
   let order: [Int]

@@ -29,7 +29,7 @@ private enum Pooling {
 }
 
 /// Windows of a pooling: sizes, steps and what is added around.
-private struct PoolingPlan {
+private struct PoolingWindows {
   var windows: SpatialWindows
   var padding: [Int]
   var counts: [Dim] = []
@@ -119,7 +119,7 @@ extension Tensor {
   ) throws(Diagnostic) -> [Tensor] {
     let name = "maxPool\(spatial)d"
     let (planes, lead) = try planes(spatial, name)
-    let plan = try PoolingPlan(
+    let plan = try PoolingWindows(
       name, try planes.view, kernel: kernel, stride: stride, padding: padding, dilation: dilation,
       ceilMode: ceilMode)
     let (low, high) = ([0] + plan.padding, [0] + plan.after.map { Swift.max($0, 0) })
@@ -259,7 +259,7 @@ extension Tensor {
     Self.attempt(file, line, of: [self]) { () throws(Diagnostic) in
       let name = "avgPool\(spatial)d"
       let (planes, lead) = try planes(spatial, name)
-      let plan = try PoolingPlan(
+      let plan = try PoolingWindows(
         name, try planes.view, kernel: kernel, stride: stride, padding: padding, dilation: 1, ceilMode: ceilMode)
       // Counts of elements that differ from window to window are numbers.
       let isAnySize = divisor != nil || !ceilMode && (countsPadding || plan.padding.allSatisfy { $0 == 0 })

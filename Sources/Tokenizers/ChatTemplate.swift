@@ -25,10 +25,10 @@ public struct ChatMessage: Sendable, Hashable {
 /// The common families (ChatML, Llama 2 and 3, Mistral, Zephyr, Gemma, Phi 3, Command R and the like) are small Jinja
 /// programs; the parts of Jinja that such programs use are understood, anything else is an error that names it.
 public struct ChatTemplate: Sendable, Hashable {
-  private let program: Program
+  private let program: Parsed
 
   /// What a template's text says.
-  struct Program: Sendable, Hashable {
+  struct Parsed: Sendable, Hashable {
     var statements: [TemplateStatement]
     var scopes: TemplateScopes
   }
@@ -42,7 +42,7 @@ public struct ChatTemplate: Sendable, Hashable {
     }
     let (statements, scopes) = try TemplateParser.template(of: source)
     try TemplateNameCheck.check(statements)
-    program = Program(statements: statements, scopes: try TemplateScopes(of: statements, count: scopes))
+    program = Parsed(statements: statements, scopes: try TemplateScopes(of: statements, count: scopes))
   }
 
   private static let longestSource = 1 << 20

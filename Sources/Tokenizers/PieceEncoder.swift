@@ -176,13 +176,13 @@ struct PieceEncoder: Sendable {
     _ word: UnsafeBufferPointer<UInt8>, _ scores: [Double], _ unknownScore: Double, _ tokens: TokenTable,
     into ids: inout [Int32]
   ) {
-    struct Place {
+    struct Best {
       var score = -Double.infinity
       var start = 0
       var id: Int32?
     }
     let characters = Self.widths(word)
-    var places = [Place](repeating: Place(), count: word.count + 1)
+    var places = [Best](repeating: Best(), count: word.count + 1)
     places[0].score = 0
     for character in characters {
       let (start, score) = (character.lowerBound, places[character.lowerBound].score)
@@ -191,11 +191,11 @@ struct PieceEncoder: Sendable {
       tokens.forEachPrefix(of: rest, isEnd: { Self.isBoundary(start + $0, of: word) }) { length, id in
         guard isPiece.isEmpty || isPiece[Int(id)] else { return }
         let (end, sum) = (start + length, score + scores[Int(id)])
-        if sum > places[end].score { places[end] = Place(score: sum, start: start, id: id) }
+        if sum > places[end].score { places[end] = Best(score: sum, start: start, id: id) }
         if end == character.upperBound { hasCharacter = true }
       }
       if !hasCharacter, score + unknownScore > places[character.upperBound].score {
-        places[character.upperBound] = Place(score: score + unknownScore, start: start, id: nil)
+        places[character.upperBound] = Best(score: score + unknownScore, start: start, id: nil)
       }
     }
     var pieces: [Range<Int>] = []

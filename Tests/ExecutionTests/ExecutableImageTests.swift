@@ -89,7 +89,7 @@ private func sample() -> ExecutableImage {
     for _ in 0..<3000 {
       let dim = expression(depth: 5, &generator)
       let arguments = (0..<3).map { _ in Int.random(in: -3...1000, using: &generator) }
-      guard let program = try? DimProgram(dim, argumentCount: 3) else {
+      guard let program = try? CompiledDim(dim, argumentCount: 3) else {
         // A division by the number zero is in it.
         #expect(dim.evaluated(arguments) == nil, "\(dim)")
         continue
@@ -100,14 +100,14 @@ private func sample() -> ExecutableImage {
 
   @Test func a_program_reports_overflow_and_division_by_zero() throws {
     let s = Dim.symbol(0)
-    #expect(try DimProgram(s * s, argumentCount: 1).value([1 << 40]) == nil)
-    #expect(try DimProgram(s + 1, argumentCount: 1).value([.max]) == nil)
-    #expect(try DimProgram(7 / s, argumentCount: 1).value([0]) == nil)
-    #expect(try DimProgram(s, argumentCount: 1).value([-5]) == -5)
+    #expect(try CompiledDim(s * s, argumentCount: 1).value([1 << 40]) == nil)
+    #expect(try CompiledDim(s + 1, argumentCount: 1).value([.max]) == nil)
+    #expect(try CompiledDim(7 / s, argumentCount: 1).value([0]) == nil)
+    #expect(try CompiledDim(s, argumentCount: 1).value([-5]) == -5)
   }
 
   @Test func an_argument_that_a_launch_does_not_have_is_an_error() {
-    #expect(throws: Diagnostic.self) { try DimProgram(Dim.symbol(2) + 1, argumentCount: 2) }
-    #expect(throws: Diagnostic(.shape, "bad")) { try DimProgram(.failed(Diagnostic(.shape, "bad")), argumentCount: 2) }
+    #expect(throws: Diagnostic.self) { try CompiledDim(Dim.symbol(2) + 1, argumentCount: 2) }
+    #expect(throws: Diagnostic(.shape, "bad")) { try CompiledDim(.failed(Diagnostic(.shape, "bad")), argumentCount: 2) }
   }
 }

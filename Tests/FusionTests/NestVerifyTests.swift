@@ -1,4 +1,4 @@
-// Plans of loop nests that are none: each rule that `NestPlan.verified` checks is broken once, and named with its nest.
+// Plans of loop nests that are none: each rule that `LoopNests.verified` checks is broken once, and named with its nest.
 import Basics
 import GraphIR
 import Targets
@@ -31,8 +31,8 @@ import Testing
     }
   }
 
-  private func plan(_ graph: Graph) throws -> NestPlan {
-    try NestPlan(graph, SchedulingContext(target: .x86Version4), forced: [])
+  private func plan(_ graph: Graph) throws -> LoopNests {
+    try LoopNests(graph, SchedulingContext(target: .x86Version4), forced: [])
   }
 
   @Test(arguments: ["rows", "product", "scatter", "pointwise", "chain"])

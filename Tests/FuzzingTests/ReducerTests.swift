@@ -7,8 +7,8 @@ import TensorTypes
 import Testing
 
 @Test(arguments: 0..<100) func programs_read_back(number: Int) throws {
-  let sample = ProgramCase.random(seed: 3, number: number)
-  #expect(try ProgramCase(text: sample.description) == sample)
+  let sample = FunctionCase.random(seed: 3, number: number)
+  #expect(try FunctionCase(text: sample.description) == sample)
   #expect(try FuzzCase(text: FuzzCase.program(sample).description) == .program(sample))
 }
 
@@ -24,7 +24,7 @@ import Testing
 
 @Test(arguments: 0..<12) func programs_agree(number: Int) {
   let outcome = try? FuzzCase.program(.random(seed: 5, number: number)).outcome()
-  #expect(outcome?.finding == nil, "\(ProgramCase.random(seed: 5, number: number))")
+  #expect(outcome?.finding == nil, "\(FunctionCase.random(seed: 5, number: number))")
 }
 
 @Test func most_programs_are_run_and_every_rule_is_an_operation() throws {
@@ -34,7 +34,7 @@ import Testing
   let words: [Character: String] = [
     "b": "a0", "x": "a0", "i": "0", "n": "1", "k": "1", "f": "2.0", "t": "true", "s": "1",
   ]
-  for rule in ProgramRule.all {
+  for rule in FunctionRule.all {
     let arguments = rule.arguments.enumerated().map { place, kind in
       if place == 1, kind == "x" { return "a1" }
       return place == 2 && kind == "i" ? "-1" : words[kind] ?? ""
@@ -43,7 +43,7 @@ import Testing
       let call = forms.split(separator: " ").map { "\($0):plain" }.joined(separator: " ")
       let step = "v0 = \(rule.operation) \(arguments.joined(separator: " "))"
       let text = "program seed=1\n\(step)\nreturn v0\ncall \(call)"
-      return try ProgramRun(program: ProgramCase(text: text)).operationsTaken.contains(rule.operation)
+      return try FunctionRun(program: FunctionCase(text: text)).operationsTaken.contains(rule.operation)
     }
     #expect(isTaken, "nothing takes \(rule.operation) \(arguments)")
   }

@@ -7,11 +7,11 @@ final class TemplateEvaluator {
   private var output = ""
   var line = 1
   private var budget: TemplateBudget
-  private let template: ChatTemplate.Program
+  private let template: ChatTemplate.Parsed
   private let variables: [String: TemplateValue]
   private var objects: [any TemplateObject] = []
 
-  init(_ template: ChatTemplate.Program, _ variables: [String: JSON], budget: TemplateBudget) throws(Diagnostic) {
+  init(_ template: ChatTemplate.Parsed, _ variables: [String: JSON], budget: TemplateBudget) throws(Diagnostic) {
     (self.template, self.budget) = (template, budget)
     var values: [String: TemplateValue] = [:]
     for (name, json) in variables { values[name] = try Self.value(of: json, &self.budget) }

@@ -6,7 +6,7 @@ import Basics
 import GraphIR
 import TensorTypes
 
-struct NestPlan {
+struct LoopNests {
   var nests: [LoopNest]
   /// Row-major values that live from one nest to a later one.
   var temporaries: [TensorType]
@@ -50,7 +50,7 @@ extension Partition {
   }
 
   /// The nests with what each of them reads, and without temporaries that became an output's memory.
-  func connected() -> NestPlan {
+  func connected() -> LoopNests {
     var connected: [LoopNest] = []
     for (i, nest) in nests.enumerated() where !nest.roots.isEmpty {
       var next = nest
@@ -58,13 +58,13 @@ extension Partition {
       for r in next.roots.indices { next.roots[r].target.source = named(next.roots[r].target.source) }
       connected.append(next)
     }
-    return NestPlan(connected, temporaries, refusals).without(Set(names.keys))
+    return LoopNests(connected, temporaries, refusals).without(Set(names.keys))
   }
 }
 
-extension NestPlan {
+extension LoopNests {
   /// With the temporaries that are left numbered anew.
-  fileprivate func without(_ gone: Set<Int>) -> NestPlan {
+  fileprivate func without(_ gone: Set<Int>) -> LoopNests {
     if gone.isEmpty { return self }
     let left = temporaries.indices.filter { !gone.contains($0) }
     let numbers = Dictionary(uniqueKeysWithValues: left.enumerated().map { ($1, $0) })
@@ -79,6 +79,6 @@ extension NestPlan {
       next.inputs = next.inputs.mapValues(moved)
       return next
     }
-    return NestPlan(renumbered, left.map { temporaries[$0] }, refusals)
+    return LoopNests(renumbered, left.map { temporaries[$0] }, refusals)
   }
 }

@@ -6,8 +6,8 @@ import Capture
 import TensorTypes
 import Tensors
 
-struct ProgramRun {
-  let program: ProgramCase
+struct FunctionRun {
+  let program: FunctionCase
 
   /// How much is known of a value.
   private enum Knowledge: Int, Comparable {
@@ -22,12 +22,12 @@ struct ProgramRun {
     /// The mistake is in a step that nothing needs, which a plan may leave out; or in elements that maybe no result needs.
     var mayPass = false
     var knowledge: [Knowledge] = []
-    var state = ProgramState(members: [])
+    var state = FunctionState(members: [])
     var stateKnowledge: [Knowledge] = []
   }
 
   func outcome(_ ways: [Way]) -> Outcome {
-    var function = ProgramFunction(program)
+    var function = FunctionBody(program)
     function.skipped = skippedSteps(function)
     if function.skipped.count == program.steps.count { return .skipped("the first call takes no step") }
     let expected = expectations(function)
@@ -47,11 +47,11 @@ struct ProgramRun {
 
   /// Operations that the first call takes.
   var operationsTaken: Set<String> {
-    let skipped = skippedSteps(ProgramFunction(program))
+    let skipped = skippedSteps(FunctionBody(program))
     return Set(program.steps.indices.filter { !skipped.contains($0) }.map { program.steps[$0].operation })
   }
 
-  private func skippedSteps(_ function: ProgramFunction) -> Set<Int> {
+  private func skippedSteps(_ function: FunctionBody) -> Set<Int> {
     var skipped: Set<Int> = []
     var state = program.firstState
     var values = function.begin(program.input(0), state)
@@ -68,7 +68,7 @@ struct ProgramRun {
     return skipped
   }
 
-  private func expectations(_ function: ProgramFunction) -> [Expected] {
+  private func expectations(_ function: FunctionBody) -> [Expected] {
     var state = program.firstState
     var stateKnowledge = state.members.map { knowledge($0, .exact) }
     let live = program.liveSteps(skipping: function.skipped)
@@ -88,7 +88,7 @@ struct ProgramRun {
           let step = program.steps[i]
           var level = step.arguments.compactMap { known[$0] }.max() ?? .exact
           if function.skipped.contains(i) { level = step.arguments.lazy.compactMap { known[$0] }.first ?? .exact }
-          if !function.skipped.contains(i) { level = behind(ProgramRule.exactness(step.operation), level) }
+          if !function.skipped.contains(i) { level = behind(FunctionRule.exactness(step.operation), level) }
           known[step.name] = knowledge(tensor, level)
           if step.operation.hasPrefix("put"), let target = step.arguments.first, target.hasPrefix("s"),
             !function.skipped.contains(i)
@@ -114,7 +114,7 @@ struct ProgramRun {
   /// Whether something behind `step` may be made of only some of its elements, of none, or has none at all: a plan computes
   /// those that results need. The steps behind are taken with something else in its place; where they cannot be, nobody knows.
   private func mayTakePart(
-    of step: Int, _ function: ProgramFunction, _ input: ProgramInput, _ state: ProgramState
+    of step: Int, _ function: FunctionBody, _ input: FunctionInput, _ state: FunctionState
   ) -> Bool {
     func count(_ tensor: Tensor?) -> Int { tensor.flatMap { try? $0.view.elementCount } ?? 1 }
     let beginning = function.begin(input, state).tensors
@@ -142,7 +142,7 @@ struct ProgramRun {
     return zip(x, y).allSatisfy { $0 == $1 || $0.isNaN && $1.isNaN }
   }
 
-  private func behind(_ exactness: ProgramRule.Exactness, _ level: Knowledge) -> Knowledge {
+  private func behind(_ exactness: FunctionRule.Exactness, _ level: Knowledge) -> Knowledge {
     switch exactness {
     case .exact: level
     case .rounded: max(level, .rounded)
@@ -163,11 +163,11 @@ struct ProgramRun {
 
   // MARK: Compiled
 
-  private func finding(_ way: Way, _ function: ProgramFunction, _ expected: [Expected], isReversed: Bool) -> Finding? {
+  private func finding(_ way: Way, _ function: FunctionBody, _ expected: [Expected], isReversed: Bool) -> Finding? {
     let dynamic: DynamicShapes = way == .symbolic ? .all : .automatic
     let compiled = compile(
-      updating: ProgramState.self, dynamic: dynamic, maxRecompiles: 64, fuses: way != .separate
-    ) { (state: inout ProgramState, input: ProgramInput) in try function(input, &state) }
+      updating: FunctionState.self, dynamic: dynamic, maxRecompiles: 64, fuses: way != .separate
+    ) { (state: inout FunctionState, input: FunctionInput) in try function(input, &state) }
     // Calls without a state depend on nothing before them.
     let isFree = program.state.isEmpty
     let order = isReversed && isFree ? Array(program.calls.indices.reversed()) : Array(program.calls.indices)
@@ -205,7 +205,7 @@ struct ProgramRun {
 
   /// How `actual` differs from `wanted`; nil: not more than machines may.
   private func difference(
-    _ actual: Tensor, _ wanted: Tensor, _ knowledge: Knowledge, _ call: Int, _ result: Int?, _ function: ProgramFunction
+    _ actual: Tensor, _ wanted: Tensor, _ knowledge: Knowledge, _ call: Int, _ result: Int?, _ function: FunctionBody
   ) -> String? {
     if let failure = actual.failure { return "it is a failed tensor: \(failure.message)" }
     if actual.dtype != wanted.dtype { return "it is \(actual.dtype), eagerly \(wanted.dtype)" }
@@ -247,9 +247,9 @@ struct ProgramRun {
   }
 
   /// The elements of a result with every float of the call in f64.
-  private func widened(_ call: Int, _ result: Int?, _ function: ProgramFunction) -> [Double]? {
+  private func widened(_ call: Int, _ result: Int?, _ function: FunctionBody) -> [Double]? {
     guard let result, program.state.isEmpty else { return nil }
-    func wide(_ form: ProgramCase.TensorForm) -> ProgramCase.TensorForm {
+    func wide(_ form: FunctionCase.TensorForm) -> FunctionCase.TensorForm {
       form.dtype.category == .floating ? .init(dtype: .f64, extents: form.extents) : form
     }
     var program = program
@@ -260,7 +260,7 @@ struct ProgramRun {
       let isFloating = argument.type.dtype.category == .floating
       return WrappedTensor(isFloating ? tensor.converted(to: .f64) : tensor, argument.wrapping, call: call)
     }
-    var wider = ProgramFunction(program)
+    var wider = FunctionBody(program)
     wider.skipped = function.skipped
     var state = program.firstState
     guard let results = try? wider(input, &state), results.indices.contains(result) else { return nil }

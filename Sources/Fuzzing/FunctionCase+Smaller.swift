@@ -2,11 +2,11 @@
 // Surprise: a step that is taken away leaves its first operand in its place, so that later steps still have theirs.
 import TensorTypes
 
-extension ProgramCase {
+extension FunctionCase {
   /// All programs that are one step smaller, the largest steps first.
-  var smaller: [ProgramCase] {
-    var made: [ProgramCase] = []
-    func add(_ change: (inout ProgramCase) -> Void) {
+  var smaller: [FunctionCase] {
+    var made: [FunctionCase] = []
+    func add(_ change: (inout FunctionCase) -> Void) {
       var copy = self
       change(&copy)
       made.append(copy.cleaned())
@@ -96,7 +96,7 @@ extension ProgramCase {
   }
 
   /// Without what nothing reads.
-  func cleaned() -> ProgramCase {
+  func cleaned() -> FunctionCase {
     var made = self
     let live = liveSteps()
     made.steps = steps.indices.filter { live.contains($0) }.map { steps[$0] }

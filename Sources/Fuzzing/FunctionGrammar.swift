@@ -7,7 +7,7 @@ import RandomGraphs
 import TensorTypes
 
 /// A way to call one operation.
-struct ProgramRule {
+struct FunctionRule {
   /// How exact the results of correct machines are.
   enum Exactness {
     /// Whole numbers stay whole.
@@ -22,7 +22,7 @@ struct ProgramRule {
   var arguments: String
   var exactness: Exactness
 
-  static let all: [ProgramRule] =
+  static let all: [FunctionRule] =
     rules(.exact, "xx", "add sub mul maximum minimum rsub")
     + rules(.exact, "x", "neg abs square relu t mT ravel clone atleast_2d sum prod amax amin T fliplr")
     + rules(
@@ -61,8 +61,8 @@ struct ProgramRule {
     return primitive.scalarProgram(operandDTypes: [.f32])?.isExactEverywhere == false
   }.map(\.name).filter(Set(ConformanceTable.shared.names).contains).joined(separator: " ")
 
-  private static func rules(_ exactness: Exactness, _ arguments: String, _ names: String) -> [ProgramRule] {
-    names.split(separator: " ").map { ProgramRule(operation: String($0), arguments: arguments, exactness: exactness) }
+  private static func rules(_ exactness: Exactness, _ arguments: String, _ names: String) -> [FunctionRule] {
+    names.split(separator: " ").map { FunctionRule(operation: String($0), arguments: arguments, exactness: exactness) }
   }
 
   static func exactness(_ operation: String) -> Exactness {
@@ -71,11 +71,11 @@ struct ProgramRule {
   }
 }
 
-extension ProgramCase {
+extension FunctionCase {
   /// Case `number` of `seed`.
-  package static func random(seed: Int, number: Int) -> ProgramCase {
+  package static func random(seed: Int, number: Int) -> FunctionCase {
     var random = SeededGenerator(seed: seed, name: "program \(number)")
-    var made = ProgramCase(seed: Int(truncatingIfNeeded: random.next() >> 33))
+    var made = FunctionCase(seed: Int(truncatingIfNeeded: random.next() >> 33))
     let arguments = 1 + random.below(3)
     let sizes = random.once(in: 2) ? 1 + random.below(2) : 0
     for i in 0..<random.below(4) {
@@ -105,7 +105,7 @@ extension ProgramCase {
 
   /// The first call, others with other sizes, dtypes or ranks, and the first once more.
   private static func drawCalls(_ arguments: Int, _ sizes: Int, _ random: inout SeededGenerator) -> [Call] {
-    let blank = ProgramCase(seed: 0)
+    let blank = FunctionCase(seed: 0)
     // Arguments often share extents, so that they meet.
     let shared = blank.extents(&random)
     let first = Call(
@@ -139,7 +139,7 @@ extension ProgramCase {
     let given = (0..<arguments).map { "a\($0)" }
     let members = state.indices.map { "s\($0)" }
     var values = given + given + members + constants.map(\.name)
-    let rules = ProgramRule.all
+    let rules = FunctionRule.all
     for number in 0..<(1 + random.below(12)) {
       let rule = random.pick(rules)
       if rule.arguments.contains("s"), sizes == 0, random.below(4) != 0 { continue }

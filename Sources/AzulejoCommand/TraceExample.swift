@@ -6,7 +6,7 @@ import GraphIR
 import Scalars
 import TensorTypes
 
-enum TraceProgram: String, CaseIterable, ExpressibleByArgument {
+enum TraceExample: String, CaseIterable, ExpressibleByArgument {
   case softmax, layernorm, matmul
 
   func graph() throws(Diagnostic) -> Graph {

@@ -4,7 +4,7 @@ import Basics
 import TensorTypes
 
 /// A compiled Dim. Its symbols are numbers of launch arguments.
-package struct DimProgram: Sendable {
+package struct CompiledDim: Sendable {
   private enum Step {
     case constant(Int)
     case argument(Int)

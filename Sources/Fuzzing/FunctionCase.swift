@@ -6,7 +6,7 @@ import RandomGraphs
 import TensorTypes
 
 /// One case: constants, state, steps, results, and calls one after the other.
-package struct ProgramCase: Sendable, Hashable {
+package struct FunctionCase: Sendable, Hashable {
   /// Where a constant is made.
   package enum Origin: String, CaseIterable, Sendable {
     /// Outside of the function, which captures it.
@@ -66,7 +66,7 @@ package struct ProgramCase: Sendable, Hashable {
 
 // MARK: Text
 
-extension ProgramCase.TensorForm: CustomStringConvertible {
+extension FunctionCase.TensorForm: CustomStringConvertible {
   package var description: String { "\(dtype)[\(extents.map(String.init).joined(separator: ","))]" }
 
   init?(_ text: Substring) {
@@ -82,7 +82,7 @@ extension ProgramCase.TensorForm: CustomStringConvertible {
   }
 }
 
-extension ProgramCase: CustomStringConvertible {
+extension FunctionCase: CustomStringConvertible {
   /// One line for each constant, member of the state, step and call.
   package var description: String {
     var lines = ["program seed=\(seed)"]
@@ -102,13 +102,13 @@ extension ProgramCase: CustomStringConvertible {
 
   /// The case that `description` prints as `text`.
   package init(text: String) throws(Diagnostic) {
-    var made: ProgramCase?
+    var made: FunctionCase?
     for line in text.split(separator: "\n") {
       let words = line.split(separator: " ")
       guard let first = words.first else { continue }
       if first == "program" {
         guard let seed = words.dropFirst().first.flatMap({ Int($0.dropFirst(5)) }) else { throw Self.wrong(line) }
-        made = ProgramCase(seed: seed)
+        made = FunctionCase(seed: seed)
       } else {
         guard made?.read(words) == true else { throw Self.wrong(line) }
       }
@@ -174,7 +174,7 @@ extension ProgramCase: CustomStringConvertible {
 
 // MARK: Elements
 
-extension ProgramCase {
+extension FunctionCase {
   /// Elements of the value called `name`: small whole numbers, whose sums and products are exact.
   func elements(_ name: String, _ form: TensorForm) -> [Int] {
     var random = SeededGenerator(seed: seed, name: name)

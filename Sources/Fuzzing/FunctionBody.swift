@@ -35,7 +35,7 @@ enum WrappedTensor: Tree {
     }
   }
 
-  init(_ tensor: Tensor, _ wrapping: ProgramCase.Wrapping, call: Int) {
+  init(_ tensor: Tensor, _ wrapping: FunctionCase.Wrapping, call: Int) {
     switch wrapping {
     case .plain: self = .plain(tensor)
     case .negated: self = .negated(tensor)
@@ -58,7 +58,7 @@ enum WrappedTensor: Tree {
   }
 }
 
-struct ProgramInput: Tree {
+struct FunctionInput: Tree {
   var arguments: [WrappedTensor]
   var sizes: [Dim]
   mutating func visit(_ v: inout Visitor) {
@@ -67,12 +67,12 @@ struct ProgramInput: Tree {
   }
 }
 
-struct ProgramState: Tree {
+struct FunctionState: Tree {
   var members: [Tensor]
   mutating func visit(_ v: inout Visitor) { v("members", &members) }
 }
 
-extension ProgramCase {
+extension FunctionCase {
   /// A tensor with the elements of `name`.
   func tensor(_ name: String, _ form: TensorForm) -> Tensor {
     Tensor(elements(name, form), shape: form.extents).converted(to: form.dtype)
@@ -90,16 +90,16 @@ extension ProgramCase {
     }
   }
 
-  func input(_ number: Int) -> ProgramInput {
+  func input(_ number: Int) -> FunctionInput {
     let call = calls[number]
-    return ProgramInput(
+    return FunctionInput(
       arguments: call.arguments.enumerated().map { i, argument in
         WrappedTensor(tensor("a\(i) \(argument.type)", argument.type), argument.wrapping, call: number)
       }, sizes: call.sizes.map { Dim($0) })
   }
 
-  var firstState: ProgramState {
-    ProgramState(members: state.enumerated().map { tensor("s\($0)", $1).contiguous() })
+  var firstState: FunctionState {
+    FunctionState(members: state.enumerated().map { tensor("s\($0)", $1).contiguous() })
   }
 
   /// Steps that results or the state need. A skipped step hands on its first tensor.
@@ -121,15 +121,15 @@ extension ProgramCase {
 }
 
 /// A program as a function to be compiled.
-struct ProgramFunction: Sendable {
-  let program: ProgramCase
+struct FunctionBody: Sendable {
+  let program: FunctionCase
   private let captured: [String: Tensor]
   /// Steps that the first call cannot take.
   var skipped: Set<Int> = []
   /// Skipped steps that hand on other elements than their first tensor's.
   var altered: Set<Int> = []
 
-  init(_ program: ProgramCase) {
+  init(_ program: FunctionCase) {
     self.program = program
     var captured: [String: Tensor] = [:]
     for constant in program.constants where constant.origin == .captured {
@@ -144,7 +144,7 @@ struct ProgramFunction: Sendable {
     var sizes: [Dim] = []
   }
 
-  func begin(_ input: ProgramInput, _ state: ProgramState) -> Values {
+  func begin(_ input: FunctionInput, _ state: FunctionState) -> Values {
     var values = Values(sizes: input.sizes)
     for (i, argument) in input.arguments.enumerated() { values.tensors["a\(i)"] = argument.value }
     for (i, member) in state.members.enumerated() { values.tensors["s\(i)"] = member }
@@ -156,7 +156,7 @@ struct ProgramFunction: Sendable {
 
   /// - Parameter observe: hears of every step's result.
   func callAsFunction(
-    _ input: ProgramInput, _ state: inout ProgramState, observe: (Int, Tensor) -> Void = { _, _ in }
+    _ input: FunctionInput, _ state: inout FunctionState, observe: (Int, Tensor) -> Void = { _, _ in }
   ) throws -> [Tensor] {
     var values = begin(input, state)
     // What a wrapping refuses fails a capture, whoever needs it.
@@ -178,13 +178,13 @@ struct ProgramFunction: Sendable {
   }
 }
 
-extension ProgramFunction.Values {
+extension FunctionBody.Values {
   /// In place of a step that is left out: its first operand.
-  func stand(for step: ProgramCase.Step) -> Tensor {
+  func stand(for step: FunctionCase.Step) -> Tensor {
     step.arguments.lazy.compactMap { tensors[$0] }.first ?? Tensor(Float(0))
   }
 
-  mutating func put(_ result: Tensor, _ step: ProgramCase.Step, _ state: inout ProgramState, isSkipped: Bool) {
+  mutating func put(_ result: Tensor, _ step: FunctionCase.Step, _ state: inout FunctionState, isSkipped: Bool) {
     tensors[step.name] = result
     guard step.operation.hasPrefix("put"), !isSkipped, let target = step.arguments.first, target.hasPrefix("s"),
       let member = Int(target.dropFirst()), state.members.indices.contains(member)
@@ -217,7 +217,7 @@ extension ProgramFunction.Values {
   }
 
   /// What a step gives; a failed tensor or an error where it does not fit.
-  func result(of step: ProgramCase.Step) throws(Diagnostic) -> Tensor {
+  func result(of step: FunctionCase.Step) throws(Diagnostic) -> Tensor {
     guard step.arguments.count >= 1 else { throw Diagnostic(.argument, "\(step.operation) has no operand") }
     let operands = StepOperands(values: self, text: step.arguments)
     if let part = try operands.part(step.operation) { return part }
@@ -249,7 +249,7 @@ extension ProgramFunction.Values {
 /// The operands of a step as operations take them: tensors, plain numbers, sizes. An operation that is not among those of
 /// a function is nil.
 private struct StepOperands {
-  let values: ProgramFunction.Values
+  let values: FunctionBody.Values
   let text: [String]
 
   func x(_ i: Int) throws(Diagnostic) -> Tensor { try values.tensor(text[i]) }
