@@ -1,7 +1,8 @@
 // What eager operations launch and captures call: one primitive, or a composite whose cost is bytes (softmax, a norm). A
 // program is a small graph for each kind of operands, with a symbol for each labelled axis: printed, hashed, interpreted.
 // Not a kernel. Surprise: the closure that writes the graph is asked once for each kind (dtypes, ranks, extents that the
-// program fixes), never for other sizes; and a program owns its launch table, so a hit is one look-up in a small dictionary and builds nothing.
+// program fixes), never for other sizes; and a program owns its launch table, so a hit is one look-up in a small dictionary
+// and builds nothing.
 import Basics
 import GraphIR
 import Synchronization

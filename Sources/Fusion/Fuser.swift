@@ -30,12 +30,12 @@ package enum Fuser {
   }
 
   private static func fused(_ graph: Graph, _ context: SchedulingContext) throws(Diagnostic) -> Schedule {
-    let plan = try LoopNests(graph, context, forced: context.fuses ? [] : graph.computedValues())
+    let made = try LoopNests(graph, context, forced: context.fuses ? [] : graph.computedValues())
     var schedule = Schedule(graph: graph)
-    schedule.temporaries = plan.temporaries
-    schedule.refusals = plan.refusals
-    let order = LaunchOrder(plan.nests, graph, context)
-    let nests = plan.nests.map { $0.withMergedAxes(graph, context.target) }
+    schedule.temporaries = made.temporaries
+    schedule.refusals = made.refusals
+    let order = LaunchOrder(made.nests, context)
+    let nests = made.nests.map { $0.withMergedAxes(graph, context.target) }
     var known: [StableHash: Kernel] = [:]
     let isSingle = nests.count == 1
     for group in order.groups {

@@ -17,12 +17,12 @@ struct LaunchOrder {
   private static let mostNests = 12
   private static let mostResults = 3 * LoopNest.mostRoots
 
-  init(_ nests: [LoopNest], _ graph: Graph, _ context: SchedulingContext) {
+  init(_ nests: [LoopNest], _ context: SchedulingContext) {
     let needs = Self.dependencies(nests, context)
     let levels = Self.levels(nests, needs)
     var byLevel: [[Int]] = Array(repeating: [], count: (levels.max() ?? -1) + 1)
     for nest in nests.indices { byLevel[levels[nest]].append(nest) }
-    let small = nests.map { Self.isSmall($0, graph) }
+    let small = nests.map(Self.isSmall)
     func fit(_ group: [Int]) -> Bool {
       group.count <= Self.mostNests && group.reduce(0) { $0 + nests[$1].roots.count } <= Self.mostResults
     }
@@ -110,7 +110,7 @@ struct LaunchOrder {
     groups = joined
   }
 
-  private static func isSmall(_ nest: LoopNest, _ graph: Graph) -> Bool {
+  private static func isSmall(_ nest: LoopNest) -> Bool {
     var bytes = 0
     for view in nest.inputs.values {
       guard let extents = view.shape.knownExtents else { return false }

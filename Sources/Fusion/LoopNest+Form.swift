@@ -45,8 +45,8 @@ extension LoopNest.Form {
     case .scatter(let value): return walks(graph[value].operands[2])
     // Those of the result, then the keys.
     case .attention(let pattern):
-      let keys = LoopNest.Axis(extent: graph.type(pattern.scores).shape[pattern.keyAxis], reduced: true)
-      return axes.map(\.extent) == graph.type(pattern.mix).shape.dims + [keys.extent]
+      let keys = graph.type(pattern.scores).shape[pattern.keyAxis]
+      return axes.map(\.extent) == graph.type(pattern.mix).shape.dims + [keys]
         && axes.indices.filter { axes[$0].reduced } == [axes.count - 1]
     }
   }

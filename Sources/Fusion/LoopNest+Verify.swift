@@ -1,5 +1,5 @@
-// Whether nests are what they say: loops as their form wants them, results on those loops, and the invariant of the whole
-// plan: a nest reads only memory that nests before it wrote.
+// Whether nests are what they say: loops as their form wants them, results on those loops, and the invariant of all of
+// them: a nest reads only memory that nests before it wrote.
 // Not a check of kernels (`Schedule.verified`). Surprise: where a result overwrites what it reads is no mistake here; that
 // every element is read before it is written is decided by element, where donations are placed.
 import Basics
@@ -7,7 +7,7 @@ import GraphIR
 import TensorTypes
 
 extension LoopNests {
-  /// The plan itself, or the first rule that it breaks. `donations`: what launches put in the memory of parameters.
+  /// The nests themselves, or the first rule that they break. `donations`: what launches put in the memory of parameters.
   func verified(_ graph: Graph, donations: [Donation]) throws(Diagnostic) -> LoopNests {
     var written = Set(graph.parameters.indices.map { Schedule.BufferSource.parameter($0) })
     written.formUnion(donations.map { .output($0.output) })

@@ -1,9 +1,9 @@
 // Tiling of products: packed panels and a register-box dot, or, where one side is a vector, rows of a reduction.
-// Not the micro-kernel, which is the lowering's. Surprise: packing evaluates whatever the operand is (a decode, a
+// Not the micro-kernel, which is the code generator's. Surprise: packing evaluates whatever the operand is (a decode, a
 // transpose, a convert), so prologues need no special case; the epilogue is the roots' own expression on the finished tile.
 //
 //   phase 0: pack the right operand   Bp[outer.., k, n]  in panels as wide as the register box; not where one block has
-//            all rows: then each element is wanted in one place, and the lowering brings it there
+//            all rows: then each element is wanted in one place, and the code generator brings it there
 //   phase 1: pack the left operand    Ap[outer.., m, k]  only if its rows are not contiguous f32
 //   phase 2: for each block of C: acc += Ap . Bp over slices of k; epilogue; store
 import Basics
